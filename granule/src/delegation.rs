@@ -1,0 +1,71 @@
+//! Moving granules between the Non-secure and the Realm physical address space.
+//!
+//! | Step | On failure the granule is |
+//! | --- | --- |
+//! | delegate: EL3 changes the GPT | UNDELEGATED, untouched |
+//! | undelegate: wipe | (cannot fail) |
+//! | undelegate: EL3 changes the GPT | DELEGATED, wiped, in the leak ledger |
+//!
+//! A DELEGATED granule holds no secret: objects are wiped when they return to DELEGATED, and what a Host
+//! left in a granule before it delegated it is the Host's own. Whoever takes a granule out of DELEGATED
+//! initialises all of it, so nothing of the Host's reaches the monitor or a Realm either.
+
+use crate::addr::GranuleAddr;
+use crate::guard::GranuleGuard;
+use crate::ledger::{Ledger, Step};
+use crate::machine::log::{Event, Log};
+use crate::machine::memory::{Memory, Slot};
+use crate::machine::root::{El3Error, RootWorld};
+use crate::state::{Delegated, InRealmPas, State, TransitionTo, Undelegated};
+
+/// Takes a granule from the Host: GPT Non-secure to Realm, state UNDELEGATED to DELEGATED.
+///
+/// # Errors
+///
+/// EL3's code if it refuses, for example because the granule is Secure; nothing changed then.
+pub fn delegate(
+    machine: &impl RootWorld,
+    granule: GranuleGuard<'_, Undelegated>,
+) -> Result<GranuleAddr, El3Error> {
+    machine.delegate(granule.addr())?;
+    Ok(granule.transition::<Delegated>().addr())
+}
+
+/// Gives a granule back to the Host, wiped: GPT Realm to Non-secure, state DELEGATED to UNDELEGATED.
+///
+/// # Errors
+///
+/// EL3's code if it refuses; the granule is wiped, still DELEGATED, and in the ledger then.
+pub fn undelegate<M: Memory + RootWorld + Log>(
+    machine: &M,
+    ledger: &Ledger,
+    mut granule: GranuleGuard<'_, Delegated>,
+) -> Result<(), El3Error> {
+    let addr = granule.addr();
+    machine.wipe(Slot::Object, granule.exclusive());
+    if let Err(el3) = machine.undelegate(addr) {
+        let entry = ledger.enter(addr, Delegated::STATE, Step::GptToNonSecure, el3);
+        machine.log(Event::Leaked(&entry));
+        return Err(el3);
+    }
+    granule.transition::<Undelegated>().unlock();
+    if ledger.has_entries()
+        && let Some(entry) = ledger.settle(addr)
+    {
+        machine.log(Event::Recovered(&entry));
+    }
+    Ok(())
+}
+
+/// Ends the use of a granule: its contents go, then it is DELEGATED again.
+pub fn release<'t, S>(
+    machine: &impl Memory,
+    mut granule: GranuleGuard<'t, S>,
+) -> GranuleGuard<'t, Delegated>
+where
+    S: InRealmPas + TransitionTo<Delegated>,
+{
+    granule.set_count(0);
+    machine.wipe(Slot::Object, granule.exclusive());
+    granule.transition()
+}

@@ -1,0 +1,165 @@
+//! Locks on granules: holding one is the proof of the granule's state.
+//!
+//! One 16-bit word per granule carries the lock, the state and a reference count, so a lock costs one
+//! atomic operation and the table 0.05 % of DRAM.
+
+use core::hint;
+use core::marker::PhantomData;
+use core::mem;
+use core::sync::atomic::{AtomicU16, Ordering};
+
+use crate::addr::GranuleAddr;
+use crate::machine::memory::{Exclusive, Shared};
+use crate::state::{GranuleState, InRealmPas, RecState, State, TransitionTo};
+
+/// Bit 15 of a granule's word: somebody holds it.
+const LOCKED: u16 = 1 << 15;
+/// Bits 14:10: the [`GranuleState`].
+const STATE_SHIFT: u32 = 10;
+const STATE_MASK: u16 = 0x1f;
+/// Bits 9:0: the reference count, whose meaning depends on the state.
+const COUNT_MASK: u16 = 0x3ff;
+
+/// Largest reference count of a granule.
+pub const COUNT_MAX: u16 = COUNT_MASK;
+
+/// The state in a granule's word. Only the guards write words, so an unknown number cannot occur.
+pub(crate) fn state_of(word: u16) -> GranuleState {
+    #[expect(clippy::cast_possible_truncation, reason = "masked to five bits")]
+    let raw = ((word >> STATE_SHIFT) & STATE_MASK) as u8;
+    match GranuleState::from_u8(raw) {
+        Some(state) => state,
+        None => unreachable!("granule word {word:#x}"),
+    }
+}
+
+/// Takes the lock bit of `word`, waiting as long as another CPU holds it; the word as it was.
+pub(crate) fn acquire(word: &AtomicU16) -> u16 {
+    loop {
+        let before = word.fetch_or(LOCKED, Ordering::Acquire);
+        if before & LOCKED == 0 {
+            return before;
+        }
+        while word.load(Ordering::Relaxed) & LOCKED != 0 {
+            hint::spin_loop();
+        }
+    }
+}
+
+/// Exclusive hold on one granule known to be in state `S`; dropping it releases the lock.
+#[must_use = "dropping the guard releases the granule"]
+#[derive(Debug)]
+pub struct GranuleGuard<'t, S: State> {
+    word: &'t AtomicU16,
+    addr: GranuleAddr,
+    count: u16,
+    state: PhantomData<S>,
+}
+
+impl<'t, S: State> GranuleGuard<'t, S> {
+    /// Locks `word` if the granule is in `S`; otherwise leaves it alone and says what it is.
+    pub(crate) fn lock(word: &'t AtomicU16, addr: GranuleAddr) -> Result<Self, GranuleState> {
+        let before = acquire(word);
+        let state = state_of(before);
+        if state != S::STATE {
+            word.store(before, Ordering::Release);
+            return Err(state);
+        }
+        Ok(Self { word, addr, count: before & COUNT_MASK, state: PhantomData })
+    }
+
+    /// Address of the granule.
+    pub fn addr(&self) -> GranuleAddr {
+        self.addr
+    }
+
+    /// Reference count: Realm Execution Contexts of an RD, 1 for a running REC, live entries of an RTT.
+    pub fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// Sets the reference count that the granule has once released.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is above [`COUNT_MAX`]; callers bound it by construction (512 entries, MAX_RECS).
+    pub fn set_count(&mut self, count: u16) {
+        assert!(count <= COUNT_MAX, "granule reference count");
+        self.count = count;
+    }
+
+    /// Moves the granule to `T`, consuming the proof that it was in `S`. The count must be 0.
+    pub fn transition<T: State>(self) -> GranuleGuard<'t, T>
+    where
+        S: TransitionTo<T>,
+    {
+        let next = GranuleGuard {
+            word: self.word,
+            addr: self.addr,
+            count: self.count,
+            state: PhantomData,
+        };
+        mem::forget(self);
+        next
+    }
+
+    /// Releases the granule. The same as dropping the guard, for places where the order matters.
+    pub fn unlock(self) {
+        drop(self);
+    }
+}
+
+impl<S: InRealmPas> GranuleGuard<'_, S> {
+    /// Proof for the machine that the caller alone may touch the granule.
+    pub fn exclusive(&mut self) -> Exclusive<'_> {
+        Exclusive::new(self.addr)
+    }
+
+    /// Proof for the machine that the granule stays what it is while mapped.
+    pub fn shared(&self) -> Shared<'_> {
+        Shared::new(self.addr)
+    }
+}
+
+impl<'t> GranuleGuard<'t, RecState> {
+    /// Marks the REC as running (count 1) and releases the lock: others see it, nobody may change it.
+    pub fn start_running(mut self) -> Running<'t> {
+        self.count = 1;
+        Running { word: self.word, addr: self.addr }
+    }
+}
+
+impl<S: State> Drop for GranuleGuard<'_, S> {
+    fn drop(&mut self) {
+        let word = (S::STATE as u16) << STATE_SHIFT | self.count;
+        self.word.store(word, Ordering::Release);
+    }
+}
+
+/// A REC that runs: held by its count instead of its lock, so that other CPUs can see and refuse it.
+#[must_use = "dropping it ends the run"]
+#[derive(Debug)]
+pub struct Running<'t> {
+    word: &'t AtomicU16,
+    addr: GranuleAddr,
+}
+
+impl Running<'_> {
+    /// Proof for the machine: a REC with a running count is changed by nobody else.
+    pub fn exclusive(&mut self) -> Exclusive<'_> {
+        Exclusive::new(self.addr)
+    }
+
+    /// Address of the REC granule.
+    pub fn addr(&self) -> GranuleAddr {
+        self.addr
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // Lock first: a holder of the lock stores the whole word, and would lose a bare decrement.
+        let before = acquire(self.word);
+        self.word.store(before & !COUNT_MASK, Ordering::Release);
+    }
+}

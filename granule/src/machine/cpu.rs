@@ -1,0 +1,25 @@
+//! Facts about the CPUs, read once at boot: raw register values, judged elsewhere.
+
+/// Identification registers of the boot CPU. All CPUs of the supported boards are alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the register of that name")]
+pub struct CpuFacts {
+    pub id_aa64pfr0: u64,
+    pub id_aa64pfr1: u64,
+    pub id_aa64pfr2: u64,
+    pub id_aa64zfr0: u64,
+    pub id_aa64dfr0: u64,
+    pub id_aa64dfr1: u64,
+    pub id_aa64isar0: u64,
+    pub id_aa64isar1: u64,
+    pub id_aa64isar2: u64,
+    pub id_aa64isar3: u64,
+    pub id_aa64mmfr0: u64,
+    pub id_aa64mmfr1: u64,
+    pub id_aa64mmfr2: u64,
+    pub id_aa64mmfr3: u64,
+    pub id_aa64mmfr4: u64,
+    pub ich_vtr: u64,
+    /// ICC_CTLR_EL1, for its ExtRange bit.
+    pub icc_ctlr: u64,
+}

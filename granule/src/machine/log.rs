@@ -1,0 +1,82 @@
+//! Things worth telling a person who debugs a host or a guest. No contents of Realm memory, no keys.
+
+use crate::addr::GranuleAddr;
+use crate::ledger::Entry;
+
+/// Something that happened. The firmware turns it into a log line; tests collect it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A command was refused, by this condition of the specification.
+    Refused {
+        /// The command's name, as `RMI_RTT_FOLD`.
+        command: &'static str,
+        /// The condition's label in the specification, as `rtt_walk`.
+        condition: &'static str,
+        /// What the Host gets in X0.
+        code: u64,
+    },
+    /// A granule could not be given back and is now in the leak ledger.
+    Leaked(&'a Entry),
+    /// A granule of the leak ledger has been given back after all.
+    Recovered(&'a Entry),
+    /// A Realm used a system register that the monitor neither emulates nor passes through.
+    UnknownRegister {
+        /// The instruction's ISS of ESR_EL2 (which register, which direction).
+        iss: u64,
+        /// The PC of the instruction.
+        pc: u64,
+    },
+    /// A Realm made a call that the monitor does not know; it got -1.
+    UnknownCall {
+        /// The function identifier.
+        fid: u64,
+    },
+    /// An exception from a Realm that has no meaning here; the Realm got UNDEFINED.
+    UnknownException {
+        /// ESR_EL2.
+        esr: u64,
+        /// The PC of the instruction.
+        pc: u64,
+    },
+    /// The Host used a command that does not exist in this version; it got -1.
+    UnknownCommand {
+        /// The function identifier.
+        fid: u64,
+    },
+    /// A synchronous external abort or a translation fault that the Realm has to handle itself was
+    /// injected.
+    InjectedAbort {
+        /// The faulting intermediate physical address.
+        ipa: u64,
+        /// The PC of the instruction.
+        pc: u64,
+    },
+    /// A Realm was created.
+    RealmCreated {
+        /// Its Realm Descriptor.
+        rd: GranuleAddr,
+        /// Its VMID.
+        vmid: u16,
+    },
+    /// A Realm was destroyed.
+    RealmDestroyed {
+        /// Its former Realm Descriptor.
+        rd: GranuleAddr,
+    },
+    /// A Realm was activated.
+    RealmActivated {
+        /// Its Realm Descriptor.
+        rd: GranuleAddr,
+    },
+    /// A Realm asked to be switched off or reset.
+    RealmOff {
+        /// Its Realm Descriptor.
+        rd: GranuleAddr,
+    },
+}
+
+/// Where events go.
+pub trait Log {
+    /// Records one event. May drop it; never waits for anything but the console.
+    fn log(&self, event: Event<'_>);
+}

@@ -1,0 +1,186 @@
+//! Access to granules: through per-CPU slots to the Realm physical address space, and by copies that may
+//! fault to Host memory.
+
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::AtomicU64;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::addr::{GRANULE_WORDS, GranuleAddr};
+
+/// The place in a CPU's address space that a mapping uses. One role per slot: mapping a slot that is in
+/// use is a bug of the monitor, never a reason to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Slot {
+    /// The Realm Descriptor that a command names.
+    Rd = 0,
+    /// The REC that a command names or that runs.
+    Rec = 1,
+    /// The second REC of PSCI_COMPLETE.
+    TargetRec = 2,
+    /// An auxiliary granule of the REC.
+    RecAux = 3,
+    /// The translation table at which a walk stands.
+    Table = 4,
+    /// The table below it, while it is linked or unlinked.
+    ChildTable = 5,
+    /// A granule on its way in or out: being wiped, copied into, or given back.
+    Object = 6,
+    /// A page of the Realm that an RSI call reads or writes.
+    RealmPage = 7,
+}
+
+impl Slot {
+    /// Number of slots that each CPU needs.
+    pub const COUNT: usize = 8;
+}
+
+/// A granule's contents, for its only user.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Debug)]
+#[repr(C, align(4096))]
+pub struct Page(pub [u64; GRANULE_WORDS]);
+
+impl Page {
+    /// A page of zeros.
+    pub const fn zeroed() -> Self {
+        Self([0; GRANULE_WORDS])
+    }
+
+    /// The page as the object `T`, which must be one granule long.
+    pub fn view<T: FromBytes + KnownLayout + Immutable>(&self) -> &T {
+        const { assert!(size_of::<T>() == size_of::<Self>()) };
+        match T::ref_from_bytes(self.as_bytes()) {
+            Ok(object) => object,
+            Err(_) => unreachable!("size is checked above, and a page is aligned for any object"),
+        }
+    }
+
+    /// The page as the object `T`, to change it.
+    pub fn view_mut<T: FromBytes + IntoBytes + KnownLayout>(&mut self) -> &mut T {
+        const { assert!(size_of::<T>() == size_of::<Self>()) };
+        match T::mut_from_bytes(self.as_mut_bytes()) {
+            Ok(object) => object,
+            Err(_) => unreachable!("size is checked above, and a page is aligned for any object"),
+        }
+    }
+}
+
+/// A granule's contents, while hardware or a Realm may read and write them too: each access is one
+/// single-copy-atomic load or store.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct Words(pub [AtomicU64; GRANULE_WORDS]);
+
+/// Proof that nobody else touches a granule for `'g`. Made only from a lock or a running reference.
+#[derive(Debug)]
+pub struct Exclusive<'g> {
+    addr: GranuleAddr,
+    hold: PhantomData<&'g mut ()>,
+}
+
+impl Exclusive<'_> {
+    pub(crate) fn new(addr: GranuleAddr) -> Self {
+        Self { addr, hold: PhantomData }
+    }
+
+    /// The granule.
+    pub fn addr(&self) -> GranuleAddr {
+        self.addr
+    }
+}
+
+/// Proof that a granule stays in the Realm physical address space for `'g`.
+#[derive(Debug)]
+pub struct Shared<'g> {
+    addr: GranuleAddr,
+    hold: PhantomData<&'g ()>,
+}
+
+impl Shared<'_> {
+    pub(crate) fn new(addr: GranuleAddr) -> Self {
+        Self { addr, hold: PhantomData }
+    }
+
+    /// The granule.
+    pub fn addr(&self) -> GranuleAddr {
+        self.addr
+    }
+}
+
+/// Realm physical address space, one granule at a time.
+pub trait Memory {
+    /// A mapped granule with one user; unmapped on drop.
+    type Page<'a>: DerefMut<Target = Page>
+    where
+        Self: 'a;
+
+    /// A mapped granule that others may access at the same time; unmapped on drop.
+    type Words<'a>: Deref<Target = Words>
+    where
+        Self: 'a;
+
+    /// Maps a granule that the caller has to itself.
+    ///
+    /// # Panics
+    ///
+    /// If `slot` is in use on this CPU.
+    fn page<'a>(&'a self, slot: Slot, granule: Exclusive<'a>) -> Self::Page<'a>;
+
+    /// Maps a granule that others may access at the same time.
+    ///
+    /// # Panics
+    ///
+    /// If `slot` is in use on this CPU.
+    fn words<'a>(&'a self, slot: Slot, granule: Shared<'a>) -> Self::Words<'a>;
+
+    /// Fills a granule with zeros, visible to every observer before it returns.
+    ///
+    /// # Panics
+    ///
+    /// If `slot` is in use on this CPU.
+    fn wipe(&self, slot: Slot, granule: Exclusive<'_>);
+
+    /// Makes all stores before it visible to table walkers and other CPUs (DSB ISH).
+    fn publish(&self);
+}
+
+/// A copy to or from Host memory met a granule that is not Non-secure (any more).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostFault;
+
+/// Non-secure physical address space. The Host can change it, or take it away, at any time.
+pub trait HostMemory {
+    /// Copies `into.len()` words from byte `offset` of a Host granule; each word is read once.
+    ///
+    /// # Errors
+    ///
+    /// [`HostFault`] if the granule is not accessible as Non-secure; `into` is then partly written.
+    ///
+    /// # Panics
+    ///
+    /// If the words do not fit in the granule, or `offset` is not a multiple of 8.
+    fn read_host(
+        &self,
+        granule: GranuleAddr,
+        offset: usize,
+        into: &mut [u64],
+    ) -> Result<(), HostFault>;
+
+    /// Copies words to byte `offset` of a Host granule.
+    ///
+    /// # Errors
+    ///
+    /// [`HostFault`] if the granule is not accessible as Non-secure; it may be partly written.
+    ///
+    /// # Panics
+    ///
+    /// If the words do not fit in the granule, or `offset` is not a multiple of 8.
+    fn write_host(
+        &self,
+        granule: GranuleAddr,
+        offset: usize,
+        from: &[u64],
+    ) -> Result<(), HostFault>;
+}

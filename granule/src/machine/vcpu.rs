@@ -1,0 +1,186 @@
+//! Running a Realm's CPU: the registers that make it up, and the steps of a run.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Most list registers that GICv3 has.
+pub const LRS_MAX: usize = 16;
+
+/// EL1 and EL0 system registers that a Realm can change, and the Host as well: switched at each entry.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A2.3 and D; realm-world notes, section 11.5.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+#[expect(missing_docs, reason = "each field is the register of that name")]
+pub struct El1Registers {
+    pub sp_el0: u64,
+    pub sp_el1: u64,
+    pub elr_el1: u64,
+    pub spsr_el1: u64,
+    pub tpidrro_el0: u64,
+    pub tpidr_el0: u64,
+    pub tpidr_el1: u64,
+    pub csselr_el1: u64,
+    pub sctlr_el1: u64,
+    pub cpacr_el1: u64,
+    pub ttbr0_el1: u64,
+    pub ttbr1_el1: u64,
+    pub tcr_el1: u64,
+    pub esr_el1: u64,
+    pub afsr0_el1: u64,
+    pub afsr1_el1: u64,
+    pub far_el1: u64,
+    pub mair_el1: u64,
+    pub amair_el1: u64,
+    pub vbar_el1: u64,
+    pub contextidr_el1: u64,
+    pub cntkctl_el1: u64,
+    pub par_el1: u64,
+    pub mdscr_el1: u64,
+    pub cntp_cval_el0: u64,
+    pub cntv_cval_el0: u64,
+    pub cntp_ctl_el0: u64,
+    pub cntv_ctl_el0: u64,
+}
+
+/// Pointer authentication keys; EL3 keeps the Host's.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct PauthKeys(
+    /// APIA, APIB, APDA, APDB, APGA: low half, then high half of each.
+    pub [u64; 10],
+);
+
+/// The virtual CPU interface.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct GicRegisters {
+    /// ICH_HCR_EL2.
+    pub hcr: u64,
+    /// ICH_VMCR_EL2.
+    pub vmcr: u64,
+    /// ICH_MISR_EL2, read at exit.
+    pub misr: u64,
+    /// ICH_LRn_EL2.
+    pub lrs: [u64; LRS_MAX],
+    /// ICH_AP0Rn_EL2.
+    pub ap0r: [u64; 4],
+    /// ICH_AP1Rn_EL2.
+    pub ap1r: [u64; 4],
+}
+
+/// Floating point and Advanced SIMD registers.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct SimdRegisters {
+    /// V0 to V31, low half first.
+    pub v: [[u64; 2]; 32],
+    /// FPCR.
+    pub fpcr: u64,
+    /// FPSR.
+    pub fpsr: u64,
+}
+
+/// All registers of a Realm's CPU, and the controls it runs under.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct VcpuRegisters {
+    /// X0 to X30.
+    pub gprs: [u64; 31],
+    /// The next instruction (ELR_EL2).
+    pub pc: u64,
+    /// PSTATE (SPSR_EL2).
+    pub pstate: u64,
+    /// HCR_EL2 while it runs.
+    pub hcr_el2: u64,
+    /// VTCR_EL2 while it runs.
+    pub vtcr_el2: u64,
+    /// VTTBR_EL2 while it runs.
+    pub vttbr_el2: u64,
+    /// VMPIDR_EL2 while it runs.
+    pub vmpidr_el2: u64,
+    /// System registers.
+    pub el1: El1Registers,
+    /// Pointer authentication keys.
+    pub pauth: PauthKeys,
+    /// Virtual CPU interface.
+    pub gic: GicRegisters,
+    /// Floating point and SIMD.
+    pub simd: SimdRegisters,
+}
+
+/// Which vector an exception from the Realm took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Cause {
+    /// Synchronous: `esr` says what.
+    Sync = 0,
+    /// A physical IRQ is pending.
+    Irq = 1,
+    /// A physical FIQ is pending.
+    Fiq = 2,
+    /// A physical SError was taken: `esr` says what.
+    SError = 3,
+}
+
+/// How a stretch of Realm execution ended.
+#[derive(Clone, Copy, Debug)]
+pub struct VcpuExit {
+    /// The vector.
+    pub cause: Cause,
+    /// ESR_EL2.
+    pub esr: u64,
+    /// FAR_EL2.
+    pub far: u64,
+    /// HPFAR_EL2.
+    pub hpfar: u64,
+}
+
+/// EL1 registers of the loaded Realm that the monitor reads or writes while they are live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is the register of that name")]
+pub enum LiveRegister {
+    Sctlr,
+    Vbar,
+    Esr,
+    Far,
+    Elr,
+    Spsr,
+}
+
+/// One REC on one CPU, in this order: `load`, any number of `run`s, `unload`.
+pub trait Vcpu {
+    /// Puts the Host's registers away and loads the Realm's, all but X0 to X30, PC and PSTATE.
+    fn load(&self, registers: &VcpuRegisters);
+
+    /// Runs the Realm from `registers.gprs`, `pc` and `pstate` until an exception, and writes them back.
+    fn run(&self, registers: &mut VcpuRegisters) -> VcpuExit;
+
+    /// Stores the Realm's registers and brings the Host's back, SIMD included if it was lent.
+    fn unload(&self, registers: &mut VcpuRegisters);
+
+    /// CNTP_CTL_EL0 and CNTV_CTL_EL0 of the loaded Realm at this moment, in this order.
+    fn timer_controls(&self) -> (u64, u64);
+
+    /// Keeps the physical (CNTHCTL_EL2.CNTPMASK) and virtual (CNTVMASK) timer outputs from the GIC or
+    /// lets them through, and waits until a masked one is no longer signalled.
+    fn mask_timers(&self, physical: bool, virtual_: bool);
+
+    /// Lends the SIMD unit to the loaded Realm: saves the Host's registers, loads the Realm's.
+    fn lend_simd(&self, registers: &VcpuRegisters);
+
+    /// Reads a register of the loaded Realm.
+    fn live(&self, register: LiveRegister) -> u64;
+
+    /// Writes a register of the loaded Realm.
+    fn set_live(&self, register: LiveRegister, value: u64);
+
+    /// Translates a virtual address as the loaded Realm's EL1 would read it: the intermediate physical
+    /// page, or `None` if its stage 1 does not translate it now.
+    fn translate_stage1(&self, va: u64) -> Option<u64>;
+
+    /// Makes a virtual SError with this syndrome pending for the loaded Realm.
+    fn pend_serror(&self, syndrome: u64);
+
+    /// Whether a physical interrupt is pending for this CPU.
+    fn interrupt_pending(&self) -> bool;
+}

@@ -1,0 +1,229 @@
+//! The table of granules: which physical addresses the monitor tracks, and the state of each.
+
+use core::sync::atomic::{AtomicU16, Ordering};
+
+use crate::addr::{GRANULE_SIZE, GranuleAddr};
+use crate::guard::{self, GranuleGuard};
+use crate::state::{GranuleState, State};
+
+/// Most banks of DRAM the monitor tracks: EL3's manifest names at most a few, and each hole that the
+/// monitor's own memory makes splits one in two.
+pub const BANKS_MAX: usize = 8;
+
+/// One run of tracked DRAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bank {
+    /// Physical address of its first granule.
+    pub base: u64,
+    /// Length in bytes, a multiple of the granule size.
+    pub size_bytes: u64,
+}
+
+/// The tracked DRAM, ascending and without overlap.
+pub type Banks = heapless::Vec<Bank, BANKS_MAX>;
+
+/// Why a granule could not be locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GranuleError {
+    /// The address is not 4 KiB aligned.
+    Unaligned,
+    /// The address is outside the DRAM that the monitor tracks.
+    Untracked,
+    /// The granule is in another state than the one asked for.
+    WrongState(GranuleState),
+    /// Two granule arguments are the same granule.
+    Alias,
+}
+
+/// State and lock of each granule of DRAM.
+#[derive(Debug)]
+pub struct GranuleTable<'t> {
+    banks: Banks,
+    words: &'t [AtomicU16],
+}
+
+impl<'t> GranuleTable<'t> {
+    /// Number of words that a table for `banks` needs.
+    pub fn words_needed(banks: &Banks) -> u64 {
+        banks.iter().map(|bank| bank.size_bytes / GRANULE_SIZE).sum()
+    }
+
+    /// A table over `banks`, all granules UNDELEGATED. `None` if `words` is too short.
+    ///
+    /// `words` must be zero: that is the encoding of UNDELEGATED, unlocked, count 0.
+    pub fn new(banks: Banks, words: &'t [AtomicU16]) -> Option<Self> {
+        let needed = usize::try_from(Self::words_needed(&banks)).ok()?;
+        (words.len() >= needed).then_some(Self { banks, words })
+    }
+
+    /// The tracked DRAM.
+    pub fn banks(&self) -> &Banks {
+        &self.banks
+    }
+
+    fn word(&self, addr: GranuleAddr) -> Option<&'t AtomicU16> {
+        let pa = addr.as_u64();
+        let mut first = 0;
+        for bank in &self.banks {
+            let offset = pa.wrapping_sub(bank.base);
+            if offset < bank.size_bytes {
+                let index = first + offset / GRANULE_SIZE;
+                return usize::try_from(index).ok().and_then(|index| self.words.get(index));
+            }
+            first += bank.size_bytes / GRANULE_SIZE;
+        }
+        None
+    }
+
+    /// Whether the monitor tracks the granule (the specification's "delegable").
+    pub fn is_tracked(&self, addr: GranuleAddr) -> bool {
+        self.word(addr).is_some()
+    }
+
+    /// State of a granule at this instant, without holding it; `None` if it is not tracked.
+    pub fn peek(&self, addr: GranuleAddr) -> Option<GranuleState> {
+        self.word(addr).map(|word| guard::state_of(word.load(Ordering::Acquire)))
+    }
+
+    /// Locks one granule in state `S`.
+    ///
+    /// # Errors
+    ///
+    /// `Untracked`, or `WrongState` with the state it is in.
+    pub fn lock<S: State>(
+        &self,
+        addr: GranuleAddr,
+    ) -> Result<GranuleGuard<'t, S>, GranuleError> {
+        let word = self.word(addr).ok_or(GranuleError::Untracked)?;
+        GranuleGuard::lock(word, addr).map_err(GranuleError::WrongState)
+    }
+
+    /// Locks two granules whose addresses came from outside, in ascending order.
+    ///
+    /// # Errors
+    ///
+    /// `Alias` if they are the same granule, else the first failure met in ascending order.
+    pub fn lock_pair<A: State, B: State>(
+        &self,
+        a: GranuleAddr,
+        b: GranuleAddr,
+    ) -> Result<(GranuleGuard<'t, A>, GranuleGuard<'t, B>), GranuleError> {
+        if a < b {
+            let a = self.lock(a)?;
+            Ok((a, self.lock(b)?))
+        } else if a > b {
+            let b = self.lock(b)?;
+            Ok((self.lock(a)?, b))
+        } else {
+            Err(GranuleError::Alias)
+        }
+    }
+
+    /// How many granules are in each state, in the order of [`GranuleState::ALL`].
+    ///
+    /// A walk over the whole table: for reports, never for a command.
+    pub fn census(&self) -> [u64; GranuleState::ALL.len()] {
+        let mut counts = [0; GranuleState::ALL.len()];
+        let tracked = usize::try_from(Self::words_needed(&self.banks)).unwrap_or(usize::MAX);
+        for word in self.words.iter().take(tracked) {
+            let state = guard::state_of(word.load(Ordering::Relaxed));
+            if let Some(count) = counts.get_mut(state as usize) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Delegated, RecState, RttState, Undelegated};
+
+    fn table(words: &[AtomicU16]) -> GranuleTable<'_> {
+        let mut banks = Banks::new();
+        banks.push(Bank { base: 0x4000_0000, size_bytes: 0x4000 }).unwrap();
+        banks.push(Bank { base: 0x8_8000_0000, size_bytes: 0x2000 }).unwrap();
+        GranuleTable::new(banks, words).unwrap()
+    }
+
+    fn words() -> [AtomicU16; 6] {
+        [const { AtomicU16::new(0) }; 6]
+    }
+
+    fn at(pa: u64) -> GranuleAddr {
+        GranuleAddr::new(pa).unwrap()
+    }
+
+    #[test]
+    fn addresses_in_any_bank_are_tracked_and_others_are_not() {
+        let words = words();
+        let table = table(&words);
+        assert!(table.is_tracked(at(0x4000_3000)));
+        assert!(table.is_tracked(at(0x8_8000_1000)));
+        assert!(!table.is_tracked(at(0x4000_4000)));
+        assert!(!table.is_tracked(at(0x3fff_f000)));
+        assert!(!table.is_tracked(at(0x8_8000_2000)));
+    }
+
+    #[test]
+    fn a_transition_is_visible_after_unlock_and_only_in_its_own_granule() {
+        let words = words();
+        let table = table(&words);
+        let granule = table.lock::<Undelegated>(at(0x4000_1000)).unwrap();
+        granule.transition::<Delegated>().transition::<RttState>().unlock();
+        assert_eq!(table.peek(at(0x4000_1000)), Some(GranuleState::Rtt));
+        assert_eq!(table.peek(at(0x4000_2000)), Some(GranuleState::Undelegated));
+        assert_eq!(
+            table.lock::<Delegated>(at(0x4000_1000)).err(),
+            Some(GranuleError::WrongState(GranuleState::Rtt))
+        );
+    }
+
+    #[test]
+    fn the_same_granule_twice_is_refused_and_not_waited_for() {
+        let words = words();
+        let table = table(&words);
+        let pair = table.lock_pair::<Undelegated, Undelegated>(at(0x4000_1000), at(0x4000_1000));
+        assert_eq!(pair.err(), Some(GranuleError::Alias));
+    }
+
+    #[test]
+    fn a_failed_pair_leaves_no_lock_behind() {
+        let words = words();
+        let table = table(&words);
+        let pair = table.lock_pair::<Undelegated, Delegated>(at(0x4000_1000), at(0x4000_2000));
+        assert!(pair.is_err());
+        drop(pair);
+        assert!(table.lock_pair::<Undelegated, Undelegated>(at(0x4000_2000), at(0x4000_1000)).is_ok());
+    }
+
+    #[test]
+    fn a_running_rec_keeps_its_count_while_others_lock_it() {
+        let words = words();
+        let table = table(&words);
+        let rec = table.lock::<Undelegated>(at(0x4000_0000)).unwrap();
+        let running = rec.transition::<Delegated>().transition::<RecState>().start_running();
+        assert_eq!(table.lock::<RecState>(at(0x4000_0000)).unwrap().count(), 1);
+        drop(running);
+        assert_eq!(table.lock::<RecState>(at(0x4000_0000)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_census_adds_up_to_the_tracked_memory() {
+        let words = words();
+        let table = table(&words);
+        table.lock::<Undelegated>(at(0x4000_1000)).unwrap().transition::<Delegated>().unlock();
+        let census = table.census();
+        assert_eq!(census.iter().sum::<u64>(), 6);
+        assert_eq!(census.get(GranuleState::Delegated as usize), Some(&1));
+    }
+
+    #[test]
+    fn too_few_words_make_no_table() {
+        let words = words();
+        let mut banks = Banks::new();
+        banks.push(Bank { base: 0, size_bytes: 0x7000 }).unwrap();
+        assert!(GranuleTable::new(banks, &words).is_none());
+    }
+}
