@@ -3,6 +3,7 @@
 //! One 16-bit word per granule carries the lock, the state and a reference count, so a lock costs one
 //! atomic operation and the table 0.05 % of DRAM.
 
+use core::cell::Cell;
 use core::hint;
 use core::marker::PhantomData;
 use core::mem;
@@ -52,7 +53,7 @@ pub(crate) fn acquire(word: &AtomicU16) -> u16 {
 pub struct GranuleGuard<'t, S: State> {
     word: &'t AtomicU16,
     addr: GranuleAddr,
-    count: u16,
+    count: Cell<u16>,
     state: PhantomData<S>,
 }
 
@@ -65,7 +66,7 @@ impl<'t, S: State> GranuleGuard<'t, S> {
             word.store(before, Ordering::Release);
             return Err(state);
         }
-        Ok(Self { word, addr, count: before & COUNT_MASK, state: PhantomData })
+        Ok(Self { word, addr, count: Cell::new(before & COUNT_MASK), state: PhantomData })
     }
 
     /// Address of the granule.
@@ -75,7 +76,7 @@ impl<'t, S: State> GranuleGuard<'t, S> {
 
     /// Reference count: Realm Execution Contexts of an RD, 1 for a running REC, live entries of an RTT.
     pub fn count(&self) -> u16 {
-        self.count
+        self.count.get()
     }
 
     /// Sets the reference count that the granule has once released.
@@ -83,9 +84,9 @@ impl<'t, S: State> GranuleGuard<'t, S> {
     /// # Panics
     ///
     /// If `count` is above [`COUNT_MAX`]; callers bound it by construction (512 entries, MAX_RECS).
-    pub fn set_count(&mut self, count: u16) {
+    pub fn set_count(&self, count: u16) {
         assert!(count <= COUNT_MAX, "granule reference count");
-        self.count = count;
+        self.count.set(count);
     }
 
     /// Moves the granule to `T`, consuming the proof that it was in `S`. The count must be 0.
@@ -96,7 +97,7 @@ impl<'t, S: State> GranuleGuard<'t, S> {
         let next = GranuleGuard {
             word: self.word,
             addr: self.addr,
-            count: self.count,
+            count: Cell::new(self.count.get()),
             state: PhantomData,
         };
         mem::forget(self);
@@ -123,15 +124,15 @@ impl<S: InRealmPas> GranuleGuard<'_, S> {
 
 impl<'t> GranuleGuard<'t, RecState> {
     /// Marks the REC as running (count 1) and releases the lock: others see it, nobody may change it.
-    pub fn start_running(mut self) -> Running<'t> {
-        self.count = 1;
+    pub fn start_running(self) -> Running<'t> {
+        self.count.set(1);
         Running { word: self.word, addr: self.addr }
     }
 }
 
 impl<S: State> Drop for GranuleGuard<'_, S> {
     fn drop(&mut self) {
-        let word = (S::STATE as u16) << STATE_SHIFT | self.count;
+        let word = (S::STATE as u16) << STATE_SHIFT | self.count.get();
         self.word.store(word, Ordering::Release);
     }
 }

@@ -1,0 +1,56 @@
+//! Why a REC stopped running, in terms of no ABI: `rmi` turns it into the page that the Host reads.
+
+/// A REC exit, with exactly what the Host may see of it.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A4.3 "REC exit".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// A synchronous exception that the Host has to handle. Syndromes are already masked.
+    Sync {
+        /// Masked ESR_EL2.
+        esr: u64,
+        /// Masked FAR_EL2.
+        far: u64,
+        /// HPFAR_EL2.FIPA.
+        hpfar: u64,
+        /// Data of an emulatable write, or an operand.
+        gpr0: u64,
+    },
+    /// A physical IRQ, or a change of a timer's output.
+    Irq,
+    /// A physical FIQ.
+    Fiq,
+    /// A PSCI call that the Host has to know of.
+    Psci {
+        /// The call and its arguments.
+        gprs: [u64; 4],
+    },
+    /// The Realm wishes to change the RIPAS of a range.
+    RipasChange {
+        /// First address.
+        base: u64,
+        /// First address past the range.
+        top: u64,
+        /// The RIPAS it wishes.
+        ripas: u64,
+    },
+    /// A host call.
+    HostCall {
+        /// Immediate value.
+        imm: u16,
+        /// Registers of the call.
+        gprs: [u64; 31],
+    },
+    /// A physical SError.
+    SError {
+        /// Masked ESR_EL2.
+        esr: u64,
+    },
+}
+
+impl Exit {
+    /// A synchronous exit that shows nothing but a syndrome and a page.
+    pub const fn sync(esr: u64, hpfar: u64) -> Self {
+        Self::Sync { esr, far: 0, hpfar, gpr0: 0 }
+    }
+}

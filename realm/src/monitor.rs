@@ -1,0 +1,69 @@
+//! The state of the whole monitor, and the handle through which one CPU works on it.
+
+use core::ops::Deref;
+
+use granule::GranuleTable;
+use granule::ledger::Ledger;
+use granule::machine::CpuFacts;
+
+use crate::features::Features;
+use crate::vmid::VmidSet;
+
+/// What all CPUs share. Built once at boot.
+#[derive(Debug)]
+pub struct Shared<'t> {
+    /// State and lock of each granule.
+    pub granules: GranuleTable<'t>,
+    /// Granules that could not be given back.
+    pub ledger: Ledger,
+    /// VMIDs in use.
+    pub vmids: VmidSet,
+    /// What Realms can have.
+    pub features: Features,
+    /// The CPUs' identification registers.
+    pub facts: CpuFacts,
+}
+
+impl<'t> Shared<'t> {
+    /// The state at boot: nothing delegated, no Realm.
+    pub fn new(granules: GranuleTable<'t>, facts: CpuFacts) -> Self {
+        Self {
+            granules,
+            ledger: Ledger::new(),
+            vmids: VmidSet::new(),
+            features: Features::new(&facts),
+            facts,
+        }
+    }
+}
+
+/// The monitor as one CPU sees it: the shared state and the machine under this CPU.
+#[derive(Debug)]
+pub struct Rmm<'a, 't, M> {
+    /// The machine, as this CPU.
+    pub machine: &'a M,
+    shared: &'a Shared<'t>,
+}
+
+impl<'a, 't, M> Rmm<'a, 't, M> {
+    /// The handle of the CPU that `machine` stands for.
+    pub fn new(machine: &'a M, shared: &'a Shared<'t>) -> Self {
+        Self { machine, shared }
+    }
+}
+
+impl<M> Clone for Rmm<'_, '_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Rmm<'_, '_, M> {}
+
+impl<'t, M> Deref for Rmm<'_, 't, M> {
+    type Target = Shared<'t>;
+
+    fn deref(&self) -> &Self::Target {
+        self.shared
+    }
+}

@@ -1,0 +1,122 @@
+//! The Realm Descriptor: what is true of a whole Realm.
+
+use granule::{GRANULE_SIZE, GranuleAddr};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::ipa::IpaSpace;
+use crate::measurement::{Algorithm, Measurements};
+use crate::rtt::{Format, Level, Tree};
+
+/// Life of a Realm after REALM_CREATE.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.3 "Realm lifecycle".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum RealmState {
+    /// Being built: not runnable, measurements open.
+    New = 0,
+    /// Runnable, RIM frozen.
+    Active = 1,
+    /// Switched itself off: its RECs cannot be entered any more.
+    SystemOff = 2,
+}
+
+/// Contents of a granule in state RD. The number of RECs is the granule's reference count.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Debug)]
+#[repr(C)]
+pub struct Rd {
+    state: u64,
+    /// Index that the next REC must have; never goes down.
+    pub next_rec_index: u64,
+    ipa_width_bits: u64,
+    rtt_base: u64,
+    rtt_start_level: i64,
+    rtt_roots: u64,
+    lpa2: u64,
+    vmid: u64,
+    algorithm: u64,
+    /// Realm Personalization Value, opaque to the monitor.
+    pub rpv: [u8; 64],
+    /// RIM and REMs.
+    pub measurements: Measurements,
+    reserved: [u64; RESERVED_WORDS],
+}
+
+const RESERVED_WORDS: usize = (GRANULE_SIZE as usize - (9 * 8 + 64 + 5 * 64)) / 8;
+
+impl Rd {
+    /// Initialises the descriptor of a new Realm; `self` must be zeroed.
+    pub fn init(&mut self, tree: &Tree, algorithm: Algorithm, rpv: [u8; 64]) {
+        self.state = RealmState::New as u64;
+        self.ipa_width_bits = u64::from(tree.space.width_bits());
+        self.rtt_base = tree.root.as_u64();
+        self.rtt_start_level = tree.start.as_i64();
+        self.rtt_roots = tree.roots;
+        self.lpa2 = u64::from(tree.format == Format::Address52);
+        self.vmid = u64::from(tree.vmid);
+        self.algorithm = algorithm as u64;
+        self.rpv = rpv;
+    }
+
+    /// The Realm's state.
+    pub fn state(&self) -> RealmState {
+        match self.state {
+            0 => RealmState::New,
+            1 => RealmState::Active,
+            2 => RealmState::SystemOff,
+            other => unreachable!("Realm state {other}"),
+        }
+    }
+
+    /// Changes the Realm's state.
+    pub fn set_state(&mut self, state: RealmState) {
+        self.state = state as u64;
+    }
+
+    /// The Realm's hash algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        match Algorithm::from_u64(self.algorithm) {
+            Some(algorithm) => algorithm,
+            None => unreachable!("hash algorithm {}", self.algorithm),
+        }
+    }
+
+    /// The Realm's translation tables.
+    pub fn tree(&self) -> Tree {
+        let parts = u8::try_from(self.ipa_width_bits)
+            .ok()
+            .and_then(IpaSpace::new)
+            .zip(GranuleAddr::new(self.rtt_base))
+            .zip(Level::new(self.rtt_start_level))
+            .zip(u16::try_from(self.vmid).ok());
+        let Some((((space, root), start), vmid)) = parts else {
+            unreachable!("Realm Descriptor geometry")
+        };
+        let format = if self.lpa2 == 0 { Format::Address48 } else { Format::Address52 };
+        Tree { space, root, start, roots: self.rtt_roots, format, vmid }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use granule::machine::Page;
+
+    #[test]
+    fn a_descriptor_is_one_granule_and_gives_back_its_tree() {
+        let mut page = Page::zeroed();
+        let tree = Tree {
+            space: IpaSpace::new(33).unwrap(),
+            root: GranuleAddr::new(0x8000_8000).unwrap(),
+            start: Level::new(2).unwrap(),
+            roots: 8,
+            format: Format::Address52,
+            vmid: 65535,
+        };
+        let rd: &mut Rd = page.view_mut();
+        rd.init(&tree, Algorithm::Sha512, [7; 64]);
+        assert_eq!(rd.tree(), tree);
+        assert_eq!(rd.state(), RealmState::New);
+        assert_eq!(rd.algorithm(), Algorithm::Sha512);
+    }
+}

@@ -1,0 +1,247 @@
+//! The Realm Execution Context: one CPU of a Realm, while it does not run and while it does.
+
+pub mod controls;
+pub mod index;
+
+use granule::machine::vcpu::VcpuRegisters;
+use granule::{GRANULE_SIZE, GranuleAddr};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use index::RecIndex;
+
+use crate::ipa::IpaSpace;
+use crate::rd::Rd;
+use crate::rtt::ripas::Wish;
+use crate::rtt::{Format, Level, Ripas, Tree};
+
+/// Most auxiliary granules of a REC that the ABI has room for.
+pub const AUX_MAX: usize = 16;
+
+/// Auxiliary granules that a REC needs: one, the workspace of attestation tokens.
+pub const AUX_COUNT: usize = 1;
+
+/// What the Realm asked the Host for at the last exit, and is not answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Pending {
+    /// Nothing.
+    None = 0,
+    /// A PSCI call, to be completed by RMI_PSCI_COMPLETE.
+    Psci = 1,
+    /// A host call, to be completed by the next entry.
+    HostCall = 2,
+    /// A RIPAS change, to be completed by the next entry.
+    RipasChange = 3,
+}
+
+/// Syndrome of the last exit, for the flags of the next entry. Zero when there was none to remember.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct LastExit {
+    /// ESR_EL2, with ISV cleared if the Host was not shown an emulatable access.
+    pub esr: u64,
+    /// FAR_EL2.
+    pub far: u64,
+    /// HPFAR_EL2.
+    pub hpfar: u64,
+}
+
+/// The RIPAS change that the Realm wishes; zero when none is pending.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct RipasRequest {
+    /// First address not yet changed.
+    pub addr: u64,
+    /// First address past the range.
+    pub top: u64,
+    /// The RIPAS wished.
+    pub ripas: u64,
+    /// Whether DESTROYED entries may change.
+    pub change_destroyed: u64,
+}
+
+impl RipasRequest {
+    /// What the Realm wished, for the RTT engine.
+    pub fn wish(&self) -> Wish {
+        let ripas = if self.ripas == Ripas::Ram as u64 { Ripas::Ram } else { Ripas::Empty };
+        Wish { ripas, change_destroyed: self.change_destroyed != 0 }
+    }
+}
+
+/// The Realm's attributes that a running REC needs, copied when it is created: they never change.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct TreeWords {
+    ipa_width_bits: u64,
+    root: u64,
+    start: i64,
+    roots: u64,
+    lpa2: u64,
+    vmid: u64,
+}
+
+/// State of attestation token generation.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A7.2.2.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct AttestWords {
+    /// 0: none in progress; 1: started; 2: the token is complete in the auxiliary granule.
+    pub state: u64,
+    /// Bytes of the token already handed out.
+    pub copied: u64,
+    /// Bytes of the token.
+    pub length: u64,
+    /// The Realm's challenge.
+    pub challenge: [u64; 8],
+}
+
+/// Contents of a granule in state REC. A count of 1 on the granule means that it runs.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Debug)]
+#[repr(C)]
+pub struct Rec {
+    /// The CPU's registers.
+    pub registers: VcpuRegisters,
+    owner: u64,
+    index: u64,
+    runnable: u64,
+    pending: u64,
+    /// Syndrome of the last exit.
+    pub last_exit: LastExit,
+    /// The pending RIPAS change.
+    pub ripas: RipasRequest,
+    /// Timer controls (CNTP_CTL, CNTV_CTL) as the Host was last told.
+    pub reported_timers: [u64; 2],
+    /// Attestation token generation.
+    pub attest: AttestWords,
+    tree: TreeWords,
+    aux_count: u64,
+    aux: [u64; AUX_MAX],
+    reserved: [u64; RESERVED_WORDS],
+}
+
+const RESERVED_WORDS: usize = (GRANULE_SIZE as usize
+    - size_of::<VcpuRegisters>()
+    - size_of::<LastExit>()
+    - size_of::<RipasRequest>()
+    - size_of::<AttestWords>()
+    - size_of::<TreeWords>()
+    - (4 + 2 + 1 + AUX_MAX) * 8)
+    / 8;
+
+impl Rec {
+    /// Initialises a REC of the Realm at `owner`; `self` must be zeroed.
+    pub fn init(&mut self, owner: GranuleAddr, rd: &Rd, index: RecIndex, runnable: bool) {
+        let tree = rd.tree();
+        self.owner = owner.as_u64();
+        self.index = index.as_u64();
+        self.runnable = u64::from(runnable);
+        self.tree = TreeWords {
+            ipa_width_bits: u64::from(tree.space.width_bits()),
+            root: tree.root.as_u64(),
+            start: tree.start.as_i64(),
+            roots: tree.roots,
+            lpa2: u64::from(tree.format == Format::Address52),
+            vmid: u64::from(tree.vmid),
+        };
+    }
+
+    /// The Realm Descriptor of the Realm that the REC belongs to.
+    pub fn owner(&self) -> GranuleAddr {
+        GranuleAddr::containing(self.owner)
+    }
+
+    /// The REC's index in its Realm.
+    pub fn index(&self) -> RecIndex {
+        RecIndex::from_stored(self.index)
+    }
+
+    /// Whether the REC may be entered: it is switched on.
+    pub fn is_runnable(&self) -> bool {
+        self.runnable != 0
+    }
+
+    /// Switches the REC on or off.
+    pub fn set_runnable(&mut self, runnable: bool) {
+        self.runnable = u64::from(runnable);
+    }
+
+    /// What the Host still owes an answer to.
+    pub fn pending(&self) -> Pending {
+        match self.pending {
+            0 => Pending::None,
+            1 => Pending::Psci,
+            2 => Pending::HostCall,
+            3 => Pending::RipasChange,
+            other => unreachable!("pending {other}"),
+        }
+    }
+
+    /// Remembers what the Host owes an answer to.
+    pub fn set_pending(&mut self, pending: Pending) {
+        self.pending = pending as u64;
+    }
+
+    /// The Realm's translation tables.
+    pub fn tree(&self) -> Tree {
+        let parts = u8::try_from(self.tree.ipa_width_bits)
+            .ok()
+            .and_then(IpaSpace::new)
+            .zip(GranuleAddr::new(self.tree.root))
+            .zip(Level::new(self.tree.start))
+            .zip(u16::try_from(self.tree.vmid).ok());
+        let Some((((space, root), start), vmid)) = parts else { unreachable!("REC geometry") };
+        let format = if self.tree.lpa2 == 0 { Format::Address48 } else { Format::Address52 };
+        Tree { space, root, start, roots: self.tree.roots, format, vmid }
+    }
+
+    /// Remembers the auxiliary granules.
+    pub fn set_aux(&mut self, granules: &[GranuleAddr]) {
+        self.aux_count = granules.len() as u64;
+        for (word, granule) in self.aux.iter_mut().zip(granules) {
+            *word = granule.as_u64();
+        }
+    }
+
+    /// The auxiliary granules.
+    pub fn aux(&self) -> impl Iterator<Item = GranuleAddr> {
+        let count = usize::try_from(self.aux_count).unwrap_or(0);
+        self.aux.iter().take(count).map(|&pa| GranuleAddr::containing(pa))
+    }
+
+    /// General-purpose register `number` as an instruction names it: 31 reads as zero.
+    pub fn gpr(&self, number: usize) -> u64 {
+        self.registers.gprs.get(number).copied().unwrap_or(0)
+    }
+
+    /// Writes general-purpose register `number` as an instruction names it: 31 is dropped.
+    pub fn set_gpr(&mut self, number: usize, value: u64) {
+        if let Some(gpr) = self.registers.gprs.get_mut(number) {
+            *gpr = value;
+        }
+    }
+
+    /// Steps over the instruction that trapped; a completed instruction leaves BTYPE 0.
+    pub fn advance_pc(&mut self) {
+        self.registers.pc = self.registers.pc.wrapping_add(4);
+        self.registers.pstate &= !controls::PSTATE_BTYPE;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use granule::machine::Page;
+
+    #[test]
+    fn a_rec_is_one_granule_and_register_31_is_zero() {
+        let mut page = Page::zeroed();
+        let rec: &mut Rec = page.view_mut();
+        rec.set_gpr(30, 7);
+        rec.set_gpr(31, 9);
+        assert_eq!((rec.gpr(30), rec.gpr(31)), (7, 0));
+        assert_eq!(rec.aux().count(), 0);
+        rec.set_aux(&[GranuleAddr::new(0x1000).unwrap()]);
+        assert_eq!(rec.aux().next().unwrap().as_u64(), 0x1000);
+    }
+}

@@ -1,0 +1,26 @@
+//! Realm Translation Tables: the stage 2 tables of a Realm, which say where its memory is (HIPAS) and what it
+//! may be used for (RIPAS).
+//!
+//! | Module | Owns |
+//! | --- | --- |
+//! | [`level`] | levels and the sizes of what their entries describe |
+//! | [`entry`] | what an entry says, and its bits |
+//! | [`tree`] | one Realm's tree: geometry, and the walk |
+//! | [`scan`] | questions about a whole table: first live entry, homogeneity |
+//! | [`ripas`] | RIPAS changes over a range of entries |
+//!
+//! Table granules are locked hand over hand from the root. An RTT's reference count is the number of its
+//! entries that are TABLE or ASSIGNED, which is the specification's liveness; ASSIGNED_NS does not count.
+
+pub mod entry;
+pub mod level;
+pub mod ripas;
+pub mod scan;
+pub mod tree;
+
+pub use entry::{Entry, Format, HostAttributes, Ripas};
+pub use level::Level;
+pub use tree::{Position, Tree};
+
+/// Entries of a table, except that a table at level -1 uses only the first 16.
+pub const ENTRIES: usize = 512;

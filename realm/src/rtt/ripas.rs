@@ -1,0 +1,99 @@
+//! RIPAS changes: one engine over the entries of a table, from a base towards a top.
+//!
+//! It keeps every block that the range covers whole, and never makes a table.
+
+use super::entry::{Entry, Ripas};
+use super::scan::{entries_at, ripas_of};
+use super::tree::Position;
+
+/// How far a change got, and what it leaves to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// First address that was not reached.
+    pub reached: u64,
+    /// An entry that hardware may have cached was changed: the range must be invalidated.
+    pub stale: bool,
+}
+
+/// Changes entries of the table at `at`, from `base` on, to RAM on behalf of the Host before activation.
+/// `measured` is told of each entry's `[base, top)`.
+///
+/// Stops at `top`, at the end of the table, and at the first entry that is not UNASSIGNED. `base` must be
+/// aligned to an entry.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, B4.3.18 `RMI_RTT_INIT_RIPAS`; an ASSIGNED entry in the
+/// middle does not stop the formal text, but would then be made valid without consent: stop.
+pub fn init(at: &Position<'_, '_>, base: u64, top: u64, mut measured: impl FnMut(u64, u64)) -> u64 {
+    let size = at.level.entry_size();
+    let mut addr = base;
+    for index in at.index..entries_at(at.level) {
+        if top - addr < size || !matches!(at.entry_at(index), Entry::Unassigned(_)) {
+            break;
+        }
+        at.set_at(index, Entry::Unassigned(Ripas::Ram));
+        measured(addr, addr + size);
+        addr += size;
+        if addr == top {
+            break;
+        }
+    }
+    addr
+}
+
+/// A Realm's wish, as RSI_IPA_STATE_SET stated it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The RIPAS it wants: EMPTY or RAM.
+    pub ripas: Ripas,
+    /// Whether it accepts that DESTROYED entries change, that is: that their contents are lost.
+    pub change_destroyed: bool,
+}
+
+/// Changes entries of the table at `at`, from `base` on, as the Realm wished.
+///
+/// Stops at `top`, at the end of the table, at a TABLE entry, at an entry that reaches past `top`, and at a
+/// DESTROYED entry if the Realm does not accept that. `None` if the first entry already stops it: the Host has
+/// to walk deeper. An entry that already has the wanted RIPAS never stops it at its beginning.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, B4.3.21 `RMI_RTT_SET_RIPAS`, B3.75 `RttSetRipas`. When the
+/// first entry already has the wanted RIPAS, `base_align` and `no_progress` do not apply, and the literal
+/// formula for `out_top` may point backwards; we step over that entry, up to `top`.
+pub fn set(at: &Position<'_, '_>, base: u64, top: u64, wish: Wish) -> Option<Progress> {
+    let level = at.level;
+    let mut addr = base;
+    let mut first = at.index;
+    if ripas_of(at.entry) == Some(wish.ripas) {
+        addr = top.min(level.align_down(base) + level.entry_size());
+        first += 1;
+    } else if !level.is_aligned(base) {
+        return None;
+    }
+    let mut stale = false;
+    for index in first..entries_at(level) {
+        if addr >= top || top - addr < level.entry_size() {
+            break;
+        }
+        let entry = at.entry_at(index);
+        let Some(changed) = change(entry, wish) else { break };
+        if changed != entry {
+            at.set_at(index, changed);
+            stale |= entry.is_valid();
+        }
+        addr += level.entry_size();
+    }
+    (addr > base).then_some(Progress { reached: addr, stale })
+}
+
+/// What the entry says after the wish; `None` if it must not be changed.
+fn change(entry: Entry, wish: Wish) -> Option<Entry> {
+    match entry {
+        Entry::Unassigned(Ripas::Destroyed) | Entry::Assigned(Ripas::Destroyed, _)
+            if !wish.change_destroyed =>
+        {
+            None
+        }
+        Entry::Unassigned(_) => Some(Entry::Unassigned(wish.ripas)),
+        Entry::Assigned(_, address) => Some(Entry::Assigned(wish.ripas, address)),
+        Entry::UnassignedNs | Entry::AssignedNs(..) | Entry::Table(_) => None,
+    }
+}

@@ -1,0 +1,158 @@
+//! Questions about a whole table, each answered in one pass.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use granule::machine::Words;
+
+use super::entry::{Entry, Format, Ripas, raw};
+use super::level::Level;
+use super::ENTRIES;
+
+/// A table at level -1 has 16 entries, all others 512.
+pub const fn entries_at(level: Level) -> usize {
+    if level.as_i64() < 0 { 16 } else { ENTRIES }
+}
+
+/// Number of entries from `index` on until the first live one; up to the end of the table if none is.
+pub fn until_live(table: &Words, level: Level, index: usize) -> usize {
+    let rest = table.0.get(index..entries_at(level)).unwrap_or(&[]);
+    rest.iter()
+        .position(|word| raw::is_live(word.load(Ordering::Relaxed)))
+        .unwrap_or(rest.len())
+}
+
+/// What a homogeneous table at `level` folds to; `None` with the first entry that differs otherwise.
+///
+/// # Errors
+///
+/// The index of the first entry that keeps the table from being folded.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A5.5.6 "RTT folding".
+pub fn homogeneous(table: &Words, level: Level, format: Format) -> Result<Entry, usize> {
+    let Some((first_word, rest)) = table.0.split_first() else { return Err(0) };
+    let first = first_word.load(Ordering::Relaxed);
+    let entry = Entry::decode(first, level, format);
+    let parent = level.parent().ok_or(0_usize)?;
+    let step = match entry {
+        Entry::Table(_) => return Err(0),
+        Entry::Unassigned(_) | Entry::UnassignedNs => 0,
+        Entry::Assigned(_, address) | Entry::AssignedNs(address, _) => {
+            if !parent.may_be_leaf() || !parent.is_aligned(address.as_u64()) {
+                return Err(0);
+            }
+            // The parent's alignment keeps the sum inside the low address bits in either format.
+            raw::step(level, format)
+        }
+    };
+    match first_difference(first, step, rest) {
+        None => Ok(entry),
+        Some(index) => Err(index + 1),
+    }
+}
+
+/// Whether each descriptor is its predecessor plus `step`; the index of the first that is not.
+fn first_difference(first: u64, step: u64, rest: &[AtomicU64]) -> Option<usize> {
+    let mut expected = first;
+    rest.iter().position(|word| {
+        expected = expected.wrapping_add(step);
+        word.load(Ordering::Relaxed) != expected
+    })
+}
+
+/// Fills a table with what its parent's entry said before (unfolding).
+pub fn fill(table: &mut [u64; ENTRIES], parent: Entry, level: Level, format: Format) {
+    let first = parent.encode(level, format);
+    let step = if parent.is_live() { raw::step(level, format) } else { 0 };
+    let mut next = first;
+    for word in table {
+        *word = next;
+        next = next.wrapping_add(step);
+    }
+}
+
+/// The RIPAS of an entry, as far as it has one.
+pub const fn ripas_of(entry: Entry) -> Option<Ripas> {
+    match entry {
+        Entry::Unassigned(ripas) | Entry::Assigned(ripas, _) => Some(ripas),
+        Entry::UnassignedNs | Entry::AssignedNs(..) | Entry::Table(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use granule::GranuleAddr;
+
+    const FORMATS: [Format; 2] = [Format::Address48, Format::Address52];
+
+    fn words(page: [u64; ENTRIES]) -> Words {
+        Words(page.map(AtomicU64::new))
+    }
+
+    fn unfolded(parent: Entry, level: Level, format: Format) -> Words {
+        let mut page = [0; ENTRIES];
+        fill(&mut page, parent, level, format);
+        words(page)
+    }
+
+    #[test]
+    fn folding_undoes_unfolding_for_every_kind_of_entry() {
+        for format in FORMATS {
+            let top = if format == Format::Address52 { 0xc_0000_0000_0000 } else { 0 };
+            let block = GranuleAddr::new(top | 0x40_4000_0000).unwrap();
+            let (_, attributes) =
+                Entry::from_host_descriptor(0b101 << 2 | 1 << 6, format).unwrap();
+            for (level, leaf) in [(3, true), (2, true), (1, false), (0, false)] {
+                let level = Level::new(level).unwrap();
+                let mut entries = vec![Entry::UnassignedNs];
+                for ripas in [Ripas::Empty, Ripas::Ram, Ripas::Destroyed] {
+                    entries.push(Entry::Unassigned(ripas));
+                    if leaf {
+                        entries.push(Entry::Assigned(ripas, block));
+                        entries.push(Entry::AssignedNs(block, attributes));
+                    }
+                }
+                for entry in entries {
+                    let table = unfolded(entry, level, format);
+                    assert_eq!(homogeneous(&table, level, format), Ok(entry));
+                    let last = &table.0[511];
+                    last.store(last.load(Ordering::Relaxed) ^ 1 << 6, Ordering::Relaxed);
+                    assert_eq!(homogeneous(&table, level, format), Err(511), "{entry:?}");
+                }
+            }
+        }
+    }
+
+    /// Bug catalogue V9: FOLD did not compare the Host's attributes.
+    #[test]
+    fn v9_pages_with_differing_attributes_do_not_fold() {
+        let format = Format::Address48;
+        let (pa, attributes) = Entry::from_host_descriptor(0b110 << 2 | 3 << 6, format).unwrap();
+        let table = unfolded(Entry::AssignedNs(pa, attributes), Level::PAGE, format);
+        let other = table.0[7].load(Ordering::Relaxed) ^ 0b11 << 6;
+        table.0[7].store(other, Ordering::Relaxed);
+        assert_eq!(homogeneous(&table, Level::PAGE, format), Err(7));
+    }
+
+    #[test]
+    fn a_misaligned_or_level_1_run_does_not_fold() {
+        let format = Format::Address48;
+        let pa = GranuleAddr::new(0x8000_1000).unwrap();
+        let table = unfolded(Entry::Assigned(Ripas::Ram, pa), Level::PAGE, format);
+        assert_eq!(homogeneous(&table, Level::PAGE, format), Err(0));
+        let level1 = Level::new(1).unwrap();
+        let table = unfolded(Entry::Assigned(Ripas::Ram, GranuleAddr::new(0).unwrap()), level1, format);
+        assert_eq!(homogeneous(&table, level1, format), Err(0));
+    }
+
+    #[test]
+    fn the_first_live_entry_ends_the_skip() {
+        let table = words([0; ENTRIES]);
+        assert_eq!(until_live(&table, Level::PAGE, 5), 507);
+        let assigned = Entry::Assigned(Ripas::Empty, GranuleAddr::new(0).unwrap());
+        table.0[9].store(assigned.encode(Level::PAGE, Format::Address48), Ordering::Relaxed);
+        assert_eq!(until_live(&table, Level::PAGE, 5), 4);
+        assert_eq!(until_live(&table, Level::PAGE, 9), 0);
+        assert_eq!(until_live(&table, Level::new(-1).unwrap(), 10), 6);
+    }
+}

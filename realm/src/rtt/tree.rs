@@ -1,0 +1,228 @@
+//! One Realm's tree of tables: its geometry, and the walk from the root.
+
+use core::sync::atomic::Ordering;
+
+use granule::machine::{Memory, Slot, Words};
+use granule::{GranuleAddr, GranuleGuard, GranuleTable, RttState};
+
+use super::entry::{Entry, Format};
+use super::level::Level;
+use super::{ENTRIES, scan};
+use crate::ipa::IpaSpace;
+
+/// Most start-level tables, concatenated.
+pub const ROOTS_MAX: u64 = 16;
+
+/// What a walk needs to know of a Realm. Fixed when the Realm is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// The Realm's IPA space.
+    pub space: IpaSpace,
+    /// First start-level table.
+    pub root: GranuleAddr,
+    /// The start level.
+    pub start: Level,
+    /// Number of concatenated start-level tables.
+    pub roots: u64,
+    /// Format of the descriptors.
+    pub format: Format,
+    /// The Realm's VMID.
+    pub vmid: u16,
+}
+
+/// Number of start-level tables for an IPA width, if the start level can serve it.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, B4.3.9 `RMI_REALM_CREATE`, `rtt_num_level`; Arm ARM
+/// (DDI0487), "Concatenated translation tables": at most 16, none at level -1, and at level 0 only with
+/// 52-bit addresses.
+pub fn roots_for(space: IpaSpace, start: Level, format: Format) -> Option<u64> {
+    let width = u32::from(space.width_bits());
+    let single = start.shift() + 9;
+    if width <= start.shift() || (start.as_i64() < 0 && format == Format::Address48) {
+        return None;
+    }
+    if start.as_i64() < 0 {
+        // 49 to 52 bits: a narrower space must start lower.
+        return Some(1);
+    }
+    if width <= single {
+        return Some(1);
+    }
+    let roots = 1_u64.checked_shl(width - single)?;
+    let concatenation = start.as_i64() > 0 || format == Format::Address52;
+    (roots <= ROOTS_MAX && concatenation).then_some(roots)
+}
+
+/// Where a walk ended: a table, locked and mapped, and the entry in it.
+#[derive(Debug)]
+pub struct Position<'p, 't> {
+    /// Lock on the table.
+    pub table: &'p GranuleGuard<'t, RttState>,
+    /// The table's entries.
+    pub words: &'p Words,
+    /// The table's level.
+    pub level: Level,
+    /// The entry's place in the table.
+    pub index: usize,
+    /// What the entry says.
+    pub entry: Entry,
+    /// Format of the descriptors.
+    pub format: Format,
+}
+
+impl Position<'_, '_> {
+    /// The entry at `index` of the table.
+    pub fn entry_at(&self, index: usize) -> Entry {
+        Entry::decode(self.raw_at(index), self.level, self.format)
+    }
+
+    fn raw_at(&self, index: usize) -> u64 {
+        match self.words.0.get(index) {
+            Some(word) => word.load(Ordering::Relaxed),
+            None => unreachable!("RTT index {index}"),
+        }
+    }
+
+    /// Writes the entry at `index`: one 64-bit store, so that a table walker sees the old or the new one.
+    pub fn set_at(&self, index: usize, entry: Entry) {
+        if let Some(word) = self.words.0.get(index) {
+            word.store(entry.encode(self.level, self.format), Ordering::Relaxed);
+        }
+    }
+
+    /// Writes the entry where the walk ended.
+    pub fn set(&self, entry: Entry) {
+        self.set_at(self.index, entry);
+    }
+
+    /// Adds to the table's count of TABLE and ASSIGNED entries.
+    pub fn count_up(&self) {
+        self.table.set_count(self.table.count() + 1);
+    }
+
+    /// Takes one from the table's count of TABLE and ASSIGNED entries.
+    pub fn count_down(&self) {
+        self.table.set_count(self.table.count() - 1);
+    }
+
+    /// The `top` output of commands that take something away: the first live entry from `ipa` on, or the
+    /// end of the table; `ipa` itself if its own entry is live.
+    ///
+    /// Source: RMM specification (Arm DEN0137) 1.0, B3.76 `WalkTop`; where the formal text rounds a live
+    /// entry's address down, its summary table says "== ipa", which is what hosts compare with.
+    pub fn walk_top(&self, ipa: u64) -> u64 {
+        match scan::until_live(self.words, self.level, self.index) {
+            0 => ipa,
+            skipped => self.level.align_down(ipa) + self.level.entry_size() * skipped as u64,
+        }
+    }
+}
+
+impl Tree {
+    /// Walks towards the entry of `ipa` at level `target`, and stops there or at the first entry that is
+    /// no table. `ipa` must be inside the space, `target` not above the start level.
+    ///
+    /// Tables are locked hand over hand, so at most two at a time; the last one stays locked and mapped
+    /// in [`Slot::Table`] while `then` looks at it.
+    pub fn walk<'t, M: Memory, R>(
+        &self,
+        machine: &M,
+        granules: &GranuleTable<'t>,
+        ipa: u64,
+        target: Level,
+        then: impl FnOnce(Position<'_, 't>) -> R,
+    ) -> R {
+        debug_assert!(self.space.contains(ipa), "walk outside the IPA space");
+        let mut level = self.start;
+        // Index among the entries of all concatenated tables, then in the one that holds it.
+        let across = usize::try_from(ipa >> level.shift()).unwrap_or(usize::MAX);
+        let mut index = across % ENTRIES;
+        let mut table = self.lock_root(granules, across / ENTRIES);
+        loop {
+            let next = {
+                let words = machine.words(Slot::Table, table.shared());
+                let raw = words.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed));
+                let entry = Entry::decode(raw, level, self.format);
+                match (entry, level.child()) {
+                    (Entry::Table(next), Some(child)) if level < target => (next, child),
+                    _ => {
+                        let format = self.format;
+                        let table = &table;
+                        return then(Position { table, words: &words, level, index, entry, format });
+                    }
+                }
+            };
+            let (child, child_level) = next;
+            // The parent stays locked until the child is: nobody can unlink it in between.
+            table = lock_table(granules, child);
+            level = child_level;
+            index = usize::try_from(ipa >> level.shift()).unwrap_or(usize::MAX) % ENTRIES;
+        }
+    }
+
+    fn lock_root<'t>(
+        &self,
+        granules: &GranuleTable<'t>,
+        number: usize,
+    ) -> GranuleGuard<'t, RttState> {
+        match self.root.add(number as u64) {
+            Some(root) => lock_table(granules, root),
+            None => unreachable!("start table {number}"),
+        }
+    }
+}
+
+/// Locks a table that an entry or a Realm Descriptor points to.
+///
+/// # Panics
+///
+/// If it is no table: only the monitor links tables, so that is a broken invariant.
+pub fn lock_table<'t>(
+    granules: &GranuleTable<'t>,
+    addr: GranuleAddr,
+) -> GranuleGuard<'t, RttState> {
+    match granules.lock::<RttState>(addr) {
+        Ok(table) => table,
+        Err(error) => unreachable!("RTT {:#x}: {error:?}", addr.as_u64()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roots(width: u8, start: i64, format: Format) -> Option<u64> {
+        roots_for(IpaSpace::new(width).unwrap(), Level::new(start).unwrap(), format)
+    }
+
+    #[test]
+    fn start_tables_are_those_of_the_specification() {
+        use Format::{Address48, Address52};
+        for (width, start, format, expected) in [
+            (32, 2, Address48, Some(4)),
+            (33, 2, Address48, Some(8)),
+            (34, 2, Address48, Some(16)),
+            (35, 2, Address48, None),
+            (33, 1, Address48, Some(1)),
+            (39, 1, Address48, Some(1)),
+            (40, 1, Address48, Some(2)),
+            (42, 1, Address48, Some(8)),
+            (43, 1, Address48, Some(16)),
+            (44, 1, Address48, None),
+            (40, 0, Address48, Some(1)),
+            (48, 0, Address48, Some(1)),
+            (39, 0, Address48, None),
+            (49, 0, Address48, None),
+            (49, 0, Address52, Some(2)),
+            (52, 0, Address52, Some(16)),
+            (48, -1, Address52, None),
+            (49, -1, Address52, Some(1)),
+            (52, -1, Address52, Some(1)),
+            (52, -1, Address48, None),
+            (32, 3, Address48, None),
+            (25, 3, Address48, Some(16)),
+        ] {
+            assert_eq!(roots(width, start, format), expected, "{width} bits from {start}");
+        }
+    }
+}
