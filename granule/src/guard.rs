@@ -112,7 +112,13 @@ impl<'t, S: State> GranuleGuard<'t, S> {
 
 impl<S: InRealmPas> GranuleGuard<'_, S> {
     /// Proof for the machine that the caller alone may touch the granule.
+    ///
+    /// # Panics
+    ///
+    /// If it is a REC that runs: its contents belong to the CPU that runs it, whoever has the lock.
     pub fn exclusive(&mut self) -> Exclusive<'_> {
+        let running = matches!(S::STATE, GranuleState::Rec) && self.count.get() != 0;
+        assert!(!running, "exclusive use of a running REC");
         Exclusive::new(self.addr)
     }
 

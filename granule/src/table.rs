@@ -90,10 +90,7 @@ impl<'t> GranuleTable<'t> {
     /// # Errors
     ///
     /// `Untracked`, or `WrongState` with the state it is in.
-    pub fn lock<S: State>(
-        &self,
-        addr: GranuleAddr,
-    ) -> Result<GranuleGuard<'t, S>, GranuleError> {
+    pub fn lock<S: State>(&self, addr: GranuleAddr) -> Result<GranuleGuard<'t, S>, GranuleError> {
         let word = self.word(addr).ok_or(GranuleError::Untracked)?;
         GranuleGuard::lock(word, addr).map_err(GranuleError::WrongState)
     }
@@ -195,7 +192,9 @@ mod tests {
         let pair = table.lock_pair::<Undelegated, Delegated>(at(0x4000_1000), at(0x4000_2000));
         assert!(pair.is_err());
         drop(pair);
-        assert!(table.lock_pair::<Undelegated, Undelegated>(at(0x4000_2000), at(0x4000_1000)).is_ok());
+        assert!(
+            table.lock_pair::<Undelegated, Undelegated>(at(0x4000_2000), at(0x4000_1000)).is_ok()
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Why a REC stopped running, in terms of no ABI: `rmi` turns it into the page that the Host reads.
+//! Why a REC stopped running, and what it goes on with, in terms of no ABI: `rmi` turns them into the page that the Host
+//! reads and from the page that it writes.
 
 /// A REC exit, with exactly what the Host may see of it.
 ///
@@ -53,4 +54,13 @@ impl Exit {
     pub const fn sync(esr: u64, hpfar: u64) -> Self {
         Self::Sync { esr, far: 0, hpfar, gpr0: 0 }
     }
+}
+
+/// What the Host answers to the Realm's last request.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// Registers, for a host call.
+    pub gprs: [u64; 31],
+    /// The RIPAS change is rejected.
+    pub ripas_reject: bool,
 }

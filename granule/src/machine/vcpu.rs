@@ -98,6 +98,10 @@ pub struct VcpuRegisters {
     pub vttbr_el2: u64,
     /// VMPIDR_EL2 while it runs.
     pub vmpidr_el2: u64,
+    /// Virtual SError that the Realm has not taken yet: bit 63 if there is one, VSESR_EL2 below. The machine's.
+    pub vserror: u64,
+    /// VDISR_EL2: what a deferred virtual SError reads as. The machine's.
+    pub vdisr_el2: u64,
     /// System registers.
     pub el1: El1Registers,
     /// Pointer authentication keys.

@@ -131,7 +131,11 @@ mod tests {
     }
 
     fn features() -> Features {
-        Features { pa_range: 6, vmid16: true, ..Features::new(&granule::machine::CpuFacts::default()) }
+        Features {
+            pa_range: 6,
+            vmid16: true,
+            ..Features::new(&granule::machine::CpuFacts::default())
+        }
     }
 
     /// Bug catalogue T7: VTCR and VTTBR computed wrongly.

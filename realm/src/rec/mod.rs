@@ -1,11 +1,16 @@
 //! The Realm Execution Context: one CPU of a Realm, while it does not run and while it does.
 
 pub mod controls;
+pub mod exception;
 pub mod index;
 
+use core::mem::offset_of;
+use core::sync::atomic::Ordering;
+
+use granule::machine::Words;
 use granule::machine::vcpu::VcpuRegisters;
 use granule::{GRANULE_SIZE, GranuleAddr};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 pub use index::RecIndex;
 
@@ -156,6 +161,15 @@ impl Rec {
         RecIndex::from_stored(self.index)
     }
 
+    /// Owner and index of a REC that may be running: the two things about it that never change.
+    pub fn identity(words: &Words) -> (GranuleAddr, RecIndex) {
+        let word = |offset: usize| {
+            words.0.get(offset / size_of::<u64>()).map_or(0, |word| word.load(Ordering::Relaxed))
+        };
+        let owner = GranuleAddr::containing(word(offset_of!(Self, owner)));
+        (owner, RecIndex::from_stored(word(offset_of!(Self, index))))
+    }
+
     /// Whether the REC may be entered: it is switched on.
     pub fn is_runnable(&self) -> bool {
         self.runnable != 0
@@ -219,6 +233,50 @@ impl Rec {
         if let Some(gpr) = self.registers.gprs.get_mut(number) {
             *gpr = value;
         }
+    }
+
+    /// Makes the REC, which is not on a CPU, take an exception when it next runs.
+    pub fn take(&mut self, taken: exception::Taken) {
+        let el1 = &mut self.registers.el1;
+        el1.esr_el1 = taken.esr;
+        el1.elr_el1 = taken.elr;
+        el1.spsr_el1 = taken.spsr;
+        if let Some(far) = taken.far {
+            el1.far_el1 = far;
+        }
+        self.registers.pc = taken.pc;
+        self.registers.pstate = taken.pstate;
+    }
+
+    /// What an exception taken now would depend on, for a REC that is not on a CPU.
+    pub fn before_exception(&self) -> exception::Before {
+        exception::Before {
+            pc: self.registers.pc,
+            pstate: self.registers.pstate,
+            vbar: self.registers.el1.vbar_el1,
+            sctlr: self.registers.el1.sctlr_el1,
+        }
+    }
+
+    /// What PSCI CPU_ON leaves of a CPU: the state after reset, with the virtual interrupts it had.
+    ///
+    /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.7, B3.27 `PsciCompleteRequest`: all registers but X0 are zero.
+    pub fn reset_for_cpu_on(&mut self, entry: u64, context: u64, big_endian: u64) {
+        let old = self.registers;
+        self.registers = VcpuRegisters::new_zeroed();
+        controls::reset(&mut self.registers);
+        self.registers.hcr_el2 = old.hcr_el2;
+        self.registers.vtcr_el2 = old.vtcr_el2;
+        self.registers.vttbr_el2 = old.vttbr_el2;
+        self.registers.vmpidr_el2 = old.vmpidr_el2;
+        self.registers.gic = old.gic;
+        self.registers.el1.sctlr_el1 |= big_endian & controls::SCTLR_EE;
+        self.registers.pc = entry;
+        self.set_gpr(0, context);
+        self.reported_timers = [0; 2];
+        self.last_exit = LastExit::default();
+        self.set_pending(Pending::None);
+        self.set_runnable(true);
     }
 
     /// Steps over the instruction that trapped; a completed instruction leaves BTYPE 0.

@@ -83,7 +83,8 @@ impl Format {
         match self {
             Self::Address48 => address,
             Self::Address52 => {
-                (address & ADDRESS_MASK) | DESCRIPTOR::SH_OR_ADDRESS.val(address >> ADDRESS_TOP_SHIFT).value
+                (address & ADDRESS_MASK)
+                    | DESCRIPTOR::SH_OR_ADDRESS.val(address >> ADDRESS_TOP_SHIFT).value
             }
         }
     }
@@ -122,7 +123,11 @@ impl HostAttributes {
 
     /// The attributes in a descriptor; `None` if MemAttr is reserved.
     const fn of(desc: u64) -> Option<Self> {
-        if desc & Self::MEM_ATTR_MASK == Self::RESERVED { None } else { Some(Self(desc & Self::MASK)) }
+        if desc & Self::MEM_ATTR_MASK == Self::RESERVED {
+            None
+        } else {
+            Some(Self(desc & Self::MASK))
+        }
     }
 
     /// Normal memory, whose mappings are inner shareable; Device and Non-cacheable are outer.
@@ -242,7 +247,10 @@ impl Entry {
     /// MemAttr[2:0] and S2AP may be set, and MemAttr must not be reserved.
     ///
     /// The address is returned as it stands, not yet checked for alignment to a block.
-    pub fn from_host_descriptor(desc: u64, format: Format) -> Option<(GranuleAddr, HostAttributes)> {
+    pub fn from_host_descriptor(
+        desc: u64,
+        format: Format,
+    ) -> Option<(GranuleAddr, HostAttributes)> {
         let attributes = HostAttributes::of(desc)?;
         // Bits 51:50 are address neither here (at 9:8 with LPA2) nor without LPA2; bits 49:48 are address
         // in both: without LPA2 they make the address too large (addr_bound), not the attributes wrong.

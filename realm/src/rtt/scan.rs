@@ -4,9 +4,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use granule::machine::Words;
 
+use super::ENTRIES;
 use super::entry::{Entry, Format, Ripas, raw};
 use super::level::Level;
-use super::ENTRIES;
 
 /// A table at level -1 has 16 entries, all others 512.
 pub const fn entries_at(level: Level) -> usize {
@@ -16,9 +16,7 @@ pub const fn entries_at(level: Level) -> usize {
 /// Number of entries from `index` on until the first live one; up to the end of the table if none is.
 pub fn until_live(table: &Words, level: Level, index: usize) -> usize {
     let rest = table.0.get(index..entries_at(level)).unwrap_or(&[]);
-    rest.iter()
-        .position(|word| raw::is_live(word.load(Ordering::Relaxed)))
-        .unwrap_or(rest.len())
+    rest.iter().position(|word| raw::is_live(word.load(Ordering::Relaxed))).unwrap_or(rest.len())
 }
 
 /// What a homogeneous table at `level` folds to; `None` with the first entry that differs otherwise.
@@ -100,8 +98,7 @@ mod tests {
         for format in FORMATS {
             let top = if format == Format::Address52 { 0xc_0000_0000_0000 } else { 0 };
             let block = GranuleAddr::new(top | 0x40_4000_0000).unwrap();
-            let (_, attributes) =
-                Entry::from_host_descriptor(0b101 << 2 | 1 << 6, format).unwrap();
+            let (_, attributes) = Entry::from_host_descriptor(0b101 << 2 | 1 << 6, format).unwrap();
             for (level, leaf) in [(3, true), (2, true), (1, false), (0, false)] {
                 let level = Level::new(level).unwrap();
                 let mut entries = vec![Entry::UnassignedNs];
@@ -141,7 +138,8 @@ mod tests {
         let table = unfolded(Entry::Assigned(Ripas::Ram, pa), Level::PAGE, format);
         assert_eq!(homogeneous(&table, Level::PAGE, format), Err(0));
         let level1 = Level::new(1).unwrap();
-        let table = unfolded(Entry::Assigned(Ripas::Ram, GranuleAddr::new(0).unwrap()), level1, format);
+        let table =
+            unfolded(Entry::Assigned(Ripas::Ram, GranuleAddr::new(0).unwrap()), level1, format);
         assert_eq!(homogeneous(&table, level1, format), Err(0));
     }
 

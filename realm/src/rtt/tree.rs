@@ -148,7 +148,14 @@ impl Tree {
                     _ => {
                         let format = self.format;
                         let table = &table;
-                        return then(Position { table, words: &words, level, index, entry, format });
+                        return then(Position {
+                            table,
+                            words: &words,
+                            level,
+                            index,
+                            entry,
+                            format,
+                        });
                     }
                 }
             };

@@ -1,0 +1,197 @@
+//! Realm commands: create, activate, destroy.
+
+use granule::delegation;
+use granule::machine::stage2::Stale;
+use granule::machine::{Event, Hasher, HostMemory, Log, Memory, Slot, Stage2Tlb};
+use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RttState};
+use realm::features::IPA_WIDTH_MIN;
+use realm::measurement::Algorithm;
+use realm::rd::{Rd, RealmState};
+use realm::rtt::tree::{ROOTS_MAX, lock_table, roots_for};
+use realm::rtt::{Format, Level, Tree};
+use realm::{Features, IpaSpace, Rmm};
+
+use crate::abi::{NONE, Outputs, RealmParams};
+use crate::args::{self, Labels, RD};
+use crate::error::Refusal;
+use crate::rtt;
+
+const FLAG_LPA2: u64 = 1;
+const FLAG_SVE: u64 = 1 << 1;
+const FLAG_PMU: u64 = 1 << 2;
+
+const START_TABLE: Labels = Labels { align: "rtt_align", bound: "rtt_state", state: "rtt_state" };
+
+/// `RMI_REALM_CREATE`: makes a Realm from parameters in a page of the Host's.
+///
+/// # Errors
+///
+/// RMI_ERROR_INPUT: `params_align`, `params_bound`, `params_pas`, `params_valid`, `params_supp`, `alias`, `rd_*`, `rtt_align`, `rtt_num_level`,
+/// `rtt_state`, `vmid_valid`.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REALM_CREATE`.
+pub fn create<M: Memory + HostMemory + Hasher + Log>(
+    rmm: &Rmm<'_, '_, M>,
+    rd: u64,
+    params_ptr: u64,
+) -> Result<Outputs, Refusal> {
+    let machine = rmm.machine;
+    let rd = RD.check(rmm, rd)?;
+    let params_ptr = args::host_pointer(rmm, params_ptr, "params_align", "params_bound")?;
+    let mut params = RealmParams::zeroed();
+    machine.read_host(params_ptr, 0, params.words_mut()).map_err(args::host_fault("params_pas"))?;
+    let algorithm =
+        Algorithm::from_u64(u64::from(params.hash_algo())).ok_or(Refusal::input("params_valid"))?;
+    let tree = geometry(&rmm.features, &params)?;
+    let end = tree.root.as_u64() + tree.roots * granule::GRANULE_SIZE;
+    if (tree.root.as_u64()..end).contains(&rd.as_u64()) {
+        return Err(Refusal::input("alias"));
+    }
+    let vmid = rmm.vmids.reserve(tree.vmid).ok_or(Refusal::input("vmid_valid"))?;
+
+    let (mut rd, tables) = lock_all(rmm, rd, &tree)?;
+    // Nothing can fail from here on.
+    for (number, table) in tables.into_iter().enumerate() {
+        let mut table = table.transition::<RttState>();
+        rtt::init_start_table(rmm, &tree, number as u64, &mut table);
+    }
+    machine.publish();
+    machine.wipe(Slot::Object, rd.exclusive());
+    let mut rd = rd.transition::<RdState>();
+    {
+        let mut page = machine.page(Slot::Rd, rd.exclusive());
+        let descriptor: &mut Rd = page.view_mut();
+        descriptor.init(&tree, algorithm, params.rpv());
+        descriptor.measurements.init(machine, algorithm, &params.measured());
+    }
+    let addr = rd.addr();
+    rd.unlock();
+    vmid.keep();
+    machine.log(Event::RealmCreated { rd: addr, vmid: tree.vmid });
+    Ok(NONE)
+}
+
+/// `params_supp`, `rtt_align`, `rtt_num_level` and the range of `vmid_valid`.
+fn geometry(features: &Features, params: &RealmParams) -> Result<Tree, Refusal> {
+    const UNSUPPORTED: Refusal = Refusal::input("params_supp");
+    const NUMBER: Refusal = Refusal::input("rtt_num_level");
+    let flags = params.flags();
+    let lpa2 = flags & FLAG_LPA2 != 0;
+    if (lpa2 && !features.lpa2) || flags & (FLAG_SVE | FLAG_PMU) != 0 {
+        return Err(UNSUPPORTED);
+    }
+    let format = if lpa2 { Format::Address52 } else { Format::Address48 };
+    let width = params.s2sz();
+    let width_max = if lpa2 { features.ipa_width_max } else { features.ipa_width_max.min(48) };
+    if !(IPA_WIDTH_MIN..=width_max).contains(&width) {
+        return Err(UNSUPPORTED);
+    }
+    let space = IpaSpace::new(width).ok_or(UNSUPPORTED)?;
+    // The counts are "minus one", and 0 is reserved.
+    if !(1..=features.breakpoints_minus_one).contains(&params.num_bps())
+        || !(1..=features.watchpoints_minus_one).contains(&params.num_wps())
+    {
+        return Err(UNSUPPORTED);
+    }
+    let start = Level::new(params.rtt_level_start()).ok_or(NUMBER)?;
+    if start == Level::PAGE && !features.small_tables {
+        return Err(NUMBER);
+    }
+    let roots = roots_for(space, start, format).ok_or(NUMBER)?;
+    if params.rtt_num_start() != roots {
+        return Err(NUMBER);
+    }
+    // A base that is not aligned to all tables would make hardware walk other memory.
+    let root = GranuleAddr::new(params.rtt_base()).ok_or(Refusal::input("rtt_align"))?;
+    if !root.as_u64().is_multiple_of(roots * granule::GRANULE_SIZE) {
+        return Err(Refusal::input("rtt_align"));
+    }
+    args::address_fits(format, root, "rtt_align")?;
+    if params.vmid() > 255 && !features.vmid16 {
+        return Err(Refusal::input("vmid_valid"));
+    }
+    Ok(Tree { space, root, start, roots, format, vmid: params.vmid() })
+}
+
+const ROOTS: usize = ROOTS_MAX as usize;
+type StartTables<'t> = heapless::Vec<GranuleGuard<'t, Delegated>, ROOTS>;
+
+/// Locks the RD and the start-level tables, all DELEGATED, in ascending order of address.
+fn lock_all<'t, M>(
+    rmm: &Rmm<'_, 't, M>,
+    rd: GranuleAddr,
+    tree: &Tree,
+) -> Result<(GranuleGuard<'t, Delegated>, StartTables<'t>), Refusal> {
+    let lock_rd = || rmm.granules.lock(rd).map_err(|error| RD.refusal(error));
+    let mut first = if rd < tree.root { Some(lock_rd()?) } else { None };
+    let mut tables = StartTables::new();
+    for addr in rtt::start_tables(tree) {
+        let table = rmm.granules.lock(addr).map_err(|error| START_TABLE.refusal(error))?;
+        tables.push(table).map_err(|_| Refusal::input("rtt_num_level"))?;
+    }
+    let rd = match first.take() {
+        Some(rd) => rd,
+        None => lock_rd()?,
+    };
+    Ok((rd, tables))
+}
+
+/// `RMI_REALM_ACTIVATE`: ends the building of a Realm; its RECs may run, its RIM is final.
+///
+/// # Errors
+///
+/// RMI_ERROR_INPUT: `rd_*`; RMI_ERROR_REALM: `realm_state`.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REALM_ACTIVATE`.
+pub fn activate<M: Memory + Log>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Outputs, Refusal> {
+    let mut rd = RD.lock::<RdState, _>(rmm, rd)?;
+    let addr = rd.addr();
+    {
+        let mut page = rmm.machine.page(Slot::Rd, rd.exclusive());
+        let descriptor: &mut Rd = page.view_mut();
+        if descriptor.state() != RealmState::New {
+            return Err(Refusal::realm("realm_state"));
+        }
+        descriptor.set_state(RealmState::Active);
+    }
+    rmm.machine.log(Event::RealmActivated { rd: addr });
+    Ok(NONE)
+}
+
+/// `RMI_REALM_DESTROY`: ends a Realm without RECs, memory or tables. RD and start-level tables become DELEGATED.
+///
+/// # Errors
+///
+/// RMI_ERROR_INPUT: `rd_*`; RMI_ERROR_REALM: `realm_live`.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REALM_DESTROY`.
+pub fn destroy<M: Memory + Stage2Tlb + Log>(
+    rmm: &Rmm<'_, '_, M>,
+    rd: u64,
+) -> Result<Outputs, Refusal> {
+    const LIVE: Refusal = Refusal::realm("realm_live");
+    let machine = rmm.machine;
+    let mut rd = RD.lock::<RdState, _>(rmm, rd)?;
+    let addr = rd.addr();
+    if rd.count() != 0 {
+        return Err(LIVE);
+    }
+    let tree = machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().tree();
+    let mut tables: heapless::Vec<args::TableGuard<'_>, ROOTS> = heapless::Vec::new();
+    for table in rtt::start_tables(&tree) {
+        let table = lock_table(&rmm.granules, table);
+        if table.count() != 0 {
+            return Err(LIVE);
+        }
+        tables.push(table).map_err(|_| LIVE)?;
+    }
+    // Unprotected blocks in start-level tables do not make a Realm live, but may be cached.
+    machine.invalidate(tree.vmid, Stale::All);
+    for table in tables {
+        delegation::release(machine, table).unlock();
+    }
+    delegation::release(machine, rd).unlock();
+    rmm.vmids.release(tree.vmid);
+    machine.log(Event::RealmDestroyed { rd: addr });
+    Ok(NONE)
+}

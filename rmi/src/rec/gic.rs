@@ -1,0 +1,137 @@
+//! The virtual interrupt state that the Host passes with each entry.
+
+use granule::machine::vcpu::GicRegisters;
+use realm::Features;
+use realm::rec::controls::GIC_HCR_OWN;
+
+use crate::abi::RecEnter;
+
+/// ICH_HCR_EL2 bits that the Host sets: UIE, LRENPIE, NPIE, VGrp0EIE, VGrp0DIE, VGrp1EIE, VGrp1DIE, TDIR.
+const HOST_HCR: u64 = 0x40fe;
+/// ICH_HCR_EL2.EOIcount.
+const EOI_COUNT: u64 = 0x1f << 27;
+
+const LR_HW: u64 = 1 << 61;
+const LR_EOI: u64 = 1 << 41;
+
+/// Checks `gicv3_hcr` and the implemented `gicv3_lrs` (`rec_gicv3`).
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A6.1.
+pub fn is_valid(enter: &RecEnter, features: &Features) -> bool {
+    if enter.gicv3_hcr() & !HOST_HCR != 0 {
+        return false;
+    }
+    let lrs = enter.gicv3_lrs();
+    let lrs = lrs.get(..features.list_registers()).unwrap_or(&lrs);
+    lrs.iter().enumerate().all(|(number, &lr)| {
+        let earlier = lrs.get(..number).unwrap_or(&[]);
+        is_inactive(lr) || (is_valid_lr(lr, features) && !has_intid(earlier, intid(lr)))
+    })
+}
+
+/// State 0: nothing in the list register counts.
+const fn is_inactive(lr: u64) -> bool {
+    lr >> 62 == 0
+}
+
+const fn intid(lr: u64) -> u64 {
+    lr & 0xffff_ffff
+}
+
+fn has_intid(lrs: &[u64], wanted: u64) -> bool {
+    lrs.iter().any(|&lr| !is_inactive(lr) && intid(lr) == wanted)
+}
+
+fn is_valid_lr(lr: u64, features: &Features) -> bool {
+    let priority = (lr >> 48) & 0xff;
+    let unimplemented = (1 << (8 - features.priority_bits)) - 1;
+    let physical = (lr >> 32) & 0x1fff;
+    lr & LR_HW == 0
+        && priority & unimplemented == 0
+        && physical << 32 & !LR_EOI == 0
+        && is_valid_intid(intid(lr), features)
+}
+
+fn is_valid_intid(intid: u64, features: &Features) -> bool {
+    match intid {
+        0..=1019 => true,
+        1056..=1119 | 4096..=5119 => features.extended_intids,
+        8192.. => intid >> features.intid_bits == 0,
+        _ => false,
+    }
+}
+
+/// Takes the Host's part into the REC. The state must be valid.
+pub fn take(gic: &mut GicRegisters, enter: &RecEnter, features: &Features) {
+    gic.hcr = enter.gicv3_hcr() & HOST_HCR | gic.hcr & EOI_COUNT | GIC_HCR_OWN;
+    let lrs = enter.gicv3_lrs();
+    for (register, lr) in gic.lrs.iter_mut().zip(lrs).take(features.list_registers()) {
+        *register = lr;
+    }
+}
+
+/// What the Host sees of ICH_HCR_EL2 at an exit.
+pub const fn exit_hcr(hcr: u64) -> u64 {
+    hcr & (HOST_HCR | EOI_COUNT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use granule::machine::CpuFacts;
+
+    fn features() -> Features {
+        // Four list registers, five priority bits, 24-bit INTIDs.
+        Features::new(&CpuFacts { ich_vtr: 0x90b8_0003, ..CpuFacts::default() })
+    }
+
+    fn with_lrs(lrs: &[u64]) -> RecEnter {
+        let mut enter = RecEnter::zeroed();
+        for (word, lr) in enter.words_mut()[0x308 / 8..].iter_mut().zip(lrs) {
+            *word = *lr;
+        }
+        enter
+    }
+
+    const PENDING: u64 = 1 << 62 | 1 << 60;
+
+    #[test]
+    fn only_the_hosts_control_bits_are_accepted() {
+        for bit in 0..64 {
+            let mut enter = RecEnter::zeroed();
+            enter.set_u64_at::<0x300>(1 << bit);
+            assert_eq!(is_valid(&enter, &features()), (HOST_HCR >> bit) & 1 == 1, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn list_registers_are_checked_field_by_field() {
+        for (lr, valid) in [
+            (PENDING | 27, true),
+            (PENDING | 0xf8 << 48 | 1019, true),
+            (PENDING | LR_EOI | 27, true),
+            (PENDING | LR_HW | 27, false),
+            (PENDING | 0x04 << 48 | 27, false),
+            (PENDING | 1 << 40 | 27, false),
+            (PENDING | 1020, false),
+            (PENDING | 1056, false),
+            (PENDING | 8192, true),
+            (PENDING | 0xff_ffff, true),
+            (PENDING | 0x100_0000, false),
+            (LR_HW | 1020, true), // inactive: not looked at
+        ] {
+            assert_eq!(is_valid(&with_lrs(&[lr]), &features()), valid, "{lr:#x}");
+        }
+    }
+
+    #[test]
+    fn an_interrupt_may_stand_in_one_list_register_only() {
+        assert!(!is_valid(&with_lrs(&[PENDING | 27, 0, 2 << 62 | 27]), &features()));
+        assert!(is_valid(&with_lrs(&[PENDING | 27, 0, 27]), &features()));
+    }
+
+    #[test]
+    fn list_registers_that_do_not_exist_are_ignored() {
+        assert!(is_valid(&with_lrs(&[0, 0, 0, 0, PENDING | LR_HW]), &features()));
+    }
+}

@@ -1,0 +1,214 @@
+//! REC commands: create, destroy, enter, auxiliary granules.
+
+pub mod enter;
+pub mod gic;
+
+use granule::delegation;
+use granule::machine::{Hasher, HostMemory, Memory, Slot};
+use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RecAuxState, RecState};
+use realm::features::MAX_RECS_ORDER;
+use realm::rd::{Rd, RealmState};
+use realm::rec::{AUX_COUNT, AUX_MAX, RecIndex, controls};
+use realm::{Rec, Rmm};
+
+use crate::abi::{NONE, Outputs, RecParams};
+use crate::args::{self, Labels, RD, REC};
+use crate::error::Refusal;
+
+const AUX: Labels = Labels { align: "aux_align", bound: "aux_state", state: "aux_state" };
+
+/// `RmiRecCreateFlags`, bit 0.
+const FLAG_RUNNABLE: u64 = 1;
+
+/// `RMI_REC_AUX_COUNT`: X1 is the number of auxiliary granules that a REC of the Realm needs.
+///
+/// # Errors
+///
+/// RMI_ERROR_INPUT: `rd_*`.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REC_AUX_COUNT`.
+pub fn aux_count<M>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Outputs, Refusal> {
+    RD.lock::<RdState, _>(rmm, rd)?.unlock();
+    Ok([AUX_COUNT as u64, 0, 0, 0])
+}
+
+/// Auxiliary granules on their way to a REC: claimed one at a time, given back on failure.
+///
+/// They are claimed before the REC and the RD are locked: all three addresses are the Host's choice, and locking one
+/// while holding another in no fixed order could deadlock two calls. A claimed granule is REC_AUX and unlocked, so
+/// nothing else can take it.
+struct Claim<'r, 'a, 't, M: Memory> {
+    rmm: &'r Rmm<'a, 't, M>,
+    granules: heapless::Vec<GranuleAddr, AUX_MAX>,
+    kept: bool,
+}
+
+impl<'r, 'a, 't, M: Memory> Claim<'r, 'a, 't, M> {
+    fn take(rmm: &'r Rmm<'a, 't, M>, rec: GranuleAddr, addresses: &[u64]) -> Result<Self, Refusal> {
+        let mut claim = Self { rmm, granules: heapless::Vec::new(), kept: false };
+        for &raw in addresses {
+            let addr = GranuleAddr::new(raw).ok_or(Refusal::input(AUX.align))?;
+            if addr == rec || claim.granules.contains(&addr) {
+                return Err(Refusal::input("aux_alias"));
+            }
+            let mut granule =
+                rmm.granules.lock::<Delegated>(addr).map_err(|error| AUX.refusal(error))?;
+            rmm.machine.wipe(Slot::Object, granule.exclusive());
+            claim.granules.push(addr).map_err(|_| Refusal::input("num_aux"))?;
+            granule.transition::<RecAuxState>().unlock();
+        }
+        Ok(claim)
+    }
+
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl<M: Memory> Drop for Claim<'_, '_, '_, M> {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        for &addr in &self.granules {
+            release_aux(self.rmm, addr);
+        }
+    }
+}
+
+/// Gives an auxiliary granule back to DELEGATED, wiped.
+fn release_aux<M: Memory>(rmm: &Rmm<'_, '_, M>, addr: GranuleAddr) {
+    let Ok(granule) = rmm.granules.lock::<RecAuxState>(addr) else {
+        unreachable!("auxiliary granule of a REC")
+    };
+    delegation::release(rmm.machine, granule).unlock();
+}
+
+/// `RMI_REC_CREATE`: makes a REC of a new Realm from parameters in a page of the Host's.
+///
+/// # Errors
+///
+/// RMI_ERROR_INPUT: `params_align`, `params_bound`, `params_pas`, `rec_*`, `rd_*`, `aux_*`, `mpidr_index`, `num_aux`; RMI_ERROR_REALM:
+/// `realm_state`, `num_recs`.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REC_CREATE`.
+pub fn create<M: Memory + HostMemory + Hasher>(
+    rmm: &Rmm<'_, '_, M>,
+    rd: u64,
+    rec: u64,
+    params_ptr: u64,
+) -> Result<Outputs, Refusal> {
+    let machine = rmm.machine;
+    let rec_addr = REC.check(rmm, rec)?;
+    RD.check(rmm, rd)?;
+    let params_ptr = args::host_pointer(rmm, params_ptr, "params_align", "params_bound")?;
+    let mut params = RecParams::zeroed();
+    machine.read_host(params_ptr, 0, params.words_mut()).map_err(args::host_fault("params_pas"))?;
+    // Which state the Realm is in decides between RMI_ERROR_REALM and the rest; a Realm does not go back to NEW,
+    // so a look before the claim is as good as one after.
+    check_realm(rmm, rd)?;
+    let aux = params.aux();
+    let aux = usize::try_from(params.num_aux())
+        .ok()
+        .filter(|&count| count == AUX_COUNT)
+        .and_then(|count| aux.get(..count))
+        .ok_or(Refusal::input("num_aux"))?;
+    let claim = Claim::take(rmm, rec_addr, aux)?;
+
+    let (mut rec, mut rd) = args::lock_pair::<Delegated, RdState, _>(rmm, (&REC, rec), (&RD, rd))?;
+    let rd_addr = rd.addr();
+    let num_recs = rd.count();
+    {
+        let mut rd_page = machine.page(Slot::Rd, rd.exclusive());
+        let descriptor: &mut Rd = rd_page.view_mut();
+        if descriptor.state() != RealmState::New {
+            return Err(Refusal::realm("realm_state"));
+        }
+        if u64::from(num_recs) == (1 << MAX_RECS_ORDER) - 1 {
+            return Err(Refusal::realm("num_recs"));
+        }
+        let index = RecIndex::from_rmi(params.mpidr())
+            .filter(|index| index.as_u64() == descriptor.next_rec_index)
+            .ok_or(Refusal::input("mpidr_index"))?;
+        // Nothing can fail from here on.
+        machine.wipe(Slot::Object, rec.exclusive());
+        let mut rec_page = machine.page(Slot::Rec, rec.exclusive());
+        fill(rmm, rec_page.view_mut(), (rd_addr, descriptor), index, &params);
+        rec_page.view_mut::<Rec>().set_aux(&claim.granules);
+        descriptor.next_rec_index += 1;
+        if params.flags() & FLAG_RUNNABLE != 0 {
+            let algorithm = descriptor.algorithm();
+            let content = algorithm.hash(machine, &params.measured());
+            descriptor.measurements.extend_rec(machine, algorithm, content);
+        }
+    }
+    rd.set_count(num_recs + 1);
+    rd.unlock();
+    rec.transition::<RecState>().unlock();
+    claim.keep();
+    Ok(NONE)
+}
+
+/// `realm_state` and `num_recs`, ahead of the checks that need the claim.
+fn check_realm<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<(), Refusal> {
+    let mut rd: GranuleGuard<'_, RdState> = RD.lock(rmm, rd)?;
+    let full = u64::from(rd.count()) == (1 << MAX_RECS_ORDER) - 1;
+    let state = rmm.machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().state();
+    match state {
+        RealmState::New if full => Err(Refusal::realm("num_recs")),
+        RealmState::New => Ok(()),
+        RealmState::Active | RealmState::SystemOff => Err(Refusal::realm("realm_state")),
+    }
+}
+
+/// Writes a zeroed REC.
+fn fill<M>(
+    rmm: &Rmm<'_, '_, M>,
+    rec: &mut Rec,
+    (owner, rd): (GranuleAddr, &Rd),
+    index: RecIndex,
+    params: &RecParams,
+) {
+    rec.init(owner, rd, index, params.flags() & FLAG_RUNNABLE != 0);
+    let tree = rd.tree();
+    let registers = &mut rec.registers;
+    controls::reset(registers);
+    registers.vtcr_el2 = controls::vtcr(&tree, &rmm.features);
+    registers.vttbr_el2 = controls::vttbr(&tree);
+    registers.vmpidr_el2 = index.vmpidr();
+    registers.hcr_el2 = controls::hcr(false, false);
+    registers.pc = params.pc();
+    for (register, value) in registers.gprs.iter_mut().zip(params.gprs()) {
+        *register = value;
+    }
+}
+
+/// `RMI_REC_DESTROY`: ends a REC that does not run. The REC and its auxiliary granules become DELEGATED.
+///
+/// # Errors
+///
+/// RMI_ERROR_INPUT: `rec_align`, `rec_bound`, `rec_gran_state`; RMI_ERROR_REC: `rec_state`.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REC_DESTROY`.
+pub fn destroy<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: u64) -> Result<Outputs, Refusal> {
+    let mut rec: GranuleGuard<'_, RecState> = REC.lock(rmm, rec)?;
+    if rec.count() != 0 {
+        return Err(Refusal::rec("rec_state"));
+    }
+    let mut aux: heapless::Vec<GranuleAddr, AUX_MAX> = heapless::Vec::new();
+    let owner = {
+        let page = rmm.machine.page(Slot::Rec, rec.exclusive());
+        let rec: &Rec = page.view();
+        aux.extend(rec.aux());
+        rec.owner()
+    };
+    for addr in aux {
+        release_aux(rmm, addr);
+    }
+    delegation::release(rmm.machine, rec).unlock();
+    // After the REC is gone: REALM_DESTROY must not see a Realm without RECs while one exists. Both locks are never
+    // held at once, because nothing orders their addresses.
+    let Ok(rd) = rmm.granules.lock::<RdState>(owner) else { unreachable!("RD of a REC") };
+    rd.set_count(rd.count() - 1);
+    Ok(NONE)
+}

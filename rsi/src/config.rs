@@ -1,0 +1,40 @@
+//! RSI_REALM_CONFIG: what the Realm may know of itself.
+
+use granule::GRANULE_SIZE;
+use granule::machine::Memory;
+use realm::{Rec, Rmm};
+
+use crate::Outcome;
+use crate::abi::{ERROR_INPUT, SUCCESS};
+use crate::guest;
+use crate::measurement::with_rd;
+
+/// `RSI_REALM_CONFIG`: writes `RsiRealmConfig` to the Realm's page at X1. Bytes outside its fields become zero.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RSI_REALM_CONFIG`, `RsiRealmConfig`.
+pub fn read<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+    const IPA_WIDTH: usize = 0;
+    const HASH_ALGO: usize = 1;
+    const RPV: usize = 0x200 / 8;
+    let ipa = rec.gpr(1);
+    let space = rec.tree().space;
+    if !ipa.is_multiple_of(GRANULE_SIZE) || !space.is_protected(ipa) {
+        return Outcome::code(ERROR_INPUT);
+    }
+    let (algorithm, rpv): (_, [u64; 8]) =
+        with_rd(rmm, rec, |rd| (rd.algorithm(), zerocopy::transmute!(rd.rpv)));
+    let written = guest::with_page(rmm, rec, ipa, |page| {
+        for index in 0..page.0.len() {
+            let value = match index {
+                IPA_WIDTH => u64::from(space.width_bits()),
+                HASH_ALGO => algorithm as u64,
+                _ => index.checked_sub(RPV).and_then(|at| rpv.get(at)).copied().unwrap_or(0),
+            };
+            guest::set_word(page, index, value);
+        }
+    });
+    match written {
+        Ok(()) => Outcome::code(SUCCESS),
+        Err(error) => guest::failed(rec, ipa, error),
+    }
+}

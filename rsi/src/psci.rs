@@ -1,0 +1,142 @@
+//! PSCI 1.1 and SMCCC 1.2 inside a Realm.
+
+use granule::machine::{Event, Log, Memory};
+use realm::exit::Exit;
+use realm::rd::RealmState;
+use realm::rec::{Pending, RecIndex};
+use realm::{Rec, Rmm};
+
+use crate::Outcome;
+use crate::abi::NOT_SUPPORTED;
+use crate::measurement::with_rd;
+
+/// Function identifiers. Bit 30 tells the 64-bit form of a call from the 32-bit one.
+///
+/// Source: PSCI (Arm DEN0022), SMCCC (Arm DEN0028).
+mod fid {
+    pub const SMCCC_VERSION: u64 = 0x8000_0000;
+    pub const VERSION: u64 = 0x8400_0000;
+    pub const CPU_SUSPEND: u64 = 0x8400_0001;
+    pub const CPU_OFF: u64 = 0x8400_0002;
+    pub const CPU_ON: u64 = 0x8400_0003;
+    pub const AFFINITY_INFO: u64 = 0x8400_0004;
+    pub const SYSTEM_OFF: u64 = 0x8400_0008;
+    pub const SYSTEM_RESET: u64 = 0x8400_0009;
+    pub const FEATURES: u64 = 0x8400_000a;
+    pub const SMC64: u64 = 0x4000_0000;
+    pub const CPU_SUSPEND_64: u64 = CPU_SUSPEND | SMC64;
+    pub const CPU_ON_64: u64 = CPU_ON | SMC64;
+    pub const AFFINITY_INFO_64: u64 = AFFINITY_INFO | SMC64;
+}
+
+const PSCI_1_1: u64 = 0x1_0001;
+const SMCCC_1_2: u64 = 0x1_0002;
+
+const SUCCESS: u64 = 0;
+const INVALID_PARAMETERS: u64 = (-2_i64).cast_unsigned();
+const ALREADY_ON: u64 = (-4_i64).cast_unsigned();
+const INVALID_ADDRESS: u64 = (-9_i64).cast_unsigned();
+
+/// AFFINITY_INFO: the CPU is on.
+const ON: u64 = 0;
+
+/// Handles a PSCI or SMCCC call; `None` if it is neither.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, B6 "PSCI".
+pub fn call<M: Memory + Log>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -> Option<Outcome> {
+    Some(match called {
+        fid::SMCCC_VERSION => Outcome::code(SMCCC_1_2),
+        fid::VERSION => Outcome::code(PSCI_1_1),
+        fid::FEATURES => Outcome::code(features(rec.gpr(1) & 0xffff_ffff)),
+        fid::CPU_SUSPEND | fid::CPU_SUSPEND_64 => {
+            for number in 0..4 {
+                rec.set_gpr(number, SUCCESS);
+            }
+            tell_host([called, 0, 0, 0])
+        }
+        fid::CPU_OFF => {
+            rec.set_runnable(false);
+            tell_host([called, 0, 0, 0])
+        }
+        fid::CPU_ON | fid::CPU_ON_64 => cpu_on(rmm, rec, called),
+        fid::AFFINITY_INFO | fid::AFFINITY_INFO_64 => affinity_info(rmm, rec, called),
+        fid::SYSTEM_OFF | fid::SYSTEM_RESET => {
+            with_rd(rmm, rec, |rd| rd.set_state(RealmState::SystemOff));
+            rmm.machine.log(Event::RealmOff { rd: rec.owner() });
+            tell_host([called, 0, 0, 0])
+        }
+        _ => return None,
+    })
+}
+
+const fn tell_host(gprs: [u64; 4]) -> Outcome {
+    Outcome::Exit(Exit::Psci { gprs })
+}
+
+/// `PSCI_FEATURES`.
+const fn features(queried: u64) -> u64 {
+    match queried {
+        fid::SMCCC_VERSION
+        | fid::VERSION
+        | fid::CPU_SUSPEND
+        | fid::CPU_SUSPEND_64
+        | fid::CPU_OFF
+        | fid::CPU_ON
+        | fid::CPU_ON_64
+        | fid::AFFINITY_INFO
+        | fid::AFFINITY_INFO_64
+        | fid::SYSTEM_OFF
+        | fid::SYSTEM_RESET
+        | fid::FEATURES => SUCCESS,
+        _ => NOT_SUPPORTED,
+    }
+}
+
+/// Arguments X1 to X3; the 32-bit form of a call has 32-bit arguments.
+fn arguments(rec: &Rec, called: u64) -> [u64; 3] {
+    let mask = if called & fid::SMC64 == 0 { 0xffff_ffff } else { u64::MAX };
+    [rec.gpr(1) & mask, rec.gpr(2) & mask, rec.gpr(3) & mask]
+}
+
+/// The REC that an MPIDR names, if the Realm has one.
+fn target<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &Rec, mpidr: u64) -> Option<RecIndex> {
+    let created = with_rd(rmm, rec, |rd| rd.next_rec_index);
+    RecIndex::from_mpidr(mpidr).filter(|index| index.as_u64() < created)
+}
+
+/// `PSCI_CPU_ON`: needs the Host, which knows where the other REC is.
+fn cpu_on<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -> Outcome {
+    let [mpidr, entry, context] = arguments(rec, called);
+    if !rec.tree().space.is_protected(entry) {
+        return Outcome::code(INVALID_ADDRESS);
+    }
+    let Some(index) = target(rmm, rec, mpidr) else {
+        return Outcome::code(INVALID_PARAMETERS);
+    };
+    if index == rec.index() {
+        return Outcome::code(ALREADY_ON);
+    }
+    // RMI_PSCI_COMPLETE reads the call from the registers.
+    for (number, value) in [called, mpidr, entry, context].into_iter().enumerate() {
+        rec.set_gpr(number, value);
+    }
+    rec.set_pending(Pending::Psci);
+    // Entry point and context are the Realm's own business.
+    tell_host([called, mpidr, 0, 0])
+}
+
+/// `PSCI_AFFINITY_INFO`: only single CPUs, not clusters.
+fn affinity_info<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -> Outcome {
+    let [mpidr, level, _] = arguments(rec, called);
+    let Some(index) = target(rmm, rec, mpidr).filter(|_| level == 0) else {
+        return Outcome::code(INVALID_PARAMETERS);
+    };
+    if index == rec.index() {
+        return Outcome::code(ON);
+    }
+    for (number, value) in [called, mpidr].into_iter().enumerate() {
+        rec.set_gpr(number, value);
+    }
+    rec.set_pending(Pending::Psci);
+    tell_host([called, mpidr, 0, 0])
+}
