@@ -26,7 +26,6 @@ pub const COUNT_MAX: u16 = COUNT_MASK;
 
 /// The state in a granule's word. Only the guards write words, so an unknown number cannot occur.
 pub(crate) fn state_of(word: u16) -> GranuleState {
-    #[expect(clippy::cast_possible_truncation, reason = "masked to five bits")]
     let raw = ((word >> STATE_SHIFT) & STATE_MASK) as u8;
     match GranuleState::from_u8(raw) {
         Some(state) => state,

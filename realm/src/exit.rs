@@ -5,6 +5,7 @@
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.3 "REC exit".
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one value, on the stack, without an allocator")]
 pub enum Exit {
     /// A synchronous exception that the Host has to handle. Syndromes are already masked.
     Sync {

@@ -1,6 +1,7 @@
 //! The Realm Descriptor: what is true of a whole Realm.
 
-use granule::{GRANULE_SIZE, GranuleAddr};
+use granule::GranuleAddr;
+use granule::addr::GRANULE_WORDS;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::ipa::IpaSpace;
@@ -42,7 +43,7 @@ pub struct Rd {
     reserved: [u64; RESERVED_WORDS],
 }
 
-const RESERVED_WORDS: usize = (GRANULE_SIZE as usize - (9 * 8 + 64 + 5 * 64)) / 8;
+const RESERVED_WORDS: usize = GRANULE_WORDS - (9 * 8 + 64 + 5 * 64) / 8;
 
 impl Rd {
     /// Initialises the descriptor of a new Realm; `self` must be zeroed.

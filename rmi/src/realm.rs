@@ -113,7 +113,7 @@ fn geometry(features: &Features, params: &RealmParams) -> Result<Tree, Refusal> 
     Ok(Tree { space, root, start, roots, format, vmid: params.vmid() })
 }
 
-const ROOTS: usize = ROOTS_MAX as usize;
+const ROOTS: usize = ROOTS_MAX;
 type StartTables<'t> = heapless::Vec<GranuleGuard<'t, Delegated>, ROOTS>;
 
 /// Locks the RD and the start-level tables, all DELEGATED, in ascending order of address.

@@ -7,9 +7,10 @@ pub mod index;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
+use granule::GranuleAddr;
+use granule::addr::GRANULE_WORDS;
 use granule::machine::Words;
 use granule::machine::vcpu::VcpuRegisters;
-use granule::{GRANULE_SIZE, GranuleAddr};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 pub use index::RecIndex;
@@ -125,14 +126,14 @@ pub struct Rec {
     reserved: [u64; RESERVED_WORDS],
 }
 
-const RESERVED_WORDS: usize = (GRANULE_SIZE as usize
-    - size_of::<VcpuRegisters>()
-    - size_of::<LastExit>()
-    - size_of::<RipasRequest>()
-    - size_of::<AttestWords>()
-    - size_of::<TreeWords>()
-    - (4 + 2 + 1 + AUX_MAX) * 8)
-    / 8;
+const RESERVED_WORDS: usize = GRANULE_WORDS
+    - (size_of::<VcpuRegisters>()
+        + size_of::<LastExit>()
+        + size_of::<RipasRequest>()
+        + size_of::<AttestWords>()
+        + size_of::<TreeWords>())
+        / 8
+    - (4 + 2 + 1 + AUX_MAX);
 
 impl Rec {
     /// Initialises a REC of the Realm at `owner`; `self` must be zeroed.

@@ -11,7 +11,7 @@ use super::{ENTRIES, scan};
 use crate::ipa::IpaSpace;
 
 /// Most start-level tables, concatenated.
-pub const ROOTS_MAX: u64 = 16;
+pub const ROOTS_MAX: usize = 16;
 
 /// What a walk needs to know of a Realm. Fixed when the Realm is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn roots_for(space: IpaSpace, start: Level, format: Format) -> Option<u64> {
     }
     let roots = 1_u64.checked_shl(width - single)?;
     let concatenation = start.as_i64() > 0 || format == Format::Address52;
-    (roots <= ROOTS_MAX && concatenation).then_some(roots)
+    (roots <= ROOTS_MAX as u64 && concatenation).then_some(roots)
 }
 
 /// Where a walk ended: a table, locked and mapped, and the entry in it.

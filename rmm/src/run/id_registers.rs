@@ -1,0 +1,100 @@
+//! What a Realm sees of the CPU: only features whose state is switched and whose controls are on.
+//!
+//! Each register is an allow-list of fields. A field that we do not know is masked, so a newer CPU shows a Realm nothing
+//! that the monitor does not handle; the registers of hidden features trap.
+
+use granule::machine::CpuFacts;
+use realm::Features;
+
+/// Mask of four-bit fields, given by their lowest bit.
+const fn fields(shifts: &[u32]) -> u64 {
+    let mut mask = 0;
+    let mut index = 0;
+    while index < shifts.len() {
+        #[expect(clippy::indexing_slicing, reason = "const evaluation fails the build instead")]
+        let shift = shifts[index];
+        mask |= 0xf << shift;
+        index += 1;
+    }
+    mask
+}
+
+// Source of all masks: Arm ARM (DDI0487), the register of that name. Hidden on purpose: AMU, MPAM, SVE, SME, MTE, GCS, NMI,
+// THE, TRBE, SPE, BRBE, trace, LS64, MOPS, PMU; they are not switched, or off at EL2 or EL3.
+
+// RAS stays hidden too: error records trap, and EL3 may not give the feature to this world.
+
+/// FP, AdvSIMD, GIC, DIT, CSV2, CSV3.
+const PFR0: u64 = fields(&[16, 20, 24, 48, 56, 60]);
+/// EL0 and EL1 are AArch64 only, as the AArch32 identification registers read zero.
+const PFR0_AARCH64_ONLY: u64 = 0x11;
+/// BT, SSBS, CSV2_frac.
+const PFR1: u64 = fields(&[0, 4, 32]);
+/// DebugVer.
+const DFR0: u64 = fields(&[0]);
+/// AES to Atomic, RDM to RNDR; not TME.
+const ISAR0: u64 = fields(&[4, 8, 12, 16, 20, 28, 32, 36, 40, 44, 48, 52, 56, 60]);
+/// DPB to XS; not LS64, which needs HCRX_EL2.
+const ISAR1: u64 = fields(&[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56]);
+/// WFxT, RPRES, GPA3, APA3, BC, PAC_frac, CLRBHB, CSSC; not MOPS, which needs HCRX_EL2.
+const ISAR2: u64 = fields(&[0, 4, 8, 12, 20, 24, 28, 52]);
+/// PARange, ASIDBits, BigEnd, BigEndEL0, TGran16, TGran64, TGran4, ExS, ECV.
+const MMFR0: u64 = fields(&[0, 4, 8, 16, 20, 24, 28, 44, 60]);
+/// HAFDBS, HPDS, PAN, XNX, ETS, AFP, nTLBPA.
+const MMFR1: u64 = fields(&[0, 12, 20, 28, 36, 44, 48]);
+/// CnP, UAO, LSM, VARange, CCIDX, ST, AT, IDS, TTL, BBM, E0PD.
+const MMFR2: u64 = fields(&[0, 4, 8, 16, 20, 28, 32, 36, 48, 52, 60]);
+
+/// CTX_CMPs reads 0 as well: one context-aware breakpoint.
+const DFR0_BRPS_SHIFT: u32 = 12;
+const DFR0_WRPS_SHIFT: u32 = 20;
+
+/// The value of an identification register, (op0, op1, CRn, CRm, op2); what is not listed reads as zero.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.3, A3.1.
+pub fn read(facts: &CpuFacts, features: &Features, register: (u8, u8, u8, u8, u8)) -> u64 {
+    let (_, _, _, crm, op2) = register;
+    match (crm, op2) {
+        (4, 0) => facts.id_aa64pfr0 & PFR0 | PFR0_AARCH64_ONLY,
+        (4, 1) => facts.id_aa64pfr1 & PFR1,
+        (5, 0) => {
+            facts.id_aa64dfr0 & DFR0
+                | u64::from(features.breakpoints_minus_one.min(15)) << DFR0_BRPS_SHIFT
+                | u64::from(features.watchpoints_minus_one.min(15)) << DFR0_WRPS_SHIFT
+        }
+        (6, 0) => facts.id_aa64isar0 & ISAR0,
+        (6, 1) => facts.id_aa64isar1 & ISAR1,
+        (6, 2) => facts.id_aa64isar2 & ISAR2,
+        (7, 0) => facts.id_aa64mmfr0 & MMFR0,
+        (7, 1) => facts.id_aa64mmfr1 & MMFR1,
+        (7, 2) => facts.id_aa64mmfr2 & MMFR2,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PFR0_REGISTER: (u8, u8, u8, u8, u8) = (3, 0, 0, 4, 0);
+
+    #[test]
+    fn what_is_not_switched_is_hidden() {
+        let facts = CpuFacts {
+            id_aa64pfr0: u64::MAX,
+            id_aa64pfr1: u64::MAX,
+            id_aa64isar1: u64::MAX,
+            ..CpuFacts::default()
+        };
+        let features = Features::new(&facts);
+        let pfr0 = read(&facts, &features, PFR0_REGISTER);
+        for hidden in [28, 32, 36, 40, 44, 52] {
+            assert_eq!((pfr0 >> hidden) & 0xf, 0, "bit {hidden}");
+        }
+        assert_eq!(pfr0 & 0xff, 0x11);
+        assert_eq!(read(&facts, &features, (3, 0, 0, 4, 1)), 0xf_0000_00ff);
+        assert_eq!(read(&facts, &features, (3, 0, 0, 6, 1)) >> 60, 0);
+        assert_eq!(read(&facts, &features, (3, 0, 0, 1, 0)), 0);
+        assert_eq!(read(&facts, &features, (3, 0, 0, 4, 5)), 0);
+    }
+}

@@ -1,0 +1,94 @@
+//! System registers that trap: identification registers, the GIC's SGI registers, and everything else that a Realm
+//! does not have.
+
+use granule::machine::vcpu::VcpuExit;
+use granule::machine::{Event, Machine};
+use realm::exit::Exit;
+use realm::{Rec, Rmm};
+
+use super::{id_registers, register_of, remember, undefined};
+
+/// The instruction of a trapped access, from the syndrome.
+///
+/// Source: Arm ARM (DDI0487), ESR_EL2, "ISS encoding for trapped MSR, MRS, or System instruction".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Op0, Op1, CRn, CRm, Op2.
+    pub register: (u8, u8, u8, u8, u8),
+    /// MRS, not MSR.
+    pub read: bool,
+    /// The general-purpose register.
+    pub rt: usize,
+}
+
+impl Access {
+    /// Decodes a syndrome.
+    pub fn new(esr: u64) -> Self {
+        let field = |shift: u32, mask: u64| u8::try_from((esr >> shift) & mask).unwrap_or(0);
+        Self {
+            register: (field(20, 3), field(14, 7), field(10, 15), field(1, 15), field(17, 7)),
+            read: esr & 1 == 1,
+            rt: register_of(esr >> 5),
+        }
+    }
+}
+
+/// Handles a trapped access; the exit if the Host has to do it.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.3, A2.1.2.4, A4.3.4.4; the exits for the GIC's SGI registers and ICC_DIR
+/// are how hosts and the reference monitor share the work.
+pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
+    let access = Access::new(exit.esr);
+    match (access.register, access.read) {
+        // Identification registers.
+        ((3, 0, 0, 1..=7, _), true) => {
+            let value = id_registers::read(&rmm.facts, &rmm.features, access.register);
+            rec.set_gpr(access.rt, value);
+        }
+        // ICC_PMR_EL1, ICC_DIR_EL1, ICC_SGI1R_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1.
+        ((3, 0, 4, 6, 0) | (3, 0, 12, 11, 1 | 5..=7), false) => {
+            let gpr0 = rec.gpr(access.rt);
+            rec.advance_pc();
+            remember(rec, exit.esr, 0, 0);
+            return Some(Exit::Sync { esr: exit.esr, far: 0, hpfar: 0, gpr0 });
+        }
+        // IMPLEMENTATION DEFINED registers and instructions do not exist for a Realm.
+        ((1 | 3, _, 11 | 15, _, _), _) => {
+            report(rmm, rec, exit);
+            undefined(rmm, rec);
+            return None;
+        }
+        // Debug and performance monitors: not offered, and harmless to touch.
+        ((2, ..) | (3, _, 9, 12..=14, _) | (3, 3, 14, 8..=15, _), read) => {
+            if read {
+                rec.set_gpr(access.rt, 0);
+            }
+        }
+        (_, read) => {
+            report(rmm, rec, exit);
+            if read {
+                rec.set_gpr(access.rt, 0);
+            }
+        }
+    }
+    rec.advance_pc();
+    None
+}
+
+fn report<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &Rec, exit: &VcpuExit) {
+    let iss = exit.esr & 0x1ff_ffff;
+    rmm.machine.log(Event::UnknownRegister { iss, pc: rec.registers.pc });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_syndrome_names_the_register() {
+        // MSR ICC_SGI1R_EL1, X5: op0 3, op1 0, CRn 12, CRm 11, op2 5.
+        let esr = 0x18 << 26 | 3 << 20 | 5 << 17 | 12 << 10 | 5 << 5 | 11 << 1;
+        let access = Access::new(esr);
+        assert_eq!(access, Access { register: (3, 0, 12, 11, 5), read: false, rt: 5 });
+    }
+}
