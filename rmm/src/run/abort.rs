@@ -74,6 +74,9 @@ pub fn data<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) ->
             }
         };
     }
+    if is_translation_fault(exit.esr) && is_mapped_unprotected(rmm, rec, ipa) {
+        return None;
+    }
     if exit.esr & ESR_ISV == 0 || is_aarch32(rec.registers.pstate) {
         remember(rec, exit.esr & !ESR_ISV, exit.far, hpfar);
         return Some(Exit::sync(exit.esr & NOT_EMULATABLE, hpfar));
@@ -81,6 +84,20 @@ pub fn data<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) ->
     remember(rec, exit.esr, exit.far, hpfar);
     let gpr0 = if exit.esr & ESR_WNR != 0 { written(rec, exit.esr) } else { 0 };
     Some(Exit::Sync { esr: exit.esr & EMULATABLE, far: exit.far & 0xfff, hpfar, gpr0 })
+}
+
+/// Whether an unprotected address is mapped by now: the fault met a block that was being split or folded, which the Host
+/// need not hear of.
+fn is_mapped_unprotected<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &Rec, ipa: u64) -> bool {
+    let tree = rec.tree();
+    tree.walk(rmm.machine, &rmm.granules, ipa, Level::PAGE, |at| {
+        matches!(at.entry, Entry::AssignedNs(..))
+    })
+}
+
+/// Whether an abort is a translation fault, at any level.
+const fn is_translation_fault(esr: u64) -> bool {
+    matches!(esr & ESR_FSC, 0x04..=0x07 | 0x2b)
 }
 
 /// The data of an emulatable write, as wide as the access.
