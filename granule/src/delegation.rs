@@ -48,12 +48,13 @@ pub fn undelegate<M: Memory + RootWorld + Log>(
         machine.log(Event::Leaked(&entry));
         return Err(el3);
     }
-    granule.transition::<Undelegated>().unlock();
+    // Before the lock goes: it orders all entries about one granule.
     if ledger.has_entries()
         && let Some(entry) = ledger.settle(addr)
     {
         machine.log(Event::Recovered(&entry));
     }
+    granule.transition::<Undelegated>().unlock();
     Ok(())
 }
 

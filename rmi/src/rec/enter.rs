@@ -1,7 +1,7 @@
 //! RMI_REC_ENTER: the checks before a REC runs, the completion of its last exit, and the page that the Host gets back.
 
 use granule::machine::{HostMemory, Memory, Slot};
-use granule::{RdState, RecState};
+use granule::{GranuleAddr, RdState, RecState, Running};
 use realm::exit::{Answer, Exit};
 use realm::rd::{Rd, RealmState};
 use realm::rec::exception::{ESR_ISV, ESR_WNR, class, class_of};
@@ -34,16 +34,9 @@ pub fn enter<M: Memory + HostMemory>(
     let mut enter = RecEnter::zeroed();
     read_enter(machine, run_ptr, &mut enter).map_err(args::host_fault("run_pas"))?;
 
-    let rec = rmm.granules.lock::<RecState>(rec).map_err(|error| REC.refusal(error))?;
-    if rec.count() != 0 {
-        return Err(Refusal::rec("rec_state"));
-    }
-    // From here on no lock is held: the count says that it runs.
-    let mut running = rec.start_running();
+    let mut running = start(rmm, rec, &enter)?;
     let mut page = machine.page(Slot::Rec, running.exclusive());
     let rec: &mut Rec = page.view_mut();
-    check_realm(rmm, rec)?;
-    check_rec(rec, &enter, &rmm.features)?;
 
     prepare(rec, &enter, &rmm.features);
     let answer = Answer { gprs: enter.gprs(), ripas_reject: enter.flags().ripas_reject() };
@@ -60,7 +53,7 @@ pub fn enter<M: Memory + HostMemory>(
 /// Copies the parts of `RmiRecEnter` that have a meaning.
 fn read_enter(
     machine: &impl HostMemory,
-    run_ptr: granule::GranuleAddr,
+    run_ptr: GranuleAddr,
     enter: &mut RecEnter,
 ) -> Result<(), granule::machine::HostFault> {
     const GPRS: usize = 0x200;
@@ -75,9 +68,38 @@ fn read_enter(
     Ok(())
 }
 
-/// `realm_new`, `system_off`. The RD exists as long as the REC does.
-fn check_realm<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &Rec) -> Result<(), Refusal> {
-    let Ok(mut rd) = rmm.granules.lock::<RdState>(rec.owner()) else { unreachable!("RD of a REC") };
+/// Checks that the REC may run, and marks it as running; from there on no lock is held, the count says that it runs.
+///
+/// The REC's own conditions are checked under its lock, so that a REC that is off is never seen running: another CPU may be
+/// completing a CPU_ON about it. The Realm's state needs the RD, whose lock must not be taken while the REC's is held.
+fn start<'t, M: Memory>(
+    rmm: &Rmm<'_, 't, M>,
+    rec: GranuleAddr,
+    enter: &RecEnter,
+) -> Result<Running<'t>, Refusal> {
+    let mut rec = rmm.granules.lock::<RecState>(rec).map_err(|error| REC.refusal(error))?;
+    if rec.count() != 0 {
+        return Err(Refusal::rec("rec_state"));
+    }
+    let (owner, checked) = {
+        let page = rmm.machine.page(Slot::Rec, rec.exclusive());
+        let rec: &Rec = page.view();
+        (rec.owner(), check_rec(rec, enter, &rmm.features))
+    };
+    if let Err(refusal) = checked {
+        rec.unlock();
+        // No order is stated; like the reference monitor, the Realm's state goes first.
+        check_realm(rmm, owner)?;
+        return Err(refusal);
+    }
+    let running = rec.start_running();
+    check_realm(rmm, owner)?;
+    Ok(running)
+}
+
+/// `realm_new`, `system_off`, for a Realm that has a REC, or had one a moment ago.
+fn check_realm<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: GranuleAddr) -> Result<(), Refusal> {
+    let Ok(mut rd) = rmm.granules.lock::<RdState>(rd) else { return Ok(()) };
     let state = rmm.machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().state();
     match state {
         RealmState::New => Err(Refusal::realm("realm_new")),
