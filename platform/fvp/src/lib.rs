@@ -1,1 +1,2 @@
 //! (skeleton)
+#![no_std]

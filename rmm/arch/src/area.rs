@@ -1,0 +1,80 @@
+//! The page that each CPU has to itself: what its assembly and its Rust code keep between steps.
+
+use core::cell::Cell;
+
+use granule::machine::vcpu::El1Registers;
+
+use crate::features::Features;
+
+/// Entries of the memory of who ran last under a VMID on this CPU.
+pub(crate) const LAST_RUN_ENTRIES: usize = 16;
+
+/// Who ran last under the VMIDs that share this entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LastRun {
+    /// `VTTBR_EL2`: the Realm.
+    pub(crate) vttbr: u64,
+    /// `VMPIDR_EL2`: the REC.
+    pub(crate) vmpidr: u64,
+}
+
+/// State of one CPU. Mapped at [`crate::layout::AREA`] on the CPU that it belongs to, and nowhere else.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub(crate) struct CpuArea {
+    /// The monitor's stack pointer while a Realm runs. (Assembly.)
+    pub(crate) stack_pointer: Cell<u64>,
+    /// X1 and X2 at an exception taken from EL2; X0 is in `TPIDR_EL2`. (Assembly.)
+    pub(crate) scratch: [Cell<u64>; 2],
+    /// 1 once this CPU reports a fatal exception: a second one goes nowhere. (Assembly.)
+    pub(crate) faulted: Cell<u64>,
+    /// Linear index of this CPU.
+    pub(crate) index: Cell<u64>,
+    /// What this CPU has.
+    pub(crate) features: Cell<Features>,
+    /// `CNTHCTL_EL2` as it was last written.
+    pub(crate) cnthctl: Cell<u64>,
+    /// Whether the loaded Realm has the SIMD unit.
+    pub(crate) simd_lent: Cell<bool>,
+    /// Whether V0 to V31 are saved and a hash function may have used them.
+    pub(crate) hashing: Cell<bool>,
+    /// The Host's EL1 registers while a Realm is loaded.
+    pub(crate) host: Cell<El1Registers>,
+    /// The Host's pointer authentication keys, where EL3 does not keep them.
+    pub(crate) host_keys: [Cell<u64>; 10],
+    /// `VDISR_EL2` of the Host while a Realm is loaded.
+    pub(crate) host_vdisr: Cell<u64>,
+    /// `VSESR_EL2` of the Realm's pending virtual SError.
+    pub(crate) vsesr: Cell<u64>,
+    /// Who ran last, by VMID modulo the number of entries.
+    pub(crate) last_run: [Cell<LastRun>; LAST_RUN_ENTRIES],
+    /// V0 to V31 of the Realm that has the SIMD unit, while `hashing`.
+    pub(crate) hash_save: Cell<[[u64; 2]; 32]>,
+}
+
+const _: () = assert!(size_of::<CpuArea>() == 4096);
+
+#[cfg(target_os = "none")]
+mod access {
+    use core::ptr;
+
+    use super::CpuArea;
+    use crate::layout;
+
+    /// The area of the CPU that runs this.
+    ///
+    /// The reference must not reach another CPU: [`crate::cpu::Cpu`], which hands it out, is neither `Send` nor
+    /// `Sync`.
+    #[inline(always)]
+    pub(crate) fn here<'a>() -> &'a CpuArea {
+        let area: *const CpuArea = ptr::with_exposed_provenance(layout::AREA);
+        // SAFETY:
+        // - Mapped and aligned: the boot path maps each CPU's own block at AREA before any Rust runs there.
+        // - Valid: the block was zeroed, and zero is a value of every field.
+        // - Shared only with code of this CPU, which changes it through cells.
+        unsafe { &*area }
+    }
+}
+
+#[cfg(target_os = "none")]
+pub(crate) use access::here;

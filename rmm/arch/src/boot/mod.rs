@@ -1,0 +1,171 @@
+//! Cold and warm boot: from EL3's first instruction to the firmware's main loop.
+//!
+//! | Step | Where | MMU |
+//! | --- | --- | --- |
+//! | relocate, zero .bss | `entry` (assembly) | off |
+//! | check registers and manifest: [`Firmware::plan`] | the firmware, safe code | off |
+//! | divide memory, write tables and per-CPU blocks | `cold` and [`carve`] | off |
+//! | invalidate what EL3 left of that memory in the caches, clear the cold flag | `entry` | off |
+//! | turn the MMU on, take the CPU's stack | `entry` | on |
+//! | zero the granule words, [`Firmware::cold_init`] | `start`, the firmware | on |
+//! | [`Firmware::serve`] | the firmware | on |
+//!
+//! A warm boot enters at "turn the MMU on". It reads only what the cold boot wrote with the MMU off.
+//!
+//! Source: RMM-EL3 communication interface 0.x, "Cold boot", "Warm boot".
+
+pub mod carve;
+#[cfg(target_os = "none")]
+mod cold;
+#[cfg(target_os = "none")]
+mod entry;
+#[cfg(target_os = "none")]
+pub(crate) mod racy;
+#[cfg(target_os = "none")]
+pub(crate) mod start;
+
+use core::sync::atomic::AtomicU16;
+
+use granule::machine::{CpuFacts, Event, Page};
+use granule::table::Banks;
+
+#[cfg(target_os = "none")]
+use crate::cpu::Cpu;
+
+#[cfg(target_os = "none")]
+pub use cold::plan;
+#[cfg(target_os = "none")]
+pub use start::start;
+
+/// What EL3 passes at cold boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootArgs {
+    /// X0: linear index of this CPU.
+    pub cpu: u64,
+    /// X1: version of the RMM-EL3 interface, major in bits 30:16, minor in 15:0.
+    pub interface: u64,
+    /// X2: number of CPUs.
+    pub cpus: u64,
+    /// X3: physical address of the page shared with EL3.
+    pub shared_buffer: u64,
+    /// Width of physical addresses that the monitor can express.
+    pub pa_bits: u32,
+}
+
+/// Where EL3 has put the image, and the memory after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageSpan {
+    /// Physical address of its first byte.
+    pub base: u64,
+    /// First address past the image, its zeroed data included.
+    pub end: u64,
+}
+
+/// Most memory that an image may count on, from its base.
+///
+/// Source: TF-A 2.12.1, plat/qemu and plat/arm: the smallest load window is 24 MiB, shared buffer included.
+pub const WINDOW_BYTES: u64 = 24 << 20;
+
+impl ImageSpan {
+    /// First address past the memory that belongs to the monitor: its window ends at 24 MiB or at the buffer
+    /// shared with EL3, whichever comes first.
+    pub fn limit(&self, shared_buffer: u64) -> u64 {
+        let window = self.base.saturating_add(WINDOW_BYTES);
+        if (self.end..window).contains(&shared_buffer) { shared_buffer } else { window }
+    }
+}
+
+/// What the firmware made of EL3's manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// DRAM that the Host may delegate; without the monitor's own window.
+    pub banks: Banks,
+    /// Physical address of the console's PL011.
+    pub console: Option<u64>,
+    /// Number of CPUs.
+    pub cpus: usize,
+    /// EL3 left something out of the console list's checksum; survived, and worth a line in the log.
+    pub console_checksum_deviates: bool,
+}
+
+/// Why the monitor does not boot.
+///
+/// Source: RMM-EL3 communication interface 0.x, "RMM_BOOT_COMPLETE", boot error codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum BootCode {
+    /// Anything without a code of its own: a CPU feature is missing, memory does not suffice.
+    Unknown = -1,
+    /// The version of the interface is not supported.
+    InterfaceVersion = -2,
+    /// More CPUs than the monitor has memory for.
+    CpuCount = -3,
+    /// The CPU's index is out of range.
+    CpuId = -4,
+    /// The shared buffer is missing or misplaced.
+    SharedBuffer = -5,
+    /// The version of the manifest is not supported.
+    ManifestVersion = -6,
+    /// The manifest contradicts itself.
+    ManifestData = -7,
+}
+
+/// What the firmware gets once, at cold boot, with the MMU on.
+#[derive(Debug)]
+pub struct ColdEnv {
+    /// What [`Firmware::plan`] returned.
+    pub layout: Layout,
+    /// One zeroed word for each granule of `layout.banks`.
+    pub words: &'static [AtomicU16],
+    /// Identification registers of this CPU.
+    pub facts: CpuFacts,
+    /// What EL3 passed.
+    pub args: BootArgs,
+    /// Where the image lies.
+    pub image: ImageSpan,
+    /// First address past all memory that the monitor uses.
+    pub used_end: u64,
+}
+
+/// The firmware that runs on this crate: [`crate::firmware!`] makes a type of it the image's entry.
+#[cfg(target_os = "none")]
+pub trait Firmware: Sized + 'static {
+    /// Judges EL3's registers and manifest. Runs with the MMU off: no atomics, no logging.
+    ///
+    /// # Errors
+    ///
+    /// The code for EL3, which then does without a monitor.
+    fn plan(args: &BootArgs, image: &ImageSpan, manifest: &Page) -> Result<Layout, BootCode>;
+
+    /// Makes the state that all CPUs share. Once, on the boot CPU.
+    ///
+    /// # Errors
+    ///
+    /// The code for EL3, which then does without a monitor.
+    fn cold_init(env: ColdEnv, cpu: &Cpu<Self>) -> Result<(), BootCode>;
+
+    /// Serves the Host from this CPU. Entered on every CPU, again after each power-on.
+    fn serve(cpu: Cpu<Self>) -> !;
+
+    /// Writes an event to the log.
+    fn log(event: Event<'_>);
+}
+
+/// The events that firmware without a machine would log: keeps the imports of host builds honest.
+#[cfg(not(target_os = "none"))]
+pub type LoggedEvent<'a> = Event<'a>;
+#[cfg(not(target_os = "none"))]
+const _: fn(&Page) = |_| ();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_ends_at_the_shared_buffer_or_after_24_mib() {
+        let image = ImageSpan { base: 0x4010_0000, end: 0x4014_0000 };
+        assert_eq!(image.limit(0x418f_f000), 0x418f_f000);
+        assert_eq!(image.limit(0x5000_0000), 0x4190_0000);
+        assert_eq!(image.limit(0x4000_0000), 0x4190_0000);
+    }
+}

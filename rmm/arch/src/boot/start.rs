@@ -1,0 +1,99 @@
+//! The first steps with the MMU on: this CPU's controls, then the firmware.
+
+use core::slice;
+use core::sync::atomic::AtomicU16;
+
+use super::cold::{self, FOUND, Found};
+use super::{BootCode, ColdEnv, Firmware};
+use crate::area;
+use crate::boot::racy::Racy;
+use crate::console;
+use crate::cpu::Cpu;
+use crate::facts;
+use crate::features::Features;
+use crate::memory;
+use crate::registers::{self, mrs, msr};
+use crate::smc;
+
+/// Version of the RMM-EL3 interface, which only the cold boot is told.
+static INTERFACE: Racy<u64> = Racy::new(0);
+
+/// The boot of one CPU, with the MMU on and on its own stack. Called by the assembly of `cairn_entry`.
+pub fn start<F: Firmware>(cold: bool) -> ! {
+    // SAFETY: the assembly has just mapped this CPU's block, and calls once per boot.
+    let cpu = unsafe { Cpu::<F>::new() };
+    if cold && let Err(code) = cold_start(&cpu) {
+        defmt::error!("boot refused: code {=i64}", code as i64);
+        refuse(code);
+    }
+    set_controls();
+    cpu_features();
+    F::serve(cpu)
+}
+
+fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
+    // SAFETY: cold boot, and the only reference.
+    let found = unsafe { FOUND.write() }.take();
+    let Some(Found { args, image, layout, carve }) = found else { return Err(BootCode::Unknown) };
+    // SAFETY: cold boot, and the only reference.
+    let interface = unsafe { INTERFACE.write() };
+    *interface = args.interface;
+    crate::attest::set_shared_buffer(args.shared_buffer);
+    if let Some(console) = layout.console {
+        console::open(console);
+    }
+    cpu_features();
+    let facts = facts::read();
+    let zva = area::here().features.get().zva_bytes;
+    let Ok(address) = usize::try_from(carve.words) else { return Err(BootCode::Unknown) };
+    let Ok(bytes) = usize::try_from(carve.end - carve.words) else { return Err(BootCode::Unknown) };
+    // SAFETY: `carve` gives these pages to the words alone, and they are mapped.
+    unsafe { memory::zero(address, bytes, zva) };
+    let Ok(count) = usize::try_from(carve.words_count) else { return Err(BootCode::Unknown) };
+    let words: *const AtomicU16 = core::ptr::with_exposed_provenance(address);
+    // SAFETY: mapped for ever, zeroed, long enough by `carve`, and shared as atomics only.
+    let words = unsafe { slice::from_raw_parts(words, count) };
+    F::cold_init(ColdEnv { layout, words, facts, args, image, used_end: carve.end }, cpu)
+}
+
+/// Reads what this CPU has, for the code that decides by it.
+fn cpu_features() {
+    // SAFETY: written before, on the cold boot.
+    let interface = *unsafe { INTERFACE.read() };
+    let features = Features::new(&facts::read(), mrs!("dczid_el0"), interface);
+    area::here().features.set(features);
+}
+
+/// Sets the EL2 controls that stay as they are, whatever runs.
+fn set_controls() {
+    let pmu = (mrs!("id_aa64dfr0_el1") >> 8) & 0xf;
+    let has_pmu = pmu != 0 && pmu != 0xf;
+    let counters = if has_pmu { (mrs!("pmcr_el0") >> 11) & 0x1f } else { 0 };
+    msr!("mdcr_el2", registers::MDCR | counters);
+    if has_pmu {
+        msr!("pmcr_el0", registers::PMCR);
+    }
+    msr!("cnthctl_el2", registers::CNTHCTL);
+    msr!("cntvoff_el2", 0);
+    // ICC_SRE_EL2: system registers, no legacy bypass, and EL1 may use them.
+    msr!("s3_4_c12_c9_5", 0xf);
+    // ICH_HCR_EL2: no virtual interrupts until a Realm is loaded.
+    msr!("s3_4_c12_c11_0", 0);
+    msr!("hstr_el2", 0);
+    msr!("vpidr_el2", mrs!("midr_el1"));
+    area::here().cnthctl.set(registers::CNTHCTL);
+    aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
+}
+
+/// Tells EL3 that there is no monitor. EL3 does not call again; if it does, every request is unknown.
+fn refuse(code: BootCode) -> ! {
+    smc::boot_complete(code as i64);
+    loop {
+        smc::complete([u64::MAX, 0, 0, 0, 0]);
+    }
+}
+
+/// Offset of a code address from the start of the image: what the ELF file calls it.
+pub(crate) fn image_offset(address: u64) -> u64 {
+    address.wrapping_sub(cold::image_base())
+}

@@ -1,0 +1,43 @@
+//! Reads what the CPU says about itself.
+
+use granule::machine::CpuFacts;
+
+use crate::registers::mrs;
+
+/// Reads the identification registers. Those that the CPU does not have read as zero.
+///
+/// Source: Arm ARM (DDI0487), "Principles of the ID scheme": op0 3, op1 0, CRn 0, CRm 4 to 7 are never undefined.
+pub(crate) fn read() -> CpuFacts {
+    CpuFacts {
+        id_aa64pfr0: mrs!("id_aa64pfr0_el1"),
+        id_aa64pfr1: mrs!("id_aa64pfr1_el1"),
+        id_aa64pfr2: mrs!("s3_0_c0_c4_2"),
+        id_aa64zfr0: mrs!("s3_0_c0_c4_4"),
+        id_aa64dfr0: mrs!("id_aa64dfr0_el1"),
+        id_aa64dfr1: mrs!("id_aa64dfr1_el1"),
+        id_aa64isar0: mrs!("id_aa64isar0_el1"),
+        id_aa64isar1: mrs!("id_aa64isar1_el1"),
+        id_aa64isar2: mrs!("s3_0_c0_c6_2"),
+        id_aa64isar3: mrs!("s3_0_c0_c6_3"),
+        id_aa64mmfr0: mrs!("id_aa64mmfr0_el1"),
+        id_aa64mmfr1: mrs!("id_aa64mmfr1_el1"),
+        id_aa64mmfr2: mrs!("s3_0_c0_c7_2"),
+        id_aa64mmfr3: mrs!("s3_0_c0_c7_3"),
+        id_aa64mmfr4: mrs!("s3_0_c0_c7_4"),
+        ich_vtr: mrs!("s3_4_c12_c11_1"),
+        icc_ctlr: mrs!("s3_0_c12_c12_4"),
+    }
+}
+
+/// Reads the identification registers that need no GIC: for the check that there is one.
+pub(crate) fn read_without_gic() -> CpuFacts {
+    CpuFacts {
+        id_aa64pfr0: mrs!("id_aa64pfr0_el1"),
+        id_aa64isar0: mrs!("id_aa64isar0_el1"),
+        id_aa64isar1: mrs!("id_aa64isar1_el1"),
+        id_aa64mmfr0: mrs!("id_aa64mmfr0_el1"),
+        id_aa64mmfr1: mrs!("id_aa64mmfr1_el1"),
+        id_aa64mmfr2: mrs!("s3_0_c0_c7_2"),
+        ..CpuFacts::default()
+    }
+}

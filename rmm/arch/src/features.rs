@@ -1,0 +1,142 @@
+//! What the CPU has, judged from its identification registers.
+
+use granule::machine::CpuFacts;
+
+/// Features that decide which registers and instructions this crate may use. Read once per CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// GICv3 list registers, 1 to 16.
+    pub list_registers: u8,
+    /// Pairs of active priority registers: 1, 2 or 4.
+    pub active_priorities: u8,
+    /// TLBI by range (FEAT_TLBIRANGE).
+    pub tlbi_range: bool,
+    /// Error synchronisation: `VSESR_EL2` and `VDISR_EL2` (FEAT_RAS).
+    pub ras: bool,
+    /// Scalable vectors (FEAT_SVE).
+    pub sve: bool,
+    /// Pointer authentication: keys exist.
+    pub pauth: bool,
+    /// EL3 does not keep the Host's pointer authentication keys (interface 0.1).
+    pub keep_host_keys: bool,
+    /// SHA-256 instructions.
+    pub sha256: bool,
+    /// SHA-512 instructions.
+    pub sha512: bool,
+    /// Bytes that one DC ZVA zeroes; 0 if it is prohibited.
+    pub zva_bytes: u16,
+}
+
+/// A four-bit field of an ID register.
+const fn field(register: u64, shift: u32) -> u64 {
+    (register >> shift) & 0xf
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the callers mask to a few bits")]
+const fn small(value: u64) -> u8 {
+    value as u8
+}
+
+impl Features {
+    /// Judges the registers of a CPU: `dczid` is `DCZID_EL0`, `interface` the version of the RMM-EL3 interface.
+    ///
+    /// Source: Arm ARM (DDI0487), the ID registers; ICH_VTR_EL2.
+    pub const fn new(facts: &CpuFacts, dczid: u64, interface: u64) -> Self {
+        let preemption_bits = ((facts.ich_vtr >> 26) & 7) + 1;
+        let isar1 = facts.id_aa64isar1;
+        let pauth = field(isar1, 4) // APA
+            | field(isar1, 8) // API
+            | field(isar1, 24) // GPA
+            | field(isar1, 28) // GPI
+            | field(facts.id_aa64isar2, 8) // GPA3
+            | field(facts.id_aa64isar2, 12); // APA3
+        Self {
+            list_registers: small(field(facts.ich_vtr, 0)) + 1,
+            active_priorities: match preemption_bits {
+                7 => 4,
+                6 => 2,
+                _ => 1,
+            },
+            tlbi_range: field(facts.id_aa64isar0, 56) >= 2,
+            ras: field(facts.id_aa64pfr0, 28) >= 1,
+            sve: field(facts.id_aa64pfr0, 32) >= 1,
+            pauth: pauth != 0,
+            keep_host_keys: pauth != 0 && interface == 1,
+            sha256: field(facts.id_aa64isar0, 12) >= 1,
+            sha512: field(facts.id_aa64isar0, 12) >= 2,
+            zva_bytes: if dczid & 1 << 4 != 0 { 0 } else { 4 << (dczid & 0xf) },
+        }
+    }
+}
+
+/// The first thing that the monitor cannot do without and this CPU lacks.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A5.5.11 (FWB) and A6.2 (timers: FEAT_ECV); the rest is how this
+/// monitor is built.
+pub const fn missing(facts: &CpuFacts) -> Option<&'static str> {
+    let granule_stage2 = field(facts.id_aa64mmfr0, 40);
+    if field(facts.id_aa64pfr0, 52) == 0 {
+        Some("FEAT_RME")
+    } else if field(facts.id_aa64mmfr1, 8) == 0 {
+        Some("FEAT_VHE")
+    } else if field(facts.id_aa64mmfr0, 28) == 0xf || granule_stage2 == 1 {
+        Some("4 KiB granule")
+    } else if field(facts.id_aa64mmfr2, 40) == 0 {
+        Some("FEAT_S2FWB")
+    } else if field(facts.id_aa64mmfr0, 60) == 0 {
+        Some("FEAT_ECV")
+    } else if field(facts.id_aa64pfr0, 24) == 0 {
+        Some("GICv3 system registers")
+    } else if field(facts.id_aa64isar0, 20) < 2 {
+        Some("FEAT_LSE")
+    } else if field(facts.id_aa64isar1, 36) == 0 {
+        Some("FEAT_SB")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// QEMU 10.0.2, `-cpu max`.
+    fn qemu() -> CpuFacts {
+        CpuFacts {
+            id_aa64pfr0: 0x1311_0011_2111_2222,
+            id_aa64isar0: 0x1221_1111_1021_2120,
+            id_aa64isar1: 0x0111_2111_1021_1502,
+            id_aa64mmfr0: 0x2100_0323_1020_1126,
+            id_aa64mmfr1: 0x0110_1120_1031_2122,
+            id_aa64mmfr2: 0x1221_0111_1201_1011,
+            ich_vtr: 0x90b8_0003,
+            ..CpuFacts::default()
+        }
+    }
+
+    #[test]
+    fn qemu_has_all_that_is_needed() {
+        assert_eq!(missing(&qemu()), None);
+        let features = Features::new(&qemu(), 4, 4);
+        assert_eq!((features.list_registers, features.active_priorities), (4, 1));
+        assert!(features.tlbi_range && features.ras && features.sve && features.pauth);
+        assert!(features.sha256 && features.sha512 && !features.keep_host_keys);
+        assert_eq!(features.zva_bytes, 64);
+    }
+
+    #[test]
+    fn each_missing_feature_has_its_name() {
+        let no_fwb = CpuFacts { id_aa64mmfr2: 0, ..qemu() };
+        assert_eq!(missing(&no_fwb), Some("FEAT_S2FWB"));
+        let no_ecv = CpuFacts { id_aa64mmfr0: qemu().id_aa64mmfr0 & (u64::MAX >> 4), ..qemu() };
+        assert_eq!(missing(&no_ecv), Some("FEAT_ECV"));
+        let no_gic = CpuFacts { id_aa64pfr0: qemu().id_aa64pfr0 & !(0xf << 24), ..qemu() };
+        assert_eq!(missing(&no_gic), Some("GICv3 system registers"));
+    }
+
+    #[test]
+    fn interface_0_1_leaves_the_hosts_keys_to_us_and_prohibited_zva_is_seen() {
+        assert!(Features::new(&qemu(), 4, 1).keep_host_keys);
+        assert_eq!(Features::new(&qemu(), 0x14, 4).zva_bytes, 0);
+    }
+}

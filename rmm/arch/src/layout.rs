@@ -1,0 +1,130 @@
+//! Where things are in the monitor's address space.
+//!
+//! | Half | Table | Holds |
+//! | --- | --- | --- |
+//! | low, 48 bits | `TTBR0_EL2`, the same on every CPU | identity map: image, granule words, shared buffer, console |
+//! | high, 25 bits | `TTBR1_EL2`, one per CPU | slots, stacks, the CPU's own page |
+//!
+//! What is private to a CPU has the same virtual address on every CPU, in the last 2 MiB of the address
+//! space. So the address of the CPU's own page is a constant, one instruction, and needs no register;
+//! `TPIDR_EL2` is free to be the scratch register of the exception vectors.
+//!
+//! | Page (of 512) | Holds |
+//! | --- | --- |
+//! | 511, 499, 490, 487, all below 484 | nothing: a guard |
+//! | 510 | the level 3 table of this very range, where slots are mapped |
+//! | 509 | [`crate::area::CpuArea`] |
+//! | 500 to 508 | slots: the roles of [`Slot`], then the one for Host memory |
+//! | 491 to 498 | stack |
+//! | 488 to 489 | stack of fatal exceptions |
+//! | 484 to 486 | SIMD registers of the Host while they are lent |
+
+use granule::machine::Slot;
+
+/// Size of a page of the monitor's own address space.
+pub const PAGE: u64 = 4096;
+/// Width of the low half, in bits.
+pub const LOW_BITS: u64 = 48;
+/// Width of the high half, in bits: 16 level 2 entries, the last of which is used.
+pub const HIGH_BITS: u64 = 25;
+
+/// Page index of the level 3 table that maps itself.
+pub const TABLE_PAGE: usize = 510;
+/// Page index of the CPU's own page.
+pub const AREA_PAGE: usize = 509;
+/// Page index of the first slot.
+pub const SLOT_PAGE: usize = 500;
+/// Number of slots: one per role, and one for Host memory.
+pub const SLOTS: usize = Slot::COUNT + 1;
+/// Index of the slot for Host memory.
+pub const HOST_SLOT: usize = Slot::COUNT;
+/// Page index of the lowest page of the stack.
+pub const STACK_PAGE: usize = 491;
+/// Number of pages of the stack.
+pub const STACK_PAGES: usize = 8;
+/// Page index of the lowest page of the stack of fatal exceptions.
+pub const FAULT_STACK_PAGE: usize = 488;
+/// Number of pages of the stack of fatal exceptions.
+pub const FAULT_STACK_PAGES: usize = 2;
+/// Page index of the lowest page of the Host's SIMD registers.
+pub const SIMD_PAGE: usize = 484;
+/// Number of pages of the Host's SIMD registers.
+pub const SIMD_PAGES: usize = 3;
+
+/// Virtual address of a page of the high half.
+pub const fn page_address(page: usize) -> usize {
+    0usize.wrapping_sub((512 - page) << 12)
+}
+
+/// Virtual address of the level 3 table.
+pub const TABLE: usize = page_address(TABLE_PAGE);
+/// Virtual address of the CPU's own page.
+pub const AREA: usize = page_address(AREA_PAGE);
+/// First address past the stack.
+pub const STACK_TOP: usize = page_address(STACK_PAGE + STACK_PAGES);
+/// Lowest address of the stack.
+pub const STACK_BOTTOM: usize = page_address(STACK_PAGE);
+/// First address past the stack of fatal exceptions.
+pub const FAULT_STACK_TOP: usize = page_address(FAULT_STACK_PAGE + FAULT_STACK_PAGES);
+/// Virtual address of the Host's SIMD registers.
+pub const SIMD: usize = page_address(SIMD_PAGE);
+
+// One `movn` makes each of them.
+const _: () = assert!(SLOT_PAGE >= 512 - 16);
+const _: () = assert!(SLOT_PAGE + SLOTS == AREA_PAGE);
+
+/// Pages of physical memory that each CPU needs, and their order in its block.
+pub mod block {
+    use super::{FAULT_STACK_PAGES, SIMD_PAGES, STACK_PAGES};
+
+    /// The level 2 table, at which `TTBR1_EL2` points.
+    pub const LEVEL2: usize = 0;
+    /// The level 3 table.
+    pub const LEVEL3: usize = 1;
+    /// The CPU's own page.
+    pub const AREA: usize = 2;
+    /// The stack.
+    pub const STACK: usize = 3;
+    /// The stack of fatal exceptions.
+    pub const FAULT_STACK: usize = STACK + STACK_PAGES;
+    /// The Host's SIMD registers.
+    pub const SIMD: usize = FAULT_STACK + FAULT_STACK_PAGES;
+    /// Number of pages.
+    pub const PAGES: usize = SIMD + SIMD_PAGES;
+}
+
+/// What a virtual address in the high half belongs to, for reports.
+pub fn describe(address: u64) -> &'static str {
+    const TOP: u64 = 0u64.wrapping_sub(512 << 12);
+    if address < TOP {
+        return "low half";
+    }
+    let Ok(page) = usize::try_from((address - TOP) >> 12) else { return "high half" };
+    match page {
+        487 | 490 => "guard page: a stack overflowed",
+        484..=486 => "SIMD area",
+        488..=489 => "fault stack",
+        491..=498 => "stack",
+        500..=508 => "slot that is not mapped",
+        TABLE_PAGE => "slot table",
+        AREA_PAGE => "CPU area",
+        _ => "nothing",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_do_not_overlap_and_each_stack_has_a_guard_below() {
+        assert_eq!(AREA, 0xffff_ffff_ffff_d000);
+        assert_eq!(TABLE, 0xffff_ffff_ffff_e000);
+        assert_eq!(STACK_TOP, page_address(499));
+        assert_eq!(FAULT_STACK_TOP, page_address(490));
+        assert_eq!(describe(STACK_BOTTOM as u64 - 1), "guard page: a stack overflowed");
+        assert_eq!(describe(page_address(FAULT_STACK_PAGE) as u64 - 8), "guard page: a stack overflowed");
+        assert_eq!(SIMD_PAGE + SIMD_PAGES, 487);
+        assert_eq!(block::PAGES, 16);
+    }
+}

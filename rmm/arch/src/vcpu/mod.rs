@@ -1,0 +1,255 @@
+//! Running a Realm's CPU.
+//!
+//! | Step | Does |
+//! | --- | --- |
+//! | `load` | Host's EL1 registers away, Realm's EL1 registers, keys, GIC and EL2 controls in |
+//! | `run` | X0 to X30, PC and PSTATE, ERET; the vectors store them again (see [`crate::vectors`]) |
+//! | `unload` | the reverse of `load`; SIMD registers too if they were lent |
+//!
+//! `HCR_EL2`, `VTCR_EL2`, `VTTBR_EL2` and `VMPIDR_EL2` keep the Realm's values after `unload`: they mean nothing to
+//! code at EL2, and EL3 switches them for the Host.
+
+mod el1;
+mod gic;
+mod keys;
+pub(crate) mod simd;
+
+use core::arch::asm;
+
+use aarch64_cpu::asm::barrier::{self, NSH, SY};
+use granule::machine::Vcpu;
+use granule::machine::vcpu::{Cause, LiveRegister, VcpuExit, VcpuRegisters};
+
+use crate::area::{LAST_RUN_ENTRIES, LastRun};
+use crate::boot::Firmware;
+use crate::cpu::Cpu;
+use crate::registers::{
+    CNTHCTL, CNTHCTL_CNTPMASK, CNTHCTL_CNTVMASK, HCR_VSE, mrs, msr,
+};
+
+/// INTID of the EL1 virtual timer. Source: Arm Base System Architecture, PPI assignments.
+const VIRTUAL_TIMER: u64 = 27;
+/// INTID of the EL1 physical timer.
+const PHYSICAL_TIMER: u64 = 30;
+/// Most reads of the highest pending interrupt while a masked timer's signal dies away.
+const SETTLE_MAX: u32 = 10_000;
+/// Bit of [`VcpuRegisters::vserror`]: a virtual SError is pending.
+const VSERROR_PENDING: u64 = 1 << 63;
+/// Bits of `VSESR_EL2` for AArch64: IDS and ISS.
+const VSESR_MASK: u64 = (1 << 25) - 1;
+/// `PAR_EL1.F`: the translation failed.
+const PAR_FAILED: u64 = 1;
+/// `PAR_EL1.PA`.
+const PAR_PA: u64 = 0x000f_ffff_ffff_f000;
+
+unsafe extern "C" {
+    /// Runs the Realm from `registers` until an exception; the number of its vector.
+    ///
+    /// # Safety
+    ///
+    /// A Realm is loaded, and `registers` is 16-byte aligned and writable at this address for all of the run.
+    fn cairn_realm_enter(registers: *mut VcpuRegisters) -> u64;
+}
+
+impl<F: Firmware> Cpu<F> {
+    /// Forgets what this CPU has cached for the loaded VMID, if another REC of that Realm ran here last: the two
+    /// may use one ASID for different tables.
+    ///
+    /// Which REC ran last is remembered by VMID, in a small table; a forgotten one costs an invalidation.
+    fn separate_from_last_run(&self, registers: &VcpuRegisters) {
+        let this = LastRun { vttbr: registers.vttbr_el2, vmpidr: registers.vmpidr_el2 };
+        let index = (this.vttbr >> 48) as usize % LAST_RUN_ENTRIES;
+        let Some(last) = self.area().last_run.get(index) else { return };
+        if last.get() == this {
+            return;
+        }
+        last.set(this);
+        barrier::isb(SY);
+        // SAFETY: invalidates cached translations of the Realm's regime on this CPU; the tables still hold them.
+        unsafe {
+            asm!("tlbi vmalle1", options(nostack));
+        }
+        barrier::dsb(NSH);
+    }
+}
+
+impl<F: Firmware> Vcpu for Cpu<F> {
+    fn load(&self, registers: &VcpuRegisters) {
+        let area = self.area();
+        let features = area.features.get();
+        area.host.set(el1::read());
+        if features.keep_host_keys {
+            for (cell, key) in area.host_keys.iter().zip(keys::read()) {
+                cell.set(key);
+            }
+        }
+        el1::write(&registers.el1);
+        if features.pauth {
+            keys::write(&registers.pauth.0);
+        }
+        gic::load(&registers.gic, &features);
+        msr!("vtcr_el2", registers.vtcr_el2);
+        msr!("vttbr_el2", registers.vttbr_el2);
+        msr!("vmpidr_el2", registers.vmpidr_el2);
+        let mut hcr = registers.hcr_el2;
+        if features.ras {
+            area.host_vdisr.set(mrs!("s3_4_c12_c1_1")); // VDISR_EL2
+            msr!("s3_4_c12_c1_1", registers.vdisr_el2);
+        }
+        area.vsesr.set(registers.vserror & VSESR_MASK);
+        if registers.vserror & VSERROR_PENDING != 0 {
+            hcr |= HCR_VSE;
+            if features.ras {
+                msr!("s3_4_c5_c2_3", registers.vserror & VSESR_MASK); // VSESR_EL2
+            }
+        }
+        msr!("hcr_el2", hcr);
+        self.separate_from_last_run(registers);
+        // The timers' ISTATUS, which the caller looks at before it runs the Realm, follows their new values.
+        barrier::isb(SY);
+    }
+
+    #[inline(always)]
+    fn run(&self, registers: &mut VcpuRegisters) -> VcpuExit {
+        self.give_vectors_back();
+        let registers: *mut VcpuRegisters = registers;
+        assert!(registers.addr().is_multiple_of(16), "alignment of VcpuRegisters");
+        // SAFETY: the caller has loaded the Realm by the contract of `Vcpu`; aligned by the assertion; exclusive
+        // and mapped, since it comes from a `&mut`.
+        let vector = unsafe { cairn_realm_enter(registers) };
+        let cause = match vector {
+            0 => Cause::Sync,
+            1 => Cause::Irq,
+            2 => Cause::Fiq,
+            _ => Cause::SError,
+        };
+        VcpuExit { cause, esr: mrs!("esr_el2"), far: mrs!("far_el2"), hpfar: mrs!("hpfar_el2") }
+    }
+
+    fn unload(&self, registers: &mut VcpuRegisters) {
+        let area = self.area();
+        let features = area.features.get();
+        self.give_vectors_back();
+        if area.simd_lent.get() {
+            simd::take_back(area, &features, &mut registers.simd);
+        }
+        registers.el1 = el1::read();
+        if features.pauth {
+            registers.pauth.0 = keys::read();
+        }
+        gic::unload(&mut registers.gic, &features);
+        registers.vserror = if mrs!("hcr_el2") & HCR_VSE != 0 {
+            // Not taken yet: it pends again when the Realm is loaded next.
+            msr!("hcr_el2", registers.hcr_el2 & !HCR_VSE);
+            VSERROR_PENDING | area.vsesr.get()
+        } else {
+            0
+        };
+        if features.ras {
+            registers.vdisr_el2 = mrs!("s3_4_c12_c1_1");
+            msr!("s3_4_c12_c1_1", area.host_vdisr.get());
+        }
+        if area.cnthctl.get() != CNTHCTL {
+            area.cnthctl.set(CNTHCTL);
+            msr!("cnthctl_el2", CNTHCTL);
+        }
+        if features.keep_host_keys {
+            let mut host = [0; 10];
+            for (key, cell) in host.iter_mut().zip(&area.host_keys) {
+                *key = cell.get();
+            }
+            keys::write(&host);
+        }
+        el1::write(&area.host.get());
+        // Without it the Realm's timer may still look asserted to the Host. Source: bug catalogue T6.
+        barrier::isb(SY);
+    }
+
+    #[inline(always)]
+    fn timer_controls(&self) -> (u64, u64) {
+        (el1::physical_timer_control(), el1::virtual_timer_control())
+    }
+
+    #[inline(always)]
+    fn mask_timers(&self, physical: bool, virtual_: bool) {
+        let area = self.area();
+        let before = area.cnthctl.get();
+        let physical = if physical { CNTHCTL_CNTPMASK } else { 0 };
+        let virtual_ = if virtual_ { CNTHCTL_CNTVMASK } else { 0 };
+        let after = CNTHCTL | physical | virtual_;
+        if before != after {
+            area.cnthctl.set(after);
+            msr!("cnthctl_el2", after);
+            barrier::isb(SY);
+            settle(after & !before);
+        }
+    }
+
+    fn lend_simd(&self, registers: &VcpuRegisters) {
+        self.give_vectors_back();
+        let area = self.area();
+        if !area.simd_lent.replace(true) {
+            simd::lend(&area.features.get(), &registers.simd);
+        }
+    }
+
+    fn live(&self, register: LiveRegister) -> u64 {
+        match register {
+            LiveRegister::Sctlr => mrs!("s3_5_c1_c0_0"),
+            LiveRegister::Vbar => mrs!("s3_5_c12_c0_0"),
+            LiveRegister::Esr => mrs!("s3_5_c5_c2_0"),
+            LiveRegister::Far => mrs!("s3_5_c6_c0_0"),
+            LiveRegister::Elr => mrs!("s3_5_c4_c0_1"),
+            LiveRegister::Spsr => mrs!("s3_5_c4_c0_0"),
+        }
+    }
+
+    fn set_live(&self, register: LiveRegister, value: u64) {
+        match register {
+            LiveRegister::Sctlr => msr!("s3_5_c1_c0_0", value),
+            LiveRegister::Vbar => msr!("s3_5_c12_c0_0", value),
+            LiveRegister::Esr => msr!("s3_5_c5_c2_0", value),
+            LiveRegister::Far => msr!("s3_5_c6_c0_0", value),
+            LiveRegister::Elr => msr!("s3_5_c4_c0_1", value),
+            LiveRegister::Spsr => msr!("s3_5_c4_c0_0", value),
+        }
+    }
+
+    fn translate_stage1(&self, va: u64) -> Option<u64> {
+        let par = mrs!("par_el1");
+        // SAFETY: asks the Realm's stage 1, which is loaded; changes PAR_EL1 only, restored below.
+        unsafe {
+            asm!("at s1e1r, {}", "isb", in(reg) va, options(nostack));
+        }
+        let answer = mrs!("par_el1");
+        msr!("par_el1", par);
+        if answer & PAR_FAILED == 0 { Some(answer & PAR_PA) } else { None }
+    }
+
+    fn pend_serror(&self, syndrome: u64) {
+        let area = self.area();
+        area.vsesr.set(syndrome & VSESR_MASK);
+        if area.features.get().ras {
+            msr!("s3_4_c5_c2_3", syndrome & VSESR_MASK);
+        }
+        msr!("hcr_el2", mrs!("hcr_el2") | HCR_VSE);
+    }
+
+    #[inline(always)]
+    fn interrupt_pending(&self) -> bool {
+        mrs!("isr_el1") != 0
+    }
+}
+
+/// Waits until the timers that have just been masked are no longer the highest pending interrupt: the GIC learns of
+/// it a little later, and the Realm would exit at once.
+fn settle(masked: u64) {
+    for _ in 0..SETTLE_MAX {
+        let pending = mrs!("s3_0_c12_c12_2"); // ICC_HPPIR1_EL1
+        let signalled = (pending == VIRTUAL_TIMER && masked & CNTHCTL_CNTVMASK != 0)
+            || (pending == PHYSICAL_TIMER && masked & CNTHCTL_CNTPMASK != 0);
+        if !signalled {
+            return;
+        }
+    }
+}

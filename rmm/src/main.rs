@@ -1,0 +1,52 @@
+//! The image. It decides nothing: it ties the boot path of `rmm-arch` to the manifest parser, the shared state and
+//! the dispatcher of this crate's library.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod image {
+    use granule::GranuleTable;
+    use granule::machine::{Event, Page};
+    use realm::{Rmm, Shared};
+    use rmm_arch::boot::{BootArgs, BootCode, ColdEnv, Firmware, ImageSpan, Layout};
+    use rmm_arch::cpu::Cpu;
+    use spin::Once;
+
+    /// The monitor as firmware.
+    struct Cairn;
+
+    rmm_arch::firmware!(Cairn);
+
+    /// What all CPUs share, from cold boot on.
+    static SHARED: Once<Shared<'static>> = Once::new();
+
+    impl Firmware for Cairn {
+        fn plan(args: &BootArgs, image: &ImageSpan, manifest: &Page) -> Result<Layout, BootCode> {
+            rmm::boot::plan(args, image, manifest)
+        }
+
+        fn cold_init(env: ColdEnv, cpu: &Cpu<Self>) -> Result<(), BootCode> {
+            rmm::boot::announce(&env, cpu.el3_features());
+            let granules = GranuleTable::new(env.layout.banks, env.words).ok_or(BootCode::Unknown)?;
+            SHARED.call_once(|| Shared::new(granules, env.facts));
+            Ok(())
+        }
+
+        fn serve(cpu: Cpu<Self>) -> ! {
+            defmt::debug!("CPU {=u64} is up", cpu.index());
+            let Some(shared) = SHARED.get() else { unreachable!("cold boot comes first") };
+            let rmm = Rmm::new(&cpu, shared);
+            let mut request = cpu.boot_complete();
+            loop {
+                let reply = rmm::handle(&rmm, &request);
+                request = cpu.complete(reply);
+            }
+        }
+
+        fn log(event: Event<'_>) {
+            rmm::log::log(event);
+        }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {}

@@ -1,0 +1,112 @@
+//! The nonce of a signature, derived from key and message: no random number generator can spoil it.
+//!
+//! Source: RFC 6979, 3.2 and 3.6, with HMAC-SHA-384.
+
+use granule::machine::Hasher;
+use p384::Scalar;
+use p384::elliptic_curve::zeroize::Zeroize;
+
+use super::SCALAR_BYTES;
+use super::power::Field;
+
+/// Bytes of a block of SHA-384.
+const BLOCK_BYTES: usize = 128;
+
+/// Bytes of a hedge: fresh randomness mixed into the nonce.
+pub const HEDGE_BYTES: usize = 32;
+
+/// Most bytes that are authenticated at once: V, a separator, key, digest, hedge.
+const MESSAGE_MAX: usize = 3 * SCALAR_BYTES + 1 + HEDGE_BYTES;
+
+/// HMAC-SHA-384 of the concatenation of `parts`.
+///
+/// Source: RFC 2104; the key is shorter than a block.
+fn hmac(hasher: &impl Hasher, key: &[u8; SCALAR_BYTES], parts: &[&[u8]]) -> [u8; SCALAR_BYTES] {
+    const INNER: u8 = 0x36;
+    const OUTER: u8 = 0x5c;
+    let mut message = [0; BLOCK_BYTES + MESSAGE_MAX];
+    let mut fill = |pad: u8, parts: &[&[u8]]| {
+        let key = key.iter().chain(core::iter::repeat(&0)).take(BLOCK_BYTES).map(|byte| byte ^ pad);
+        let bytes = key.chain(parts.iter().flat_map(|part| part.iter().copied()));
+        let mut length = 0;
+        for (to, from) in message.iter_mut().zip(bytes) {
+            *to = from;
+            length += 1;
+        }
+        hasher.sha384(message.get(..length).unwrap_or_default())
+    };
+    let inner = fill(INNER, parts);
+    let outer = fill(OUTER, &[&inner]);
+    message.zeroize();
+    outer
+}
+
+/// The state of the generator.
+#[derive(Debug)]
+pub struct Nonce {
+    k: [u8; SCALAR_BYTES],
+    v: [u8; SCALAR_BYTES],
+    /// Steps done.
+    stage: u32,
+}
+
+/// What the generator starts from.
+#[derive(Debug)]
+pub struct Seed<'s> {
+    /// The private key, big endian.
+    pub key: &'s [u8; SCALAR_BYTES],
+    /// The message's digest.
+    pub digest: &'s [u8; SCALAR_BYTES],
+    /// Additional data of RFC 6979, 3.6; empty if there is none.
+    pub hedge: &'s [u8],
+}
+
+impl Nonce {
+    /// The generator before its first step.
+    pub fn new() -> Self {
+        Self { k: [0; SCALAR_BYTES], v: [1; SCALAR_BYTES], stage: 0 }
+    }
+
+    /// Takes up the generator where [`Nonce::parts`] left it.
+    pub fn resume(k: [u8; SCALAR_BYTES], v: [u8; SCALAR_BYTES], stage: u32) -> Self {
+        Self { k, v, stage }
+    }
+
+    /// What there is to remember of the generator: secret.
+    pub fn parts(&self) -> (&[u8; SCALAR_BYTES], &[u8; SCALAR_BYTES], u32) {
+        (&self.k, &self.v, self.stage)
+    }
+
+    /// Does one step of RFC 6979, 3.2: d and e, f and g, or h. Returns a candidate that is in range; another call gives the
+    /// next one.
+    pub fn step(&mut self, hasher: &impl Hasher, seed: &Seed<'_>) -> Option<Scalar> {
+        let v = self.v;
+        match self.stage {
+            0 | 1 => {
+                let separator = [if self.stage == 0 { 0 } else { 1 }];
+                // 2.3.4 bits2octets: the digest is as long as the order, so one subtraction reduces it.
+                let digest = super::sign::reduced(seed.digest).to_array();
+                self.k = hmac(hasher, &self.k, &[&v, &separator, seed.key, &digest, seed.hedge]);
+            }
+            2 => {}
+            _ => self.k = hmac(hasher, &self.k, &[&v, &[0]]),
+        }
+        if self.stage != 2 {
+            self.v = hmac(hasher, &self.k, &[&self.v]);
+        }
+        let generating = self.stage >= 2;
+        self.stage = (self.stage + 1).min(3);
+        if !generating {
+            return None;
+        }
+        self.v = hmac(hasher, &self.k, &[&self.v]);
+        Scalar::from_array(&self.v).filter(|candidate| !bool::from(candidate.is_zero()))
+    }
+}
+
+impl Drop for Nonce {
+    fn drop(&mut self) {
+        self.k.zeroize();
+        self.v.zeroize();
+    }
+}

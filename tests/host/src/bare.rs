@@ -1,0 +1,189 @@
+//! What each CPU does from its first Rust instruction to the end.
+
+use crate::leaf::{self, BareMachine};
+use crate::platform;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use cairn_host::Failure;
+use cairn_host::granules::Pool;
+use cairn_host::host::Host;
+use cairn_host::job::{self, Job};
+use cairn_host::ram::{self, MachineFacts};
+use cairn_host::realm::{Realm, populate, teardown};
+use cairn_host::{report, vcpu};
+use core::fmt;
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use spin::Mutex;
+
+/// What the other CPUs work on.
+#[derive(Clone)]
+struct Work {
+    host: Arc<Host>,
+    realm: Arc<Realm>,
+}
+
+/// Work for the other CPUs; they look after each interrupt.
+static WORK: Mutex<Option<Work>> = Mutex::new(None);
+
+/// CPUs besides the first that have arrived.
+static ARRIVED: AtomicUsize = AtomicUsize::new(0);
+
+/// Ticks that a CPU may take to arrive.
+const ARRIVAL_SECONDS: u64 = 20;
+
+/// CPU 0, with the physical address of the machine's device tree.
+pub fn start(device_tree: u64) -> ! {
+    match run(device_tree) {
+        Ok(()) => finish(None),
+        Err(failure) => finish(Some(format_args!("{failure}"))),
+    }
+}
+
+/// Any other CPU.
+pub fn start_secondary(cpu: usize) -> ! {
+    leaf::init_cpu_interrupts(cpu);
+    ARRIVED.fetch_add(1, Ordering::Release);
+    loop {
+        BareMachine::serve_interrupts();
+        let work = WORK.lock().clone();
+        if let Some(Work { host, realm }) = work.filter(|work| !work.realm.is_stopping()) {
+            vcpu::run(&host, &realm, cpu);
+        }
+        leaf::wait_for_interrupt();
+    }
+}
+
+/// Prints the last line and switches the machine off.
+pub fn finish(why: Option<fmt::Arguments<'_>>) -> ! {
+    leaf::console_line(format_args!("{}", report::End(why)));
+    leaf::power_off()
+}
+
+/// The end after a mistake of the host's own, which may have happened anywhere: also while this
+/// CPU was printing, or while it printed its last words.
+pub fn last_words(why: fmt::Arguments<'_>) -> ! {
+    static SPOKEN: AtomicBool = AtomicBool::new(false);
+    if SPOKEN.swap(true, Ordering::Relaxed) {
+        leaf::power_off();
+    }
+    leaf::unlock_console();
+    finish(Some(why))
+}
+
+fn run(device_tree: u64) -> Result<(), Failure> {
+    leaf::console_line(format_args!("[host] started at EL2, X0 = {device_tree:#x}"));
+    // TF-A gives a Linux kernel the tree's address, and any other program the CPU's affinity.
+    let tree = leaf::device_tree(device_tree)
+        .or_else(|| leaf::device_tree(platform::DEVICE_TREE))
+        .ok_or("there is no device tree, neither where X0 points nor at the start of RAM")?;
+    let facts = ram::read_device_tree(tree)?;
+    let job = Job::parse(&leaf::read_text(platform::JOB_TEXT, job::MAX_SIZE_BYTES))?;
+    let pool = Pool::new(&free_ram(&facts, &job));
+    leaf::console_line(format_args!(
+        "[host] {} CPUs, {} MiB of free RAM",
+        facts.cpus.len(),
+        pool.free_pages() / 256
+    ));
+    leaf::init_interrupts(facts.cpus.len(), job.interactive)?;
+    leaf::init_cpu_interrupts(0);
+    start_others(&facts, &job)?;
+    let host = Arc::new(Host::new(Box::new(BareMachine), pool)?);
+    let start = report::start(job.cpus, job.memory, host.rmi_version);
+    leaf::console_line(format_args!("{start}"));
+    let ended = run_realm(&host, &job);
+    let accounted = host.account();
+    ended.and(accounted)
+}
+
+/// Builds a Realm, runs it to its end, and takes it down.
+fn run_realm(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
+    let mut realm = Realm::create(host, job, 1)?;
+    if let Err(failure) = build(host, &mut realm, job) {
+        host.log(format_args!("the Realm cannot be built: {failure}"));
+        // What went wrong first is what matters.
+        let _ = teardown::destroy(host, realm);
+        return Err(failure);
+    }
+    host.log(format_args!("entering the Realm after {} ms", host.uptime_ms()));
+    let realm = Arc::new(realm);
+    *WORK.lock() = Some(Work { host: host.clone(), realm: realm.clone() });
+    realm.kick(host, u32::MAX);
+    vcpu::run(host, &realm, 0);
+    let realm = wait_for_all(realm, job.cpus);
+    host.log(format_args!("the Realm stopped after {} ms", host.uptime_ms()));
+    let failure = realm.take_failure();
+    let torn_down = teardown::destroy(host, realm);
+    host.log(format_args!("the Realm is gone after {} ms", host.uptime_ms()));
+    failure.map_or(torn_down, Err)
+}
+
+fn build(host: &Host, realm: &mut Realm, job: &Job) -> Result<(), Failure> {
+    realm.init_ram(host)?;
+    let entry = populate::load(host, realm, job)?;
+    realm.add_recs(host, job.cpus, entry.pc, entry.device_tree)?;
+    realm.activate(host)
+}
+
+/// Waits until no CPU uses the Realm any more, and makes it ours alone.
+fn wait_for_all(realm: Arc<Realm>, cpus: usize) -> Realm {
+    while realm.finished.load(Ordering::Acquire) < cpus {
+        BareMachine::serve_interrupts();
+        core::hint::spin_loop();
+    }
+    *WORK.lock() = None;
+    let mut realm = realm;
+    loop {
+        match Arc::try_unwrap(realm) {
+            Ok(realm) => return realm,
+            // A CPU is about to drop its reference.
+            Err(shared) => realm = shared,
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// RAM that nobody uses: what the device tree says, less the firmware, the host and its job.
+fn free_ram(facts: &MachineFacts, job: &Job) -> Vec<Range<u64>> {
+    let mut taken = Vec::from([platform::FIRMWARE, platform::HOST_IMAGE]);
+    taken.push(platform::JOB_TEXT..platform::JOB_TEXT + job::MAX_SIZE_BYTES as u64);
+    for file in [Some(job.kernel), job.initrd].into_iter().flatten() {
+        taken.push(file.base..file.base + file.size);
+    }
+    taken.push(0..platform::MAPPED_RAM.start);
+    taken.push(platform::MAPPED_RAM.end..u64::MAX);
+    ram::without(facts.ram.clone(), &taken)
+}
+
+/// Starts the CPUs that the job needs besides this one, which also warm-boots the monitor there.
+fn start_others(facts: &MachineFacts, job: &Job) -> Result<(), Failure> {
+    if facts.cpus.len() < job.cpus {
+        let found = facts.cpus.len();
+        return Err(Failure::new(alloc::format!(
+            "the job needs {} CPUs, but the machine has {found}",
+            job.cpus
+        )));
+    }
+    for (cpu, mpidr) in facts.cpus.iter().enumerate().take(job.cpus) {
+        leaf::set_affinity(cpu, *mpidr);
+    }
+    let limit = leaf::counter() + ARRIVAL_SECONDS * leaf::counter_hz();
+    for (cpu, mpidr) in facts.cpus.iter().enumerate().take(job.cpus).skip(1) {
+        leaf::start_cpu(*mpidr, cpu).map_err(|error| {
+            Failure::new(alloc::format!("PSCI_CPU_ON of CPU {cpu} returned {error}"))
+        })?;
+    }
+    while ARRIVED.load(Ordering::Acquire) + 1 < job.cpus {
+        if leaf::counter() > limit {
+            return Err("a CPU did not arrive within 20 s after PSCI_CPU_ON".into());
+        }
+        core::hint::spin_loop();
+    }
+    Ok(())
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    last_words(format_args!("the host panicked: {info}"))
+}

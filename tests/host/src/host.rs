@@ -1,0 +1,181 @@
+//! The host itself: its memory, its monitor, its counters; everything that is not of one Realm.
+
+use crate::failure::Failure;
+use crate::granules::{PAGE_SIZE, Pool, Purpose};
+use crate::machine::Machine;
+use crate::report::Counters;
+use crate::rmi::{Features, Rmi};
+use alloc::boxed::Box;
+use core::fmt;
+use spin::Mutex;
+
+/// A host on one machine.
+pub struct Host {
+    machine: Box<dyn Machine>,
+    pool: Mutex<Pool>,
+    /// What the monitor can do.
+    pub features: Features,
+    /// Version of the interface that the monitor and this host agreed on.
+    pub rmi_version: u64,
+    /// Counters for the report.
+    pub counters: Counters,
+}
+
+impl Host {
+    /// Talks to the monitor for the first time.
+    ///
+    /// # Errors
+    ///
+    /// There is no monitor, or not one for version 1.0 of the interface.
+    pub fn new(machine: Box<dyn Machine>, pool: Pool) -> Result<Self, Failure> {
+        let rmi = Rmi(&*machine);
+        let wanted = crate::rmi::abi::VERSION_1_0;
+        let (rmi_version, _) = rmi.version(wanted).map_err(|error| match error.versions() {
+            Some([lower, higher]) => failure!(
+                "the monitor does not support version 1.0 of the interface, but {lower:#x} to \
+                 {higher:#x}"
+            ),
+            None => error.into(),
+        })?;
+        let features = rmi.features()?;
+        if features.max_ipa_width_bits() < crate::ipa::IPA_WIDTH_BITS {
+            return Err(failure!(
+                "the monitor offers IPA widths up to {} bits, but this host needs {}",
+                features.max_ipa_width_bits(),
+                crate::ipa::IPA_WIDTH_BITS
+            ));
+        }
+        Ok(Self {
+            machine,
+            pool: Mutex::new(pool),
+            features,
+            rmi_version,
+            counters: Counters::default(),
+        })
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn machine(&self) -> &dyn Machine {
+        &*self.machine
+    }
+
+    /// The monitor.
+    #[must_use]
+    pub fn rmi(&self) -> Rmi<'_> {
+        Rmi(&*self.machine)
+    }
+
+    /// Writes one line of the host's own to the console.
+    pub fn log(&self, line: fmt::Arguments<'_>) {
+        self.machine.console_line(format_args!("[host] {line}"));
+    }
+
+    /// Milliseconds since the machine was started.
+    #[must_use]
+    pub fn uptime_ms(&self) -> u64 {
+        self.machine.counter() / (self.machine.counter_hz() / 1000).max(1)
+    }
+
+    /// Takes a zeroed page of the Normal world.
+    ///
+    /// # Errors
+    ///
+    /// There is no free page.
+    pub fn take_page(&self) -> Result<u64, Failure> {
+        let pa = self.pool.lock().take(1, PAGE_SIZE).ok_or("the host has no free page left")?;
+        self.machine.zero_page(pa);
+        Ok(pa)
+    }
+
+    /// Puts a page of the Normal world back.
+    pub fn put_page(&self, pa: u64) {
+        if !self.pool.lock().put(pa) {
+            self.log(format_args!("page {pa:#x} was put back, but it was not in use"));
+        }
+    }
+
+    /// Takes a page and delegates it.
+    ///
+    /// # Errors
+    ///
+    /// There is no free page, or the monitor refuses it.
+    pub fn take_granule(&self) -> Result<u64, Failure> {
+        self.take_granules(1, PAGE_SIZE)
+    }
+
+    /// Takes `count` contiguous pages that begin at a multiple of `align` bytes, delegates them.
+    ///
+    /// # Errors
+    ///
+    /// There is no such run, or the monitor refuses one of them; those that were delegated before
+    /// are then taken back.
+    pub fn take_granules(&self, count: usize, align: u64) -> Result<u64, Failure> {
+        let base = self
+            .pool
+            .lock()
+            .take(count, align)
+            .ok_or_else(|| failure!("the host has no {count} contiguous free pages left"))?;
+        for n in 0..count as u64 {
+            let pa = base + n * PAGE_SIZE;
+            if let Err(error) = self.rmi().granule_delegate(pa) {
+                self.counters.refusal();
+                for done in 0..n {
+                    self.reclaim(base + done * PAGE_SIZE, Purpose::Data);
+                }
+                for rest in n..count as u64 {
+                    self.put_page(base + rest * PAGE_SIZE);
+                }
+                return Err(error.into());
+            }
+            self.pool.lock().delegated(pa);
+        }
+        Ok(base)
+    }
+
+    /// Takes a granule back from the monitor. If the monitor refuses, the page is leaked: it is
+    /// not the host's any more, and touching it would be a fault.
+    pub fn reclaim(&self, pa: u64, purpose: Purpose) {
+        match self.rmi().granule_undelegate(pa) {
+            Ok(()) => {
+                let mut pool = self.pool.lock();
+                pool.returned(pa);
+                pool.put(pa);
+            }
+            Err(error) => {
+                self.counters.refusal();
+                self.pool.lock().leaked(pa, purpose);
+                self.log(format_args!("leaked {pa:#x}, a {purpose}: {error}"));
+            }
+        }
+    }
+
+    /// Leaks a granule that the monitor still uses.
+    pub fn leak(&self, pa: u64, purpose: Purpose) {
+        self.pool.lock().leaked(pa, purpose);
+        self.log(format_args!("leaked {pa:#x}, a {purpose} that the monitor still uses"));
+    }
+
+    /// Prints the accounting line; afterwards everything must be back.
+    ///
+    /// # Errors
+    ///
+    /// Granules are missing.
+    pub fn account(&self) -> Result<(), Failure> {
+        for (n, x) in ["rec_enter", "fault", "mmio", "syncother", "irq", "ripas", "other", "enter-all"].iter().zip(&crate::vcpu::PROF) { self.log(format_args!("PROF {n} {} ms", x.load(core::sync::atomic::Ordering::Relaxed) / 1000000)); }
+        let (counts, leaked) = {
+            let pool = self.pool.lock();
+            (pool.counts(), pool.leaks().len())
+        };
+        let line = self.counters.accounting(counts, leaked);
+        self.machine.console_line(format_args!("{line}"));
+        if counts.delegated == counts.returned && leaked == 0 {
+            return Ok(());
+        }
+        Err(failure!(
+            "{} granules were delegated, but {} came back and {leaked} leaked",
+            counts.delegated,
+            counts.returned
+        ))
+    }
+}

@@ -1,0 +1,167 @@
+//! The job text: what the tool that started the machine wants the host to do.
+//!
+//! The text is placed in memory by the machine's loader: lines of `key=value` under the heading
+//! `cairn-host-job 1`, ended by a NUL byte.
+
+use crate::failure::Failure;
+use alloc::string::{String, ToString};
+
+/// Most bytes that a job text can have.
+pub const MAX_SIZE_BYTES: usize = 64 * 1024;
+
+/// Most CPUs that the host drives.
+pub const MAX_CPUS: usize = 8;
+
+/// A file that the loader placed in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Physical address of the first byte, 4 KiB aligned.
+    pub base: u64,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// RECs of the Realm, and physical CPUs used to run them.
+    pub cpus: usize,
+    /// Guest memory in bytes, a multiple of 2 MiB.
+    pub memory: u64,
+    /// The guest's kernel, an arm64 `Image`.
+    pub kernel: Payload,
+    /// The guest's initial RAM disk.
+    pub initrd: Option<Payload>,
+    /// Extra kernel command line.
+    pub append: String,
+    /// Whether console input goes to the guest.
+    pub interactive: bool,
+}
+
+impl Job {
+    /// Parses the bytes found at the job address; everything after the first NUL is ignored.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the line that cannot be understood, or the key that is missing.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        let text = core::str::from_utf8(text).map_err(|_| "the job text is not UTF-8")?;
+        let mut lines = text.lines();
+        if lines.next().map(str::trim) != Some("cairn-host-job 1") {
+            return Err("the job text does not begin with `cairn-host-job 1`".into());
+        }
+        let mut draft = Draft::default();
+        for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
+            let (key, value) =
+                line.split_once('=').ok_or_else(|| failure!("job line without `=`: {line}"))?;
+            draft.set(key, value).map_err(|why| failure!("job line `{line}`: {why}"))?;
+        }
+        draft.finish()
+    }
+}
+
+/// A job whose lines have not all been seen.
+#[derive(Default)]
+struct Draft {
+    cpus: Option<usize>,
+    memory: Option<u64>,
+    kernel: Option<Payload>,
+    initrd: Option<Payload>,
+    append: String,
+    interactive: bool,
+}
+
+impl Draft {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        match key {
+            "mode" if value == "linux" => {}
+            "mode" => return Err("the only mode is `linux`"),
+            "cpus" => self.cpus = Some(value.parse().map_err(|_| "not a number")?),
+            "memory" => self.memory = Some(number(value)?),
+            "kernel" => self.kernel = Some(payload(value)?),
+            "initrd" => self.initrd = Some(payload(value)?),
+            "append" => self.append = value.to_string(),
+            "interactive" => self.interactive = value == "1",
+            "realms" if value == "1" => {}
+            "realms" => return Err("only one Realm is supported"),
+            // Keys of later versions of the tool do not stop an older host.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Job, Failure> {
+        let cpus = self.cpus.unwrap_or(1);
+        if cpus == 0 || cpus > MAX_CPUS {
+            return Err(failure!("the job asks for {cpus} CPUs, but 1 to {MAX_CPUS} are possible"));
+        }
+        let memory = self.memory.ok_or("the job does not say how much memory the guest gets")?;
+        if !memory.is_multiple_of(0x20_0000) || !(64 << 20..=2 << 30).contains(&memory) {
+            return Err(failure!(
+                "the job asks for {memory} bytes of guest memory, but it must be a multiple of \
+                 2 MiB from 64 MiB to 2 GiB"
+            ));
+        }
+        let kernel = self.kernel.ok_or("the job names no kernel")?;
+        Ok(Job {
+            cpus,
+            memory,
+            kernel,
+            initrd: self.initrd,
+            append: self.append,
+            interactive: self.interactive,
+        })
+    }
+}
+
+fn number(text: &str) -> Result<u64, &'static str> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    }
+    .map_err(|_| "not a number")
+}
+
+fn payload(text: &str) -> Result<Payload, &'static str> {
+    let (base, size) = text.split_once(',').ok_or("not `address,size`")?;
+    let payload = Payload { base: number(base)?, size: number(size)? };
+    if !payload.base.is_multiple_of(0x1000) {
+        return Err("the address is not 4 KiB aligned");
+    }
+    if payload.size == 0 || payload.base.checked_add(payload.size).is_none() {
+        return Err("the size is impossible");
+    }
+    Ok(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\n\
+        kernel=0x62100000,48834048\ninitrd=0x6e000000,1048576\nappend=a=b c\ninteractive=1\n\
+        realms=1\n\0junk";
+
+    #[test]
+    fn a_whole_job_is_understood() {
+        let job = Job::parse(TEXT.as_bytes()).unwrap();
+        assert_eq!((job.cpus, job.memory, job.interactive), (2, 256 << 20, true));
+        assert_eq!(job.kernel, Payload { base: 0x6210_0000, size: 48_834_048 });
+        assert_eq!(job.initrd.unwrap().base, 0x6e00_0000);
+        assert_eq!(job.append, "a=b c");
+    }
+
+    #[test]
+    fn a_wrong_line_is_named() {
+        let error = Job::parse(b"cairn-host-job 1\nkernel=12\n\0").unwrap_err();
+        assert_eq!(error.to_string(), "job line `kernel=12`: not `address,size`");
+    }
+
+    #[test]
+    fn missing_memory_and_odd_memory_are_refused() {
+        assert!(Job::parse(b"cairn-host-job 1\ncpus=1\nkernel=0x1000,1\n").is_err());
+        assert!(Job::parse(b"cairn-host-job 1\nmemory=67108865\nkernel=0x1000,1\n").is_err());
+        assert!(Job::parse(b"").is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! This CPU: counter, timer, waiting, and the firmware's power interface.
+
+use core::arch::asm;
+use smccc::{Smc, psci};
+
+/// Reads a system register that is readable at EL2 without side effects.
+macro_rules! read_register {
+    ($name:literal) => {{
+        let value: u64;
+        // SAFETY: reading this register at EL2 changes nothing and touches no memory.
+        unsafe { asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack)) };
+        value
+    }};
+}
+
+/// Writes a system register of the host's own timers.
+macro_rules! write_register {
+    ($name:literal, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: the register controls a timer that belongs to EL2 and touches no memory; its
+        // interrupt is masked at this CPU and polled.
+        unsafe { asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nomem, nostack)) };
+    }};
+}
+
+/// The physical counter.
+pub fn counter() -> u64 {
+    // The read must not move before earlier instructions.
+    isb();
+    read_register!("cntpct_el0")
+}
+
+/// Ticks in a second.
+pub fn counter_hz() -> u64 {
+    read_register!("cntfrq_el0")
+}
+
+fn isb() {
+    // SAFETY: a barrier changes nothing.
+    unsafe { asm!("isb", options(nomem, nostack)) };
+}
+
+/// Arms or stops the EL2 physical timer of this CPU.
+pub(super) fn arm_timer(deadline: Option<u64>) {
+    match deadline {
+        Some(time) => {
+            write_register!("cnthp_cval_el2", time);
+            write_register!("cnthp_ctl_el2", 1);
+        }
+        None => write_register!("cnthp_ctl_el2", 0),
+    }
+    isb();
+}
+
+/// Stops the timers that a guest uses, as far as they are the Normal world's.
+pub(super) fn stop_el1_timers() {
+    write_register!("cntv_ctl_el0", 0);
+    write_register!("cntp_ctl_el0", 0);
+    arm_timer(None);
+}
+
+/// Makes earlier writes visible to a CPU that is interrupted next.
+pub(super) fn barrier_before_interrupting() {
+    // SAFETY: a barrier changes nothing.
+    unsafe { asm!("dsb ishst", options(nostack)) };
+}
+
+/// Sleeps until an interrupt is pending; it stays masked.
+pub fn wait_for_interrupt() {
+    // SAFETY: waiting changes nothing; memory may have changed afterwards.
+    unsafe { asm!("dsb sy", "wfi", options(nostack)) };
+}
+
+/// A call to EL3 or through it to the monitor.
+pub(super) fn smc(args: [u64; 7]) -> [u64; 5] {
+    let [function, args @ ..] = args;
+    let mut all = [0; 17];
+    for (to, from) in all.iter_mut().zip(args) {
+        *to = from;
+    }
+    let [x0, x1, x2, x3, x4, ..] = smccc::smc64((function & 0xffff_ffff) as u32, all);
+    [x0, x1, x2, x3, x4]
+}
+
+// SAFETY: the symbol is defined by the entry assembly; Rust only takes its address.
+unsafe extern "C" {
+    fn _start_secondary();
+}
+
+/// Starts another CPU of the machine.
+///
+/// # Errors
+///
+/// The firmware refuses it.
+pub fn start_cpu(mpidr: u64, index: usize) -> Result<(), psci::error::Error> {
+    let entry = (_start_secondary as unsafe extern "C" fn() as usize) as u64;
+    psci::cpu_on::<Smc>(mpidr, entry, index as u64)
+}
+
+/// Switches the machine off.
+pub fn power_off() -> ! {
+    // If the firmware refuses, there is nothing left to do.
+    let _ = psci::system_off::<Smc>();
+    loop {
+        wait_for_interrupt();
+    }
+}

@@ -1,0 +1,183 @@
+//! From the first instruction to the first line of Rust, and the exception vectors.
+//!
+//! The MMU goes on before anything is written: the tables are constants in the image, so there is
+//! nothing whose cached and uncached views could differ. Addresses are mapped to themselves, in
+//! 39 bits: the first GiB as device memory, the next three as normal memory. Only the 2 MiB block
+//! with the image is executable.
+
+use crate::bare;
+use core::arch::global_asm;
+
+global_asm!(
+    r#"
+    .section .text.entry, "ax"
+    .global _start
+_start:                                     // x0: device tree
+    msr     daifset, #0xf
+    mov     x20, x0
+    mov     x21, xzr
+    bl      1f
+    adrp    x0, __bss_start                 // clear .bss, 16 bytes at a time
+    add     x0, x0, :lo12:__bss_start
+    adrp    x1, __bss_end
+    add     x1, x1, :lo12:__bss_end
+2:  cmp     x0, x1
+    b.hs    3f
+    stp     xzr, xzr, [x0], #16
+    b       2b
+3:  bl      4f
+    mov     x0, x20
+    bl      {start}
+5:  wfe
+    b       5b
+
+    .global _start_secondary
+_start_secondary:                           // x0: linear CPU index
+    msr     daifset, #0xf
+    mov     x21, x0
+    bl      1f
+    bl      4f
+    mov     x0, x21
+    bl      {start_secondary}
+    b       5b
+
+    // MMU and caches on. Keeps x20 and x21.
+1:  adrp    x0, {tables}
+    msr     ttbr0_el2, x0
+    ldr     x0, ={mair}
+    msr     mair_el2, x0
+    ldr     x0, ={tcr}
+    msr     tcr_el2, x0
+    ldr     x0, ={hcr}
+    msr     hcr_el2, x0
+    isb
+    tlbi    alle2
+    ic      iallu
+    dsb     nsh
+    isb
+    ldr     x0, ={sctlr}
+    msr     sctlr_el2, x0
+    isb
+    ret
+
+    // Stack of CPU x21, vectors, CPU index where Rust finds it.
+4:  msr     spsel, #1
+    adrp    x0, __stacks_start
+    add     x1, x21, #1
+    add     x0, x0, x1, lsl #16
+    mov     sp, x0
+    mov     x29, xzr
+    adrp    x0, {vectors}
+    add     x0, x0, :lo12:{vectors}
+    msr     vbar_el2, x0
+    msr     tpidr_el2, x21
+    isb
+    ret
+    .ltorg
+
+    // No exception is expected: every vector reports and never returns.
+    .section .text, "ax"
+    .macro  vector kind
+    .balign 0x80
+    mov     x0, #\kind
+    mrs     x1, esr_el2
+    mrs     x2, elr_el2
+    mrs     x3, far_el2
+    b       {exception}
+    .endm
+    .balign 0x800
+    .global host_vectors
+host_vectors:
+    vector  0
+    vector  1
+    vector  2
+    vector  3
+    vector  4
+    vector  5
+    vector  6
+    vector  7
+    vector  8
+    vector  9
+    vector  10
+    vector  11
+    vector  12
+    vector  13
+    vector  14
+    vector  15
+
+    // Level 1: device GiB, a table for the GiB with the image, two GiB of normal memory.
+    .section .rodata, "a"
+    .balign 4096
+    .global host_tables
+host_tables:
+    .quad   {device}
+    .quad   host_tables + 4096 + 3
+    .quad   {normal} + 0x80000000
+    .quad   {normal} + 0xc0000000
+    .fill   508, 8, 0
+    // Level 2: 2 MiB blocks from 0x4000_0000. The image is at 0x6000_0000, block 256.
+    .set    block, 0x40000000
+    .rept   256
+    .quad   {normal} + block
+    .set    block, block + 0x200000
+    .endr
+    .quad   {code} + block
+    .set    block, block + 0x200000
+    .rept   255
+    .quad   {normal} + block
+    .set    block, block + 0x200000
+    .endr
+    "#,
+    start = sym start,
+    start_secondary = sym start_secondary,
+    exception = sym exception,
+    vectors = sym host_vectors,
+    tables = sym host_tables,
+    mair = const 0xff00_u64,
+    tcr = const TCR,
+    hcr = const HCR,
+    sctlr = const SCTLR,
+    device = const DEVICE,
+    normal = const NORMAL,
+    code = const CODE,
+);
+
+/// 39-bit addresses, 4 KiB pages, write-back inner-shareable walks, 40-bit physical addresses,
+/// and the bits that are always one.
+const TCR: u64 = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 2 << 16 | 1 << 23 | 1 << 31;
+/// EL1 is AArch64; physical interrupts and system errors belong to EL2.
+const HCR: u64 = 1 << 31 | 1 << 5 | 1 << 4 | 1 << 3;
+/// Always-one bits, instruction cache, stack alignment, data cache, MMU.
+const SCTLR: u64 = 0x30c5_0830 | 1 << 12 | 1 << 3 | 1 << 2 | 1;
+/// Block, access flag, always-one `AP[1]`.
+const BLOCK: u64 = 1 | 1 << 10 | 1 << 6;
+const EXECUTE_NEVER: u64 = 1 << 54;
+/// Attribute 0: Device-nGnRnE.
+const DEVICE: u64 = BLOCK | EXECUTE_NEVER;
+/// Attribute 1: Normal write-back, inner shareable.
+const CODE: u64 = BLOCK | 1 << 2 | 3 << 8;
+const NORMAL: u64 = CODE | EXECUTE_NEVER;
+
+// SAFETY: both symbols are defined by the assembly above; Rust only takes their addresses.
+unsafe extern "C" {
+    static host_vectors: u8;
+    static host_tables: u8;
+}
+
+/// First Rust function of CPU 0.
+extern "C" fn start(device_tree: u64) -> ! {
+    super::heap::init();
+    bare::start(device_tree)
+}
+
+/// First Rust function of every other CPU.
+extern "C" fn start_secondary(cpu: usize) -> ! {
+    bare::start_secondary(cpu)
+}
+
+/// Any exception taken by the host.
+extern "C" fn exception(kind: u64, esr: u64, elr: u64, far: u64) -> ! {
+    bare::last_words(format_args!(
+        "the host took exception {kind} at {elr:#x}: syndrome {esr:#x}, address {far:#x}"
+    ))
+}

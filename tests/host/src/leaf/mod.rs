@@ -1,0 +1,19 @@
+//! The only module of the host that touches hardware: entry, exceptions, registers, MMIO, SMC.
+//!
+//! Everything it offers is a safe function that checks what it is given. Memory beyond the host's
+//! own image is reached through [`memory`] alone, by volatile accesses to addresses that no Rust
+//! object occupies.
+
+mod console;
+mod cpu;
+mod entry;
+mod gic;
+mod heap;
+mod machine;
+mod memory;
+
+pub use console::{console_line, unlock_console};
+pub use cpu::{counter, counter_hz, power_off, start_cpu, wait_for_interrupt};
+pub use gic::{init_cpu_interrupts, init_interrupts, set_affinity};
+pub use machine::BareMachine;
+pub use memory::{device_tree, read_text};

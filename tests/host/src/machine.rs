@@ -1,0 +1,54 @@
+//! What the host needs from the machine under it, as a trait.
+//!
+//! The bare-metal program implements it in its leaf module; the tests implement it with a value
+//! that behaves like a monitor. Nothing else in this library touches hardware.
+
+use core::fmt;
+
+/// The machine as the host sees it from EL2. All methods can be called from every CPU.
+pub trait Machine: Send + Sync {
+    /// Issues `SMC #0` with `X0`..`X6` and gives back `X0`..`X4`.
+    fn smc(&self, args: [u64; 7]) -> [u64; 5];
+
+    /// Reads a naturally aligned 64-bit word of Normal-world memory that the host handed out.
+    fn read_u64(&self, pa: u64) -> u64;
+
+    /// Writes a naturally aligned 64-bit word of Normal-world memory that the host handed out.
+    fn write_u64(&self, pa: u64, value: u64);
+
+    /// Copies bytes out of Normal-world memory.
+    fn read_bytes(&self, pa: u64, bytes: &mut [u8]);
+
+    /// Copies bytes into Normal-world memory.
+    fn write_bytes(&self, pa: u64, bytes: &[u8]);
+
+    /// Fills one 4 KiB page of Normal-world memory with zeroes.
+    fn zero_page(&self, pa: u64);
+
+    /// Writes bytes of a guest to the console as they are.
+    fn console_write(&self, bytes: &[u8]);
+
+    /// Writes one line of the host's own, starting in column 0.
+    fn console_line(&self, line: fmt::Arguments<'_>);
+
+    /// Takes one byte that was typed at the console.
+    fn console_read(&self) -> Option<u8>;
+
+    /// Interrupts another CPU of this machine, by its linear index.
+    fn kick(&self, cpu: usize);
+
+    /// The physical counter, in ticks.
+    fn counter(&self) -> u64;
+
+    /// Ticks of the physical counter in a second.
+    fn counter_hz(&self) -> u64;
+
+    /// Acknowledges and serves every interrupt that is pending on this CPU.
+    fn take_interrupts(&self);
+
+    /// Asks for an interrupt on this CPU when the physical counter reaches `deadline`.
+    fn arm_timer(&self, deadline: Option<u64>);
+
+    /// Sleeps until an interrupt is pending on this CPU.
+    fn wait_for_interrupt(&self);
+}

@@ -1,0 +1,160 @@
+//! Creating a Realm and its RECs.
+
+use super::Realm;
+use crate::devices::uart::Uart;
+use crate::devices::virtio_rng::VirtioRng;
+use crate::failure::Failure;
+use crate::granules::{PAGE_SIZE, Purpose};
+use crate::host::Host;
+use crate::ipa;
+use crate::job::Job;
+use crate::rmi::abi::{realm_params, rec_params};
+use crate::rmi::run::RunPage;
+use crate::vcpu::Vcpu;
+use crate::vgic::Vgic;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicUsize};
+use spin::Mutex;
+
+/// Identifies this host's Realms in their attestation tokens.
+const PERSONALIZATION: &[u8] = b"cairn-host";
+
+impl Realm {
+    /// Creates a new Realm without memory and without RECs.
+    ///
+    /// # Errors
+    ///
+    /// The monitor refuses it; everything that was delegated for it is taken back.
+    pub fn create(host: &Host, job: &Job, vmid: u64) -> Result<Self, Failure> {
+        if !host.features.sha_256() {
+            return Err("the monitor cannot measure Realms with SHA-256".into());
+        }
+        let rd = host.take_granule()?;
+        let size = ipa::RTT_START_COUNT as u64 * PAGE_SIZE;
+        let root_tables = match host.take_granules(ipa::RTT_START_COUNT, size) {
+            Ok(base) => base,
+            Err(failure) => {
+                host.reclaim(rd, Purpose::Rd);
+                return Err(failure);
+            }
+        };
+        if let Err(failure) = create_descriptor(host, rd, root_tables, vmid) {
+            reclaim_descriptor(host, rd, root_tables);
+            return Err(failure);
+        }
+        Ok(Self {
+            rd,
+            root_tables,
+            memory: job.memory,
+            vcpus: Vec::new(),
+            vgic: Mutex::new(Vgic::new(job.cpus, host.features.list_registers())),
+            uart: Mutex::new(Uart::default()),
+            rng: Mutex::new(VirtioRng::new(host.machine().counter())),
+            interactive: job.interactive,
+            shared: Mutex::new(BTreeMap::new()),
+            unknown_mmio: Mutex::new(BTreeSet::new()),
+            stopping: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            finished: AtomicUsize::new(0),
+        })
+    }
+
+    /// Creates the RECs. The first one can run at once, with `pc` and the device tree's address
+    /// in `X0`; the others wait for `PSCI_CPU_ON`.
+    ///
+    /// # Errors
+    ///
+    /// The monitor refuses one.
+    pub fn add_recs(&mut self, host: &Host, count: usize, pc: u64, x0: u64) -> Result<(), Failure> {
+        let aux_count = host.rmi().rec_aux_count(self.rd)?;
+        for index in 0..count {
+            let entry = if index == 0 { Some((pc, x0)) } else { None };
+            self.add_rec(host, index, aux_count, entry)?;
+        }
+        Ok(())
+    }
+
+    fn add_rec(
+        &mut self,
+        host: &Host,
+        index: usize,
+        aux_count: u64,
+        entry: Option<(u64, u64)>,
+    ) -> Result<(), Failure> {
+        let mut vcpu = Vcpu::new(index, index, entry.is_some());
+        let result = self.create_rec(host, &mut vcpu, aux_count, entry);
+        if result.is_err() {
+            vcpu.release(host);
+        } else {
+            self.vcpus.push(vcpu);
+        }
+        result
+    }
+
+    fn create_rec(
+        &self,
+        host: &Host,
+        vcpu: &mut Vcpu,
+        aux_count: u64,
+        entry: Option<(u64, u64)>,
+    ) -> Result<(), Failure> {
+        vcpu.rec = Some(host.take_granule()?);
+        for _ in 0..aux_count.min(16) {
+            vcpu.aux.push(host.take_granule()?);
+        }
+        vcpu.run = Some(RunPage::new(host.take_page()?, host.features.list_registers()));
+        let params = host.take_page()?;
+        let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
+        if let Some((pc, x0)) = entry {
+            write(rec_params::FLAGS, 1);
+            write(rec_params::PC, pc);
+            write(rec_params::GPRS, x0);
+        }
+        write(rec_params::MPIDR, ipa::rec_mpidr(vcpu.index as u64));
+        write(rec_params::NUM_AUX, aux_count);
+        for (n, aux) in (0..).zip(&vcpu.aux) {
+            write(rec_params::AUX + 8 * n, *aux);
+        }
+        let created = host.rmi().rec_create(self.rd, vcpu.rec.unwrap_or_default(), params);
+        host.put_page(params);
+        created?;
+        vcpu.created = true;
+        Ok(())
+    }
+
+    /// Ends the construction: from now on the RECs can be entered.
+    ///
+    /// # Errors
+    ///
+    /// The monitor refuses it.
+    pub fn activate(&self, host: &Host) -> Result<(), Failure> {
+        Ok(host.rmi().realm_activate(self.rd)?)
+    }
+}
+
+fn create_descriptor(host: &Host, rd: u64, root_tables: u64, vmid: u64) -> Result<(), Failure> {
+    let params = host.take_page()?;
+    let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
+    write(realm_params::FLAGS, 0);
+    write(realm_params::S2SZ, ipa::IPA_WIDTH_BITS);
+    write(realm_params::NUM_BPS, host.features.num_bps());
+    write(realm_params::NUM_WPS, host.features.num_wps());
+    write(realm_params::HASH_ALGO, 0);
+    host.machine().write_bytes(params + realm_params::RPV, PERSONALIZATION);
+    write(realm_params::VMID, vmid);
+    write(realm_params::RTT_BASE, root_tables);
+    write(realm_params::RTT_LEVEL_START, ipa::RTT_START_LEVEL);
+    write(realm_params::RTT_NUM_START, ipa::RTT_START_COUNT as u64);
+    let created = host.rmi().realm_create(rd, params);
+    host.put_page(params);
+    Ok(created?)
+}
+
+/// Takes back the granules of a descriptor that the monitor does not use (any more).
+pub(super) fn reclaim_descriptor(host: &Host, rd: u64, root_tables: u64) {
+    for n in 0..ipa::RTT_START_COUNT as u64 {
+        host.reclaim(root_tables + n * PAGE_SIZE, Purpose::RootRtt);
+    }
+    host.reclaim(rd, Purpose::Rd);
+}

@@ -1,0 +1,187 @@
+//! A Realm's memory while it runs: private pages given on demand, shared pages of the host.
+
+use super::Realm;
+use crate::devices::virtio_rng::SharedMemory;
+use crate::failure::Failure;
+use crate::granules::{PAGE_SIZE, Purpose};
+use crate::host::Host;
+use crate::ipa;
+use crate::rmi::RmiError;
+use crate::rmi::abi::{entry_state, ripas};
+use alloc::collections::BTreeMap;
+
+/// Descriptor bits of a shared page: Normal write-back memory, readable and writable.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_MAP_UNPROTECTED`; Arm ARM (DDI0487),
+/// stage 2 `MemAttr` with FWB and `S2AP`.
+const SHARED_ATTRIBUTES: u64 = 0b110 << 2 | 0b11 << 6;
+
+/// Times that a command is repeated because a table was missing: one per level is enough, but
+/// another CPU may work on the same tables.
+const TABLE_ATTEMPTS: usize = 8;
+
+impl Realm {
+    /// Runs a command on `ipa`, creating the tables that it misses.
+    pub(super) fn with_tables<T>(
+        &self,
+        host: &Host,
+        ipa: u64,
+        mut command: impl FnMut() -> Result<T, RmiError>,
+    ) -> Result<T, Failure> {
+        let mut attempts = 0;
+        loop {
+            let error = match command() {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            attempts += 1;
+            match error.rtt_level() {
+                Some(level @ 0..3) if attempts <= TABLE_ATTEMPTS => {
+                    self.create_table(host, ipa, u64::from(level.unsigned_abs()) + 1)?;
+                }
+                _ => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Creates the table at `level` that describes `ipa`.
+    pub(super) fn create_table(&self, host: &Host, ipa: u64, level: u64) -> Result<(), Failure> {
+        let rtt = host.take_granule()?;
+        let base = ipa::entry_base(ipa, level - 1);
+        let Err(error) = host.rmi().rtt_create(self.rd, rtt, base, level) else { return Ok(()) };
+        host.reclaim(rtt, Purpose::Rtt);
+        // Another CPU may have been faster; then the table is there, which is all we want.
+        let there =
+            error.rtt_level().is_some_and(|found| i64::from(found) + 1 == level.cast_signed());
+        if there { Ok(()) } else { Err(error.into()) }
+    }
+
+    /// Gives the Realm a page of memory at the protected address `ipa`, with unknown contents.
+    ///
+    /// # Errors
+    ///
+    /// The page cannot be given. Nothing is kept then.
+    pub fn give_page(&self, host: &Host, ipa: u64) -> Result<(), Failure> {
+        let page = ipa & !(PAGE_SIZE - 1);
+        let data = host.take_granule()?;
+        let result =
+            self.with_tables(host, page, || host.rmi().data_create_unknown(self.rd, data, page));
+        let Err(failure) = result else { return Ok(()) };
+        host.reclaim(data, Purpose::Data);
+        // Two CPUs can fault on the same page: whoever comes second finds it there.
+        let entry = host.rmi().rtt_read_entry(self.rd, page)?;
+        if entry.state == entry_state::ASSIGNED && entry.ripas == ripas::RAM {
+            return Ok(());
+        }
+        Err(failure)
+    }
+
+    /// Gives the guest a page of the host at the unprotected address `ipa`.
+    ///
+    /// # Errors
+    ///
+    /// The page cannot be given. Nothing is kept then.
+    pub fn share_page(&self, host: &Host, ipa: u64) -> Result<(), Failure> {
+        let alias = ipa & !(PAGE_SIZE - 1);
+        let mut shared = self.shared.lock();
+        if shared.contains_key(&alias) {
+            return Ok(());
+        }
+        let page = host.take_page()?;
+        let desc = page | SHARED_ATTRIBUTES;
+        let result =
+            self.with_tables(host, alias, || host.rmi().rtt_map_unprotected(self.rd, alias, desc));
+        if result.is_ok() {
+            shared.insert(alias, page);
+        } else {
+            host.put_page(page);
+        }
+        result
+    }
+
+    /// Takes away all pages of the host that the guest reaches between two unprotected addresses.
+    ///
+    /// # Errors
+    ///
+    /// The monitor refuses one; it stays in the guest's reach and out of the host's use.
+    pub fn unshare(&self, host: &Host, base: u64, top: u64) -> Result<(), Failure> {
+        let mut shared = self.shared.lock();
+        while let Some((&alias, &page)) = shared.range(base..top).next() {
+            host.rmi().rtt_unmap_unprotected(self.rd, alias)?;
+            shared.remove(&alias);
+            host.put_page(page);
+        }
+        Ok(())
+    }
+
+    /// Takes the private pages between two protected addresses back from the Realm. Goes from
+    /// page to page by the `top` that the monitor gives, so that a gap costs one command for each
+    /// 2 MiB at most.
+    ///
+    /// # Errors
+    ///
+    /// The monitor answers something unexpected; what is left stays with it.
+    pub fn take_pages(&self, host: &Host, base: u64, top: u64) -> Result<(), Failure> {
+        let mut next = base;
+        while next < top {
+            match host.rmi().data_destroy(self.rd, next) {
+                Ok((data, after)) => {
+                    host.reclaim(data, Purpose::Data);
+                    next = after.max(next + PAGE_SIZE);
+                }
+                Err(error) if error.rtt_level().is_some() && error.top() > next => {
+                    next = error.top();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `f` with a view of the memory that the guest shares.
+    pub fn with_shared<T>(&self, host: &Host, f: impl FnOnce(&SharedView<'_>) -> T) -> T {
+        f(&SharedView { host, pages: &self.shared.lock() })
+    }
+}
+
+/// Shared memory by the guest's addresses, with or without the bit that marks the alias.
+pub struct SharedView<'a> {
+    host: &'a Host,
+    pages: &'a BTreeMap<u64, u64>,
+}
+
+impl SharedView<'_> {
+    /// Calls `f` with the physical address and the range within the buffer of each page's part.
+    fn parts(&self, ipa: u64, size: usize, mut f: impl FnMut(u64, usize, usize)) -> bool {
+        let mut done = 0;
+        while done < size {
+            let Some(at) = ipa.checked_add(done as u64) else { return false };
+            let alias = ipa::device_address(at) | ipa::SHARED_BIT;
+            let offset = alias % PAGE_SIZE;
+            let Some(page) = self.pages.get(&(alias - offset)) else { return false };
+            let room = usize::try_from(PAGE_SIZE - offset).unwrap_or(0);
+            let count = room.min(size - done);
+            f(page + offset, done, done + count);
+            done += count;
+        }
+        true
+    }
+}
+
+impl SharedMemory for SharedView<'_> {
+    fn read(&self, ipa: u64, bytes: &mut [u8]) -> bool {
+        self.parts(ipa, bytes.len(), |pa, from, to| {
+            if let Some(part) = bytes.get_mut(from..to) {
+                self.host.machine().read_bytes(pa, part);
+            }
+        })
+    }
+
+    fn write(&self, ipa: u64, bytes: &[u8]) -> bool {
+        self.parts(ipa, bytes.len(), |pa, from, to| {
+            if let Some(part) = bytes.get(from..to) {
+                self.host.machine().write_bytes(pa, part);
+            }
+        })
+    }
+}

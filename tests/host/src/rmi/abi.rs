@@ -1,0 +1,221 @@
+//! Numbers of the Realm Management Interface: function identifiers, return codes, page layouts.
+//!
+//! Written from the specification and from nothing else, so that a mistake in the monitor is not
+//! repeated here.
+//!
+//! Source: RMM specification (Arm DEN0137) 1.0, "Realm Management Interface".
+
+/// A command of the Host to the monitor; the value is its SMC64 function identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+#[expect(missing_docs, reason = "each variant is the specification's command of the same name")]
+pub enum Command {
+    Version = 0xC400_0150,
+    GranuleDelegate = 0xC400_0151,
+    GranuleUndelegate = 0xC400_0152,
+    DataCreate = 0xC400_0153,
+    DataCreateUnknown = 0xC400_0154,
+    DataDestroy = 0xC400_0155,
+    RealmActivate = 0xC400_0157,
+    RealmCreate = 0xC400_0158,
+    RealmDestroy = 0xC400_0159,
+    RecCreate = 0xC400_015A,
+    RecDestroy = 0xC400_015B,
+    RecEnter = 0xC400_015C,
+    RttCreate = 0xC400_015D,
+    RttDestroy = 0xC400_015E,
+    RttMapUnprotected = 0xC400_015F,
+    RttReadEntry = 0xC400_0161,
+    RttUnmapUnprotected = 0xC400_0162,
+    PsciComplete = 0xC400_0164,
+    Features = 0xC400_0165,
+    RecAuxCount = 0xC400_0167,
+    RttInitRipas = 0xC400_0168,
+    RttSetRipas = 0xC400_0169,
+}
+
+impl Command {
+    /// The specification's name of the command.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Version => "RMI_VERSION",
+            Self::GranuleDelegate => "RMI_GRANULE_DELEGATE",
+            Self::GranuleUndelegate => "RMI_GRANULE_UNDELEGATE",
+            Self::DataCreate => "RMI_DATA_CREATE",
+            Self::DataCreateUnknown => "RMI_DATA_CREATE_UNKNOWN",
+            Self::DataDestroy => "RMI_DATA_DESTROY",
+            Self::RealmActivate => "RMI_REALM_ACTIVATE",
+            Self::RealmCreate => "RMI_REALM_CREATE",
+            Self::RealmDestroy => "RMI_REALM_DESTROY",
+            Self::RecCreate => "RMI_REC_CREATE",
+            Self::RecDestroy => "RMI_REC_DESTROY",
+            Self::RecEnter => "RMI_REC_ENTER",
+            Self::RttCreate => "RMI_RTT_CREATE",
+            Self::RttDestroy => "RMI_RTT_DESTROY",
+            Self::RttMapUnprotected => "RMI_RTT_MAP_UNPROTECTED",
+            Self::RttReadEntry => "RMI_RTT_READ_ENTRY",
+            Self::RttUnmapUnprotected => "RMI_RTT_UNMAP_UNPROTECTED",
+            Self::PsciComplete => "RMI_PSCI_COMPLETE",
+            Self::Features => "RMI_FEATURES",
+            Self::RecAuxCount => "RMI_REC_AUX_COUNT",
+            Self::RttInitRipas => "RMI_RTT_INIT_RIPAS",
+            Self::RttSetRipas => "RMI_RTT_SET_RIPAS",
+        }
+    }
+
+    /// How many argument registers the command has.
+    #[must_use]
+    pub const fn argument_count(self) -> usize {
+        match self {
+            Self::Version
+            | Self::GranuleDelegate
+            | Self::GranuleUndelegate
+            | Self::RealmActivate
+            | Self::RealmDestroy
+            | Self::RecDestroy
+            | Self::Features
+            | Self::RecAuxCount => 1,
+            Self::DataDestroy | Self::RealmCreate | Self::RecEnter => 2,
+            Self::DataCreateUnknown
+            | Self::RecCreate
+            | Self::RttDestroy
+            | Self::RttReadEntry
+            | Self::RttUnmapUnprotected
+            | Self::PsciComplete
+            | Self::RttInitRipas => 3,
+            Self::RttCreate | Self::RttMapUnprotected | Self::RttSetRipas => 4,
+            Self::DataCreate => 5,
+        }
+    }
+}
+
+/// Interface version 1.0, as `RmiInterfaceVersion`.
+pub const VERSION_1_0: u64 = 0x1_0000;
+
+/// Byte offsets of `RmiRealmParams`.
+pub mod realm_params {
+    /// Feature flags: bit 0 LPA2, bit 1 SVE, bit 2 PMU.
+    pub const FLAGS: u64 = 0x000;
+    /// IPA width in bits.
+    pub const S2SZ: u64 = 0x008;
+    /// Breakpoints, minus one.
+    pub const NUM_BPS: u64 = 0x018;
+    /// Watchpoints, minus one.
+    pub const NUM_WPS: u64 = 0x020;
+    /// Hash algorithm: 0 SHA-256, 1 SHA-512.
+    pub const HASH_ALGO: u64 = 0x030;
+    /// Realm Personalization Value, 64 bytes.
+    pub const RPV: u64 = 0x400;
+    /// VMID.
+    pub const VMID: u64 = 0x800;
+    /// Address of the first start-level table.
+    pub const RTT_BASE: u64 = 0x808;
+    /// Start level.
+    pub const RTT_LEVEL_START: u64 = 0x810;
+    /// Number of start-level tables.
+    pub const RTT_NUM_START: u64 = 0x818;
+}
+
+/// Byte offsets of `RmiRecParams`.
+pub mod rec_params {
+    /// Bit 0: the REC can run at once.
+    pub const FLAGS: u64 = 0x000;
+    /// Affinity, in `RmiRecMpidr` layout.
+    pub const MPIDR: u64 = 0x100;
+    /// First program counter.
+    pub const PC: u64 = 0x200;
+    /// `gprs[0]`; eight of them.
+    pub const GPRS: u64 = 0x300;
+    /// Number of auxiliary granules.
+    pub const NUM_AUX: u64 = 0x800;
+    /// `aux[0]`; sixteen of them.
+    pub const AUX: u64 = 0x808;
+}
+
+/// Byte offsets of the `enter` half of `RmiRecRun`.
+pub mod rec_enter {
+    /// Entry flags.
+    pub const FLAGS: u64 = 0x000;
+    /// `gprs[0]`; 31 of them.
+    pub const GPRS: u64 = 0x200;
+    /// The Host's part of `ICH_HCR_EL2`.
+    pub const GICV3_HCR: u64 = 0x300;
+    /// `gicv3_lrs[0]`; 16 of them.
+    pub const GICV3_LRS: u64 = 0x308;
+
+    /// The Host emulated the access of the last exit.
+    pub const FLAG_EMUL_MMIO: u64 = 1 << 0;
+    /// The Realm takes an external abort for the access of the last exit.
+    pub const FLAG_INJECT_SEA: u64 = 1 << 1;
+    /// `WFI` exits to the Host.
+    pub const FLAG_TRAP_WFI: u64 = 1 << 2;
+    /// The Host rejects the RIPAS change of the last exit.
+    pub const FLAG_RIPAS_REJECT: u64 = 1 << 4;
+}
+
+/// Byte offsets of the `exit` half of `RmiRecRun`, from the start of the page.
+pub mod rec_exit {
+    /// Exit reason.
+    pub const EXIT_REASON: u64 = 0x800;
+    /// Syndrome.
+    pub const ESR: u64 = 0x900;
+    /// Fault address: low 12 bits only.
+    pub const FAR: u64 = 0x908;
+    /// Faulting IPA, shifted right by 8.
+    pub const HPFAR: u64 = 0x910;
+    /// `gprs[0]`; 31 of them.
+    pub const GPRS: u64 = 0xA00;
+    /// `gicv3_lrs[0]`; 16 of them.
+    pub const GICV3_LRS: u64 = 0xB08;
+    /// `ICH_VMCR_EL2`.
+    pub const GICV3_VMCR: u64 = 0xB90;
+    /// Physical timer control.
+    pub const CNTP_CTL: u64 = 0xC00;
+    /// Physical timer compare value.
+    pub const CNTP_CVAL: u64 = 0xC08;
+    /// Virtual timer control.
+    pub const CNTV_CTL: u64 = 0xC10;
+    /// Virtual timer compare value.
+    pub const CNTV_CVAL: u64 = 0xC18;
+    /// First IPA of a RIPAS change.
+    pub const RIPAS_BASE: u64 = 0xD00;
+    /// End IPA of a RIPAS change.
+    pub const RIPAS_TOP: u64 = 0xD08;
+    /// Wanted RIPAS, low byte.
+    pub const RIPAS_VALUE: u64 = 0xD10;
+    /// Immediate of a host call, low 16 bits.
+    pub const IMM: u64 = 0xE00;
+}
+
+/// Entry states of `RMI_RTT_READ_ENTRY`.
+pub mod entry_state {
+    /// The entry holds a page or block.
+    pub const ASSIGNED: u64 = 1;
+}
+
+/// RIPAS values.
+pub mod ripas {
+    /// No memory of the Realm's own.
+    pub const EMPTY: u64 = 0;
+    /// Memory of the Realm.
+    pub const RAM: u64 = 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_fields_are_half_a_page_after_their_offsets_in_the_structure() {
+        assert_eq!(rec_exit::ESR - rec_exit::EXIT_REASON, 0x100);
+        assert_eq!(rec_exit::GPRS - rec_exit::EXIT_REASON, rec_enter::GPRS);
+        assert_eq!(rec_exit::GICV3_LRS - rec_exit::EXIT_REASON, rec_enter::GICV3_LRS);
+    }
+
+    #[test]
+    fn function_identifiers_are_in_the_range_of_the_interface() {
+        assert_eq!(Command::RttSetRipas as u32, 0xC400_0169);
+        assert_eq!(Command::RttReadEntry as u32 - Command::Version as u32, 0x11);
+    }
+}

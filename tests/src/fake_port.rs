@@ -1,0 +1,109 @@
+//! The fake machine as a [`Port`].
+
+use crate::abi::HostPage;
+use crate::machine::config::Profile;
+use crate::machine::{FakeMachine, config, dram::Pas};
+use crate::port::{Mishap, Place, Port};
+use crate::program::{Action, Observed};
+
+/// One CPU of a fake machine, and the Host's allocator.
+pub struct FakePort<'m> {
+    machine: &'m FakeMachine,
+    cpu: crate::machine::FakeCpu<'m>,
+    next: u64,
+}
+
+impl<'m> FakePort<'m> {
+    /// The first CPU of `machine`.
+    pub fn new(machine: &'m FakeMachine) -> Self {
+        Self::at(machine, 0, config::MAIN_BASE)
+    }
+
+    /// A CPU of `machine`, whose Host allocates from `base` on.
+    pub fn at(machine: &'m FakeMachine, cpu: usize, base: u64) -> Self {
+        Self { machine, cpu: machine.cpu(cpu), next: base }
+    }
+}
+
+impl Port for FakePort<'_> {
+    fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 5]> {
+        self.cpu.handle(&registers)
+    }
+
+    fn read_page(&mut self, pa: u64) -> HostPage {
+        self.machine.host_page(pa)
+    }
+
+    fn write_page(&mut self, pa: u64, page: &HostPage) {
+        self.machine.set_host_page(pa, page);
+    }
+
+    fn allocate(&mut self, count: u64, align: u64) -> u64 {
+        let pa = self.next.next_multiple_of(align.max(4096));
+        self.next = pa + count * 4096;
+        pa
+    }
+
+    fn place(&self, place: Place) -> Option<u64> {
+        self.machine.place(place)
+    }
+
+    fn program(&mut self, vmid: u64, index: u64, actions: &[Action]) {
+        self.machine.set_program(u16::try_from(vmid).unwrap_or(0), index, actions);
+    }
+
+    fn observed(&mut self, vmid: u64, index: u64) -> Vec<Observed> {
+        self.machine.take_observed(u16::try_from(vmid).unwrap_or(0), index)
+    }
+
+    fn arm(&mut self, mishap: Mishap) -> bool {
+        match mishap {
+            Mishap::HostFault(nth) => self.machine.fault_host_at(nth),
+            Mishap::HostChange(nth, pa, value) => self.machine.change_host_at(nth, pa, value),
+            Mishap::El3Refuses(nth, code) => self.machine.refuse_el3_call(nth, code),
+            Mishap::El3Keeps(pa, code) => {
+                self.machine.refuse_undelegation(pa, (code != 0).then_some(code));
+            }
+        }
+        true
+    }
+
+    fn leaked(&self) -> Option<usize> {
+        Some(self.machine.leaked().0)
+    }
+
+    fn invalidations(&self) -> Option<u64> {
+        let counter = &self.machine.counters.invalidations;
+        Some(counter.load(core::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+impl FakeMachine {
+    /// A page as the Host reads it.
+    fn host_page(&self, pa: u64) -> HostPage {
+        match self.dram.at(pa) {
+            Some(granule) if granule.pas() == Pas::NonSecure => *granule.copy(),
+            _ => [0xdead_dead_dead_dead; 512],
+        }
+    }
+
+    fn set_host_page(&self, pa: u64, page: &HostPage) {
+        for (index, word) in page.iter().enumerate() {
+            self.dram.store(pa + index as u64 * 8, *word);
+        }
+    }
+
+    fn place(&self, place: Place) -> Option<u64> {
+        let (base, bytes) = self.profile.banks().first().copied()?;
+        Some(match place {
+            Place::Device => config::DEVICE,
+            Place::BeyondPa => match self.profile {
+                Profile::Plain => (1 << 48) + (1 << 40) + 4096,
+                Profile::Max | Profile::Large => (1 << 52) + 4096,
+            },
+            Place::Secure => base + bytes - 4096,
+            Place::Root => base + bytes - 2 * 4096,
+            Place::High => config::HIGH_BASE + 0x4000,
+        })
+    }
+}

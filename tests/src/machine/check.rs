@@ -1,0 +1,290 @@
+//! What must be true of the whole machine between commands: granule states, granule protection table, translation
+//! tables, reference counts, RECs, VMIDs and cached translations agree.
+
+use core::sync::atomic::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use granule::machine::Page;
+use granule::{GRANULE_SIZE, GranuleState};
+use realm::rd::{Rd, RealmState};
+use realm::rec::Rec;
+use realm::rtt::{Entry, Format, Level, Ripas, Tree};
+
+use super::dram::{Granule, Pas};
+use super::journal::{COUNT_MASK, LOCKED, state_in};
+use super::tlb::{Branch, Leaf};
+use super::walk::{Descriptor, descriptor};
+use super::{FakeMachine, lock};
+
+/// What one pass over all tables found.
+#[derive(Default)]
+struct Found {
+    tables: BTreeSet<u64>,
+    data: BTreeSet<u64>,
+    leaves: BTreeSet<Leaf>,
+    branches: BTreeSet<Branch>,
+    vmids: BTreeSet<u16>,
+    /// Realms by RD: number of RECs that point to it.
+    recs: BTreeMap<u64, u16>,
+    aux: BTreeSet<u64>,
+    indexes: BTreeSet<(u64, u64)>,
+}
+
+impl FakeMachine {
+    /// Checks everything, and lets every Realm that has run fill the translation caches.
+    pub(crate) fn check_all(&self) {
+        if !self.check_locks() {
+            return;
+        }
+        let mut found = Found::default();
+        let states: Vec<(u64, GranuleState)> = self.objects().collect();
+        for &(pa, state) in &states {
+            if state == GranuleState::Rd {
+                found.recs.insert(pa, 0);
+                self.check_realm(pa, &mut found);
+            }
+        }
+        for &(pa, state) in &states {
+            if state == GranuleState::Rec {
+                self.check_rec(pa, &mut found);
+            }
+        }
+        self.check_links(&states, &found);
+        self.check_caches(&found);
+    }
+
+    /// Number in the table, word and granule of all DRAM.
+    fn all(&self) -> impl Iterator<Item = (u64, u16, &Granule)> {
+        let words = self.words.iter().map(|word| word.load(Ordering::SeqCst));
+        self.dram.iter().zip(words).map(|((pa, granule), word)| (pa, word, granule))
+    }
+
+    /// Address and state of each granule that is an object.
+    fn objects(&self) -> impl Iterator<Item = (u64, GranuleState)> {
+        self.all().filter_map(|(pa, word, _)| match state_in(word)? {
+            GranuleState::Undelegated | GranuleState::Delegated => None,
+            state => Some((pa, state)),
+        })
+    }
+
+    /// Locks, and the granule protection table. `false` if a lock is held: then nothing else can be looked at.
+    fn check_locks(&self) -> bool {
+        let mut free = true;
+        for (pa, word, granule) in self.all() {
+            if word & LOCKED != 0 {
+                self.violation(format!("{pa:#x} left locked"));
+                free = false;
+            }
+            let Some(state) = state_in(word) else {
+                self.violation(format!("{pa:#x} has the word {word:#x}"));
+                continue;
+            };
+            let realm = granule.pas() == Pas::Realm;
+            if realm == (state == GranuleState::Undelegated) {
+                let pas = granule.pas();
+                self.violation(format!("{pa:#x} is {state:?} and {pas:?}"));
+            }
+            let counts = matches!(state, GranuleState::Rd | GranuleState::Rtt);
+            if !counts && word & COUNT_MASK != 0 {
+                self.violation(format!("{pa:#x} is {state:?} with count {}", word & COUNT_MASK));
+            }
+            if granule.is_mapped() {
+                self.violation(format!("{pa:#x} left mapped"));
+            }
+        }
+        free
+    }
+
+    fn page(&self, pa: u64) -> Box<Page> {
+        Box::new(Page(self.dram.at(pa).map_or([0; 512], |granule| *granule.copy())))
+    }
+
+    fn count(&self, pa: u64) -> u16 {
+        let word = self.dram.number(pa).and_then(|number| self.words.get(number));
+        word.map_or(0, |word| word.load(Ordering::SeqCst) & COUNT_MASK)
+    }
+
+    fn check_realm(&self, pa: u64, found: &mut Found) {
+        let page = self.page(pa);
+        let tree = page.view::<Rd>().tree();
+        if !found.vmids.insert(tree.vmid) {
+            self.violation(format!("VMID {} belongs to two Realms", tree.vmid));
+        }
+        for number in 0..tree.roots {
+            let first = number * 512 * tree.start.entry_size();
+            let root = tree.root.as_u64() + number * GRANULE_SIZE;
+            self.check_table(&tree, root, tree.start, first, found);
+        }
+    }
+
+    fn check_table(&self, tree: &Tree, pa: u64, level: Level, base: u64, found: &mut Found) {
+        if !found.tables.insert(pa) {
+            self.violation(format!("table {pa:#x} linked twice"));
+            return;
+        }
+        if self.state_of(pa) != Some(GranuleState::Rtt) {
+            let state = self.state_of(pa);
+            self.violation(format!("table {pa:#x} is {state:?}"));
+            return;
+        }
+        found.branches.insert(Branch {
+            vmid: tree.vmid,
+            ipa: base,
+            size: level.entry_size() * 512,
+            table: pa,
+        });
+        let words = self.page(pa).0;
+        let mut counted = 0;
+        for (index, &raw) in words.iter().enumerate() {
+            let ipa = base + index as u64 * level.entry_size();
+            if !tree.space.contains(ipa) {
+                break;
+            }
+            let entry = Entry::decode(raw, level, tree.format);
+            counted += u16::from(entry.is_counted());
+            self.check_entry(tree, (ipa, level), raw, entry, found);
+            if let (Entry::Table(next), Some(child)) = (entry, level.child()) {
+                self.check_table(tree, next.as_u64(), child, ipa, found);
+            }
+        }
+        let count = self.count(pa);
+        if count != counted {
+            self.violation(format!("table {pa:#x} counts {count}, has {counted} live entries"));
+        }
+    }
+
+    /// One entry: what the monitor thinks it says is what hardware reads, and it is legal where it stands.
+    fn check_entry(
+        &self,
+        tree: &Tree,
+        (ipa, level): (u64, Level),
+        raw: u64,
+        entry: Entry,
+        found: &mut Found,
+    ) {
+        let lpa2 = tree.format == Format::Address52;
+        let depth = i32::try_from(level.as_i64()).unwrap_or(0);
+        let hardware = descriptor(raw, depth, lpa2);
+        let protected = tree.space.is_protected(ipa);
+        let size = level.entry_size();
+        let at = || format!("entry of {ipa:#x} at level {depth} ({raw:#x}, {entry:x?})");
+        let mut leaf = |pa: u64| {
+            found.leaves.insert(Leaf { vmid: tree.vmid, ipa, size, pa });
+        };
+        let legal = match (entry, hardware) {
+            (Entry::Unassigned(_), Descriptor::Invalid) => protected,
+            (Entry::UnassignedNs, Descriptor::Invalid) => !protected,
+            (Entry::Table(table), Descriptor::Table(pa)) => table.as_u64() == pa,
+            (Entry::Assigned(Ripas::Ram, data), Descriptor::Leaf { pa, attributes }) => {
+                leaf(pa);
+                // Write-back, read-write, AF, executable, not NS; shareability if it is in the entry.
+                let bits = attributes & 0xfff0_0000_0000_0ffc;
+                let expected = if lpa2 { 0x4d8 | (pa >> 50 & 3) << 8 } else { 0x7d8 };
+                protected && level.may_be_leaf() && data.as_u64() == pa && bits == expected
+            }
+            (Entry::Assigned(ripas, _), Descriptor::Invalid) => {
+                protected && level.may_be_leaf() && ripas != Ripas::Ram
+            }
+            (Entry::AssignedNs(data, _), Descriptor::Leaf { pa, attributes }) => {
+                leaf(pa);
+                let ns_xn_af = attributes >> 53 & 7 == 0b110 && attributes >> 10 & 1 == 1;
+                !protected && level.may_be_leaf() && data.as_u64() == pa && ns_xn_af
+            }
+            _ => false,
+        };
+        if !legal {
+            self.violation(format!("illegal {}", at()));
+        }
+        if let Entry::Assigned(_, data) = entry {
+            if data.as_u64() % size != 0 {
+                self.violation(format!("misaligned {}", at()));
+            }
+            for page in 0..size / GRANULE_SIZE {
+                if !found.data.insert(data.as_u64() + page * GRANULE_SIZE) {
+                    self.violation(format!("memory mapped twice: {}", at()));
+                }
+            }
+        }
+    }
+
+    fn check_rec(&self, pa: u64, found: &mut Found) {
+        let page = self.page(pa);
+        let rec: &Rec = page.view();
+        let owner = rec.owner().as_u64();
+        match found.recs.get_mut(&owner) {
+            Some(count) => *count += 1,
+            None => self.violation(format!("REC {pa:#x} of no Realm ({owner:#x})")),
+        }
+        if !found.indexes.insert((owner, rec.index().as_u64())) {
+            self.violation(format!("REC {pa:#x} has the index of another"));
+        }
+        if rec.index().as_u64() >= self.page(owner).view::<Rd>().next_rec_index {
+            self.violation(format!("REC {pa:#x} has an index that was never given"));
+        }
+        for aux in rec.aux() {
+            if !found.aux.insert(aux.as_u64()) {
+                self.violation(format!("{:#x} is auxiliary twice", aux.as_u64()));
+            }
+        }
+    }
+
+    /// Every object is reachable exactly once, and every count is right.
+    fn check_links(&self, states: &[(u64, GranuleState)], found: &Found) {
+        for &(pa, state) in states {
+            let linked = match state {
+                GranuleState::Rtt => found.tables.contains(&pa),
+                GranuleState::Data => found.data.contains(&pa),
+                GranuleState::RecAux => found.aux.contains(&pa),
+                GranuleState::Rd => {
+                    let (count, recs) = (self.count(pa), found.recs.get(&pa).copied());
+                    if recs != Some(count) {
+                        self.violation(format!("RD {pa:#x} counts {count} RECs of {recs:?}"));
+                    }
+                    true
+                }
+                GranuleState::Undelegated | GranuleState::Delegated | GranuleState::Rec => true,
+            };
+            if !linked {
+                self.violation(format!("{pa:#x} is {state:?} and belongs to nothing"));
+            }
+        }
+        for &pa in &found.data {
+            if self.state_of(pa) != Some(GranuleState::Data) {
+                let state = self.state_of(pa);
+                self.violation(format!("{pa:#x} is mapped as memory but {state:?}"));
+            }
+        }
+        let vmids = self.shared.vmids.count();
+        if u32::try_from(found.vmids.len()) != Ok(vmids) {
+            self.violation(format!("{vmids} VMIDs in use by {} Realms", found.vmids.len()));
+        }
+    }
+
+    /// Nothing is cached that does not translate now; then the caches take up all that does.
+    fn check_caches(&self, found: &Found) {
+        let mut tlb = lock(&self.tlb);
+        for stale in tlb.leaves.difference(&found.leaves) {
+            self.violation(format!("stale translation: {stale:x?}"));
+        }
+        for stale in tlb.branches.difference(&found.branches) {
+            self.violation(format!("stale walk: {stale:x?}"));
+        }
+        // Only Realms that have run and may run again walk their tables.
+        let regimes = &tlb.regimes;
+        let running = |vmid: u16| regimes.contains_key(&vmid);
+        let leaves: BTreeSet<_> =
+            found.leaves.iter().filter(|leaf| running(leaf.vmid)).copied().collect();
+        let branches: BTreeSet<_> =
+            found.branches.iter().filter(|branch| running(branch.vmid)).copied().collect();
+        tlb.leaves = leaves;
+        tlb.branches = branches;
+    }
+
+    /// The states of the Realms, for reports.
+    pub fn realms(&self) -> Vec<(u64, RealmState)> {
+        self.objects()
+            .filter(|(_, state)| *state == GranuleState::Rd)
+            .map(|(pa, _)| (pa, self.page(pa).view::<Rd>().state()))
+            .collect()
+    }
+}

@@ -1,0 +1,116 @@
+//! Host memory: it may fault or change under the monitor's hands.
+
+use std::collections::HashSet;
+
+use granule::GranuleAddr;
+use granule::machine::{HostFault, HostMemory};
+
+use super::dram::Pas;
+use super::{FakeCpu, FakeMachine, lock};
+
+/// What the Host does while the monitor accesses its memory.
+#[derive(Debug, Default)]
+pub(crate) struct HostPlan {
+    /// Accesses of words so far in this command.
+    accesses: u64,
+    /// The access at which the memory turns out not to be Non-secure any more.
+    fault_at: Option<u64>,
+    /// After this access, this word becomes this value.
+    change_at: Option<(u64, u64, u64)>,
+    /// Words read so far in this command: none may be read twice.
+    read: HashSet<u64>,
+    write_faulted: bool,
+}
+
+impl HostPlan {
+    pub(crate) fn begin_command(&mut self) {
+        self.accesses = 0;
+        self.read.clear();
+        self.write_faulted = false;
+    }
+
+    /// Whether a write faulted in this command: then a REC has run although the command fails.
+    pub(crate) fn has_faulted_write(&self) -> bool {
+        self.write_faulted
+    }
+
+    pub(crate) fn end_command(&mut self) {
+        self.fault_at = None;
+        self.change_at = None;
+    }
+}
+
+impl FakeMachine {
+    /// During the next command the `nth` access of a Host word (from 0) faults.
+    pub fn fault_host_at(&self, nth: u64) {
+        lock(&self.host).fault_at = Some(nth);
+    }
+
+    /// During the next command the Host writes `value` to `pa` right after the `nth` access of one of its words.
+    pub fn change_host_at(&self, nth: u64, pa: u64, value: u64) {
+        lock(&self.host).change_at = Some((nth, pa, value));
+    }
+
+    /// One access to the word at `pa` by the monitor.
+    fn host_access(&self, pa: u64, write: Option<u64>) -> Result<u64, HostFault> {
+        let mut plan = lock(&self.host);
+        let number = plan.accesses;
+        plan.accesses += 1;
+        let pas = self.dram.at(pa).map(super::dram::Granule::pas);
+        if pas.is_none() {
+            self.violation(format!("access to {pa:#x}, which is no DRAM"));
+        }
+        if plan.fault_at.is_some_and(|nth| number >= nth) || pas != Some(Pas::NonSecure) {
+            plan.write_faulted |= write.is_some();
+            return Err(HostFault);
+        }
+        if write.is_none() && !plan.read.insert(pa) && self.is_single() {
+            self.violation(format!("Host word {pa:#x} read twice in one command"));
+        }
+        let value = match write {
+            None => self.dram.load(pa),
+            Some(value) => {
+                self.note(pa);
+                self.dram.store(pa, value);
+                value
+            }
+        };
+        if let Some((nth, pa, value)) = plan.change_at
+            && nth == number
+        {
+            self.note(pa);
+            self.dram.store(pa, value);
+        }
+        Ok(value)
+    }
+}
+
+impl HostMemory for FakeCpu<'_> {
+    fn read_host(
+        &self,
+        granule: GranuleAddr,
+        offset: usize,
+        into: &mut [u64],
+    ) -> Result<(), HostFault> {
+        assert!(offset.is_multiple_of(8) && offset + into.len() * 8 <= 4096, "Host read range");
+        for (index, word) in into.iter_mut().enumerate() {
+            let at = granule.as_u64() + (offset + index * 8) as u64;
+            *word = self.machine.host_access(at, None)?;
+        }
+        Ok(())
+    }
+
+    fn write_host(
+        &self,
+        granule: GranuleAddr,
+        offset: usize,
+        from: &[u64],
+    ) -> Result<(), HostFault> {
+        assert!(offset.is_multiple_of(8) && offset + from.len() * 8 <= 4096, "Host write range");
+        for (index, word) in from.iter().enumerate() {
+            let at = granule.as_u64() + (offset + index * 8) as u64;
+            self.machine.host_access(at, Some(*word))?;
+        }
+        Ok(())
+    }
+}

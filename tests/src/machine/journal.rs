@@ -1,0 +1,185 @@
+//! What one command changed, and whether it was allowed to.
+
+use core::sync::atomic::Ordering;
+use std::collections::BTreeMap;
+
+use granule::{GRANULE_SIZE, GranuleState};
+
+use super::dram::{Contents, Pas};
+use super::{FakeMachine, lock};
+use crate::abi::Command;
+
+/// Bits of a granule's word that hold its state, and where they start.
+const STATE_SHIFT: u32 = 10;
+const STATE_MASK: u16 = 0x1f;
+/// The lock.
+pub(super) const LOCKED: u16 = 1 << 15;
+/// The reference count.
+pub(super) const COUNT_MASK: u16 = 0x3ff;
+
+/// A granule before the command touched it.
+#[derive(Debug)]
+struct Before {
+    contents: Box<Contents>,
+    pas: Pas,
+}
+
+/// The machine before the command, as far as the command touched it.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    words: Vec<u16>,
+    touched: BTreeMap<u64, Before>,
+    vmids: u32,
+    leaked: (usize, u64),
+}
+
+/// The state in a granule's word.
+pub(super) fn state_in(word: u16) -> Option<GranuleState> {
+    u8::try_from(word >> STATE_SHIFT & STATE_MASK).ok().and_then(GranuleState::from_u8)
+}
+
+/// A granule that a command changed.
+struct Change {
+    pa: u64,
+    from: Option<GranuleState>,
+    to: Option<GranuleState>,
+    word: bool,
+    contents: bool,
+}
+
+impl FakeMachine {
+    /// The monitor is about to access the granule that holds `pa`: remembers what it was.
+    pub(crate) fn note(&self, pa: u64) {
+        if !self.is_single() {
+            return;
+        }
+        let pa = pa & !(GRANULE_SIZE - 1);
+        let mut journal = lock(&self.journal);
+        if let Some(granule) = self.dram.at(pa) {
+            journal
+                .touched
+                .entry(pa)
+                .or_insert_with(|| Before { contents: granule.copy(), pas: granule.pas() });
+        }
+    }
+
+    pub(crate) fn begin_command(&self) {
+        lock(&self.host).begin_command();
+        let mut journal = lock(&self.journal);
+        journal.touched.clear();
+        journal.words.clear();
+        journal.words.extend(self.words.iter().map(|word| word.load(Ordering::Relaxed)));
+        journal.vmids = self.shared.vmids.count();
+        journal.leaked = self.shared.ledger.len();
+    }
+
+    /// Granules that differ from before the command.
+    fn changes(&self, journal: &Journal) -> Vec<Change> {
+        let mut changes: BTreeMap<u64, Change> = BTreeMap::new();
+        for (number, (word, &before)) in self.words.iter().zip(&journal.words).enumerate() {
+            let now = word.load(Ordering::Relaxed);
+            if now != before {
+                let pa = self.dram.address(number);
+                let (from, to) = (state_in(before), state_in(now));
+                changes.insert(pa, Change { pa, from, to, word: true, contents: false });
+            }
+        }
+        for (&pa, before) in &journal.touched {
+            let Some(granule) = self.dram.at(pa) else { continue };
+            if *granule.copy() != *before.contents || granule.pas() != before.pas {
+                let state = self.state_of(pa);
+                let change = Change { pa, from: state, to: state, word: false, contents: false };
+                changes.entry(pa).or_insert(change).contents = true;
+            }
+        }
+        changes.into_values().collect()
+    }
+
+    pub(crate) fn end_command(&self, call: &[u64; 8], reply: &[u64; 5]) {
+        lock(&self.host).end_command();
+        let journal = core::mem::take(&mut *lock(&self.journal));
+        let changes = self.changes(&journal);
+        let command = Command::from_fid(call[0]);
+        let failed = reply[0] != 0;
+        if failed {
+            self.check_failure(command, call, reply, &journal, &changes);
+        } else {
+            self.check_contents(command, &journal, &changes);
+        }
+        for change in changes.iter().filter(|change| change.word) {
+            let wiped = change.to == Some(GranuleState::Delegated)
+                && change.from != Some(GranuleState::Undelegated)
+                && change.from != Some(GranuleState::Delegated);
+            if wiped && !self.dram.at(change.pa).is_some_and(super::dram::Granule::is_zero) {
+                let from = change.from;
+                self.violation(format!("{:#x} left {from:?} without a wipe", change.pa));
+            }
+        }
+        if !changes.is_empty() {
+            self.check_all();
+        }
+        *lock(&self.journal) = journal;
+    }
+
+    /// A failed command changes nothing.
+    ///
+    /// Except: the contents of DELEGATED granules, which nobody can see; what a REC did when only the exit page could not
+    /// be written; the ledger when EL3 refused.
+    fn check_failure(
+        &self,
+        command: Option<Command>,
+        call: &[u64; 8],
+        reply: &[u64; 5],
+        journal: &Journal,
+        changes: &[Change],
+    ) {
+        let ran = command == Some(Command::RecEnter) && lock(&self.host).has_faulted_write();
+        if ran {
+            return;
+        }
+        for change in changes {
+            if change.word || change.to != Some(GranuleState::Delegated) {
+                self.violation(format!(
+                    "{command:?} failed with {:#x} but changed {:#x} ({:?} to {:?}); call {call:x?}",
+                    reply[0], change.pa, change.from, change.to
+                ));
+            }
+        }
+        if self.shared.vmids.count() != journal.vmids {
+            self.violation(format!("{command:?} failed but changed the VMIDs in use"));
+        }
+        let ledger = self.shared.ledger.len() != journal.leaked;
+        if ledger && command != Some(Command::GranuleUndelegate) {
+            self.violation(format!("{command:?} failed but changed the ledger"));
+        }
+    }
+
+    /// What a granule held before it got a use must be gone.
+    fn check_contents(&self, command: Option<Command>, journal: &Journal, changes: &[Change]) {
+        for change in changes.iter().filter(|change| change.word) {
+            if change.from != Some(GranuleState::Delegated) || change.from == change.to {
+                continue;
+            }
+            let (Some(before), Some(granule)) =
+                (journal.touched.get(&change.pa), self.dram.at(change.pa))
+            else {
+                self.violation(format!("{:#x} changed state without being touched", change.pa));
+                continue;
+            };
+            let now = granule.copy();
+            let kept = before.contents.iter().zip(now.iter()).any(|(old, new)| {
+                // Small numbers occur in any object; secrets are large.
+                *old > 0xffff_ffff && old == new
+            });
+            if kept {
+                let to = change.to;
+                self.violation(format!("{command:?}: {:#x} became {to:?} unwiped", change.pa));
+            }
+        }
+    }
+
+    /// Whether the last command wrote to this granule.
+    pub fn has_touched(&self, pa: u64) -> bool {
+        lock(&self.journal).touched.contains_key(&pa)
+    }
+}

@@ -1,0 +1,306 @@
+//! The fake machine: everything below the monitor, simulated, and watching what the monitor does with it.
+//!
+//! | Module | Owns |
+//! | --- | --- |
+//! | [`config`] | which machines there are |
+//! | `dram` | granules: contents and physical address space |
+//! | `memory`, `host`, `root` | access for the monitor: slots, Host memory, EL3 |
+//! | `walk`, `tlb` | stage 2 as hardware does it, and what is cached of it |
+//! | `vcpu` | a Realm's CPU, which runs a scripted program |
+//! | `journal` | what one command changed |
+//! | `check` | what must be true after each command |
+//!
+//! A rule that the monitor breaks is a *violation*: it is recorded, and fails the test at its end.
+
+pub mod config;
+pub mod dram;
+
+mod check;
+mod host;
+mod journal;
+mod memory;
+mod root;
+mod tlb;
+mod vcpu;
+mod walk;
+
+use core::cell::RefCell;
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use granule::machine::{Event, Hasher, Log};
+use granule::{Bank, Banks, GranuleTable};
+use realm::{Rmm, Shared};
+
+use config::{MAIN_BASE, Profile, RESERVED_GRANULES};
+use dram::{Dram, Pas};
+use host::HostPlan;
+use journal::Journal;
+use root::El3;
+use tlb::Tlb;
+
+use crate::program::{Action, Observed};
+
+/// Costs of what the monitor did, to compare implementations with.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Invalidations of translations.
+    pub invalidations: AtomicU64,
+    /// Barriers that publish stores.
+    pub publishes: AtomicU64,
+    /// Mappings of a slot.
+    pub maps: AtomicU64,
+    /// Granules wiped.
+    pub wipes: AtomicU64,
+    /// Calls to EL3.
+    pub el3_calls: AtomicU64,
+}
+
+/// Locks a mutex, whatever happened to its last user.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Memory for granule tables, handed from one machine to the next.
+static WORDS: Mutex<Vec<&'static [AtomicU16]>> = Mutex::new(Vec::new());
+
+/// A machine, with a monitor booted on it.
+pub struct FakeMachine {
+    /// What kind of machine it is.
+    pub profile: Profile,
+    /// Costs so far.
+    pub counters: Counters,
+    pub(crate) dram: Dram,
+    pub(crate) words: &'static [AtomicU16],
+    pub(crate) shared: Shared<'static>,
+    pub(crate) el3: Mutex<El3>,
+    pub(crate) host: Mutex<HostPlan>,
+    pub(crate) tlb: Mutex<Tlb>,
+    pub(crate) journal: Mutex<Journal>,
+    pub(crate) programs: Mutex<HashMap<(u16, u64), vcpu::Program>>,
+    violations: Mutex<Vec<String>>,
+    events: Mutex<Vec<String>>,
+    /// Rules about single commands are checked: only while one CPU works at a time.
+    single: AtomicBool,
+    dead: AtomicBool,
+}
+
+impl FakeMachine {
+    /// Builds a machine and boots the monitor's shared state on it.
+    pub fn new(profile: Profile) -> Self {
+        let banks = profile.banks();
+        let dram = Dram::new(&banks);
+        let main_granules = banks.first().map_or(0, |bank| bank.1 / 4096);
+        for number in 0..RESERVED_GRANULES {
+            let pas = if number % 2 == 0 { Pas::Secure } else { Pas::Root };
+            let pa = MAIN_BASE + (main_granules - 1 - number) * 4096;
+            if let Some(granule) = dram.at(pa) {
+                granule.set_pas(pas);
+            }
+        }
+        let table_banks: Banks =
+            banks.iter().map(|&(base, size_bytes)| Bank { base, size_bytes }).collect();
+        let needed = usize::try_from(GranuleTable::words_needed(&table_banks)).unwrap_or(0);
+        let words = Self::take_words(needed);
+        let Some(granules) = GranuleTable::new(table_banks, words) else {
+            unreachable!("granule table of {needed} words")
+        };
+        Self {
+            profile,
+            counters: Counters::default(),
+            dram,
+            words,
+            shared: Shared::new(granules, profile.facts()),
+            el3: Mutex::default(),
+            host: Mutex::default(),
+            tlb: Mutex::default(),
+            journal: Mutex::default(),
+            programs: Mutex::default(),
+            violations: Mutex::default(),
+            events: Mutex::default(),
+            single: AtomicBool::new(true),
+            dead: AtomicBool::new(false),
+        }
+    }
+
+    fn take_words(needed: usize) -> &'static [AtomicU16] {
+        let mut pool = lock(&WORDS);
+        if let Some(index) = pool.iter().position(|words| words.len() == needed) {
+            let words = pool.swap_remove(index);
+            for word in words {
+                word.store(0, Ordering::Relaxed);
+            }
+            return words;
+        }
+        Box::leak((0..needed).map(|_| AtomicU16::new(0)).collect())
+    }
+
+    /// A CPU of the machine.
+    pub fn cpu(&self, number: usize) -> FakeCpu<'_> {
+        FakeCpu { machine: self, number, local: RefCell::default() }
+    }
+
+    /// Lets several CPUs work at once: rules about single commands are not checked until
+    /// [`FakeMachine::quiesce`].
+    pub fn unleash(&self) {
+        self.single.store(false, Ordering::SeqCst);
+    }
+
+    /// All CPUs have stopped: checks the whole machine.
+    pub fn quiesce(&self) {
+        self.single.store(true, Ordering::SeqCst);
+        self.check_all();
+    }
+
+    pub(crate) fn is_single(&self) -> bool {
+        self.single.load(Ordering::Relaxed)
+    }
+
+    /// Records that the monitor broke a rule.
+    pub(crate) fn violation(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut violations = lock(&self.violations);
+        if violations.len() < 50 && !violations.contains(&text) {
+            violations.push(text);
+        }
+    }
+
+    /// The rules that were broken since the last call.
+    pub fn take_violations(&self) -> Vec<String> {
+        core::mem::take(&mut *lock(&self.violations))
+    }
+
+    /// What the monitor logged since the last call.
+    pub fn take_events(&self) -> Vec<String> {
+        core::mem::take(&mut *lock(&self.events))
+    }
+
+    /// Gives the REC with this VMID and index a program, and forgets what the last one observed.
+    pub fn set_program(&self, vmid: u16, index: u64, actions: &[Action]) {
+        lock(&self.programs).insert((vmid, index), vcpu::Program::new(actions));
+    }
+
+    /// What the program of a REC has observed since the last call.
+    pub fn take_observed(&self, vmid: u16, index: u64) -> Vec<Observed> {
+        lock(&self.programs)
+            .get_mut(&(vmid, index))
+            .map_or_else(Vec::new, |program| core::mem::take(&mut program.observed))
+    }
+
+    /// How many granules the monitor holds in each state.
+    pub fn census(&self) -> [u64; 7] {
+        self.shared.granules.census()
+    }
+
+    /// Granules in the leak ledger, and those that did not fit.
+    pub fn leaked(&self) -> (usize, u64) {
+        self.shared.ledger.len()
+    }
+}
+
+impl Drop for FakeMachine {
+    fn drop(&mut self) {
+        // After a panic of the monitor a thread may still spin on a lock in there.
+        if !self.dead.load(Ordering::Relaxed) {
+            lock(&WORDS).push(self.words);
+        }
+    }
+}
+
+/// What a CPU has for itself.
+#[derive(Default)]
+pub(crate) struct Local {
+    pub(crate) slots: [Option<memory::SlotUse>; 8],
+    /// Tables stored to since the last barrier.
+    pub(crate) unpublished: BTreeSet<u64>,
+    pub(crate) vcpu: Option<vcpu::Loaded>,
+}
+
+/// One CPU: what the monitor's code takes for the machine.
+pub struct FakeCpu<'m> {
+    /// The machine it is part of.
+    pub machine: &'m FakeMachine,
+    number: usize,
+    pub(crate) local: RefCell<Local>,
+}
+
+impl FakeCpu<'_> {
+    /// Carries out one call of the Host: X0 to X7 in, X0 to X4 out. `None` if the monitor panicked, now or before.
+    pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+        let machine = self.machine;
+        if machine.dead.load(Ordering::Relaxed) {
+            return None;
+        }
+        let single = machine.is_single();
+        if single {
+            machine.begin_command();
+        }
+        let rmm = Rmm::new(self, &machine.shared);
+        let result = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, call)));
+        let Ok(reply) = result else {
+            machine.dead.store(true, Ordering::Relaxed);
+            machine.violation(format!("the monitor panicked in {call:x?}"));
+            return None;
+        };
+        self.check_cpu();
+        if single {
+            machine.end_command(call, &reply);
+        }
+        Some(reply)
+    }
+
+    /// What a CPU must have left behind when a command is over: nothing.
+    fn check_cpu(&self) {
+        let mut local = self.local.borrow_mut();
+        for (number, slot) in local.slots.iter_mut().enumerate() {
+            if let Some(used) = slot.take() {
+                let pa = used.pa;
+                self.machine.violation(format!("slot {number} left mapped to {pa:#x}"));
+            }
+        }
+        if local.vcpu.take().is_some() {
+            self.machine.violation("the Host's registers were not brought back");
+        }
+        for pa in core::mem::take(&mut local.unpublished) {
+            let state = self.machine.state_of(pa);
+            if state == Some(granule::GranuleState::Rtt) {
+                self.machine.violation(format!("table {pa:#x} stored to without a barrier"));
+            }
+        }
+    }
+
+    /// The CPU's number.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+}
+
+impl Hasher for FakeCpu<'_> {
+    fn sha256(&self, message: &[u8]) -> [u8; 32] {
+        use sha2::Digest as _;
+        sha2::Sha256::digest(message).into()
+    }
+
+    fn sha384(&self, message: &[u8]) -> [u8; 48] {
+        use sha2::Digest as _;
+        sha2::Sha384::digest(message).into()
+    }
+
+    fn sha512(&self, message: &[u8]) -> [u8; 64] {
+        use sha2::Digest as _;
+        sha2::Sha512::digest(message).into()
+    }
+}
+
+impl Log for FakeCpu<'_> {
+    fn log(&self, event: Event<'_>) {
+        if self.machine.is_single() {
+            let mut events = lock(&self.machine.events);
+            if events.len() < 10_000 {
+                events.push(format!("{event:x?}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! EL3: keeps the granule protection table, and can be told to refuse.
+
+use core::sync::atomic::Ordering;
+use std::collections::HashMap;
+
+use granule::GranuleAddr;
+use granule::machine::{El3Error, RootWorld};
+
+use super::dram::{Granule, Pas};
+use super::{FakeCpu, FakeMachine, lock};
+
+/// E_RMM_BAD_ADDR.
+const BAD_ADDR: i64 = -2;
+/// E_RMM_BAD_PAS.
+const BAD_PAS: i64 = -3;
+
+/// What EL3 is told to do.
+#[derive(Debug, Default)]
+pub(crate) struct El3 {
+    calls: u64,
+    refuse_call: Option<(u64, i64)>,
+    refuse_undelegation: HashMap<u64, i64>,
+}
+
+impl FakeMachine {
+    /// EL3 answers `code` to its `nth` call from now (0 is the next), and does nothing.
+    pub fn refuse_el3_call(&self, nth: u64, code: i64) {
+        let mut el3 = lock(&self.el3);
+        el3.refuse_call = Some((el3.calls + nth, code));
+    }
+
+    /// EL3 answers `code` whenever it is asked to take back the granule at `pa`; `None`: no more.
+    pub fn refuse_undelegation(&self, pa: u64, code: Option<i64>) {
+        let mut el3 = lock(&self.el3);
+        match code {
+            Some(code) => el3.refuse_undelegation.insert(pa, code),
+            None => el3.refuse_undelegation.remove(&pa),
+        };
+    }
+
+    /// One call to EL3: the granule, or its refusal.
+    fn el3_call(&self, pa: u64, undelegation: bool) -> Result<&Granule, El3Error> {
+        self.counters.el3_calls.fetch_add(1, Ordering::Relaxed);
+        let mut el3 = lock(&self.el3);
+        let number = el3.calls;
+        el3.calls += 1;
+        if let Some((nth, code)) = el3.refuse_call
+            && nth == number
+        {
+            return Err(El3Error(code));
+        }
+        if undelegation && let Some(code) = el3.refuse_undelegation.get(&pa) {
+            return Err(El3Error(*code));
+        }
+        self.dram.at(pa).ok_or(El3Error(BAD_ADDR))
+    }
+}
+
+impl RootWorld for FakeCpu<'_> {
+    fn delegate(&self, granule: GranuleAddr) -> Result<(), El3Error> {
+        let pa = granule.as_u64();
+        let granule = self.machine.el3_call(pa, false)?;
+        if granule.pas() != Pas::NonSecure {
+            return Err(El3Error(BAD_PAS));
+        }
+        self.machine.note(pa);
+        granule.set_pas(Pas::Realm);
+        Ok(())
+    }
+
+    fn undelegate(&self, granule: GranuleAddr) -> Result<(), El3Error> {
+        let pa = granule.as_u64();
+        let granule = self.machine.el3_call(pa, true)?;
+        if granule.pas() != Pas::Realm {
+            return Err(El3Error(BAD_PAS));
+        }
+        if granule.is_mapped() {
+            self.machine.violation(format!("{pa:#x} given back while a CPU has it mapped"));
+        }
+        if !granule.is_zero() {
+            self.machine.violation(format!("{pa:#x} given back to the Host without a wipe"));
+        }
+        if let Some(user) = lock(&self.machine.tlb).user_of(pa) {
+            self.machine.violation(format!("{pa:#x} given back to the Host while {user}"));
+        }
+        self.machine.note(pa);
+        granule.set_pas(Pas::NonSecure);
+        Ok(())
+    }
+}

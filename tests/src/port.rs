@@ -1,0 +1,68 @@
+//! What a scenario needs of a machine under test. Small on purpose: the fake machine implements it, and so can a program
+//! in the Normal world of a real one.
+
+use alloc::vec::Vec;
+
+use crate::abi::HostPage;
+use crate::program::{Action, Observed};
+
+/// Physical addresses with a property that cannot be made by RMI commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A device: no DRAM, so not delegable.
+    Device,
+    /// Beyond the CPU's physical addresses.
+    BeyondPa,
+    /// DRAM that the monitor tracks, in the Secure physical address space.
+    Secure,
+    /// DRAM that the monitor tracks, in the Root physical address space.
+    Root,
+    /// A Non-secure granule of DRAM above 2^48.
+    High,
+}
+
+/// Things that go wrong outside the monitor, armed for the next command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// The nth access to a word of Host memory (from 0), and all after it, fault.
+    HostFault(u64),
+    /// After the nth access to a word of Host memory, the word at this address gets this value.
+    HostChange(u64, u64, u64),
+    /// EL3 refuses its nth call from now with this code.
+    El3Refuses(u64, i64),
+    /// EL3 refuses to take back the granule at this address with this code; code 0 ends it.
+    El3Keeps(u64, i64),
+}
+
+/// A machine under test, its Host, and its Realms.
+pub trait Port {
+    /// One call of the Host: X0 to X7 in, X0 to X4 out. `None` if the monitor does not answer any more.
+    fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 5]>;
+
+    /// Reads a page of Host memory.
+    fn read_page(&mut self, pa: u64) -> HostPage;
+
+    /// Writes a page of Host memory.
+    fn write_page(&mut self, pa: u64, page: &HostPage);
+
+    /// Physical address of `count` free contiguous granules of Host memory, aligned to `align` bytes.
+    fn allocate(&mut self, count: u64, align: u64) -> u64;
+
+    /// An address with a property; `None` if this machine has none.
+    fn place(&self, place: Place) -> Option<u64>;
+
+    /// Gives the REC with this index, of the Realm with this VMID, a program.
+    fn program(&mut self, vmid: u64, index: u64, actions: &[Action]);
+
+    /// What the program has observed since the last call.
+    fn observed(&mut self, vmid: u64, index: u64) -> Vec<Observed>;
+
+    /// Arms a mishap; `false` if this machine cannot do that.
+    fn arm(&mut self, mishap: Mishap) -> bool;
+
+    /// Granules in the leak ledger, if the machine can tell.
+    fn leaked(&self) -> Option<usize>;
+
+    /// Number of invalidations of translations so far, if the machine can tell.
+    fn invalidations(&self) -> Option<u64>;
+}

@@ -1,0 +1,402 @@
+//! A Host that sends commands, remembers what it owns, and can give everything back.
+//!
+//! It checks with every command what is true of all of them: only known return codes, and zero in every output that the
+//! specification does not define.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use crate::abi::{Command, HostPage, INPUT, RealmParams, entry_state, rtt_error};
+use crate::outcome::{Outcome, Reply, fail};
+use crate::port::{Mishap, Place, Port};
+
+/// A Realm as the Host knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Realm {
+    /// Realm Descriptor.
+    pub rd: u64,
+    /// IPA width in bits.
+    pub width: u64,
+    /// Start level.
+    pub start: i64,
+    /// First start-level table.
+    pub rtt_base: u64,
+    /// Number of start-level tables.
+    pub roots: u64,
+    /// VMID.
+    pub vmid: u64,
+}
+
+impl Realm {
+    /// First unprotected address.
+    pub const fn unprotected(&self) -> u64 {
+        1 << (self.width - 1)
+    }
+
+    /// First address past the IPA space.
+    pub const fn end(&self) -> u64 {
+        1 << self.width
+    }
+}
+
+/// Bytes that an entry at `level` describes.
+pub const fn entry_size(level: i64) -> u64 {
+    1 << (12 + 9 * (3 - level))
+}
+
+/// The Host's side of a scenario.
+pub struct World<'p> {
+    /// The machine under test.
+    pub port: &'p mut dyn Port,
+    delegated: Vec<u64>,
+    realms: Vec<Realm>,
+    recs: Vec<u64>,
+    next_vmid: u64,
+    params_page: Option<u64>,
+}
+
+impl<'p> World<'p> {
+    /// A Host that owns nothing.
+    pub fn new(port: &'p mut dyn Port) -> Self {
+        Self {
+            port,
+            delegated: Vec::new(),
+            realms: Vec::new(),
+            recs: Vec::new(),
+            next_vmid: 1,
+            params_page: None,
+        }
+    }
+
+    /// Sends a command whose arguments are X1 to X5.
+    #[track_caller]
+    pub fn try_call(&mut self, command: Command, arguments: &[u64]) -> Outcome<Reply> {
+        let mut registers = [0; 8];
+        registers[0] = command.fid();
+        registers[1..=arguments.len()].copy_from_slice(arguments);
+        let Some([code, x1, x2, x3, x4]) = self.port.call(registers) else {
+            return fail(format!("no answer to {} {arguments:x?}", command.label()));
+        };
+        let mut all = [0; 5];
+        all[..arguments.len()].copy_from_slice(arguments);
+        let (on_success, on_failure) = command.outputs();
+        let defined = if code == 0 { on_success } else { on_failure };
+        // X4 keeps what the Host passed unless it is an output.
+        let x4 = if defined & 8 == 0 && x4 == registers[4] { 0 } else { x4 };
+        let outputs = [x1, x2, x3, x4];
+        let known = matches!(code, 0..=3 | 0x102 | 0x104 | 0x204 | 0x304 | 4 | 0xff04);
+        if !known {
+            return fail(format!("{} returned the unknown {code:#x}", command.label()));
+        }
+        for (number, output) in outputs.into_iter().enumerate() {
+            if defined >> number & 1 == 0 && output != 0 {
+                let name = command.label();
+                return fail(format!("{name}: X{} is {output:#x}, should be 0", number + 1));
+            }
+        }
+        let reply = Reply { command, arguments: all, code, outputs };
+        if code == 0 {
+            self.remember(&reply);
+        }
+        Ok(reply)
+    }
+
+    /// Sends a command, and expects an answer.
+    #[track_caller]
+    pub fn call<const N: usize>(&mut self, command: Command, arguments: [u64; N]) -> Outcome<Reply> {
+        self.try_call(command, &arguments)
+    }
+
+    /// Keeps the books of what the Host owns.
+    fn remember(&mut self, reply: &Reply) {
+        let [first, second, ..] = reply.arguments;
+        match reply.command {
+            Command::GranuleDelegate => self.delegated.push(first),
+            Command::GranuleUndelegate => self.delegated.retain(|&pa| pa != first),
+            Command::RealmCreate => {
+                let page = self.port.read_page(second);
+                self.realms.push(Realm {
+                    rd: first,
+                    width: page[0x8 / 8] & 0xff,
+                    start: page[0x810 / 8].cast_signed(),
+                    rtt_base: page[0x808 / 8],
+                    roots: page[0x818 / 8] & 0xffff_ffff,
+                    vmid: page[0x800 / 8] & 0xffff,
+                });
+            }
+            Command::RealmDestroy => self.realms.retain(|realm| realm.rd != first),
+            Command::RecCreate => self.recs.push(second),
+            Command::RecDestroy => self.recs.retain(|&pa| pa != first),
+            _ => {}
+        }
+    }
+
+    /// A granule of Host memory.
+    pub fn granule(&mut self) -> u64 {
+        self.port.allocate(1, 4096)
+    }
+
+    /// A delegated granule, in which the Host has left a secret of its own.
+    #[track_caller]
+    pub fn delegated(&mut self) -> Outcome<u64> {
+        self.delegated_run(1, 4096)
+    }
+
+    /// Contiguous delegated granules, aligned.
+    #[track_caller]
+    pub fn delegated_run(&mut self, count: u64, align: u64) -> Outcome<u64> {
+        let base = self.port.allocate(count, align);
+        for number in 0..count {
+            let pa = base + number * 4096;
+            self.port.write_page(pa, &secret_page(pa));
+            self.call(Command::GranuleDelegate, [pa])?.ok()?;
+        }
+        Ok(base)
+    }
+
+    /// A Host page with these contents.
+    pub fn page(&mut self, contents: &HostPage) -> u64 {
+        let pa = self.granule();
+        self.port.write_page(pa, contents);
+        pa
+    }
+
+    /// A page that the Host uses for parameters again and again.
+    pub fn params(&mut self, contents: &HostPage) -> u64 {
+        let pa = match self.params_page {
+            Some(pa) => pa,
+            None => self.granule(),
+        };
+        self.params_page = Some(pa);
+        self.port.write_page(pa, contents);
+        pa
+    }
+
+    /// A VMID that no Realm of this Host has.
+    pub fn vmid(&mut self) -> u64 {
+        self.next_vmid += 1;
+        self.next_vmid
+    }
+
+    /// An address with a property, or the end of the scenario: a machine without one has nothing to show here.
+    pub fn place(&self, place: Place) -> Option<u64> {
+        self.port.place(place)
+    }
+
+    /// Arms a mishap; fails if the machine cannot.
+    #[track_caller]
+    pub fn arm(&mut self, mishap: Mishap) -> Outcome {
+        if self.port.arm(mishap) { Ok(()) } else { fail("this machine cannot do that") }
+    }
+
+    /// Parameters of an ordinary Realm, with start tables delegated.
+    pub fn realm_params(&mut self, width: u64, start: i64, roots: u64) -> Outcome<RealmParams> {
+        let rtt_base = self.delegated_run(roots, roots * 4096)?;
+        Ok(RealmParams {
+            flags: 0,
+            s2sz: width,
+            sve_vl: 0,
+            num_bps: 1,
+            num_wps: 1,
+            pmu_num_ctrs: 0,
+            hash_algo: 0,
+            rpv: [0; 8],
+            vmid: self.vmid(),
+            rtt_base,
+            rtt_level_start: start,
+            rtt_num_start: roots,
+        })
+    }
+
+    /// Creates a Realm with these parameters.
+    #[track_caller]
+    pub fn realm_with(&mut self, params: &RealmParams) -> Outcome<Realm> {
+        let rd = self.delegated()?;
+        let page = self.params(&params.to_page());
+        self.call(Command::RealmCreate, [rd, page])?.ok()?;
+        match self.realms.last() {
+            Some(realm) => Ok(*realm),
+            None => fail("no Realm"),
+        }
+    }
+
+    /// An ordinary Realm: 40 bits, one table at level 0.
+    #[track_caller]
+    pub fn realm(&mut self) -> Outcome<Realm> {
+        self.realm_of(40, 0, 1)
+    }
+
+    /// A Realm of a geometry.
+    #[track_caller]
+    pub fn realm_of(&mut self, width: u64, start: i64, roots: u64) -> Outcome<Realm> {
+        let params = self.realm_params(width, start, roots)?;
+        self.realm_with(&params)
+    }
+
+    /// Makes the tables down to `level` that lead to `ipa`, as far as they are missing.
+    #[track_caller]
+    pub fn tables(&mut self, realm: &Realm, ipa: u64, level: i64) -> Outcome {
+        for level in realm.start + 1..=level {
+            let base = ipa & !(entry_size(level - 1) - 1);
+            let parent = self.read_entry(realm, base, level - 1)?;
+            let [walked, state, ..] = parent.outputs;
+            if walked == (level - 1).cast_unsigned() && state == entry_state::TABLE {
+                continue;
+            }
+            self.table(realm, base, level)?;
+        }
+        Ok(())
+    }
+
+    /// Makes one table.
+    #[track_caller]
+    pub fn table(&mut self, realm: &Realm, ipa: u64, level: i64) -> Outcome<u64> {
+        let rtt = self.delegated()?;
+        self.call(Command::RttCreate, [realm.rd, rtt, ipa, level.cast_unsigned()])?.ok()?;
+        Ok(rtt)
+    }
+
+    /// Puts an unmeasured page of memory with contents the Host does not know at `ipa`.
+    #[track_caller]
+    pub fn data_unknown(&mut self, realm: &Realm, ipa: u64) -> Outcome<u64> {
+        let data = self.delegated()?;
+        self.call(Command::DataCreateUnknown, [realm.rd, data, ipa])?.ok()?;
+        Ok(data)
+    }
+
+    /// Puts a page with these contents at `ipa` of a new Realm.
+    #[track_caller]
+    pub fn data(&mut self, realm: &Realm, ipa: u64, contents: &HostPage) -> Outcome<u64> {
+        let data = self.delegated()?;
+        let src = self.params(contents);
+        self.call(Command::DataCreate, [realm.rd, data, ipa, src, 0])?.ok()?;
+        Ok(data)
+    }
+
+    /// RTT_READ_ENTRY.
+    #[track_caller]
+    pub fn read_entry(&mut self, realm: &Realm, ipa: u64, level: i64) -> Outcome<Reply> {
+        self.call(Command::RttReadEntry, [realm.rd, ipa, level.cast_unsigned()])?.ok()
+    }
+
+    /// The entry of `ipa` that a walk to `level` finds: level reached, state, descriptor, RIPAS.
+    #[track_caller]
+    pub fn expect_entry(
+        &mut self,
+        realm: &Realm,
+        (ipa, level): (u64, i64),
+        expected: (i64, u64, u64, u64),
+    ) -> Outcome {
+        let reply = self.read_entry(realm, ipa, level)?;
+        let (walked, state, desc, ripas) = expected;
+        reply.out(1, walked.cast_unsigned())?.out(2, state)?.out(3, desc)?.out(4, ripas)?;
+        Ok(())
+    }
+
+    /// REALM_ACTIVATE.
+    #[track_caller]
+    pub fn activate(&mut self, realm: &Realm) -> Outcome {
+        self.call(Command::RealmActivate, [realm.rd])?.ok()?;
+        Ok(())
+    }
+
+    /// Takes everything apart and gives it back to the Host, as a Host does that knows nothing but its books.
+    ///
+    /// This is the closure property: from any state that a scenario leaves, every granule comes back.
+    pub fn give_everything_back(&mut self) -> Outcome {
+        for rec in self.recs.clone() {
+            self.call(Command::RecDestroy, [rec])?.ok()?;
+        }
+        for realm in self.realms.clone() {
+            self.empty_range(&realm, realm.start, 0, realm.end())?;
+            self.call(Command::RealmDestroy, [realm.rd])?.ok()?;
+        }
+        for pa in self.delegated.clone() {
+            self.call(Command::GranuleUndelegate, [pa])?.ok()?;
+            let page = self.port.read_page(pa);
+            if page.iter().any(|&word| word != 0 && word != 0xdead_dead_dead_dead) {
+                return fail(format!("{pa:#x} came back with contents"));
+            }
+            self.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
+        }
+        Ok(())
+    }
+
+    /// Destroys everything in `[base, end)` whose entries are at `level`.
+    fn empty_range(&mut self, realm: &Realm, level: i64, base: u64, end: u64) -> Outcome {
+        let size = entry_size(level);
+        let mut ipa = base;
+        while ipa < end {
+            let [walked, state, ..] = self.read_entry(realm, ipa, level)?.outputs;
+            let protected = ipa < realm.unprotected();
+            let here = walked == level.cast_unsigned();
+            if here && state == entry_state::TABLE {
+                self.empty_table(realm, level, ipa)?;
+            } else if here && state == entry_state::ASSIGNED {
+                self.empty_leaf(realm, level, ipa, protected)?;
+            }
+            // Skip with the `top` of a command that has nothing to do here.
+            ipa = if protected { self.skip(realm, ipa, size)? } else { ipa + size };
+        }
+        Ok(())
+    }
+
+    /// DATA_DESTROY where nothing is returns how far nothing is.
+    fn skip(&mut self, realm: &Realm, ipa: u64, size: u64) -> Outcome<u64> {
+        let reply = self.call(Command::DataDestroy, [realm.rd, ipa])?;
+        let [_, top, ..] = reply.outputs;
+        Ok(if top > ipa { top } else { ipa + size })
+    }
+
+    fn empty_table(&mut self, realm: &Realm, level: i64, ipa: u64) -> Outcome {
+        let size = entry_size(level);
+        let child = (level + 1).cast_unsigned();
+        let first = self.call(Command::RttDestroy, [realm.rd, ipa, child])?;
+        if first.code == 0 {
+            return Ok(());
+        }
+        first.is_top(rtt_error(level + 1), 2, ipa)?;
+        self.empty_range(realm, level + 1, ipa, ipa + size)?;
+        self.call(Command::RttDestroy, [realm.rd, ipa, child])?.ok()?;
+        Ok(())
+    }
+
+    fn empty_leaf(&mut self, realm: &Realm, level: i64, ipa: u64, protected: bool) -> Outcome {
+        if !protected {
+            let unmap = Command::RttUnmapUnprotected;
+            self.call(unmap, [realm.rd, ipa, level.cast_unsigned()])?.ok()?;
+        } else if level == 3 {
+            self.call(Command::DataDestroy, [realm.rd, ipa])?.ok()?;
+        } else {
+            // A block: the Host has to break it first.
+            self.call(Command::DataDestroy, [realm.rd, ipa])?.is_top(rtt_error(level), 2, ipa)?;
+            self.table(realm, ipa, level + 1)?;
+            self.empty_table(realm, level, ipa)?;
+        }
+        Ok(())
+    }
+
+    /// Granules that are delegated now.
+    pub fn delegated_count(&self) -> usize {
+        self.delegated.len()
+    }
+
+    /// Realms that exist now.
+    pub fn realms(&self) -> &[Realm] {
+        &self.realms
+    }
+
+    /// Forgets a granule that cannot be given back.
+    pub fn forget(&mut self, pa: u64) {
+        self.delegated.retain(|&other| other != pa);
+    }
+}
+
+/// A page whose every word is recognisable, and different from every other page's.
+pub fn secret_page(seed: u64) -> HostPage {
+    let mut page = [0; 512];
+    for (index, word) in page.iter_mut().enumerate() {
+        *word = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (index as u64) << 48 ^ 0x5ec3_e75e_c3e7_0001;
+    }
+    page
+}

@@ -1,0 +1,196 @@
+#!/bin/busybox sh
+# /init of Cairn's guest. With `cairn.check` on the kernel command line it proves that it runs as a Realm and that
+# memory, CPUs, timer, shared memory and floating point work, prints one line per check, and powers off. Without it,
+# it gives a shell on the console.
+#
+# Lines for the tool:  cairn-guest: ok NAME [detail]   cairn-guest: FAIL NAME detail   cairn-guest: done
+
+export PATH=/bin HOME=/ TERM=linux
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /tmp
+
+# --- tools ----------------------------------------------------------------------------------------------------------
+
+say() { echo "cairn-guest: $*"; }
+
+# The value of NAME in `NAME=value` on the kernel command line.
+argument() { tr ' ' '\n' < /proc/cmdline | sed -n "s/^$1=//p"; }
+
+# Loads a module after those that it depends on; says nothing if it is built in.
+load() {
+    for module in $(sed -n "s/^$1://p" /lib/modules/depends); do load "$module"; done
+    [ -d "/sys/module/$1" ] || [ ! -e "/lib/modules/$1.ko" ] || insmod "/lib/modules/$1.ko"
+}
+
+# Hundredths of a second since boot.
+now() { sed 's/^\([0-9]*\)\.\([0-9][0-9]\).*/\1\2/' /proc/uptime; }
+
+online() { grep -c '^processor' /proc/cpuinfo; }
+
+# Runs a command with a time limit, so that a device that never answers is a failed check and not a hang.
+limited() { timeout 60 "$@"; }
+
+# --- checks: each prints a detail and returns 0 if all is well ------------------------------------------------------
+
+# The kernel talked to the monitor and found that it is a Realm.
+check_rsi() {
+    dmesg | grep -o 'Using RSI version.*' || { echo "the kernel found no RSI"; return 1; }
+}
+
+# Memory keeps what is written to it.
+check_memory() {
+    mib=$(awk '/^MemAvailable/ { print int($2 / 1024 / 2) }' /proc/meminfo)
+    [ "$mib" -le 32 ] || mib=32
+    mkdir -p /tmp/memory
+    mount -t tmpfs -o "size=$((mib + 1))m" tmpfs /tmp/memory
+    dd if=/dev/urandom of=/tmp/memory/seed bs=1M count=1 2> /dev/null
+    i=1
+    while [ "$i" -lt "$mib" ]; do
+        cat /tmp/memory/seed && i=$((i + 1))
+    done > /tmp/memory/data
+    first=$(md5sum < /tmp/memory/data)
+    sync
+    second=$(md5sum < /tmp/memory/data)
+    size=$(wc -c < /tmp/memory/data)
+    umount /tmp/memory
+    [ "$size" -eq $(((mib - 1) << 20)) ] || { echo "wrote $mib MiB but $size bytes are there"; return 1; }
+    [ "$first" = "$second" ] || { echo "$mib MiB changed between two readings"; return 1; }
+    echo "$mib MiB"
+}
+
+# All CPUs are there, run at the same time, and can be switched off and on.
+check_cpus() {
+    wanted=$(argument cairn.cpus)
+    [ "$(online)" = "${wanted:-$(online)}" ] || { echo "$(online) CPUs online instead of $wanted"; return 1; }
+    count=$(online)
+    cpu=0
+    while [ "$cpu" -lt "$count" ]; do
+        taskset "$(printf '%x' $((1 << cpu)))" sh -c "$SPIN" > "/tmp/cpu$cpu" &
+        cpu=$((cpu + 1))
+    done
+    wait
+    cpu=0
+    while [ "$cpu" -lt "$count" ]; do
+        [ "$(cat "/tmp/cpu$cpu")" = "$cpu" ] || { echo "work for CPU $cpu ran on '$(cat "/tmp/cpu$cpu")'"; return 1; }
+        cpu=$((cpu + 1))
+    done
+    switch=/sys/devices/system/cpu/cpu1/online
+    if [ -e "$switch" ]; then
+        for round in 1 2 3; do
+            limited sh -c "echo 0 > $switch" || { echo "CPU 1 does not go off"; return 1; }
+            [ "$(online)" -eq $((count - 1)) ] || { echo "CPU 1 is still there after it was switched off"; return 1; }
+            limited sh -c "echo 1 > $switch" || { echo "CPU 1 does not come back"; return 1; }
+            [ "$(online)" -eq "$count" ] || { echo "CPU 1 is missing after it was switched on"; return 1; }
+        done
+        [ "$(taskset 2 sh -c "$SPIN")" = 1 ] || { echo "CPU 1 does not work after it was switched on"; return 1; }
+    fi
+    echo "$count"
+}
+
+# A second takes a second.
+check_timer() {
+    start=$(now)
+    sleep 1
+    took=$(($(now) - start))
+    [ "$took" -ge 99 ] && [ "$took" -le 250 ] || { echo "sleeping 1.00 s took $took hundredths"; return 1; }
+    echo "$took hundredths"
+}
+
+# Reads random bytes from the host's device through shared memory.
+read_hwrng() {
+    got=$(limited dd if=/dev/hwrng bs=512 count=8 iflag=fullblock 2> /dev/null | tee /tmp/random | wc -c)
+    [ "$got" -eq 4096 ] || { echo "read $got of 4096 random bytes"; return 1; }
+    # 4096 random bytes cannot be compressed; zeroes or repeated bytes can.
+    [ "$(gzip -c < /tmp/random | wc -c)" -gt 4000 ] || { echo "the random bytes are not random"; return 1; }
+}
+
+# Memory goes from private to shared and back: at boot (bounce buffers) and at run time (the device's queue).
+check_shared() {
+    dmesg | grep -q 'software IO TLB: mapped' || { echo "the kernel has no bounce buffers"; return 1; }
+    nodes=$(find /proc/device-tree/ -name compatible -exec grep -l 'virtio,mmio' {} +)
+    # The name differs on purpose: the tool does not count this as the check.
+    [ -n "$nodes" ] || { say "ok shared-skipped no virtio device"; return 2; }
+    load virtio_mmio
+    load virtio_rng
+    driver=/sys/bus/virtio/drivers/virtio_rng
+    device=$(cd "$driver" 2> /dev/null && echo virtio[0-9]*)
+    [ -e "$driver/$device" ] || { echo "the virtio device has no driver"; return 1; }
+    for round in 1 2 3 4; do
+        read_hwrng || return 1
+        cp /tmp/random "/tmp/random.$round"
+        limited sh -c "echo $device > $driver/unbind" || { echo "the device cannot be released"; return 1; }
+        limited sh -c "echo $device > $driver/bind" || { echo "the device cannot be taken again"; return 1; }
+    done
+    cmp -s /tmp/random.1 /tmp/random.2 && { echo "two readings are equal"; return 1; }
+    echo "$round rounds"
+}
+
+# Floating-point registers survive exits and other users: the same sums on all CPUs at once, twice as many as CPUs.
+check_simd() {
+    jobs=$(($(online) * 2))
+    job=0
+    while [ "$job" -lt "$jobs" ]; do
+        awk 'BEGIN {
+            for (i = 1; i <= 5000; i++) { s += 1 / (i * i); t += i / 7; t -= t / (i + 1) }
+            printf "%.12f %.9f\n", s, t
+        }' > "/tmp/sum$job" &
+        job=$((job + 1))
+    done
+    wait
+    job=0
+    while [ "$job" -lt "$jobs" ]; do
+        sum=$(cat "/tmp/sum$job")
+        [ "$sum" = "$SUMS" ] || { echo "sums are '$sum' instead of '$SUMS'"; return 1; }
+        job=$((job + 1))
+    done
+    echo "$jobs jobs"
+}
+
+# What one CPU does in check_cpus, as text because taskset starts a program.
+SPIN='
+    now() { sed "s/^\([0-9]*\)\.\([0-9][0-9]\).*/\1\2/" /proc/uptime; }
+    end=$(($(now) + 100))
+    while [ "$(now)" -lt "$end" ]; do :; done
+    awk "{ print \$39 }" /proc/self/stat'
+
+# 64-bit floating point in this order gives exactly these digits.
+SUMS='1.644734086847 1190595.238095238'
+
+run_check() {
+    detail=$("check_$1")
+    case $? in
+        0) say "ok $1 $detail" ;;
+        2) echo "$detail" ;;
+        *) say "FAIL $1 $detail" ;;
+    esac
+}
+
+# --- the two ways to use it -----------------------------------------------------------------------------------------
+
+if grep -qw cairn.check /proc/cmdline; then
+    dmesg -n 1 # the kernel's own lines must not cut ours in two
+    say "kernel $(uname -r)"
+    for check in rsi memory cpus timer shared simd; do run_check "$check"; done
+    say "done"
+    poweroff -f
+fi
+
+load virtio_mmio
+load virtio_rng
+load arm_cca_guest 2> /dev/null # refuses to load where it is not a Realm
+echo
+echo "This is Linux $(uname -r) in a Realm: $(online) CPU(s), $(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MiB."
+echo "The monitor speaks: $(dmesg | grep -o 'RSI version.*' || echo 'no RSI; this is not a Realm')"
+echo "'poweroff' ends the Realm; Ctrl-A x ends the machine."
+echo
+# busybox's poweroff, reboot and halt ask process 1, which is this script.
+trap 'sync; poweroff -f' USR2
+trap 'sync; reboot -f' TERM
+trap 'sync; halt -f' USR1
+while :; do
+    setsid cttyhack sh -l &
+    wait $!
+done

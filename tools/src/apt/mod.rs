@@ -1,0 +1,295 @@
+//! Debian's package tools, used so that the machine's own configuration stays as it is.
+//!
+//! Other suites and architectures are read with a private configuration: own source list, own package lists, own
+//! download folder. Where the archive is, and which keys vouch for it, is taken from the machine's own sources, so
+//! mirrors keep working. Only [`PrivateApt::install`] changes the machine.
+
+pub mod sources;
+pub mod version;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::fault::IoContext;
+use crate::paths::find_program;
+use crate::process::{self, Stop};
+use crate::progress::Progress;
+
+/// One package in one suite, as `apt-cache madison` lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Package name without architecture.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// A private apt configuration in a folder of its own.
+#[derive(Debug)]
+pub struct PrivateApt {
+    options: Vec<String>,
+    folder: PathBuf,
+}
+
+impl PrivateApt {
+    /// For packages of another architecture and for sources; sees nothing that is installed here.
+    pub fn foreign(folder: &Path, architecture: &str, sources: &str) -> anyhow::Result<Self> {
+        let mut apt = Self::new(folder, sources)?;
+        apt.options.extend([
+            "Dir::State::status=/dev/null".to_owned(),
+            format!("APT::Architecture={architecture}"),
+            format!("APT::Architectures::={architecture}"),
+        ]);
+        Ok(apt)
+    }
+
+    /// For installing on this machine from `sources`.
+    pub fn native(folder: &Path, sources: &str) -> anyhow::Result<Self> {
+        Self::new(folder, sources)
+    }
+
+    fn new(folder: &Path, sources: &str) -> anyhow::Result<Self> {
+        if find_program("apt-get").is_none() {
+            bail!(
+                "set-up needs apt-get (Debian 12 or 13); on another system install QEMU 10 with RME yourself and pass \
+                 --qemu, --kernel and --initrd"
+            );
+        }
+        for name in ["lists/partial", "cache/archives/partial", "parts"] {
+            let path = folder.join(name);
+            std::fs::create_dir_all(&path).at("make the folder", &path)?;
+        }
+        let list = folder.join("parts/private.sources");
+        std::fs::write(&list, sources).at("write", &list)?;
+        let path = |name: &str| folder.join(name).display().to_string();
+        let mut options = vec![
+            "Dir::Etc::SourceList=/dev/null".to_owned(),
+            format!("Dir::Etc::SourceParts={}", path("parts")),
+            format!("Dir::State::Lists={}", path("lists")),
+            format!("Dir::Cache={}", path("cache")),
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::Retries=3".to_owned(),
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
+            "DPkg::Lock::Timeout=300".to_owned(),
+        ];
+        if rustix::process::geteuid().is_root() {
+            // apt's sandbox user cannot write to a cache inside a home folder.
+            options.push("APT::Sandbox::User=root".to_owned());
+        }
+        Ok(Self { options, folder: folder.to_path_buf() })
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("LC_ALL", "C").current_dir(&self.folder);
+        self.configure(&mut command);
+        command
+    }
+
+    fn configure(&self, command: &mut Command) {
+        for option in &self.options {
+            command.args(["-o", option]);
+        }
+    }
+
+    /// Fetches the package lists.
+    pub fn update(&self, label: &str) -> anyhow::Result<()> {
+        let progress = Progress::start(label);
+        let mut trouble = None;
+        let mut command = self.command("apt-get");
+        command.args(["-q", "-o", "APT::Status-Fd=1", "update"]);
+        let result = process::captured(&mut command, Stop::AtOnce, &mut |line| {
+            show_status(&progress, line);
+            if line.starts_with("Err:") || line.starts_with("W: ") {
+                trouble.get_or_insert_with(|| line.to_owned());
+            }
+        });
+        result.map_err(|error| self.explain(error))?;
+        if let Some(line) = trouble {
+            bail!(
+                "apt could not read the package lists ({line}); check the network and the machine's apt sources, then \
+                 try again"
+            );
+        }
+        progress.done("");
+        Ok(())
+    }
+
+    /// Keeps an interrupt as it is and says of anything else that the network is the likely cause.
+    fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        if error.is::<crate::fault::Interrupted>() {
+            return error;
+        }
+        let text = format!("{error:#}");
+        if text.contains("NO_PUBKEY") {
+            anyhow::anyhow!(
+                "the archive's keys are newer than this machine's: install the current debian-archive-keyring and try \
+                 again ({text})"
+            )
+        } else if text.contains("disk is full") {
+            error
+        } else {
+            anyhow::anyhow!(
+                "the Debian archive cannot be reached; check the network and try again, or use --offline if set-up was \
+                 complete before ({text})"
+            )
+        }
+    }
+
+    /// Names of packages that match the regular expression `pattern`.
+    pub fn search(&self, pattern: &str) -> anyhow::Result<Vec<String>> {
+        let mut command = self.command("apt-cache");
+        let text = process::output(command.args(["search", "--names-only", pattern]))?;
+        Ok(text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// What the lists offer for `packages`: binary packages, and source packages of that name.
+    pub fn offers(&self, packages: &[String]) -> anyhow::Result<Vec<Offer>> {
+        if packages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = self.command("apt-cache");
+        let text = process::output(command.arg("madison").args(packages))?;
+        Ok(text.lines().filter_map(parse_offer).collect())
+    }
+
+    /// Downloads binary packages (`name=version`) into `folder`; apt checks signatures and checksums.
+    pub fn download(&self, packages: &[String], folder: &Path, label: &str) -> anyhow::Result<()> {
+        let mut command = self.command("apt-get");
+        command.args(["-q", "-o", "APT::Status-Fd=1", "download"]).args(packages);
+        self.fetch(command.current_dir(folder), label)
+    }
+
+    /// Downloads a source package (`name=version`) into `folder` without unpacking it.
+    pub fn download_source(&self, package: &str, folder: &Path, label: &str) -> anyhow::Result<()> {
+        let mut command = self.command("apt-get");
+        command.args([
+            "-q",
+            "-o",
+            "APT::Status-Fd=1",
+            "source",
+            "--download-only",
+            "--only-source",
+            package,
+        ]);
+        self.fetch(command.current_dir(folder), label)
+    }
+
+    fn fetch(&self, command: &mut Command, label: &str) -> anyhow::Result<()> {
+        let progress = Progress::start(label);
+        process::captured(command, Stop::AtOnce, &mut |line| show_status(&progress, line))
+            .map_err(|error| self.explain(error))?;
+        progress.done("");
+        Ok(())
+    }
+
+    /// Installs packages on this machine, as root or through sudo. `suite` is preferred where it is given.
+    pub fn install(
+        &self,
+        packages: &[&str],
+        suite: Option<&str>,
+        label: &str,
+    ) -> anyhow::Result<()> {
+        let mut command = as_root(&packages.join(" "))?;
+        command.args(["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get"]);
+        self.configure(&mut command);
+        command.args(["-q", "-y", "-o", "APT::Status-Fd=1", "--no-install-recommends", "install"]);
+        if let Some(suite) = suite {
+            command.args(["-t", suite]);
+        }
+        command.args(packages);
+        let progress = Progress::start(label);
+        process::captured(&mut command, Stop::AtSafePoint, &mut |line| {
+            show_status(&progress, line)
+        })
+        .with_context(|| format!("apt could not install {}", packages.join(" ")))?;
+        progress.done(&packages.join(" "));
+        Ok(())
+    }
+}
+
+/// `env` as root: directly, or through sudo, for which the user may be asked a password.
+fn as_root(packages: &str) -> anyhow::Result<Command> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(Command::new("env"));
+    }
+    if find_program("sudo").is_none() {
+        bail!(
+            "installing {packages} needs root, and there is no sudo here; run `cargo xtask setup` once as root, or ask an \
+             administrator to install these packages"
+        );
+    }
+    eprintln!("Installing {packages} needs root; sudo may ask for your password.");
+    let allowed = process::with_terminal(Command::new("sudo").arg("-v"))?;
+    if !allowed.success() {
+        bail!(
+            "sudo did not allow it; ask an administrator to install {packages}, then run the same command again"
+        );
+    }
+    let mut command = Command::new("sudo");
+    command.args(["-n", "env"]);
+    Ok(command)
+}
+
+/// Which of `packages` are not installed on this machine.
+pub fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
+    packages.iter().copied().filter(|package| !is_installed(package)).collect()
+}
+
+fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["-W", "-f=${db:Status-Status}\n", package]);
+    process::output(&mut query).is_ok_and(|text| text.lines().any(|line| line == "installed"))
+}
+
+/// Shows a line of apt's status stream (`dlstatus:` while fetching, `pmstatus:` while installing).
+fn show_status(progress: &Progress, line: &str) {
+    if let Some(percent) = status_percent(line) {
+        progress.percent(percent);
+    }
+}
+
+fn status_percent(line: &str) -> Option<f64> {
+    let mut fields = line.split(':');
+    let kind = fields.next()?;
+    if kind != "dlstatus" && kind != "pmstatus" {
+        return None;
+    }
+    fields.nth(1)?.parse().ok()
+}
+
+fn parse_offer(line: &str) -> Option<Offer> {
+    let mut fields = line.split('|').map(str::trim);
+    let package = fields.next()?.split(':').next()?.to_owned();
+    let version = fields.next()?.to_owned();
+    fields.next()?;
+    Some(Offer { package, version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers_are_parsed() {
+        let line = " linux-binary-7.2-arm64:arm64 | 7.2-1~bpo13+1 | file:/x trixie-backports/main arm64 Packages";
+        let offer =
+            Offer { package: "linux-binary-7.2-arm64".into(), version: "7.2-1~bpo13+1".into() };
+        assert_eq!(parse_offer(line), Some(offer));
+        assert_eq!(parse_offer("N: nothing"), None);
+    }
+
+    #[test]
+    fn status_lines_carry_percent() {
+        assert_eq!(status_percent("dlstatus:1:42.5:Retrieving file 1 of 2"), Some(42.5));
+        assert_eq!(status_percent("pmstatus:qemu:90.0:Installing qemu"), Some(90.0));
+        assert_eq!(status_percent("Get:1 something"), None);
+        assert_eq!(status_percent("dlstatus:1"), None);
+    }
+}

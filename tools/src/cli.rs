@@ -1,0 +1,250 @@
+//! The command line: names, options, their ranges and their help. Nothing here acts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Set up, build, run and test Cairn.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands, in the order in which a newcomer meets them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Boot a Linux guest as a Realm on Cairn under QEMU, to a shell (sets up and builds what is missing)
+    Run(RunOptions),
+    /// Run every test of the repository
+    Test(TestOptions),
+    /// Install and fetch what the other commands need: Rust target, QEMU, TF-A, guest kernel
+    Setup(SetupOptions),
+    /// Build and pack the firmware image without running it
+    Image(ImageOptions),
+    /// Print section sizes and the size budget
+    Size,
+    /// Count unsafe code per crate, and fail if any stands where it must not
+    Unsafe,
+    /// Remove what `image` and `run` built; with --cache also what `setup` fetched
+    Clean(CleanOptions),
+}
+
+/// Options of `setup`.
+#[derive(Debug, Default, Args)]
+pub struct SetupOptions {
+    /// Use only what is in the cache already; fail if something is missing
+    #[arg(long)]
+    pub offline: bool,
+    /// Look for a newer guest kernel even if one is in the cache
+    #[arg(long, conflicts_with = "offline")]
+    pub update: bool,
+}
+
+/// Options of `image`, also part of `run`.
+#[derive(Debug, Default, Args)]
+pub struct ImageOptions {
+    /// Use this monitor (flat image or ELF file) instead of building Cairn
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// Show the monitor's log from this level on (also sets what is compiled in; DEFMT_LOG overrides that)
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log: LogLevel,
+    /// Use only what is in the cache already
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// Run unattended: the guest checks itself and powers off, and the exit code tells the verdict
+    #[arg(long)]
+    pub check: bool,
+    /// CPUs of the Realm, each on a physical CPU of its own
+    #[arg(long, value_name = "1..8", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub cpus: u32,
+    /// Memory of the Realm
+    #[arg(long, value_name = "256M..1G", default_value = "256M", value_parser = parse_guest_memory)]
+    pub memory: u64,
+    /// Guest kernel: an uncompressed arm64 Image (default: Debian's, from the cache)
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// Guest initial RAM disk (default: made from busybox and tools/assets/init.sh)
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+    /// Text to add to the guest's kernel command line
+    #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
+    pub append: String,
+    /// The QEMU to use
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+    /// Wait for a debugger on this TCP port before the first instruction
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
+    pub gdb: Option<u16>,
+    /// With --check: give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
+    pub timeout: u64,
+    /// What to run and how to show its log.
+    #[command(flatten)]
+    pub image: ImageOptions,
+}
+
+impl RunOptions {
+    /// The options of `run --check` with this many CPUs and this much memory.
+    pub fn check(cpus: u32, memory: u64, timeout: u64) -> Self {
+        Self {
+            check: true,
+            cpus,
+            memory,
+            kernel: None,
+            initrd: None,
+            append: String::new(),
+            qemu: None,
+            gdb: None,
+            timeout,
+            image: ImageOptions::default(),
+        }
+    }
+}
+
+/// Options of `test`.
+#[derive(Debug, Args)]
+pub struct TestOptions {
+    /// Also run the slow steps
+    #[arg(long)]
+    pub long: bool,
+    /// Run only the steps whose name contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// List the steps and stop
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// Options of `clean`.
+#[derive(Debug, Args)]
+pub struct CleanOptions {
+    /// Also remove the cache: TF-A, guest kernel, busybox
+    #[arg(long)]
+    pub cache: bool,
+}
+
+/// How much of the monitor's log to show, least first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What should never happen.
+    Error,
+    /// What may be wrong.
+    Warn,
+    /// What a user wants to follow.
+    #[default]
+    Info,
+    /// Each refused command and why.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The name that `DEFMT_LOG` understands.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// Smallest and largest guest, in bytes.
+const GUEST_MEMORY: std::ops::RangeInclusive<u64> = 256 << 20..=1 << 30;
+
+/// Parses a size such as `256M`, `1G` or `268435456` and checks it against [`GUEST_MEMORY`].
+fn parse_guest_memory(text: &str) -> Result<u64, String> {
+    let bytes = parse_size(text)?;
+    if bytes < *GUEST_MEMORY.start() {
+        return Err("too little memory: a Linux Realm needs at least 256M".to_owned());
+    }
+    if bytes > *GUEST_MEMORY.end() {
+        return Err("too much memory: the machine has room for a guest of at most 1G".to_owned());
+    }
+    if !bytes.is_multiple_of(2 << 20) {
+        return Err("guest memory must be a multiple of 2M".to_owned());
+    }
+    Ok(bytes)
+}
+
+/// Parses a decimal number of bytes with an optional suffix `K`, `M` or `G` (powers of 1024).
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.strip_suffix(['K', 'k']) {
+        Some(rest) => (rest, 10),
+        None => match text.strip_suffix(['M', 'm']) {
+            Some(rest) => (rest, 20),
+            None => match text.strip_suffix(['G', 'g']) {
+                Some(rest) => (rest, 30),
+                None => (text, 0),
+            },
+        },
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| "write a number with K, M or G, such as 512M".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "that number is too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_suffixes() {
+        assert_eq!(parse_size("256M"), Ok(256 << 20));
+        assert_eq!(parse_size("1g"), Ok(1 << 30));
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("8K"), Ok(8192));
+        for bad in ["", "M", "-1M", "1T", "0x10", "1.5G", "18446744073709551615G"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn guest_memory_has_limits() {
+        assert_eq!(parse_guest_memory("256M"), Ok(256 << 20));
+        assert_eq!(parse_guest_memory("1G"), Ok(1 << 30));
+        assert!(parse_guest_memory("255M").unwrap_err().contains("too little"));
+        assert!(parse_guest_memory("1025M").unwrap_err().contains("too much"));
+        assert!(parse_guest_memory("268435457").unwrap_err().contains("multiple"));
+    }
+
+    #[test]
+    fn run_has_defaults_and_an_optional_port() {
+        let run = |args: &[&str]| {
+            let command = Cli::try_parse_from(args).unwrap().command;
+            let Command::Run(options) = command else { panic!("{command:?}") };
+            options
+        };
+        let options = run(&["xtask", "run"]);
+        assert_eq!((options.cpus, options.memory, options.gdb), (2, 256 << 20, None));
+        assert_eq!(run(&["xtask", "run", "--gdb"]).gdb, Some(1234));
+        assert_eq!(run(&["xtask", "run", "--gdb=99"]).gdb, Some(99));
+        assert!(Cli::try_parse_from(["xtask", "run", "--cpus", "9"]).is_err());
+    }
+
+    #[test]
+    fn levels_are_ordered() {
+        assert!(LogLevel::Off < LogLevel::Error && LogLevel::Debug < LogLevel::Trace);
+    }
+}

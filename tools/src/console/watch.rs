@@ -1,0 +1,192 @@
+//! Everything between the machine's UART and those who watch it: a person, a log file, the judge of a check.
+
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::demux::{Demux, Item};
+use super::lines::Lines;
+use super::log::{Decoder, Message};
+use super::screen::Screen;
+use crate::check::Report;
+use crate::cli::LogLevel;
+use crate::qemu::{Flow, Listener};
+use crate::terminal::Keys;
+
+/// How long QEMU may take to end after the host's last word in an unattended run.
+const POWER_OFF: Duration = Duration::from_secs(10);
+
+/// How text is shown.
+pub enum Mode {
+    /// As it comes; a person types.
+    Keys(Keys),
+    /// In whole lines, also written to a file.
+    Whole(BufWriter<File>),
+}
+
+/// Everything between the UART and the people or programs that watch it.
+pub struct Watch {
+    demux: Demux,
+    decoder: Option<Decoder>,
+    level: LogLevel,
+    screen: Screen<Box<dyn Write>>,
+    lines: Lines,
+    report: Report,
+    mode: Mode,
+    ended_at: Option<Instant>,
+    is_terminal: bool,
+}
+
+impl Watch {
+    /// Without a `decoder`, all bytes are text. Messages below `level` are not shown, but do go to the log file.
+    pub fn new(decoder: Option<Decoder>, level: LogLevel, mode: Mode) -> Self {
+        // The guest's own escape sequences reach a person's terminal untouched.
+        let out: Box<dyn Write> = match mode {
+            Mode::Keys(_) => Box::new(std::io::stdout()),
+            Mode::Whole(_) => Box::new(anstream::stdout()),
+        };
+        let is_terminal = std::io::stdout().is_terminal();
+        let can_rewrite = matches!(mode, Mode::Keys(_)) && is_terminal;
+        Self {
+            demux: Demux::default(),
+            decoder,
+            level,
+            screen: Screen::new(out, can_rewrite),
+            lines: Lines::default(),
+            report: Report::default(),
+            mode,
+            ended_at: None,
+            is_terminal,
+        }
+    }
+
+    /// What was understood so far.
+    pub fn report(self) -> Report {
+        self.report
+    }
+
+    fn byte(&mut self, byte: u8) -> std::io::Result<()> {
+        // Another monitor's bytes mean nothing to us.
+        let item =
+            if self.decoder.is_some() { self.demux.push(byte) } else { Some(Item::Text(byte)) };
+        match (item, &self.decoder) {
+            (Some(Item::Text(byte)), _) => self.text(byte),
+            (Some(Item::Frame(frame)), Some(decoder)) => {
+                decoder.decode(&frame).into_iter().try_for_each(|message| self.message(&message))
+            }
+            (Some(Item::Damaged), Some(_)) => self.message(&Message::damaged()),
+            (None | Some(Item::Frame(_) | Item::Damaged), _) => Ok(()),
+        }
+    }
+
+    fn text(&mut self, byte: u8) -> std::io::Result<()> {
+        if matches!(self.mode, Mode::Keys(_)) {
+            self.screen.text(byte)?;
+        }
+        if let Some(line) = self.lines.push(byte) {
+            self.line(&line)?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &str) -> std::io::Result<()> {
+        self.report.line(line);
+        if self.report.has_ended() {
+            self.ended_at.get_or_insert_with(Instant::now);
+        }
+        if let Mode::Whole(log) = &mut self.mode {
+            writeln!(log, "{line}")?;
+            self.screen.message(line.to_owned())?;
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: &Message) -> std::io::Result<()> {
+        let text = message.to_string();
+        if let Mode::Whole(log) = &mut self.mode {
+            writeln!(log, "{}", anstream::adapter::strip_str(&text))?;
+        }
+        if !message.is_shown_at(self.level) {
+            return Ok(());
+        }
+        let plain = matches!(self.mode, Mode::Keys(_)) && !self.is_terminal;
+        let text = if plain { anstream::adapter::strip_str(&text).to_string() } else { text };
+        self.screen.message(text)
+    }
+
+    /// Shows and writes what is still held back.
+    pub fn finish(&mut self) -> anyhow::Result<()> {
+        if !self.lines.is_empty()
+            && let Some(line) = self.lines.take()
+        {
+            self.line(&line).context("cannot write the output")?;
+        }
+        self.screen.finish().context("cannot write the output")?;
+        if let Mode::Whole(log) = &mut self.mode {
+            log.flush().context("cannot write the log file; is the disk full?")?;
+        }
+        Ok(())
+    }
+}
+
+impl Listener for Watch {
+    fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow> {
+        bytes.iter().try_for_each(|&byte| self.byte(byte)).context("cannot write the output")?;
+        if matches!(self.mode, Mode::Keys(_)) {
+            std::io::stdout().flush().context("cannot write the output")?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn typed(&mut self, bytes: &[u8]) -> (Vec<u8>, Flow) {
+        match &mut self.mode {
+            Mode::Keys(keys) => {
+                let typed = keys.typed(bytes);
+                (typed.bytes, if typed.quit { Flow::Stop } else { Flow::Continue })
+            }
+            Mode::Whole(_) => (Vec::new(), Flow::Continue),
+        }
+    }
+
+    fn idle(&mut self) -> anyhow::Result<Flow> {
+        self.screen.idle().context("cannot write the output")?;
+        if let Mode::Whole(log) = &mut self.mode {
+            log.flush().context("cannot write the log file; is the disk full?")?;
+        }
+        let waited = matches!(self.mode, Mode::Whole(_))
+            && self.ended_at.is_some_and(|since| since.elapsed() > POWER_OFF);
+        Ok(if waited { Flow::Stop } else { Flow::Continue })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(name: &str) -> (Watch, std::path::PathBuf) {
+        let file = std::env::temp_dir().join(format!("cairn-watch-{name}-{}", std::process::id()));
+        let log = BufWriter::new(File::create(&file).unwrap());
+        (Watch::new(None, LogLevel::Info, Mode::Whole(log)), file)
+    }
+
+    #[test]
+    fn lines_reach_the_judge_and_the_log_file() {
+        let (mut watch, file) = watch("lines");
+        let text = b"one\r\n@cairn {\"event\":\"end\",\"result\":\"ok\"}\r\nunfinished";
+        assert_eq!(watch.received(text).unwrap(), Flow::Continue);
+        watch.finish().unwrap();
+        assert!(watch.report.has_ended());
+        let log = std::fs::read_to_string(&file).unwrap();
+        assert!(log.starts_with("one\n@cairn") && log.ends_with("unfinished\n"), "{log}");
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn nobody_types_in_an_unattended_run() {
+        let (mut watch, file) = watch("keys");
+        assert_eq!(watch.typed(b"\x01x"), (Vec::new(), Flow::Continue));
+        std::fs::remove_file(file).unwrap();
+    }
+}

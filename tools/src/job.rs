@@ -1,0 +1,118 @@
+//! The job text: how the tool tells the Normal-world host what to do, and where things are in memory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, ensure};
+
+use crate::fault::IoContext;
+use crate::paths::write_whole;
+use crate::qemu::Load;
+
+/// Where the job text is.
+const JOB: u64 = 0x6200_0000;
+
+/// Where the guest's kernel is, and where it must end.
+const KERNEL: std::ops::Range<u64> = 0x6210_0000..0x6e00_0000;
+
+/// Where the guest's initial RAM disk is, and where it must end.
+const INITRD: std::ops::Range<u64> = 0x6e00_0000..0x7400_0000;
+
+/// Most bytes of job text.
+const LARGEST_JOB: usize = 64 << 10;
+
+/// What the host is to do.
+#[derive(Debug)]
+pub struct Job {
+    /// RECs, each on a physical CPU of its own.
+    pub cpus: u32,
+    /// Guest memory in bytes.
+    pub memory: u64,
+    /// The kernel Image.
+    pub kernel: PathBuf,
+    /// The initial RAM disk.
+    pub initrd: PathBuf,
+    /// The kernel command line.
+    pub append: String,
+    /// Whether UART input goes to the guest.
+    pub interactive: bool,
+}
+
+impl Job {
+    /// Writes the job text to `path` and lists what must be put into memory.
+    pub fn prepare(&self, path: &Path) -> anyhow::Result<Vec<Load>> {
+        let kernel = placed("kernel", &self.kernel, &KERNEL)?;
+        let initrd = placed("initial RAM disk", &self.initrd, &INITRD)?;
+        write_whole(path, self.text(kernel, initrd)?.as_bytes())?;
+        Ok(vec![
+            Load { file: path.to_path_buf(), address: JOB },
+            Load { file: self.kernel.clone(), address: KERNEL.start },
+            Load { file: self.initrd.clone(), address: INITRD.start },
+        ])
+    }
+
+    /// The text, NUL included, for a kernel and initrd of these sizes.
+    fn text(&self, kernel: u64, initrd: u64) -> anyhow::Result<String> {
+        ensure!(!self.append.contains(['\n', '\0']), "the text for --append must be one line");
+        let text = format!(
+            "cairn-host-job 1\nmode=linux\ncpus={}\nmemory={}\nkernel={:#x},{kernel}\ninitrd={:#x},{initrd}\nappend={}\n\
+             interactive={}\nrealms=1\n\0",
+            self.cpus,
+            self.memory,
+            KERNEL.start,
+            INITRD.start,
+            self.append,
+            u8::from(self.interactive)
+        );
+        ensure!(text.len() <= LARGEST_JOB, "the text for --append is too long");
+        Ok(text)
+    }
+}
+
+/// The size of `file`, if it fits into `window`.
+fn placed(what: &str, file: &Path, window: &std::ops::Range<u64>) -> anyhow::Result<u64> {
+    let size = std::fs::metadata(file).at("read", file)?.len();
+    let room = window.end - window.start;
+    if size == 0 || size > room {
+        bail!("the {what} {} has {size} bytes; it needs 1 to {room}", file.display());
+    }
+    Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(append: &str) -> Job {
+        Job {
+            cpus: 2,
+            memory: 256 << 20,
+            kernel: "k".into(),
+            initrd: "i".into(),
+            append: append.into(),
+            interactive: false,
+        }
+    }
+
+    #[test]
+    fn the_text_is_as_the_host_reads_it() {
+        let text = job("console=ttyS0 a=b").text(48_834_048, 1_048_576).unwrap();
+        assert_eq!(
+            text,
+            "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\nkernel=0x62100000,48834048\n\
+             initrd=0x6e000000,1048576\nappend=console=ttyS0 a=b\ninteractive=0\nrealms=1\n\0"
+        );
+    }
+
+    #[test]
+    fn the_command_line_cannot_break_out() {
+        assert!(job("a\nmode=other").text(1, 1).is_err());
+        assert!(job(&"x".repeat(LARGEST_JOB)).text(1, 1).is_err());
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_refused() {
+        let error = placed("kernel", Path::new("/proc/self/exe"), &(0..10)).unwrap_err();
+        assert!(error.to_string().contains("it needs 1 to 10"));
+        assert!(placed("kernel", Path::new("/nonexistent"), &(0..10)).is_err());
+    }
+}

@@ -1,0 +1,55 @@
+//! `cargo xtask`: everything that people and CI do with Cairn, from an empty machine to a Linux Realm.
+//!
+//! This crate owns set-up, packaging, launching and judging. It decides nothing about the monitor itself and is
+//! never part of a firmware image. The folders it writes to are the cache (see [`cache`]) and `target/cairn/`.
+
+mod apt;
+mod cache;
+mod check;
+mod clean;
+mod cli;
+mod console;
+mod fault;
+mod image;
+mod initramfs;
+mod job;
+mod kernel;
+mod paths;
+mod process;
+mod progress;
+mod qemu;
+mod run;
+mod setup;
+mod signals;
+mod size;
+mod steps;
+mod terminal;
+mod tfa;
+mod unsafe_count;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = signals::install().and_then(|()| dispatch(&cli.command));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fault::report(&error),
+    }
+}
+
+fn dispatch(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Setup(options) => setup::command(options),
+        Command::Image(options) => run::image(options),
+        Command::Run(options) => run::command(options),
+        Command::Test(options) => steps::command(options),
+        Command::Unsafe => unsafe_count::command(),
+        Command::Size => size::command(),
+        Command::Clean(options) => clean::command(options),
+    }
+}

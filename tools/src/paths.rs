@@ -1,0 +1,53 @@
+//! Where things are: the checkout, and the folder for what is built in it.
+
+use std::path::{Path, PathBuf};
+
+use crate::fault::IoContext;
+
+/// The bare-metal target of the monitor and of the Normal-world host.
+pub const TARGET: &str = "aarch64-unknown-none-softfloat";
+
+/// The top folder of the checkout.
+pub fn root() -> PathBuf {
+    let tools = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    tools.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// Cargo's target folder.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()) {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// The folder for firmware images and logs, made if it is not there.
+pub fn output() -> anyhow::Result<PathBuf> {
+    let dir = target().join("cairn");
+    std::fs::create_dir_all(&dir).at("make the folder", &dir)?;
+    Ok(dir)
+}
+
+/// Writes `content` to `path` so that a reader sees the old file or the new one, never a part.
+pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".partial-{}", std::process::id()));
+    let partial = PathBuf::from(partial);
+    let written = std::fs::write(&partial, content).at("write", path);
+    let result = written.and_then(|()| std::fs::rename(&partial, path).at("write", path));
+    if result.is_err() {
+        drop(std::fs::remove_file(&partial));
+    }
+    result
+}
+
+/// The program `name` on the PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+}

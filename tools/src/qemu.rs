@@ -1,0 +1,318 @@
+//! QEMU: finding one with RME, the machine we run on it, and the loop that connects its UART to us.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::cache::Qemu;
+use crate::fault::IoContext;
+use crate::paths::find_program;
+use crate::process::Group;
+use crate::signals;
+
+const PROGRAM: &str = "qemu-system-aarch64";
+const MACHINE: [&str; 4] =
+    ["-M", "virt,virtualization=on,secure=on,gic-version=3", "-M", "acpi=off"];
+const CPU: [&str; 2] = ["-cpu", "max,x-rme=on,pauth-impdef=on"];
+
+/// A file that QEMU puts into memory before the first instruction.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// The file.
+    pub file: PathBuf,
+    /// Physical address of its first byte.
+    pub address: u64,
+}
+
+/// Everything that differs from run to run.
+#[derive(Debug)]
+pub struct Machine {
+    /// The QEMU binary.
+    pub program: PathBuf,
+    /// Physical CPUs.
+    pub cpus: u32,
+    /// Boot flash: BL1 and FIP.
+    pub firmware: PathBuf,
+    /// Files in memory.
+    pub loads: Vec<Load>,
+    /// TCP port on which to wait for a debugger.
+    pub gdb: Option<u16>,
+    /// Where QEMU's own messages go.
+    pub messages: PathBuf,
+}
+
+/// The newest-looking QEMU on the PATH, if it has RME.
+pub fn find() -> Option<Qemu> {
+    let path = find_program(PROGRAM)?;
+    let version = probe(&path).ok()?;
+    Some(Qemu { stamp: stamp(&path)?, path, version })
+}
+
+/// Whether the binary is still the one that was tried.
+pub fn is_unchanged(qemu: &Qemu) -> bool {
+    stamp(&qemu.path) == Some(qemu.stamp)
+}
+
+fn stamp(path: &Path) -> Option<(u64, i64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.len(), metadata.mtime()))
+}
+
+/// Makes sure that `path` is a QEMU with RME, and returns its version.
+pub fn probe(path: &Path) -> anyhow::Result<String> {
+    if !path.is_file() {
+        bail!("there is no QEMU at {}; check the path given with --qemu", path.display());
+    }
+    let version = Command::new(path).arg("--version").output();
+    let version =
+        version.with_context(|| format!("{} cannot be started; is it a QEMU?", path.display()))?;
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let version =
+        match version.lines().next().and_then(|line| line.strip_prefix("QEMU emulator version ")) {
+            Some(rest) => format!("QEMU {}", rest.split_whitespace().next().unwrap_or(rest)),
+            None => bail!(
+                "{} is not QEMU; pass the path of qemu-system-aarch64 with --qemu",
+                path.display()
+            ),
+        };
+    let mut command = Command::new(path);
+    command
+        .args(MACHINE)
+        .args(CPU)
+        .args(["-S", "-display", "none", "-nic", "none", "-serial", "none"]);
+    command
+        .args(["-qmp", "stdio"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut group = Group::spawn(&mut command)?;
+    if let Some(mut input) = group.child().stdin.take() {
+        // A QEMU that refused its arguments has gone already; its exit code tells.
+        drop(input.write_all(b"{\"execute\":\"qmp_capabilities\"}{\"execute\":\"quit\"}\n"));
+    }
+    if !group.wait()?.success() {
+        bail!(
+            "{version} at {} has no RME (`-cpu max,x-rme=on` is refused); QEMU 10 or later has it",
+            path.display()
+        );
+    }
+    Ok(version)
+}
+
+impl Machine {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(MACHINE).args(CPU);
+        command.args(["-m", "3G", "-smp", &self.cpus.to_string()]);
+        command.args(["-display", "none", "-monitor", "none", "-nic", "none"]);
+        command.args(["-chardev", "stdio,id=uart,signal=off", "-serial", "chardev:uart"]);
+        command.arg("-bios").arg(&self.firmware);
+        for load in &self.loads {
+            let file = load.file.display().to_string().replace(',', ",,");
+            command.args([
+                "-device",
+                &format!("loader,file={file},addr={:#x},force-raw=on", load.address),
+            ]);
+        }
+        if let Some(port) = self.gdb {
+            command.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
+        }
+        command
+    }
+
+    /// Starts the machine.
+    pub fn start(&self) -> anyhow::Result<Running> {
+        if let Some(port) = self.gdb {
+            std::net::TcpListener::bind(("127.0.0.1", port)).map_err(|_| {
+                anyhow::anyhow!("TCP port {port} is taken; choose another one with --gdb=PORT, or end what uses it")
+            })?;
+        }
+        let messages = File::create(&self.messages).at("write", &self.messages)?;
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(messages);
+        let group = Group::spawn(&mut command)?;
+        Ok(Running { group, messages: self.messages.clone() })
+    }
+}
+
+/// When to give up on a machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// After this long in any case.
+    pub total: Duration,
+    /// After this long without a byte on the UART.
+    pub silence: Duration,
+}
+
+/// Why the machine stopped.
+#[derive(Debug)]
+pub enum Ended {
+    /// QEMU ended by itself.
+    ByItself(ExitStatus),
+    /// The listener wanted no more.
+    Stopped,
+    /// [`Limits::total`] was reached.
+    TimeLimit,
+    /// [`Limits::silence`] was reached.
+    Silence,
+}
+
+/// Whether the loop should go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Stop the machine.
+    Stop,
+}
+
+/// What listens to the UART and may type on it.
+pub trait Listener {
+    /// The machine sent these bytes.
+    fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow>;
+
+    /// The user typed these bytes; what comes back is sent to the machine.
+    fn typed(&mut self, bytes: &[u8]) -> (Vec<u8>, Flow);
+
+    /// Nothing happened for a moment.
+    fn idle(&mut self) -> anyhow::Result<Flow>;
+}
+
+/// A started machine; dropping it ends QEMU.
+#[derive(Debug)]
+pub struct Running {
+    group: Group,
+    messages: PathBuf,
+}
+
+impl Running {
+    /// Connects the UART to `listener` (and, if `keyboard`, our standard input to the UART) until something ends it.
+    pub fn drive(
+        &mut self,
+        listener: &mut dyn Listener,
+        keyboard: bool,
+        limits: Option<Limits>,
+    ) -> anyhow::Result<Ended> {
+        const LOST: &str = "the connection to QEMU was lost";
+        let mut output = self.group.child().stdout.take().context(LOST)?;
+        let mut input = self.group.child().stdin.take().context(LOST)?;
+        let mut keyboard = keyboard.then(std::io::stdin);
+        let started = Instant::now();
+        let mut last_byte = started;
+        let mut buffer = [0; 4096];
+        loop {
+            signals::check()?;
+            let (from_machine, from_user) = wait(&output, keyboard.as_ref())?;
+            let mut flow = Flow::Continue;
+            if from_machine {
+                let count = output.read(&mut buffer).context(LOST)?;
+                if count == 0 {
+                    return Ok(Ended::ByItself(self.group.wait()?));
+                }
+                last_byte = Instant::now();
+                flow = listener.received(buffer.get(..count).unwrap_or_default())?;
+            }
+            if from_user {
+                // Not through `Stdin`, whose buffer would hide bytes from `poll`.
+                let count = rustix::io::read(rustix::stdio::stdin(), &mut buffer).unwrap_or(0);
+                if count == 0 {
+                    keyboard = None;
+                }
+                let (bytes, wish) = listener.typed(buffer.get(..count).unwrap_or_default());
+                input.write_all(&bytes).and_then(|()| input.flush()).context(LOST)?;
+                if wish == Flow::Stop {
+                    flow = Flow::Stop;
+                }
+            }
+            if !from_machine && flow == Flow::Continue {
+                flow = listener.idle()?;
+            }
+            if flow == Flow::Stop {
+                return Ok(Ended::Stopped);
+            }
+            match limits {
+                Some(limits) if started.elapsed() > limits.total => return Ok(Ended::TimeLimit),
+                Some(limits) if last_byte.elapsed() > limits.silence => return Ok(Ended::Silence),
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// What QEMU itself said, on one line.
+    pub fn messages(&self) -> String {
+        let text = std::fs::read_to_string(&self.messages).unwrap_or_default();
+        let lines: Vec<&str> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        lines.join("; ")
+    }
+}
+
+/// Waits up to 50 ms for bytes from the machine or from the user.
+fn wait(output: &impl AsFd, keyboard: Option<&std::io::Stdin>) -> anyhow::Result<(bool, bool)> {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    let mut polled = vec![PollFd::new(output, PollFlags::IN)];
+    if let Some(keyboard) = keyboard {
+        polled.push(PollFd::new(keyboard, PollFlags::IN));
+    }
+    match poll(&mut polled, Some(&timeout)) {
+        Ok(_) => {}
+        Err(rustix::io::Errno::INTR) => return Ok((false, false)),
+        Err(error) => return Err(error).context("cannot wait for QEMU"),
+    }
+    let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
+    Ok((ready.next().unwrap_or(false), ready.next().unwrap_or(false)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            program: "qemu".into(),
+            cpus: 2,
+            firmware: "fw".into(),
+            loads: vec![Load { file: "a,b".into(), address: 0x6210_0000 }],
+            gdb: None,
+            messages: "m".into(),
+        }
+    }
+
+    fn arguments(machine: &Machine) -> Vec<String> {
+        machine.command().get_args().map(|a| a.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn commas_in_file_names_are_doubled() {
+        let wanted = "loader,file=a,,b,addr=0x62100000,force-raw=on";
+        assert!(arguments(&machine()).iter().any(|argument| argument == wanted));
+    }
+
+    #[test]
+    fn a_debugger_stops_the_machine_first() {
+        assert!(!arguments(&machine()).iter().any(|a| a == "-S"));
+        let waiting = Machine { gdb: Some(1234), ..machine() };
+        assert!(arguments(&waiting).iter().any(|a| a == "tcp:127.0.0.1:1234"));
+    }
+
+    #[test]
+    fn a_taken_port_is_a_sentence() {
+        let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = Machine { gdb: Some(port), ..machine() }.start().unwrap_err().to_string();
+        assert!(error.contains("is taken"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_qemu_is_refused() {
+        assert!(probe(Path::new("/bin/true")).unwrap_err().to_string().contains("is not QEMU"));
+        assert!(probe(Path::new("/nonexistent")).unwrap_err().to_string().contains("no QEMU at"));
+    }
+}

@@ -1,0 +1,218 @@
+//! `cargo xtask run` and `cargo xtask image`: from sources to a booted machine, and the two ways to watch it.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::cache::Cache;
+use crate::cli::{ImageOptions, RunOptions, SetupOptions};
+use crate::console::log::Decoder;
+use crate::console::watch::{Mode, Watch};
+use crate::fault::{IoContext, Verdict};
+use crate::image::{self, HOST, MONITOR, Packed};
+use crate::job::Job;
+use crate::qemu::{Ended, Limits, Machine};
+use crate::setup::{self, Ready};
+use crate::terminal::{Keys, RawMode};
+use crate::{initramfs, kernel, paths, tfa};
+
+/// With `--check`: longest time without a byte on the UART. Populating a large guest is the quietest phase.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// The `image` subcommand.
+pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
+    let ready = prepare(options, None)?;
+    let firmware = pack(options, &ready)?;
+    println!("monitor:  {}", firmware.monitor.flat.display());
+    println!("host:     {}", firmware.host.flat.display());
+    println!("firmware: {} (TF-A, monitor and host; for QEMU's -bios)", firmware.flash.display());
+    Ok(())
+}
+
+fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
+    let setup = SetupOptions { offline: options.offline, update: false };
+    setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))
+}
+
+struct Firmware {
+    monitor: Packed,
+    host: Packed,
+    flash: PathBuf,
+}
+
+fn pack(options: &ImageOptions, ready: &Ready) -> anyhow::Result<Firmware> {
+    let output = paths::output()?;
+    let flat = output.join("rmm.bin");
+    let monitor = match &options.image {
+        Some(file) => image::adopt(file, flat)?,
+        None => image::pack(image::build(MONITOR, options.log)?, flat)?,
+    };
+    let host = image::pack(image::build(HOST, options.log)?, output.join("host.bin"))?;
+    let flash = output.join("qemu_fw.bios");
+    tfa::pack(&ready.tf_a, &monitor.flat, &host.flat, &flash)?;
+    Ok(Firmware { monitor, host, flash })
+}
+
+/// The `run` subcommand.
+pub fn command(options: &RunOptions) -> anyhow::Result<()> {
+    if let Some(kernel) = &options.kernel {
+        kernel::check_image_file(kernel)?;
+    }
+    // A wrong path is told now, not after minutes of set-up and building.
+    for file in [&options.initrd, &options.image.image].into_iter().flatten() {
+        std::fs::metadata(file).at("read", file)?;
+    }
+    let ready = prepare(&options.image, options.qemu.as_ref())?;
+    let firmware = pack(&options.image, &ready)?;
+    let output = paths::output()?;
+    let initrd = match &options.initrd {
+        Some(file) => file.clone(),
+        None => {
+            let file = output.join("initramfs.cpio");
+            initramfs::make(&ready.guest, &file)?;
+            file
+        }
+    };
+    let job = Job {
+        cpus: options.cpus,
+        memory: options.memory,
+        kernel: options.kernel.clone().unwrap_or_else(|| ready.guest.join("Image")),
+        initrd,
+        append: command_line(options),
+        interactive: !options.check,
+    };
+    let machine = Machine {
+        program: ready.qemu.clone(),
+        cpus: options.cpus,
+        firmware: firmware.flash,
+        loads: job.prepare(&output.join("job.txt"))?,
+        gdb: options.gdb,
+        messages: output.join("qemu.log"),
+    };
+    let decoder = match &firmware.monitor.elf {
+        Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
+        None => None,
+    };
+    if let (Some(port), Some(elf)) = (options.gdb, &firmware.monitor.elf) {
+        println!("The machine waits for a debugger. In another terminal:");
+        println!(
+            "  gdb-multiarch -ex 'add-symbol-file {} -o 0x40100000' -ex 'target remote :{port}'",
+            elf.display()
+        );
+    }
+    let guest = match &options.kernel {
+        Some(file) => file.display().to_string(),
+        None => ready.guest_version,
+    };
+    println!("Booting a Realm: {} CPUs, {} MiB, {guest}.", options.cpus, options.memory >> 20);
+    if options.check {
+        unattended(options, &machine, decoder)
+    } else {
+        attended(options, &machine, decoder)
+    }
+}
+
+/// The guest's kernel command line.
+fn command_line(options: &RunOptions) -> String {
+    // A panic must end the Realm, not hang it.
+    let mut words = vec!["console=ttyS0".to_owned(), "panic=-1".to_owned()];
+    if options.check {
+        words.push(format!("cairn.check cairn.cpus={}", options.cpus));
+    }
+    if !options.append.is_empty() {
+        words.push(options.append.clone());
+    }
+    words.join(" ")
+}
+
+fn attended(
+    options: &RunOptions,
+    machine: &Machine,
+    decoder: Option<Decoder>,
+) -> anyhow::Result<()> {
+    println!("Ctrl-A x ends the machine.");
+    let mut watch = Watch::new(decoder, options.image.log, Mode::Keys(Keys::default()));
+    let mut running = machine.start()?;
+    let raw = RawMode::enter();
+    let ended = running.drive(&mut watch, true, None);
+    let finished = watch.finish();
+    drop(raw);
+    let ended = ended?;
+    finished?;
+    match (ended, watch.report().end_of_host()) {
+        (Ended::ByItself(_), Some(Err(why))) => fail(format!("the host failed: {why}")),
+        (Ended::ByItself(status), _) if status.success() => {
+            println!("The machine powered off.");
+            Ok(())
+        }
+        (Ended::ByItself(status), _) => {
+            fail(format!("QEMU failed ({status}): {}", running.messages()))
+        }
+        (Ended::Stopped | Ended::TimeLimit | Ended::Silence, _) => {
+            println!("The machine was ended.");
+            Ok(())
+        }
+    }
+}
+
+fn unattended(
+    options: &RunOptions,
+    machine: &Machine,
+    decoder: Option<Decoder>,
+) -> anyhow::Result<()> {
+    let name = format!("check-{}cpu-{}M.log", options.cpus, options.memory >> 20);
+    let file = paths::output()?.join(name);
+    let log = BufWriter::new(File::create(&file).at("write", &file)?);
+    let mut watch = Watch::new(decoder, options.image.log, Mode::Whole(log));
+    let limits = Limits { total: Duration::from_secs(options.timeout), silence: SILENCE };
+    let started = Instant::now();
+    let mut running = machine.start()?;
+    let ended = running.drive(&mut watch, false, options.gdb.is_none().then_some(limits));
+    let wall = started.elapsed();
+    watch.finish()?;
+    let trouble = match ended? {
+        Ended::ByItself(status) if status.success() => None,
+        Ended::ByItself(status) => Some(format!("QEMU failed ({status}): {}", running.messages())),
+        Ended::TimeLimit => {
+            Some(format!("the run took longer than {} s (--timeout)", options.timeout))
+        }
+        Ended::Silence => Some(format!("the machine said nothing for {} s", SILENCE.as_secs())),
+        Ended::Stopped => Some("the machine did not power off after the host had ended".to_owned()),
+    };
+    let mut report = watch.report();
+    trouble.into_iter().for_each(|sentence| report.trouble(sentence));
+    println!("\n{}  {:<20} {}", report.table(wall), "log", file.display());
+    let problems = report.problems();
+    let Some((first, others)) = problems.split_first() else {
+        println!("\nAll is well.");
+        return Ok(());
+    };
+    for problem in &problems {
+        println!("  {:<20} {problem}", "problem");
+    }
+    let more = if others.is_empty() {
+        String::new()
+    } else {
+        format!(" (and {} more problems, above)", others.len())
+    };
+    fail(format!("the check failed: {first}{more}; the log is {}", file.display()))
+}
+
+fn fail(sentence: String) -> anyhow::Result<()> {
+    Err(Verdict(sentence).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_tells_the_guest_how_many_cpus_to_expect() {
+        let mut options = RunOptions::check(2, 256 << 20, 240);
+        assert_eq!(command_line(&options), "console=ttyS0 panic=-1 cairn.check cairn.cpus=2");
+        options.check = false;
+        options.append = "quiet".to_owned();
+        assert_eq!(command_line(&options), "console=ttyS0 panic=-1 quiet");
+    }
+}

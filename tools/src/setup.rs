@@ -1,0 +1,244 @@
+//! `cargo xtask setup`: from a Debian machine with git and cargo to everything that `run` and `test` need.
+//!
+//! Every part is looked at first and made only if it is missing, so a second run takes no time. What is chosen is
+//! recorded in the cache and printed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::apt::sources::Machine;
+use crate::apt::{self, PrivateApt};
+use crate::cache::{Cache, Locked, Qemu, Record};
+use crate::cli::SetupOptions;
+use crate::paths::{TARGET, find_program};
+use crate::process;
+use crate::progress::fact;
+use crate::{kernel, qemu, tfa};
+
+/// Free space for lists, packages, sources and builds while they are being worked on, in bytes.
+const SPACE: u64 = 1 << 30;
+
+/// What the other commands work with.
+#[derive(Debug)]
+pub struct Ready {
+    /// A QEMU that has RME.
+    pub qemu: PathBuf,
+    /// Folder with bl1.bin, bl2.bin, bl31.bin, trp.bin and fiptool.
+    pub tf_a: PathBuf,
+    /// Folder with Image, busybox and modules.
+    pub guest: PathBuf,
+    /// What is in `guest`, for people.
+    pub guest_version: String,
+}
+
+/// The `setup` subcommand.
+pub fn command(options: &SetupOptions) -> anyhow::Result<()> {
+    let cache = Cache::locate()?;
+    let ready = ensure(&cache, options, None)?;
+    rust_components()?;
+    let record = cache.record();
+    fact(&format!("Rust target {TARGET}"));
+    if let Some(qemu) = &record.qemu {
+        fact(&format!("{} with RME at {}", qemu.version, qemu.path.display()));
+    }
+    for entry in [&record.tf_a, &record.guest].into_iter().flatten() {
+        fact(&entry.version);
+    }
+    println!(
+        "Set up. Downloads and builds are in {} (`cargo xtask clean --cache` removes them).",
+        cache.root().display()
+    );
+    println!("Next: `cargo xtask run` boots Linux as a Realm, `cargo xtask test` runs every test.");
+    drop(ready);
+    Ok(())
+}
+
+/// Makes sure that everything is there, using `qemu` instead of the machine's own if it is given.
+pub fn ensure(cache: &Cache, options: &SetupOptions, qemu: Option<&Path>) -> anyhow::Result<Ready> {
+    rust_target(options.offline)?;
+    if let Some(path) = qemu {
+        qemu::probe(path)?;
+    }
+    let record = cache.record();
+    let has_qemu = qemu.is_some() || record.qemu.as_ref().is_some_and(qemu::is_unchanged);
+    let complete = has_qemu && has_tf_a(cache, &record) && has_guest(cache, &record);
+    let record = if complete && !options.update {
+        record
+    } else {
+        complete_parts(cache, options, qemu.is_some())?
+    };
+    let missing = "set-up is not complete; run `cargo xtask setup`";
+    Ok(Ready {
+        qemu: match qemu {
+            Some(path) => path.to_path_buf(),
+            None => record.qemu.clone().context(missing)?.path,
+        },
+        tf_a: cache.folder(record.tf_a.as_ref()).context(missing)?,
+        guest: cache.folder(record.guest.as_ref()).context(missing)?,
+        guest_version: record.guest.map(|entry| entry.version).unwrap_or_default(),
+    })
+}
+
+fn has_tf_a(cache: &Cache, record: &Record) -> bool {
+    record.tf_a.as_ref().is_some_and(tfa::is_current)
+        && cache.folder(record.tf_a.as_ref()).is_some()
+}
+
+fn has_guest(cache: &Cache, record: &Record) -> bool {
+    record.guest.as_ref().is_some_and(kernel::is_current)
+        && cache.folder(record.guest.as_ref()).is_some()
+}
+
+fn complete_parts(
+    cache: &Cache,
+    options: &SetupOptions,
+    other_qemu: bool,
+) -> anyhow::Result<Record> {
+    let locked = cache.lock()?;
+    let mut record = cache.record(); // another process may have finished it meanwhile
+    let found = qemu::find();
+    if options.offline {
+        return offline(cache, &locked, record, found, other_qemu);
+    }
+    let needs_tf_a = !has_tf_a(cache, &record);
+    let needs_guest = options.update || !has_guest(cache, &record);
+    let needs_qemu = found.is_none() && !other_qemu;
+    if needs_tf_a || needs_guest || needs_qemu {
+        locked.require_space(SPACE)?;
+        println!(
+            "Setting up what is missing; downloads and builds go to {}",
+            cache.root().display()
+        );
+        install_packages(&locked, needs_tf_a || needs_guest, needs_qemu)?;
+    }
+    if !other_qemu {
+        record.qemu = Some(match found {
+            Some(found) => found,
+            None => qemu::find().context(
+                "the QEMU that was installed has no RME (`-cpu max,x-rme=on` is refused); install QEMU 10 or later and \
+                 pass it with --qemu",
+            )?,
+        });
+        locked.store(&record)?;
+    }
+    if needs_tf_a {
+        record.tf_a = Some(tfa::fetch(&locked, &Machine::read()?)?);
+        locked.store(&record)?;
+    }
+    if needs_guest {
+        record.guest = Some(kernel::fetch(&locked, &Machine::read()?)?);
+        locked.store(&record)?;
+        if let Some(guest) = &record.guest {
+            fact(&format!("guest: {}", guest.version));
+        }
+    }
+    Ok(record)
+}
+
+/// Completes the record from what is on the machine already.
+fn offline(
+    cache: &Cache,
+    locked: &Locked<'_>,
+    mut record: Record,
+    found: Option<Qemu>,
+    other_qemu: bool,
+) -> anyhow::Result<Record> {
+    let mut missing = Vec::new();
+    if found.is_none() && !other_qemu {
+        missing.push("QEMU with RME");
+    }
+    if !has_tf_a(cache, &record) {
+        missing.push("TF-A");
+    }
+    if !has_guest(cache, &record) {
+        missing.push("guest kernel");
+    }
+    if !missing.is_empty() {
+        bail!(
+            "--offline, but {} not in the cache {}; run `cargo xtask setup` once with a network",
+            match missing.as_slice() {
+                [one] => format!("{one} is"),
+                several => format!("{} are", several.join(", ")),
+            },
+            cache.root().display()
+        );
+    }
+    if let Some(found) = found {
+        record.qemu = Some(found);
+        locked.store(&record)?;
+    }
+    Ok(record)
+}
+
+/// Installs Debian packages that are missing on this machine.
+fn install_packages(locked: &Locked<'_>, tools: bool, qemu: bool) -> anyhow::Result<()> {
+    let missing = if tools { apt::missing(&tfa::BUILD_PACKAGES) } else { Vec::new() };
+    if missing.is_empty() && !qemu {
+        return Ok(());
+    }
+    let machine = Machine::read()?;
+    let stage = locked.stage("install")?;
+    // Debian 12's own QEMU has no RME; its backports have it. Debian 13's own has it.
+    let backports = (machine.codename == "bookworm").then_some("bookworm-backports");
+    let mut sources = machine.own_sources();
+    if let Some(suite) = backports.filter(|_| qemu) {
+        sources.push_str(&machine.archive()?.stanza("deb", suite, None));
+    }
+    let apt = PrivateApt::native(&stage.folder("apt")?, &sources)?;
+    apt.update("read package lists")?;
+    if !missing.is_empty() {
+        apt.install(&missing, None, "install build tools")?;
+    }
+    if qemu {
+        apt.install(&["qemu-system-arm"], backports, "install QEMU")?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the bare-metal Rust target is installed.
+fn rust_target(offline: bool) -> anyhow::Result<()> {
+    let mut query = Command::new("rustc");
+    query.args(["--print", "target-libdir", "--target", TARGET]);
+    let folder = process::output(&mut query)?;
+    let folder = Path::new(folder.trim());
+    let has_core = std::fs::read_dir(folder).is_ok_and(|mut files| {
+        files.any(|f| f.is_ok_and(|f| f.file_name().to_string_lossy().starts_with("libcore-")))
+    });
+    if has_core {
+        return Ok(());
+    }
+    if offline {
+        bail!(
+            "--offline, but the Rust target {TARGET} is not installed; run `rustup target add {TARGET}` with a network"
+        );
+    }
+    rustup(&["target", "add", TARGET])
+}
+
+/// Makes sure that rustfmt and clippy are installed (rustup's minimal profile leaves them out).
+pub fn rust_components() -> anyhow::Result<()> {
+    for (program, component) in [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")] {
+        let works =
+            Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
+        if !works {
+            rustup(&["component", "add", component])?;
+        }
+    }
+    Ok(())
+}
+
+fn rustup(arguments: &[&str]) -> anyhow::Result<()> {
+    let wish = format!("rustup {}", arguments.join(" "));
+    if find_program("rustup").is_none() {
+        bail!(
+            "`{wish}` is needed, and rustup is not on the PATH; install rustup, or that part of Rust by other means"
+        );
+    }
+    let status = process::attached(Command::new("rustup").args(arguments))?;
+    if !status.success() {
+        bail!("`{wish}` failed; check the network and try again");
+    }
+    Ok(())
+}

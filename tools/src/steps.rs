@@ -1,0 +1,168 @@
+//! `cargo xtask test`: every test of the repository as one table of steps, each streamed and timed.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::cli::{RunOptions, TestOptions};
+use crate::fault::{Interrupted, Verdict};
+use crate::paths::{TARGET, root};
+use crate::{process, run, setup, signals, size, unsafe_count};
+
+/// One thing to test.
+struct Step {
+    /// Short name, for the summary and for `--only`.
+    name: &'static str,
+    /// Only with `--long`.
+    long: bool,
+    action: Action,
+}
+
+enum Action {
+    /// `cargo` with these arguments and environment variables.
+    Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
+    /// A part of this tool.
+    Tool(fn() -> anyhow::Result<()>),
+    /// `run --check` with this many CPUs, MiB of memory, and seconds of patience.
+    Check(u32, u64, u64),
+}
+
+use Action::{Cargo, Check, Tool};
+
+const fn step(name: &'static str, action: Action) -> Step {
+    Step { name, long: false, action }
+}
+
+const fn long(name: &'static str, action: Action) -> Step {
+    Step { name, long: true, action }
+}
+
+/// All steps, in order: cheap ones first. Add a line to add a test.
+const STEPS: &[Step] = &[
+    step("format", Cargo(&["fmt", "--all", "--check"], &[])),
+    step("clippy", Cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])),
+    step(
+        "clippy-bare-metal",
+        Cargo(
+            &[
+                "clippy",
+                "--release",
+                "--target",
+                TARGET,
+                "-p",
+                "rmm",
+                "-p",
+                "rmm-arch",
+                "-p",
+                "cairn-host",
+                "--",
+                "-D",
+                "warnings",
+            ],
+            &[],
+        ),
+    ),
+    step("docs", Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])),
+    step("unit-tests", Cargo(&["test", "--workspace"], &[])),
+    step("unsafe", Tool(unsafe_count::command)),
+    step("size", Tool(size::command)),
+    step("linux-1cpu", Check(1, 256, 240)),
+    step("linux-2cpu", Check(2, 256, 240)),
+    long("linux-4cpu-512M", Check(4, 512, 600)),
+    long("linux-8cpu-1G", Check(8, 1024, 900)),
+];
+
+/// The `test` subcommand.
+pub fn command(options: &TestOptions) -> anyhow::Result<()> {
+    let wanted = |step: &&Step| match &options.only {
+        Some(text) => step.name.contains(text.as_str()),
+        None => options.long || !step.long,
+    };
+    let steps: Vec<&Step> = STEPS.iter().filter(wanted).collect();
+    if options.list {
+        steps.iter().for_each(|step| println!("{}", step.name));
+        return Ok(());
+    }
+    setup::rust_components()?;
+    let mut results = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        heading(&format!("{}/{} {}", index + 1, steps.len(), step.name));
+        let started = Instant::now();
+        let result = perform(&step.action);
+        signals::check()?;
+        if let Err(error) = &result {
+            if error.is::<Interrupted>() {
+                return result;
+            }
+            anstream::println!("{error:#}");
+        }
+        results.push((step.name, result.is_ok(), started.elapsed()));
+    }
+    summarise(&results)
+}
+
+fn perform(action: &Action) -> anyhow::Result<()> {
+    match action {
+        Cargo(arguments, variables) => {
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let mut command = Command::new(cargo);
+            command.args(*arguments).envs(variables.iter().copied()).current_dir(root());
+            let status = process::attached(&mut command)?;
+            if status.success() {
+                Ok(())
+            } else {
+                Err(Verdict(format!("cargo ended with {status}")).into())
+            }
+        }
+        Tool(function) => function(),
+        Check(cpus, mebibytes, timeout) => {
+            run::command(&RunOptions::check(*cpus, mebibytes << 20, *timeout))
+        }
+    }
+}
+
+fn heading(text: &str) {
+    let bold = Style::new().bold();
+    anstream::println!("\n{bold}== {text}{bold:#}");
+}
+
+fn summarise(results: &[(&str, bool, Duration)]) -> anyhow::Result<()> {
+    heading("summary");
+    for (name, passed, took) in results {
+        let (word, colour) =
+            if *passed { ("passed", AnsiColor::Green) } else { ("FAILED", AnsiColor::Red) };
+        let style = Style::new().fg_color(Some(colour.into()));
+        anstream::println!("{name:<20} {style}{word}{style:#} {:>8.1} s", took.as_secs_f64());
+    }
+    let failed = results.iter().filter(|(_, passed, _)| !passed).count();
+    println!("{} passed, {failed} failed", results.len() - failed);
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Verdict("some tests failed, see above".to_owned()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        for (index, step) in STEPS.iter().enumerate() {
+            assert!(
+                STEPS.iter().skip(index + 1).all(|other| other.name != step.name),
+                "{}",
+                step.name
+            );
+        }
+    }
+
+    #[test]
+    fn one_failure_fails_the_whole() {
+        let good = ("a", true, Duration::ZERO);
+        assert!(summarise(&[good, good]).is_ok());
+        assert!(summarise(&[good, ("b", false, Duration::ZERO)]).is_err());
+    }
+}

@@ -1,0 +1,239 @@
+//! Trusted Firmware-A: fetched as Debian's source package, built once for QEMU with RME, and packed with a monitor
+//! and a Normal-world payload into the flash image that QEMU boots.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::apt::sources::Machine;
+use crate::apt::version::compare;
+use crate::apt::{Offer, PrivateApt};
+use crate::cache::{Entry, Locked, Stage};
+use crate::fault::IoContext;
+use crate::paths::write_whole;
+use crate::process::{self, Stop};
+use crate::progress::Progress;
+
+const PACKAGE: &str = "arm-trusted-firmware";
+
+/// The release that Cairn is developed with; another one is used only if this one cannot be had.
+const RELEASE: &str = "2.12.1";
+
+/// Changes when the build options below change, so that old builds are not used.
+const RECIPE: u32 = 1;
+
+/// Suites to look in, from the first that has [`RELEASE`].
+const SUITES: [&str; 2] = ["trixie", "trixie sid"];
+
+/// Prefix of cache entries made here.
+pub const PREFIX: &str = "tfa-";
+
+/// Debian packages that building TF-A and its packing tool needs.
+pub const BUILD_PACKAGES: [&str; 8] = [
+    "gcc",
+    "libc6-dev",
+    "make",
+    "gcc-aarch64-linux-gnu",
+    "device-tree-compiler",
+    "libssl-dev",
+    "dpkg-dev",
+    "xz-utils",
+];
+
+/// Build options. Release, but with warnings: a quiet console that still says why the monitor was refused. `E=0`:
+/// newer compilers warn about more.
+const OPTIONS: [&str; 8] = [
+    "PLAT=qemu",
+    "ENABLE_RME=1",
+    "QEMU_USE_GIC_DRIVER=QEMU_GICV3",
+    "DEBUG=0",
+    "LOG_LEVEL=30",
+    "E=0",
+    "CROSS_COMPILE=aarch64-linux-gnu-",
+    // The default is the time of the build; without it two builds are equal.
+    "BUILD_MESSAGE_TIMESTAMP=\"for Cairn\"",
+];
+
+/// Lines that the build prints, for its progress bar.
+const BUILD_LINES: f64 = 245.0;
+
+/// Where the boot flash holds the FIP; BL1 is at 0 (`plat/qemu/qemu/include/platform_def.h`).
+const FIP_OFFSET: usize = 256 << 10;
+
+/// Whether `entry` was made with these options.
+pub fn is_current(entry: &Entry) -> bool {
+    entry.folder.ends_with(&format!("-r{RECIPE}"))
+}
+
+/// Fetches the source and builds BL1, BL2, BL31, TF-A's own test monitor and fiptool.
+pub fn fetch(locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
+    let stage = locked.stage("tf-a")?;
+    if stage.path().to_string_lossy().contains(char::is_whitespace) {
+        bail!(
+            "TF-A cannot be built in {}: the path contains a space; set CAIRN_CACHE to a folder without one",
+            stage.path().display()
+        );
+    }
+    let (apt, version) = find(&stage, machine)?;
+    let label = format!("download TF-A {version}");
+    apt.download_source(&format!("{PACKAGE}={version}"), stage.path(), &label)?;
+    let source = unpack(&stage, &version)?;
+    let built = build(&stage, &source, &version)?;
+
+    let made = stage.folder("made")?;
+    for (from, to) in [
+        (built.join("bl1.bin"), "bl1.bin"),
+        (built.join("bl2.bin"), "bl2.bin"),
+        (built.join("bl31.bin"), "bl31.bin"),
+        (built.join("rmm.bin"), "trp.bin"),
+        (source.join("tools/fiptool/fiptool"), "fiptool"),
+    ] {
+        std::fs::copy(&from, made.join(to)).at("copy", &from)?;
+    }
+    let folder = format!("{PREFIX}{version}-r{RECIPE}");
+    stage.commit(&made, &folder)?;
+    locked.prune(PREFIX, &folder)?;
+    Ok(Entry { folder, version: format!("TF-A {version}") })
+}
+
+fn find(stage: &Stage, machine: &Machine) -> anyhow::Result<(PrivateApt, String)> {
+    let mut last = None;
+    for suites in SUITES {
+        let sources = machine.archive()?.stanza("deb-src", suites, None);
+        let apt = PrivateApt::foreign(&stage.folder("apt")?, "arm64", &sources)?;
+        apt.update("read source package lists")?;
+        let offers = apt.offers(&[PACKAGE.to_owned()])?;
+        if let Some(version) = choose(&offers) {
+            let is_release = version.starts_with(RELEASE);
+            last = Some((apt, version));
+            if is_release {
+                break;
+            }
+        }
+    }
+    let (apt, version) = last.with_context(|| {
+        format!("the Debian archive offers no source package {PACKAGE}; try again later")
+    })?;
+    if !version.starts_with(RELEASE) {
+        eprintln!(
+            "warning: TF-A {RELEASE} cannot be had any more; taking {version}, which Cairn was not tried with"
+        );
+    }
+    Ok((apt, version))
+}
+
+/// The newest revision of [`RELEASE`], else the newest of all.
+fn choose(offers: &[Offer]) -> Option<String> {
+    let of_release = |offer: &&Offer| {
+        offer.version.strip_prefix(RELEASE).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
+    };
+    let newest = |a: &&Offer, b: &&Offer| compare(&a.version, &b.version);
+    let choice = offers.iter().filter(of_release).max_by(newest);
+    choice.or_else(|| offers.iter().max_by(newest)).map(|offer| offer.version.clone())
+}
+
+fn unpack(stage: &Stage, version: &str) -> anyhow::Result<PathBuf> {
+    let progress = Progress::start("unpack TF-A");
+    let description = stage.path().join(format!("{PACKAGE}_{}.dsc", without_epoch(version)));
+    let source = stage.path().join("source");
+    // apt has checked signature and checksums already.
+    let mut command = Command::new("dpkg-source");
+    command.arg("--no-check").arg("-x").arg(description).arg(&source);
+    process::output(command.current_dir(stage.path()))?;
+    progress.done("");
+    Ok(source)
+}
+
+fn without_epoch(version: &str) -> &str {
+    version.split_once(':').map_or(version, |(_, rest)| rest)
+}
+
+fn build(stage: &Stage, source: &Path, version: &str) -> anyhow::Result<PathBuf> {
+    let progress = Progress::start(&format!("build TF-A {version}"));
+    let base = stage.path().join("build");
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut command = Command::new("make");
+    command.env("LC_ALL", "C").current_dir(source);
+    for variable in [
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+        "CFLAGS",
+        "LDFLAGS",
+        "CC",
+        "LD",
+        "AS",
+        "CPP",
+        "V",
+        "RMM",
+    ] {
+        command.env_remove(variable);
+    }
+    command.arg(format!("-j{jobs}")).args(OPTIONS).arg(format!("BUILD_BASE={}", base.display()));
+    command.args(["all", "fiptool"]);
+    let mut lines = 0.0;
+    process::captured(&mut command, Stop::AtOnce, &mut |_| {
+        lines += 1.0;
+        progress.percent((lines / BUILD_LINES * 100.0).min(99.0));
+    })?;
+    progress.done("");
+    Ok(base.join("qemu/release"))
+}
+
+/// Packs TF-A in `tf_a`, the monitor `rmm` and the payload `bl33` (flat images) into `out`, ready for QEMU's `-bios`.
+pub fn pack(tf_a: &Path, rmm: &Path, bl33: &Path, out: &Path) -> anyhow::Result<()> {
+    let fip = out.with_extension("fip");
+    let mut command = Command::new(tf_a.join("fiptool"));
+    command.arg("create");
+    for (option, file) in [
+        ("--tb-fw", tf_a.join("bl2.bin").as_path()),
+        ("--soc-fw", tf_a.join("bl31.bin").as_path()),
+        ("--rmm-fw", rmm),
+        ("--nt-fw", bl33),
+    ] {
+        command.arg(option).arg(file);
+    }
+    process::output(command.arg(&fip)).context("cannot pack the firmware")?;
+    let bl1 = tf_a.join("bl1.bin");
+    let flash =
+        flash(std::fs::read(&bl1).at("read", &bl1)?, &std::fs::read(&fip).at("read", &fip)?)?;
+    write_whole(out, &flash)
+}
+
+/// BL1 at 0, the FIP at [`FIP_OFFSET`].
+fn flash(mut bl1: Vec<u8>, fip: &[u8]) -> anyhow::Result<Vec<u8>> {
+    if bl1.len() > FIP_OFFSET {
+        bail!(
+            "BL1 is larger than 256 KiB; remove the cache with `cargo xtask clean --cache` and try again"
+        );
+    }
+    bl1.resize(FIP_OFFSET, 0);
+    bl1.extend_from_slice(fip);
+    Ok(bl1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(version: &str) -> Offer {
+        Offer { package: PACKAGE.into(), version: version.into() }
+    }
+
+    #[test]
+    fn the_known_release_is_preferred_to_a_newer_one() {
+        let offers = [offer("2.12.1+dfsg-1"), offer("2.14.0+dfsg-1"), offer("2.12.10+dfsg-1")];
+        assert_eq!(choose(&offers).unwrap(), "2.12.1+dfsg-1");
+        assert_eq!(choose(&offers[1..]).unwrap(), "2.14.0+dfsg-1");
+        assert_eq!(choose(&[]), None);
+    }
+
+    #[test]
+    fn flash_has_the_fip_at_256_kib() {
+        let flash = flash(vec![1; 10], &[2; 3]).unwrap();
+        assert_eq!(flash.len(), FIP_OFFSET + 3);
+        assert_eq!((flash[9], flash[10], flash[FIP_OFFSET]), (1, 0, 2));
+        assert!(super::flash(vec![0; FIP_OFFSET + 1], &[]).is_err());
+    }
+}
