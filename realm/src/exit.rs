@@ -59,9 +59,9 @@ impl Exit {
 
 /// What the Host answers to the Realm's last request.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer {
+pub struct Answer<'e> {
     /// Registers, for a host call.
-    pub gprs: [u64; 31],
+    pub gprs: &'e [u64; 31],
     /// The RIPAS change is rejected.
     pub ripas_reject: bool,
 }

@@ -57,12 +57,18 @@ pub struct RealmParams([u64; 512]);
 #[repr(C)]
 pub struct RecParams([u64; 512]);
 
-/// `RmiRecEnter`: the first half of the run page.
+/// `RmiRecEnter`, the first half of the run page: the parts that have a meaning.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RmiRecEnter`.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Debug)]
-#[repr(C)]
-pub struct RecEnter([u64; 256]);
+#[derive(Debug, Default)]
+pub struct RecEnter {
+    /// `flags`, at offset 0.
+    pub flags: [u64; 1],
+    /// `gprs`, from [`RecEnter::GPRS`].
+    pub gprs: [u64; 31],
+    /// `gicv3_hcr` and `gicv3_lrs`, from [`RecEnter::GICV3`].
+    pub gicv3: [u64; 17],
+}
 
 /// `RmiRecExit`: the second half of the run page, built from zeros.
 ///
@@ -136,7 +142,6 @@ macro_rules! abi_words {
 
 abi_words!(RealmParams, 512);
 abi_words!(RecParams, 512);
-abi_words!(RecEnter, 256);
 abi_words!(RecExit, 256);
 
 /// The low byte of a slot: fields of eight bits stand in slots of 64, and the rest is to be ignored.
@@ -289,25 +294,36 @@ impl EnterFlags {
     }
 }
 
+impl RecExit {
+    /// `gicv3_lrs[0..16]`.
+    pub fn gicv3_lrs_mut(&mut self) -> &mut [u64] {
+        const LRS: usize = 0x308 / 8;
+        self.0.get_mut(LRS..LRS + 16).unwrap_or(&mut [])
+    }
+}
+
 impl RecEnter {
+    /// Offset of `gprs`.
+    pub const GPRS: usize = 0x200;
+    /// Offset of `gicv3_hcr`, which `gicv3_lrs` follow.
+    pub const GICV3: usize = 0x300;
+
     /// `flags`.
     pub fn flags(&self) -> EnterFlags {
-        EnterFlags(self.u64_at::<0x0>())
-    }
-
-    /// `gprs[0..31]`.
-    pub fn gprs(&self) -> [u64; 31] {
-        self.words_at::<0x200, 31>()
+        let [flags] = self.flags;
+        EnterFlags(flags)
     }
 
     /// `gicv3_hcr`.
     pub fn gicv3_hcr(&self) -> u64 {
-        self.u64_at::<0x300>()
+        let [hcr, ..] = self.gicv3;
+        hcr
     }
 
     /// `gicv3_lrs[0..16]`.
-    pub fn gicv3_lrs(&self) -> [u64; 16] {
-        self.words_at::<0x308, 16>()
+    pub fn gicv3_lrs(&self) -> &[u64] {
+        let [_, lrs @ ..] = &self.gicv3;
+        lrs
     }
 }
 

@@ -104,6 +104,6 @@ pub fn resume<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, answer: &Answer) 
             ripas::complete(rec, answer.ripas_reject);
             None
         }
-        Pending::HostCall => host_call::complete(rmm, rec, &answer.gprs),
+        Pending::HostCall => host_call::complete(rmm, rec, answer.gprs),
     }
 }

@@ -89,7 +89,9 @@ impl Format {
         }
     }
 
-    fn address(self, raw: u64) -> GranuleAddr {
+    /// The address in a descriptor.
+    #[inline]
+    pub(super) fn address(self, raw: u64) -> GranuleAddr {
         match self {
             Self::Address48 => GranuleAddr::containing(raw & ADDRESS_MASK),
             Self::Address52 => {
@@ -155,6 +157,7 @@ pub enum Entry {
 
 impl Entry {
     /// Descriptor bits as the stage 2 walker reads them.
+    #[inline]
     pub fn encode(self, level: Level, format: Format) -> u64 {
         let leaf = (DESCRIPTOR::VALID.val(1)
             + DESCRIPTOR::TABLE_OR_PAGE.val(u64::from(level.is_page()))
@@ -190,6 +193,7 @@ impl Entry {
     /// # Panics
     ///
     /// If it cannot have: the tables belong to the monitor, so that is a broken invariant.
+    #[inline]
     pub fn decode(raw: u64, level: Level, format: Format) -> Self {
         let descriptor = LocalRegisterCopy::<u64, DESCRIPTOR::Register>::new(raw);
         let parked = LocalRegisterCopy::<u64, PARKED::Register>::new(raw);
@@ -265,26 +269,58 @@ impl Entry {
 
 /// Questions about raw descriptors that a pass over 512 entries asks; the answers follow [`Entry::encode`].
 pub mod raw {
-    use super::{DESCRIPTOR, Format, Level, PARKED};
     use tock_registers::fields::FieldValue;
 
+    use super::{DESCRIPTOR, Level, PARKED, Ripas};
+
+    const fn descriptor(field: FieldValue<u64, DESCRIPTOR::Register>) -> u64 {
+        field.value
+    }
+
+    /// A live entry has one of these bits: VALID, or ASSIGNED of a parked one.
+    pub const LIVE: u64 =
+        descriptor(DESCRIPTOR::VALID.val(1)) | PARKED::ASSIGNED.mask << PARKED::ASSIGNED.shift;
+
+    const RIPAS: u64 = PARKED::RIPAS.mask << PARKED::RIPAS.shift;
+    const UNPROTECTED: u64 = PARKED::UNPROTECTED.mask << PARKED::UNPROTECTED.shift;
+
     /// Whether [`super::Entry::is_live`] holds.
-    pub fn is_live(raw: u64) -> bool {
-        let assigned: FieldValue<u64, PARKED::Register> = PARKED::ASSIGNED.val(1);
-        let valid: FieldValue<u64, DESCRIPTOR::Register> = DESCRIPTOR::VALID.val(1);
-        raw & (valid.value) != 0 || raw & assigned.value != 0
+    #[inline]
+    pub const fn is_live(raw: u64) -> bool {
+        raw & LIVE != 0
+    }
+
+    /// The RIPAS of an UNASSIGNED entry; `None` for all others.
+    #[inline]
+    pub const fn unassigned(raw: u64) -> Option<Ripas> {
+        if raw & (LIVE | UNPROTECTED) != 0 {
+            return None;
+        }
+        Ripas::from_u64((raw & RIPAS) >> PARKED::RIPAS.shift)
+    }
+
+    /// The descriptor of an UNASSIGNED entry.
+    #[inline]
+    pub const fn unassigned_with(ripas: Ripas) -> u64 {
+        (ripas as u64) << PARKED::RIPAS.shift
     }
 
     /// What to add to an entry's descriptor to get that of the next block or page.
-    ///
-    /// `None` at the end of what 64-bit arithmetic on the descriptor can express: an address that would
-    /// carry into bits 51:50, which the FEAT_LPA2 format keeps elsewhere.
-    pub fn step(level: Level, _format: Format) -> u64 {
+    #[inline]
+    pub const fn step(level: Level) -> u64 {
         level.entry_size()
+    }
+
+    /// The next table's descriptor bits, if the entry of a level above pages is one.
+    #[inline]
+    pub const fn is_table(raw: u64) -> bool {
+        const TABLE: u64 = 0b11;
+        raw & TABLE == TABLE
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "tests ask about one variant")]
 mod tests {
     use super::*;
 
@@ -325,6 +361,16 @@ mod tests {
                     assert_eq!(Entry::decode(raw, level, format), entry, "{level:?} {raw:#x}");
                     assert_eq!(raw & 1 == 1, entry.is_valid(), "{entry:?}");
                     assert_eq!(raw::is_live(raw), entry.is_live(), "{entry:?}");
+                    let table = matches!(entry, Entry::Table(_));
+                    assert_eq!(!level.is_page() && raw::is_table(raw), table, "{entry:?}");
+                    let unassigned = match entry {
+                        Entry::Unassigned(ripas) => Some(ripas),
+                        _ => None,
+                    };
+                    assert_eq!(raw::unassigned(raw), unassigned);
+                    if let Some(ripas) = unassigned {
+                        assert_eq!(raw::unassigned_with(ripas), raw);
+                    }
                 }
             }
         }

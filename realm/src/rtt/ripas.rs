@@ -2,7 +2,7 @@
 //!
 //! It keeps every block that the range covers whole, and never makes a table.
 
-use super::entry::{Entry, Ripas};
+use super::entry::{Entry, Ripas, raw};
 use super::scan::{entries_at, ripas_of};
 use super::tree::Position;
 
@@ -73,15 +73,30 @@ pub fn set(at: &Position<'_, '_>, base: u64, top: u64, wish: Wish) -> Option<Pro
         if addr >= top || top - addr < level.entry_size() {
             break;
         }
-        let entry = at.entry_at(index);
-        let Some(changed) = change(entry, wish) else { break };
-        if changed != entry {
-            at.set_at(index, changed);
-            stale |= entry.is_valid();
-        }
+        let Some(was_valid) = change_at(at, index, wish) else { break };
+        stale |= was_valid;
         addr += level.entry_size();
     }
     (addr > base).then_some(Progress { reached: addr, stale })
+}
+
+/// Changes one entry; whether hardware could use the old one. `None` if the entry must not be changed.
+#[inline]
+fn change_at(at: &Position<'_, '_>, index: usize, wish: Wish) -> Option<bool> {
+    // Most entries of a large range have no memory: no need to take them apart.
+    match raw::unassigned(at.raw_at(index)) {
+        Some(Ripas::Destroyed) if !wish.change_destroyed => None,
+        Some(_) => {
+            at.set_raw_at(index, raw::unassigned_with(wish.ripas));
+            Some(false)
+        }
+        None => {
+            let entry = at.entry_at(index);
+            let changed = change(entry, wish)?;
+            at.set_at(index, changed);
+            Some(changed != entry && entry.is_valid())
+        }
+    }
 }
 
 /// What the entry says after the wish; `None` if it must not be changed.

@@ -16,10 +16,28 @@ pub const fn entries_at(level: Level) -> usize {
 /// Number of entries from `index` on until the first live one; up to the end of the table if none is.
 pub fn until_live(table: &Words, level: Level, index: usize) -> usize {
     let rest = table.0.get(index..entries_at(level)).unwrap_or(&[]);
-    rest.iter().position(|word| raw::is_live(word.load(Ordering::Relaxed))).unwrap_or(rest.len())
+    // Eight at a time: most of a table that is being taken down is dead already.
+    let groups = rest.chunks_exact(GROUP);
+    let dead = groups.take_while(|group| !raw::is_live(union(group))).count() * GROUP;
+    let last = rest.get(dead..).unwrap_or(&[]);
+    dead + last.iter().position(|word| raw::is_live(load(word))).unwrap_or(last.len())
 }
 
-/// What a homogeneous table at `level` folds to; `None` with the first entry that differs otherwise.
+/// Entries that are looked at together.
+const GROUP: usize = 8;
+
+#[inline]
+fn load(word: &AtomicU64) -> u64 {
+    word.load(Ordering::Relaxed)
+}
+
+/// All bits that any entry of a group has.
+#[inline]
+fn union(group: &[AtomicU64]) -> u64 {
+    group.iter().fold(0, |bits, word| bits | load(word))
+}
+
+/// What a homogeneous table at `level` folds to.
 ///
 /// # Errors
 ///
@@ -27,8 +45,7 @@ pub fn until_live(table: &Words, level: Level, index: usize) -> usize {
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.6 "RTT folding".
 pub fn homogeneous(table: &Words, level: Level, format: Format) -> Result<Entry, usize> {
-    let Some((first_word, rest)) = table.0.split_first() else { return Err(0) };
-    let first = first_word.load(Ordering::Relaxed);
+    let Some(first) = table.0.first().map(load) else { return Err(0) };
     let entry = Entry::decode(first, level, format);
     let parent = level.parent().ok_or(0_usize)?;
     let step = match entry {
@@ -39,28 +56,36 @@ pub fn homogeneous(table: &Words, level: Level, format: Format) -> Result<Entry,
                 return Err(0);
             }
             // The parent's alignment keeps the sum inside the low address bits in either format.
-            raw::step(level, format)
+            raw::step(level)
         }
     };
-    match first_difference(first, step, rest) {
+    match first_difference(&table.0, first, step) {
         None => Ok(entry),
-        Some(index) => Err(index + 1),
+        Some(index) => Err(index),
     }
 }
 
 /// Whether each descriptor is its predecessor plus `step`; the index of the first that is not.
-fn first_difference(first: u64, step: u64, rest: &[AtomicU64]) -> Option<usize> {
+fn first_difference(table: &[AtomicU64], first: u64, step: u64) -> Option<usize> {
     let mut expected = first;
-    rest.iter().position(|word| {
+    let mut next = || {
+        let this = expected;
         expected = expected.wrapping_add(step);
-        word.load(Ordering::Relaxed) != expected
-    })
+        this
+    };
+    let differs = |group: &[AtomicU64]| {
+        group.iter().fold(0, |difference, word| difference | (load(word) ^ next())) != 0
+    };
+    let group = table.chunks_exact(GROUP).position(differs)? * GROUP;
+    let wanted = |index: usize| first.wrapping_add(step.wrapping_mul(index as u64));
+    let mut entries = table.iter().enumerate().skip(group);
+    entries.find(|(index, word)| load(word) != wanted(*index)).map(|(index, _)| index)
 }
 
 /// Fills a table with what its parent's entry said before (unfolding).
 pub fn fill(table: &mut [u64; ENTRIES], parent: Entry, level: Level, format: Format) {
     let first = parent.encode(level, format);
-    let step = if parent.is_live() { raw::step(level, format) } else { 0 };
+    let step = if parent.is_live() { raw::step(level) } else { 0 };
     let mut next = first;
     for word in table {
         *word = next;

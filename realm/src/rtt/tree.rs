@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use granule::machine::{Memory, Slot, Words};
 use granule::{GranuleAddr, GranuleGuard, GranuleTable, RttState};
 
-use super::entry::{Entry, Format};
+use super::entry::{Entry, Format, raw};
 use super::level::Level;
 use super::{ENTRIES, scan};
 use crate::ipa::IpaSpace;
@@ -76,18 +76,26 @@ impl Position<'_, '_> {
         Entry::decode(self.raw_at(index), self.level, self.format)
     }
 
-    fn raw_at(&self, index: usize) -> u64 {
+    /// The descriptor at `index` of the table.
+    #[inline]
+    pub(super) fn raw_at(&self, index: usize) -> u64 {
         match self.words.0.get(index) {
             Some(word) => word.load(Ordering::Relaxed),
             None => unreachable!("RTT index {index}"),
         }
     }
 
+    /// Writes the descriptor at `index`.
+    #[inline]
+    pub(super) fn set_raw_at(&self, index: usize, raw: u64) {
+        if let Some(word) = self.words.0.get(index) {
+            word.store(raw, Ordering::Relaxed);
+        }
+    }
+
     /// Writes the entry at `index`: one 64-bit store, so that a table walker sees the old or the new one.
     pub fn set_at(&self, index: usize, entry: Entry) {
-        if let Some(word) = self.words.0.get(index) {
-            word.store(entry.encode(self.level, self.format), Ordering::Relaxed);
-        }
+        self.set_raw_at(index, entry.encode(self.level, self.format));
     }
 
     /// Writes the entry where the walk ended.
@@ -132,51 +140,60 @@ impl Tree {
         target: Level,
         then: impl FnOnce(Position<'_, 't>) -> R,
     ) -> R {
+        let (table, level) = self.descend(machine, granules, ipa, target);
+        let words = machine.words(Slot::Table, table.shared());
+        let index = index_of(ipa, level);
+        let raw = words.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed));
+        let format = self.format;
+        let entry = Entry::decode(raw, level, format);
+        then(Position { table: &table, words: &words, level, index, entry, format })
+    }
+
+    /// Locks the table in which a walk ends. One function for all commands: only what they do there differs.
+    #[inline(never)]
+    fn descend<'t, M: Memory>(
+        &self,
+        machine: &M,
+        granules: &GranuleTable<'t>,
+        ipa: u64,
+        target: Level,
+    ) -> (GranuleGuard<'t, RttState>, Level) {
         debug_assert!(self.space.contains(ipa), "walk outside the IPA space");
         let mut level = self.start;
-        // Index among the entries of all concatenated tables, then in the one that holds it.
-        let across = usize::try_from(ipa >> level.shift()).unwrap_or(usize::MAX);
-        let mut index = across % ENTRIES;
-        let mut table = self.lock_root(granules, across / ENTRIES);
-        loop {
-            let next = {
+        // The entries of concatenated start tables are numbered across all of them.
+        let number = (ipa >> level.shift()) / ENTRIES as u64;
+        let mut table = self.lock_root(granules, number);
+        while let Some(child) = level.child().filter(|_| level < target) {
+            let raw = {
                 let words = machine.words(Slot::Table, table.shared());
-                let raw = words.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed));
-                let entry = Entry::decode(raw, level, self.format);
-                match (entry, level.child()) {
-                    (Entry::Table(next), Some(child)) if level < target => (next, child),
-                    _ => {
-                        let format = self.format;
-                        let table = &table;
-                        return then(Position {
-                            table,
-                            words: &words,
-                            level,
-                            index,
-                            entry,
-                            format,
-                        });
-                    }
-                }
+                words.0.get(index_of(ipa, level)).map_or(0, |word| word.load(Ordering::Relaxed))
             };
-            let (child, child_level) = next;
+            if !raw::is_table(raw) {
+                break;
+            }
             // The parent stays locked until the child is: nobody can unlink it in between.
-            table = lock_table(granules, child);
-            level = child_level;
-            index = usize::try_from(ipa >> level.shift()).unwrap_or(usize::MAX) % ENTRIES;
+            table = lock_table(granules, self.format.address(raw));
+            level = child;
         }
+        (table, level)
     }
 
     fn lock_root<'t>(
         &self,
         granules: &GranuleTable<'t>,
-        number: usize,
+        number: u64,
     ) -> GranuleGuard<'t, RttState> {
-        match self.root.add(number as u64) {
+        match self.root.add(number) {
             Some(root) => lock_table(granules, root),
             None => unreachable!("start table {number}"),
         }
     }
+}
+
+/// Place of an address's entry in the table of `level` that holds it.
+#[inline]
+fn index_of(ipa: u64, level: Level) -> usize {
+    usize::try_from(ipa >> level.shift()).unwrap_or(usize::MAX) % ENTRIES
 }
 
 /// Locks a table that an entry or a Realm Descriptor points to.
@@ -190,7 +207,7 @@ pub fn lock_table<'t>(
 ) -> GranuleGuard<'t, RttState> {
     match granules.lock::<RttState>(addr) {
         Ok(table) => table,
-        Err(error) => unreachable!("RTT {:#x}: {error:?}", addr.as_u64()),
+        Err(_) => unreachable!("a linked RTT is in state RTT"),
     }
 }
 

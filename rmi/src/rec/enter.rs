@@ -1,6 +1,6 @@
 //! RMI_REC_ENTER: the checks before a REC runs, the completion of its last exit, and the page that the Host gets back.
 
-use granule::machine::{HostMemory, Memory, Slot};
+use granule::machine::{HostFault, HostMemory, Memory, Slot};
 use granule::{GranuleAddr, RdState, RecState, Running};
 use realm::exit::{Answer, Exit};
 use realm::rd::{Rd, RealmState};
@@ -26,20 +26,19 @@ pub fn enter<M: Memory + HostMemory>(
     rmm: &Rmm<'_, '_, M>,
     rec: u64,
     run_ptr: u64,
-    run: impl FnOnce(&Rmm<'_, '_, M>, &mut Rec, &Answer) -> Exit,
+    run: impl FnOnce(&Rmm<'_, '_, M>, &mut Rec, &Answer<'_>) -> Exit,
 ) -> Result<Outputs, Refusal> {
     let machine = rmm.machine;
     let run_ptr = args::host_pointer(rmm, run_ptr, "run_align", "run_bound")?;
     let rec = REC.check(rmm, rec)?;
-    let mut enter = RecEnter::zeroed();
-    read_enter(machine, run_ptr, &mut enter).map_err(args::host_fault("run_pas"))?;
+    let enter = read_enter(machine, run_ptr).map_err(args::host_fault("run_pas"))?;
 
     let mut running = start(rmm, rec, &enter)?;
     let mut page = machine.page(Slot::Rec, running.exclusive());
     let rec: &mut Rec = page.view_mut();
 
     prepare(rec, &enter, &rmm.features);
-    let answer = Answer { gprs: enter.gprs(), ripas_reject: enter.flags().ripas_reject() };
+    let answer = Answer { gprs: &enter.gprs, ripas_reject: enter.flags().ripas_reject() };
     let exit = run(rmm, rec, &answer);
 
     let mut page_out = RecExit::zeroed();
@@ -51,21 +50,12 @@ pub fn enter<M: Memory + HostMemory>(
 }
 
 /// Copies the parts of `RmiRecEnter` that have a meaning.
-fn read_enter(
-    machine: &impl HostMemory,
-    run_ptr: GranuleAddr,
-    enter: &mut RecEnter,
-) -> Result<(), granule::machine::HostFault> {
-    const GPRS: usize = 0x200;
-    const END: usize = 0x388;
-    let words = enter.words_mut();
-    if let Some(flags) = words.get_mut(..1) {
-        machine.read_host(run_ptr, 0, flags)?;
-    }
-    if let Some(rest) = words.get_mut(GPRS / 8..END / 8) {
-        machine.read_host(run_ptr, GPRS, rest)?;
-    }
-    Ok(())
+fn read_enter(machine: &impl HostMemory, run_ptr: GranuleAddr) -> Result<RecEnter, HostFault> {
+    let mut enter = RecEnter::default();
+    machine.read_host(run_ptr, 0, &mut enter.flags)?;
+    machine.read_host(run_ptr, RecEnter::GPRS, &mut enter.gprs)?;
+    machine.read_host(run_ptr, RecEnter::GICV3, &mut enter.gicv3)?;
+    Ok(enter)
 }
 
 /// Checks that the REC may run, and marks it as running; from there on no lock is held, the count says that it runs.
@@ -158,7 +148,7 @@ fn complete_sysreg_read(rec: &mut Rec, enter: &RecEnter) {
     const READ: u64 = 1;
     let esr = rec.last_exit.esr;
     if class_of(esr) == class::SYSREG && esr & READ != 0 {
-        let [value, ..] = enter.gprs();
+        let [value, ..] = enter.gprs;
         rec.set_gpr(usize::try_from((esr >> 5) & 0x1f).unwrap_or(31), value);
     }
 }
@@ -174,7 +164,7 @@ fn complete_abort(rec: &mut Rec, enter: &RecEnter, flags: EnterFlags) {
             rec.take(rec.before_exception().external_abort(last.esr, last.far));
         }
     } else if flags.emul_mmio() {
-        let [value, ..] = enter.gprs();
+        let [value, ..] = enter.gprs;
         let esr = rec.last_exit.esr;
         if esr & ESR_WNR == 0 {
             let target = usize::try_from((esr >> 16) & 0x1f).unwrap_or(31);
@@ -238,12 +228,10 @@ fn encode(page: &mut RecExit, rec: &Rec, exit: &Exit, features: &Features) {
     };
     page.set_u64_at::<0x0>(reason);
     let gic = &rec.registers.gic;
-    let mut lrs = gic.lrs;
-    for lr in lrs.iter_mut().skip(features.list_registers()) {
-        *lr = 0;
-    }
     page.set_u64_at::<0x300>(gic::exit_hcr(gic.hcr));
-    page.set_words_at::<0x308, 16>(&lrs);
+    for (word, lr) in page.gicv3_lrs_mut().iter_mut().zip(gic.lrs).take(features.list_registers()) {
+        *word = lr;
+    }
     page.set_words_at::<0x388, 2>(&[gic.misr, gic.vmcr]);
     let el1 = &rec.registers.el1;
     // Each field from its own register: a mixed-up timer was a leak in another monitor (bug catalogue L1).

@@ -22,7 +22,7 @@ pub fn is_valid(enter: &RecEnter, features: &Features) -> bool {
         return false;
     }
     let lrs = enter.gicv3_lrs();
-    let lrs = lrs.get(..features.list_registers()).unwrap_or(&lrs);
+    let lrs = lrs.get(..features.list_registers()).unwrap_or(lrs);
     lrs.iter().enumerate().all(|(number, &lr)| {
         let earlier = lrs.get(..number).unwrap_or(&[]);
         is_inactive(lr) || (is_valid_lr(lr, features) && !has_intid(earlier, intid(lr)))
@@ -66,7 +66,7 @@ pub fn take(gic: &mut GicRegisters, enter: &RecEnter, features: &Features) {
     gic.hcr = enter.gicv3_hcr() & HOST_HCR | gic.hcr & EOI_COUNT | GIC_HCR_OWN;
     let lrs = enter.gicv3_lrs();
     for (register, lr) in gic.lrs.iter_mut().zip(lrs).take(features.list_registers()) {
-        *register = lr;
+        *register = *lr;
     }
 }
 
@@ -86,10 +86,8 @@ mod tests {
     }
 
     fn with_lrs(lrs: &[u64]) -> RecEnter {
-        let mut enter = RecEnter::zeroed();
-        for (word, lr) in enter.words_mut()[0x308 / 8..].iter_mut().zip(lrs) {
-            *word = *lr;
-        }
+        let mut enter = RecEnter::default();
+        enter.gicv3[1..=lrs.len()].copy_from_slice(lrs);
         enter
     }
 
@@ -98,8 +96,8 @@ mod tests {
     #[test]
     fn only_the_hosts_control_bits_are_accepted() {
         for bit in 0..64 {
-            let mut enter = RecEnter::zeroed();
-            enter.set_u64_at::<0x300>(1 << bit);
+            let mut enter = RecEnter::default();
+            enter.gicv3[0] = 1 << bit;
             assert_eq!(is_valid(&enter, &features()), (HOST_HCR >> bit) & 1 == 1, "bit {bit}");
         }
     }

@@ -36,6 +36,8 @@ mod host_memory;
 #[cfg(target_os = "none")]
 mod logger;
 #[cfg(target_os = "none")]
+mod mem;
+#[cfg(target_os = "none")]
 pub mod memory;
 #[cfg(target_os = "none")]
 mod report;

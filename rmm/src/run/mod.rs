@@ -24,7 +24,7 @@ use timers::Timers;
 /// Runs a REC whose entry has been checked. Returns what the Host has to know.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.1 to A4.5.
-pub fn run<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, answer: &Answer) -> Exit {
+pub fn run<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, answer: &Answer<'_>) -> Exit {
     if let Some(exit) = rsi::resume(rmm, rec, answer) {
         return exit;
     }

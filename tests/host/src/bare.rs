@@ -6,9 +6,10 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use cairn_host::Failure;
+use cairn_host::bench;
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
-use cairn_host::job::{self, Job};
+use cairn_host::job::{self, Job, Mode};
 use cairn_host::ram::{self, MachineFacts};
 use cairn_host::realm::{Realm, populate, teardown};
 use cairn_host::{report, vcpu};
@@ -92,7 +93,10 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     let host = Arc::new(Host::new(Box::new(BareMachine), pool)?);
     let start = report::start(job.cpus, job.memory, host.rmi_version);
     leaf::console_line(format_args!("{start}"));
-    let ended = run_realm(&host, &job);
+    let ended = match job.mode {
+        Mode::Linux => run_realm(&host, &job),
+        Mode::Bench => bench::run(&host, &BareMachine, leaf::bench_program()),
+    };
     let accounted = host.account();
     ended.and(accounted)
 }

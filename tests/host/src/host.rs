@@ -162,7 +162,6 @@ impl Host {
     ///
     /// Granules are missing.
     pub fn account(&self) -> Result<(), Failure> {
-        for (n, x) in ["rec_enter", "fault", "mmio", "syncother", "irq", "ripas", "other", "enter-all"].iter().zip(&crate::vcpu::PROF) { self.log(format_args!("PROF {n} {} ms", x.load(core::sync::atomic::Ordering::Relaxed) / 1000000)); }
         let (counts, leaked) = {
             let pool = self.pool.lock();
             (pool.counts(), pool.leaks().len())

@@ -21,9 +21,21 @@ pub struct Payload {
     pub size: u64,
 }
 
+/// Kinds of job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Run a Linux guest in a Realm.
+    #[default]
+    Linux,
+    /// Measure what each command costs; needs neither guest nor memory.
+    Bench,
+}
+
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
+    /// The kind.
+    pub mode: Mode,
     /// RECs of the Realm, and physical CPUs used to run them.
     pub cpus: usize,
     /// Guest memory in bytes, a multiple of 2 MiB.
@@ -64,6 +76,7 @@ impl Job {
 /// A job whose lines have not all been seen.
 #[derive(Default)]
 struct Draft {
+    mode: Mode,
     cpus: Option<usize>,
     memory: Option<u64>,
     kernel: Option<Payload>,
@@ -75,8 +88,9 @@ struct Draft {
 impl Draft {
     fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
         match key {
-            "mode" if value == "linux" => {}
-            "mode" => return Err("the only mode is `linux`"),
+            "mode" if value == "linux" => self.mode = Mode::Linux,
+            "mode" if value == "bench" => self.mode = Mode::Bench,
+            "mode" => return Err("the modes are `linux` and `bench`"),
             "cpus" => self.cpus = Some(value.parse().map_err(|_| "not a number")?),
             "memory" => self.memory = Some(number(value)?),
             "kernel" => self.kernel = Some(payload(value)?),
@@ -96,6 +110,9 @@ impl Draft {
         if cpus == 0 || cpus > MAX_CPUS {
             return Err(failure!("the job asks for {cpus} CPUs, but 1 to {MAX_CPUS} are possible"));
         }
+        if self.mode == Mode::Bench {
+            return Ok(self.without_guest(cpus));
+        }
         let memory = self.memory.ok_or("the job does not say how much memory the guest gets")?;
         if !memory.is_multiple_of(0x20_0000) || !(64 << 20..=2 << 30).contains(&memory) {
             return Err(failure!(
@@ -104,14 +121,19 @@ impl Draft {
             ));
         }
         let kernel = self.kernel.ok_or("the job names no kernel")?;
-        Ok(Job {
+        Ok(Job { memory, kernel, initrd: self.initrd, ..self.without_guest(cpus) })
+    }
+
+    fn without_guest(&self, cpus: usize) -> Job {
+        Job {
+            mode: self.mode,
             cpus,
-            memory,
-            kernel,
-            initrd: self.initrd,
-            append: self.append,
+            memory: 0,
+            kernel: Payload { base: 0, size: 0 },
+            initrd: None,
+            append: self.append.clone(),
             interactive: self.interactive,
-        })
+        }
     }
 }
 

@@ -16,6 +16,7 @@ extern crate alloc;
 #[macro_use]
 mod failure;
 
+pub mod bench;
 pub mod console;
 pub mod devices;
 pub mod granules;

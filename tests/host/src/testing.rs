@@ -63,6 +63,7 @@ pub(crate) struct FakeMachine(pub Arc<Mutex<State>>);
 /// A job for a guest with 64 MiB whose kernel is at 0x1000_0000 of the fake machine.
 pub(crate) fn job(cpus: usize) -> Job {
     Job {
+        mode: crate::job::Mode::Linux,
         cpus,
         memory: 64 << 20,
         kernel: Payload { base: 0x1000_0000, size: 0x3001 },

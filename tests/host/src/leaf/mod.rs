@@ -4,6 +4,7 @@
 //! own image is reached through [`memory`] alone, by volatile accesses to addresses that no Rust
 //! object occupies.
 
+mod bench;
 mod console;
 mod cpu;
 mod entry;
@@ -12,6 +13,7 @@ mod heap;
 mod machine;
 mod memory;
 
+pub use bench::bench_program;
 pub use console::{console_line, unlock_console};
 pub use cpu::{counter, counter_hz, power_off, start_cpu, wait_for_interrupt};
 pub use gic::{init_cpu_interrupts, init_interrupts, set_affinity};

@@ -1,6 +1,7 @@
 //! Creating a Realm and its RECs.
 
 use super::Realm;
+use super::pages::PageMap;
 use crate::devices::uart::Uart;
 use crate::devices::virtio_rng::VirtioRng;
 use crate::failure::Failure;
@@ -52,6 +53,7 @@ impl Realm {
             uart: Mutex::new(Uart::default()),
             rng: Mutex::new(VirtioRng::new(host.machine().counter())),
             interactive: job.interactive,
+            pages: Mutex::new(PageMap::new(&(ipa::RAM_BASE..ipa::RAM_BASE + job.memory))),
             shared: Mutex::new(BTreeMap::new()),
             unknown_mmio: Mutex::new(BTreeSet::new()),
             stopping: AtomicBool::new(false),

@@ -7,7 +7,7 @@ use crate::granules::{PAGE_SIZE, Purpose};
 use crate::host::Host;
 use crate::ipa;
 use crate::rmi::RmiError;
-use crate::rmi::abi::{entry_state, ripas};
+use crate::rmi::abi::ripas;
 use alloc::collections::BTreeMap;
 
 /// Descriptor bits of a shared page: Normal write-back memory, readable and writable.
@@ -56,24 +56,50 @@ impl Realm {
         if there { Ok(()) } else { Err(error.into()) }
     }
 
-    /// Gives the Realm a page of memory at the protected address `ipa`, with unknown contents.
+    /// Gives the Realm memory at the protected address `ipa`, on which it faulted, and around it.
     ///
     /// # Errors
     ///
-    /// The page cannot be given. Nothing is kept then.
-    pub fn give_page(&self, host: &Host, ipa: u64) -> Result<(), Failure> {
+    /// The page cannot be given, or the Realm may not have it.
+    pub fn give_memory(&self, host: &Host, ipa: u64) -> Result<(), Failure> {
         let page = ipa & !(PAGE_SIZE - 1);
+        let claimed = self.pages.lock().claim_around(page);
+        let Some((first, around)) = claimed.split_first() else {
+            return self.check_present(host, page);
+        };
+        let result = self.give_page(host, *first);
+        if result.is_err() {
+            claimed.iter().for_each(|page| self.pages.lock().unclaim(*page));
+            return result;
+        }
+        for page in around {
+            // The guest did not ask for these, so it does not matter if one cannot be given.
+            if self.give_page(host, *page).is_err() {
+                self.pages.lock().unclaim(*page);
+            }
+        }
+        Ok(())
+    }
+
+    /// `RMI_DATA_CREATE_UNKNOWN` of one page. Nothing is kept if it fails.
+    fn give_page(&self, host: &Host, page: u64) -> Result<(), Failure> {
         let data = host.take_granule()?;
         let result =
             self.with_tables(host, page, || host.rmi().data_create_unknown(self.rd, data, page));
-        let Err(failure) = result else { return Ok(()) };
-        host.reclaim(data, Purpose::Data);
-        // Two CPUs can fault on the same page: whoever comes second finds it there.
+        if result.is_err() {
+            host.reclaim(data, Purpose::Data);
+        }
+        result
+    }
+
+    /// The guest faulted on a page that it should have. That is fine while another CPU is giving
+    /// it, or when it has just been given; the guest tries again then.
+    fn check_present(&self, host: &Host, page: u64) -> Result<(), Failure> {
         let entry = host.rmi().rtt_read_entry(self.rd, page)?;
-        if entry.state == entry_state::ASSIGNED && entry.ripas == ripas::RAM {
+        if entry.ripas == ripas::RAM {
             return Ok(());
         }
-        Err(failure)
+        Err(failure!("the guest faulted at {page:#x}, whose RIPAS is {}", entry.ripas))
     }
 
     /// Gives the guest a page of the host at the unprotected address `ipa`.

@@ -6,6 +6,7 @@
 
 mod build;
 mod memory;
+mod pages;
 pub mod populate;
 mod ripas;
 pub mod teardown;
@@ -23,6 +24,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use pages::PageMap;
 use spin::Mutex;
 
 /// One Realm and the devices that the host gives it.
@@ -43,6 +45,8 @@ pub struct Realm {
     pub rng: Mutex<VirtioRng>,
     /// Whether console input goes to the serial port.
     pub interactive: bool,
+    /// Guest RAM.
+    pages: Mutex<PageMap>,
     /// Pages of the host that the guest can reach, by unprotected IPA.
     shared: Mutex<BTreeMap<u64, u64>>,
     /// Unknown device addresses that were logged already.

@@ -140,7 +140,9 @@ fn copy_page(host: &Host, realm: &Realm, source: u64, ipa: u64) -> Result<(), Fa
     let data = host.take_granule()?;
     let result =
         realm.with_tables(host, ipa, || host.rmi().data_create(realm.rd(), data, ipa, source));
-    if result.is_err() {
+    if result.is_ok() {
+        realm.pages.lock().claim(ipa);
+    } else {
         host.reclaim(data, Purpose::Data);
     }
     result

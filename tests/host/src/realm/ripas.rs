@@ -66,6 +66,9 @@ impl Realm {
             }
             if exit.ripas_value == ripas::EMPTY {
                 self.take_pages(host, base, next)?;
+                self.pages.lock().emptied(base, next);
+            } else {
+                self.pages.lock().became_ram(base, next);
             }
             base = next;
         }

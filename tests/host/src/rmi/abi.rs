@@ -29,6 +29,7 @@ pub enum Command {
     RttUnmapUnprotected = 0xC400_0162,
     PsciComplete = 0xC400_0164,
     Features = 0xC400_0165,
+    RttFold = 0xC400_0166,
     RecAuxCount = 0xC400_0167,
     RttInitRipas = 0xC400_0168,
     RttSetRipas = 0xC400_0169,
@@ -58,6 +59,7 @@ impl Command {
             Self::RttUnmapUnprotected => "RMI_RTT_UNMAP_UNPROTECTED",
             Self::PsciComplete => "RMI_PSCI_COMPLETE",
             Self::Features => "RMI_FEATURES",
+            Self::RttFold => "RMI_RTT_FOLD",
             Self::RecAuxCount => "RMI_REC_AUX_COUNT",
             Self::RttInitRipas => "RMI_RTT_INIT_RIPAS",
             Self::RttSetRipas => "RMI_RTT_SET_RIPAS",
@@ -83,6 +85,7 @@ impl Command {
             | Self::RttReadEntry
             | Self::RttUnmapUnprotected
             | Self::PsciComplete
+            | Self::RttFold
             | Self::RttInitRipas => 3,
             Self::RttCreate | Self::RttMapUnprotected | Self::RttSetRipas => 4,
             Self::DataCreate => 5,
@@ -186,12 +189,6 @@ pub mod rec_exit {
     pub const RIPAS_VALUE: u64 = 0xD10;
     /// Immediate of a host call, low 16 bits.
     pub const IMM: u64 = 0xE00;
-}
-
-/// Entry states of `RMI_RTT_READ_ENTRY`.
-pub mod entry_state {
-    /// The entry holds a page or block.
-    pub const ASSIGNED: u64 = 1;
 }
 
 /// RIPAS values.

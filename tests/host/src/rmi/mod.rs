@@ -17,7 +17,7 @@ use abi::Command;
 pub struct RttEntry {
     /// Level at which the walk ended.
     pub level: u64,
-    /// Entry state, see [`abi::entry_state`].
+    /// Entry state: 0 unassigned, 1 assigned, 2 table.
     pub state: u64,
     /// RIPAS, see [`abi::ripas`].
     pub ripas: u64,

@@ -153,7 +153,7 @@ fn abort(context: &Context<'_>, exit: &RecExit, syndrome: Syndrome) -> Result<Ne
         if !in_ram {
             return Err(failure!("the guest faulted at {address:#x}, which is not RAM"));
         }
-        realm.give_page(host, address)?;
+        realm.give_memory(host, address)?;
         return Ok(Next::ENTER);
     }
     if in_ram {

@@ -5,7 +5,7 @@ mod mmio;
 mod psci;
 mod run;
 
-pub use run::{run, PROF};
+pub use run::run;
 
 use crate::failure::Failure;
 use crate::granules::Purpose;

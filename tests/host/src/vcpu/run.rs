@@ -80,14 +80,9 @@ impl Context<'_> {
                 }
                 Next::Off => return Ok(()),
             };
-            let t0 = self.host.machine().counter();
             let Some(exit) = self.enter(timers, flags, gpr0)? else { return Ok(()) };
-            PROF[7].fetch_add(self.host.machine().counter() - t0, Ordering::Relaxed);
             timers = Timers { virt: exit.cntv, phys: exit.cntp };
-            let t0 = self.host.machine().counter();
             next = exits::handle(self, &exit)?;
-            let k = match exit.reason { crate::rmi::run::ExitReason::Sync => match exit.esr >> 26 & 0x3f { 0x24|0x20 if !ipa::is_unprotected(exit.hpfar<<8) => 1, 0x24 => 2, _ => 3}, crate::rmi::run::ExitReason::Irq => 4, crate::rmi::run::ExitReason::RipasChange => 5, _ => 6 };
-            PROF[k].fetch_add(self.host.machine().counter() - t0, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -116,10 +111,7 @@ impl Context<'_> {
         };
         run.write_enter(machine, &enter);
         machine.arm_timer(timers.deadline(machine.counter()));
-        let t0 = machine.counter();
-        let r = self.host.rmi().rec_enter(rec, run.pa());
-        PROF[0].fetch_add(machine.counter() - t0, Ordering::Relaxed);
-        if let Err(error) = r {
+        if let Err(error) = self.host.rmi().rec_enter(rec, run.pa()) {
             // Nothing was delivered: the interrupts go back to where they were.
             let vmcr = u64::MAX;
             self.realm.vgic.lock().fold(self.vcpu.index, &loaded.lrs, vmcr);
@@ -203,6 +195,3 @@ impl Context<'_> {
         self.realm.kick(self.host, set & !(1 << self.vcpu.index));
     }
 }
-
-/// prof
-pub static PROF: [core::sync::atomic::AtomicU64; 8] = [const { core::sync::atomic::AtomicU64::new(0) }; 8];

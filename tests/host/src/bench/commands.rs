@@ -1,0 +1,85 @@
+//! Commands of the Host that need no running REC.
+
+use super::Bench;
+use super::fixture::{Fixture, L2_SIZE, PAGE, UNPROTECTED};
+use crate::failure::Failure;
+use crate::rmi::abi::{Command, VERSION_1_0};
+
+/// A descriptor for a shared page: Normal, write-back, readable and writable.
+const SHARED: u64 = 0b110 << 2 | 0b11 << 6;
+
+/// Entries of a table.
+const ENTRIES: u64 = 512;
+
+/// Version, features, delegation.
+pub fn granules(bench: &Bench<'_>) -> Result<(), Failure> {
+    let host = bench.host;
+    let version = bench.call(Command::Version, [VERSION_1_0, 0, 0, 0, 0])?;
+    bench.row("rmi_version", version.instructions);
+    let page = host.take_page()?;
+    let delegate = bench.call(Command::GranuleDelegate, [page, 0, 0, 0, 0])?;
+    let undelegate = bench.call(Command::GranuleUndelegate, [page, 0, 0, 0, 0])?;
+    host.put_page(page);
+    bench.row("granule_delegate", delegate.instructions);
+    bench.row("granule_undelegate", undelegate.instructions);
+    let features = bench.call(Command::Features, [0; 5])?;
+    bench.row("rmi_features", features.instructions);
+    Ok(())
+}
+
+/// Pages of a Realm.
+pub fn data(bench: &Bench<'_>) -> Result<(), Failure> {
+    let mut realm = Fixture::new(bench)?;
+    realm.tables_to(0, 3)?;
+    bench.row("data_create_measured", realm.create_page(0, b"measured", 1)?);
+    bench.row("data_create_unmeasured", realm.create_page(PAGE, b"not measured", 0)?);
+    let granule = bench.host.take_granule()?;
+    bench.row("data_create_unknown", realm.create_unknown(2 * PAGE, granule)?);
+    bench.row("data_destroy", realm.destroy_page(0)?);
+    realm.destroy().map(drop)
+}
+
+/// Tables, unprotected mappings, RIPAS before activation.
+pub fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
+    let mut realm = Fixture::new(bench)?;
+    realm.tables_to(0, 2)?;
+    bench.row("rtt_create_l3", realm.create_table(0, 3)?);
+    bench.row("rtt_destroy_l3", realm.destroy_table(0, 3)?);
+
+    // A block is folded from 512 pages that are contiguous in memory.
+    let block = L2_SIZE;
+    realm.create_table(block, 3)?;
+    let init = bench.call(Command::RttInitRipas, [realm.rd, block, block + L2_SIZE, 0, 0])?;
+    bench.row("init_ripas_per_page", init.instructions / ENTRIES);
+    let memory = bench.host.take_granules(512, L2_SIZE)?;
+    for page in 0..ENTRIES {
+        realm.create_unknown(block + page * PAGE, memory + page * PAGE)?;
+    }
+    bench.row("rtt_fold_512", realm.fold_table(block, 3)?);
+    let read = bench.call(Command::RttReadEntry, [realm.rd, block, 3, 0, 0])?;
+    bench.row("rtt_read_entry_block", read.instructions);
+    bench.row("rtt_unfold_2m", realm.create_table(block, 3)?);
+    let read = bench.call(Command::RttReadEntry, [realm.rd, block, 3, 0, 0])?;
+    bench.row("rtt_read_entry", read.instructions);
+
+    realm.tables_to(UNPROTECTED, 3)?;
+    let desc = bench.host.take_page()?;
+    let map = [realm.rd, UNPROTECTED, 3, desc | SHARED, 0];
+    bench.row("rtt_map_unprotected", bench.call(Command::RttMapUnprotected, map)?.instructions);
+    let unmap = [realm.rd, UNPROTECTED, 3, 0, 0];
+    let unmap = bench.call(Command::RttUnmapUnprotected, unmap)?;
+    bench.row("rtt_unmap_unprotected", unmap.instructions);
+    bench.host.put_page(desc);
+    realm.destroy().map(drop)
+}
+
+/// Realms and RECs.
+pub fn objects(bench: &Bench<'_>) -> Result<(), Failure> {
+    let mut realm = Fixture::new(bench)?;
+    bench.row("realm_create", realm.create_cost);
+    let (_, create) = realm.create_rec(0, 0)?;
+    bench.row("rec_create", create);
+    bench.row("rec_destroy", realm.destroy_rec()?);
+    bench.row("realm_destroy", realm.destroy()?);
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Entries, exits, and the Realm's own calls.
+//!
+//! The program in the Realm asks the Host what to do by a host call, whose structure stands at [`CALL`]: `gprs[0]`
+//! is the operation, `gprs[1..]` its arguments. It leaves the results in the same places, and the ticks that the
+//! operation took in `gprs[30]`.
+
+use super::Bench;
+use super::fixture::{Fixture, L1_SIZE, PAGE, UNPROTECTED};
+use crate::failure::Failure;
+use crate::rmi::abi::{Command, rec_enter, rec_exit};
+
+/// Where the program is.
+const CODE: u64 = 0;
+/// The structure of the host call.
+const CALL: u64 = PAGE;
+
+/// Operation: nothing; the next host call follows at once.
+const OP_NOTHING: u64 = 0;
+/// Operation: SMC with X0 to X10 from `gprs[1..12]`.
+const OP_SMC: u64 = 1;
+/// Operation: a 32-bit load from `gprs[1]`, for ever.
+const OP_LOAD: u64 = 2;
+
+const RSI_VERSION: u64 = 0xc400_0190;
+const RSI_MEASUREMENT_EXTEND: u64 = 0xc400_0193;
+const RSI_IPA_STATE_SET: u64 = 0xc400_0197;
+const RSI_IPA_STATE_GET: u64 = 0xc400_0198;
+
+const EXIT_SYNC: u64 = 0;
+const EXIT_RIPAS_CHANGE: u64 = 4;
+const EXIT_HOST_CALL: u64 = 5;
+
+/// The running Realm.
+struct Guest<'b> {
+    bench: &'b Bench<'b>,
+    rec: u64,
+    run: u64,
+}
+
+impl Guest<'_> {
+    /// Enters the REC and expects it to come back for `reason`; the cost.
+    fn enter(&self, flags: u64, reason: u64) -> Result<u64, Failure> {
+        let machine = self.bench.host.machine();
+        machine.write_u64(self.run + rec_enter::FLAGS, flags);
+        let cost = self.bench.call(Command::RecEnter, [self.rec, self.run, 0, 0, 0])?;
+        let got = machine.read_u64(self.run + rec_exit::EXIT_REASON);
+        if got == reason {
+            Ok(cost.instructions)
+        } else {
+            let esr = machine.read_u64(self.run + rec_exit::ESR);
+            Err(failure!("the REC exited for reason {got}, ESR {esr:#x}, not for {reason}"))
+        }
+    }
+
+    /// Writes what the pending host call is to return.
+    fn answer(&self, gprs: &[u64]) {
+        for (n, value) in (0..).zip(gprs) {
+            let at = self.run + rec_enter::GPRS + 8 * n;
+            self.bench.host.machine().write_u64(at, *value);
+        }
+    }
+
+    /// Lets the Realm make a call; the instructions between the counter reads around it.
+    fn call(&self, args: &[u64]) -> Result<u64, Failure> {
+        let mut gprs = [0; 12];
+        for (to, from) in gprs.iter_mut().zip([OP_SMC].iter().chain(args)) {
+            *to = *from;
+        }
+        self.answer(&gprs);
+        self.enter(0, EXIT_HOST_CALL)?;
+        let machine = self.bench.host.machine();
+        let x0 = machine.read_u64(self.run + rec_exit::GPRS);
+        if x0 != 0 {
+            return Err(failure!("a call of the Realm returned {x0:#x}"));
+        }
+        Ok(machine.read_u64(self.run + rec_exit::GPRS + 8 * 30))
+    }
+
+    /// Lets the Realm ask for a RIPAS change of `[base, top)` and carries it out; the cost of all SET_RIPAS commands.
+    fn set_ripas(&self, rd: u64, base: u64, top: u64, ripas: u64) -> Result<u64, Failure> {
+        self.answer(&[OP_SMC, RSI_IPA_STATE_SET, base, top, ripas, 1]);
+        self.enter(0, EXIT_RIPAS_CHANGE)?;
+        let mut cost = 0;
+        let mut at = base;
+        while at < top {
+            let args = [rd, self.rec, at, top, 0];
+            let step = self.bench.call(Command::RttSetRipas, args)?;
+            cost += step.instructions;
+            at = step.x1;
+        }
+        self.enter(0, EXIT_HOST_CALL)?;
+        Ok(cost)
+    }
+}
+
+/// Measures on a Realm that runs `program`.
+pub fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
+    let host = bench.host;
+    let mut realm = Fixture::new(bench)?;
+    realm.tables_to(0, 3)?;
+    realm.create_page(CODE, program, 0)?;
+    realm.create_page(CALL, &[], 0)?;
+    // One range of 1 GiB as 2 MiB entries, another as one entry.
+    let (blocks, block) = (L1_SIZE, 2 * L1_SIZE);
+    realm.tables_to(blocks, 2)?;
+    bench.call(Command::RttInitRipas, [realm.rd, blocks, blocks + L1_SIZE, 0, 0])?;
+    bench.call(Command::RttInitRipas, [realm.rd, block, block + L1_SIZE, 0, 0])?;
+    let (rec, _) = realm.create_rec(CODE, CALL)?;
+    let activate = bench.call(Command::RealmActivate, [realm.rd, 0, 0, 0, 0])?;
+    bench.row("realm_activate", activate.instructions);
+
+    let guest = Guest { bench, rec, run: host.take_page()? };
+    guest.enter(0, EXIT_HOST_CALL)?;
+    guest.answer(&[OP_NOTHING]);
+    guest.enter(0, EXIT_HOST_CALL)?;
+    bench.row("rec_enter_host_call", guest.enter(0, EXIT_HOST_CALL)?);
+
+    bench.row("rsi_version", guest.call(&[RSI_VERSION, 0x1_0000])?);
+    let get = guest.call(&[RSI_IPA_STATE_GET, CODE, CODE + PAGE])?;
+    bench.row("rsi_ipa_state_get", get);
+    let extend = guest.call(&[RSI_MEASUREMENT_EXTEND, 1, 32, 1, 2, 3, 4])?;
+    bench.row("rsi_measurement_extend", extend);
+
+    const EMPTY: u64 = 0;
+    let set = guest.set_ripas(realm.rd, blocks, blocks + L1_SIZE, EMPTY)?;
+    bench.row("set_ripas_1g_2m_blocks", set);
+    let set = guest.set_ripas(realm.rd, block, block + L1_SIZE, EMPTY)?;
+    bench.row("set_ripas_1g_1g_block", set);
+
+    // The load at an unprotected address exits again and again, since nobody emulates it.
+    guest.answer(&[OP_LOAD, UNPROTECTED]);
+    guest.enter(0, EXIT_SYNC)?;
+    bench.row("rec_enter_abort", guest.enter(0, EXIT_SYNC)?);
+    host.put_page(guest.run);
+    realm.destroy().map(drop)
+}

@@ -1,0 +1,78 @@
+//! What each command costs, in executed instructions.
+//!
+//! QEMU with `-icount shift=0` advances the physical counter by one tick per instruction, so two reads of the counter
+//! around a call count the instructions in between, EL3's and the monitor's, exactly and repeatably. Each
+//! operation is measured on a Realm of its own, built so that nothing else is in its way; what an operation needs is
+//! done again if it has to be measured twice.
+//!
+//! | Module | Owns |
+//! | --- | --- |
+//! | [`fixture`] | a small Realm with a 40-bit IPA space that starts at level 0 |
+//! | [`commands`] | the Host's commands |
+//! | [`guest`] | entries, exits and the Realm's calls, by a small program in the Realm |
+
+mod commands;
+mod fixture;
+mod guest;
+
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::rmi::abi::Command;
+
+/// A machine that can time a call.
+pub trait Timed: Sync {
+    /// Issues `SMC #0` with `X0`..`X6`; gives back `X0`..`X4` and the ticks between the counter reads just before and
+    /// just after it.
+    fn timed_smc(&self, args: [u64; 7]) -> ([u64; 5], u64);
+}
+
+/// What the bench works with.
+pub struct Bench<'b> {
+    host: &'b Host,
+    timed: &'b dyn Timed,
+}
+
+/// The result of a timed command.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    /// Instructions.
+    instructions: u64,
+    /// X1 of the reply.
+    x1: u64,
+}
+
+impl Bench<'_> {
+    /// Issues a command that has to succeed, and times it.
+    fn call(&self, command: Command, args: [u64; 5]) -> Result<Cost, Failure> {
+        let [a1, a2, a3, a4, a5] = args;
+        let function = u64::from(command as u32);
+        let ([x0, x1, ..], instructions) = self.timed.timed_smc([function, a1, a2, a3, a4, a5, 0]);
+        if x0 == 0 {
+            Ok(Cost { instructions, x1 })
+        } else {
+            let name = command.name();
+            Err(failure!("{name}({a1:#x}, {a2:#x}, {a3:#x}, {a4:#x}) returned {x0:#x}"))
+        }
+    }
+
+    /// Reports one row.
+    fn row(&self, name: &str, instructions: u64) {
+        self.host.machine().console_line(format_args!(
+            "@cairn {{\"event\":\"bench\",\"name\":\"{name}\",\"instructions\":{instructions}}}"
+        ));
+    }
+}
+
+/// Measures everything and reports a line per operation. `program` is the code that runs in the Realm.
+///
+/// # Errors
+///
+/// A command that has to succeed does not.
+pub fn run(host: &Host, timed: &dyn Timed, program: &[u8]) -> Result<(), Failure> {
+    let bench = Bench { host, timed };
+    commands::granules(&bench)?;
+    commands::data(&bench)?;
+    commands::tables(&bench)?;
+    commands::objects(&bench)?;
+    guest::run(&bench, program)
+}
