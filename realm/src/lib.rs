@@ -1,13 +1,14 @@
 //! What a Realm is made of.
 //!
 //! Owns: the Realm Descriptor ([`rd`]), the Realm Execution Context ([`rec`]), the stage 2 translation tables
-//! ([`rtt`]), the measurements ([`measurement`]), VMIDs ([`vmid`]), what the CPUs can give a Realm
-//! ([`features`]), and [`Rmm`], the handle that a command works with.
+//! ([`rtt`]), the measurements ([`measurement`]) and the key that vouches for them ([`attestation`]), VMIDs ([`vmid`]), what
+//! the CPUs can give a Realm ([`features`]), and [`Rmm`], the handle that a command works with.
 //!
 //! Does not own: any ABI. The Host's view of these objects is in crate `rmi`, the Realm's in `rsi`.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod attestation;
 pub mod exit;
 pub mod features;
 pub mod ipa;

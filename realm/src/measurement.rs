@@ -208,3 +208,109 @@ impl Measurements {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::Digest;
+
+    struct Sha2;
+
+    impl Hasher for Sha2 {
+        fn sha256(&self, message: &[u8]) -> [u8; 32] {
+            sha2::Sha256::digest(message).into()
+        }
+
+        fn sha384(&self, message: &[u8]) -> [u8; 48] {
+            sha2::Sha384::digest(message).into()
+        }
+
+        fn sha512(&self, message: &[u8]) -> [u8; 64] {
+            sha2::Sha512::digest(message).into()
+        }
+    }
+
+    /// Steps i to vii of the vectors of the notes on RMI, 9.7.
+    const SHA_256: [&str; 7] = [
+        "045cb3602843a6845cb710fbbfbb92f0c7d611afe0106ac2953e46950a70c42b",
+        "6155de4f1d36b0a59eef577936e21cf6f3eb891ebe720da030e8517ba5535c6a",
+        "172b6f744606d3ec84062e9175c1f60091f9abc4a911bfcab77209cad0dc6f75",
+        "ae4402e8b9a8adddb9057bffc99d01484c697c3da3f67e34bedffc57089a17a8",
+        "bf3ecf0175b1500a1913ddd7a3c5c3676a2c9f1a12ee18d11512e5b8cae88302",
+        "ddac6f7ab79e3d15d934a5db4dae62fbac04f8e13c6f0a74363cef2e071a1fb4",
+        "bb2275c49f28ad52cae6d55e34a974a58c7a3ba26f976e8ecbbe7a536918dc73",
+    ];
+    const SHA_512: [&str; 7] = [
+        "066e19aa2c3418dadc20ef31b5595907c612991952553e1e99731a677b5797c9\
+         898dffb6e3963a20b8e1af6d136cd2fe6fe25f048577dc3d7e5bf3a79a4b1e81",
+        "7f2559ff71ae56879cb30873659ff79882ba7fb56ee58aa1021530b847f16e07\
+         1ed761a208d74b09311615bf27b04a8cb1f8d53ffcfe03e0aeda9cb25d0f4ef1",
+        "f4b427461e3f750c98f30ba6511ec4becdb289a733968ccd0f3d2a0bee33bb05\
+         d12d0834a1ff7f071125eb2a3566e44eeeaccd88f572ecab3761b96f0e0c6b44",
+        "a71bcedeaeaa237aa2d2b4a5cf63393f7e7101e1a9f94f1435e9b605ed671497\
+         b32c035d405ce5b928b70ed266e44d93acc8667b0c329fc189629ac1d4689c4c",
+        "4fbace86c6851d8e4b29c6c2fa6c6f0dd874fbd104892f4dff202b4790edd040\
+         08a58a11964f26c55eba4960d09ca70d8e84a39999b8dffb83f889f21c2672e3",
+        "7cf8a7b2e1707d902af1484fe7b2d48c16d2c6cb1e704b524c00d3303baea860\
+         30c41a31f78ccc77836b0aeebf60f422fb52205ab7d8e5dd6a862d29381eae1b",
+        "1b3f258fc7df037a1324b4952aaf709dcfc46aaf1af751e62808b48ab70de5ab\
+         4a98f4738472bdf0b708229d955f592d1b8fbbe4d134c65a0b9c6fce562778aa",
+    ];
+
+    /// Algorithm's own hexadecimal digits of a value; the rest must be zero.
+    fn hex(algorithm: Algorithm, value: &[u8; VALUE_BYTES]) -> String {
+        let (hash, rest) = value.split_at(algorithm.hash_bytes());
+        assert!(rest.iter().all(|&byte| byte == 0));
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// A page with these words, by byte offset.
+    fn page(words: &[(usize, u64)]) -> [u8; 4096] {
+        let mut page = [0; 4096];
+        for &(offset, word) in words {
+            page[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
+        }
+        page
+    }
+
+    #[test]
+    fn the_vectors_of_the_initial_measurement_hold() {
+        for (algorithm, expected) in [(Algorithm::Sha256, SHA_256), (Algorithm::Sha512, SHA_512)] {
+            let mut values = Measurements { rim: [0xff; 64], rem: [[0; 64]; 4] };
+            // s2sz 40, num_bps 1, num_wps 1, hash_algo.
+            let params = page(&[(0x8, 40), (0x18, 1), (0x20, 1), (0x30, algorithm as u64)]);
+            values.init(&Sha2, algorithm, &params);
+            assert_eq!(hex(algorithm, &values.rim), expected[0], "i");
+            values.extend_ripas(&Sha2, algorithm, 0x8000_0000, 0x8000_1000);
+            assert_eq!(hex(algorithm, &values.rim), expected[1], "ii");
+            let data: Vec<u8> = (0..16).flat_map(|_| 0..=255).collect();
+            let content = algorithm.hash(&Sha2, &data);
+            values.extend_data(&Sha2, algorithm, 0x8000_0000, 1, content);
+            assert_eq!(hex(algorithm, &values.rim), expected[2], "iii");
+            values.extend_data(&Sha2, algorithm, 0x8000_1000, 0, [0; 64]);
+            assert_eq!(hex(algorithm, &values.rim), expected[3], "iv");
+            let params =
+                page(&[(0, 1), (0x200, 0x8000_0000), (0x300, 0x11), (0x300 + 7 * 8, 0x77)]);
+            values.extend_rec(&Sha2, algorithm, algorithm.hash(&Sha2, &params));
+            assert_eq!(hex(algorithm, &values.rim), expected[4], "v");
+        }
+    }
+
+    #[test]
+    fn the_vectors_of_the_extensible_measurements_hold() {
+        let value = core::array::from_fn(|at| if at < 32 { at as u8 } else { 0xee });
+        for (algorithm, expected) in [(Algorithm::Sha256, SHA_256), (Algorithm::Sha512, SHA_512)] {
+            let mut values = Measurements { rim: [0; 64], rem: [[0; 64]; 4] };
+            values.extend_rem(&Sha2, algorithm, 2, &value, 32);
+            assert_eq!(hex(algorithm, &values.rem[2]), expected[5], "vi: our reading");
+            assert_eq!(values.rem[0], [0; 64]);
+            // What a relying party computes for the reference monitor.
+            let short = [&vec![0; algorithm.hash_bytes()], &value[..32]].concat();
+            let theirs = algorithm.hash(&Sha2, &short);
+            assert_eq!(hex(algorithm, &theirs), expected[6], "vii: the reference monitor");
+            values.extend_rem(&Sha2, algorithm, 4, &value, 32);
+            assert_eq!(values.get(3), Some(&values.rem[2]));
+            assert_eq!(values.get(5), None);
+        }
+    }
+}

@@ -6,6 +6,7 @@ use granule::GranuleTable;
 use granule::ledger::Ledger;
 use granule::machine::CpuFacts;
 
+use crate::attestation::RealmKey;
 use crate::features::Features;
 use crate::vmid::VmidSet;
 
@@ -22,10 +23,12 @@ pub struct Shared<'t> {
     pub features: Features,
     /// The CPUs' identification registers.
     pub facts: CpuFacts,
+    /// The realm attestation key; without it no Realm gets a token.
+    pub attestation: Option<RealmKey>,
 }
 
 impl<'t> Shared<'t> {
-    /// The state at boot: nothing delegated, no Realm.
+    /// The state at boot: nothing delegated, no Realm, no attestation key yet.
     pub fn new(granules: GranuleTable<'t>, facts: CpuFacts) -> Self {
         Self {
             granules,
@@ -33,6 +36,7 @@ impl<'t> Shared<'t> {
             vmids: VmidSet::new(),
             features: Features::new(&facts),
             facts,
+            attestation: None,
         }
     }
 }

@@ -15,18 +15,32 @@ pub fn log(event: Event<'_>) {
         Event::Leaked(entry) => leaked(entry),
         Event::Recovered(entry) => {
             let (granule, tries) = (entry.granule.as_u64(), entry.tries);
-            defmt::info!("ledger: recovered granule {=u64:#x} after {=u32} failures", granule, tries);
+            defmt::info!(
+                "ledger: recovered granule {=u64:#x} after {=u32} failures",
+                granule,
+                tries
+            );
         }
         Event::UnknownRegister { iss, pc } => {
             defmt::debug!("Realm used unknown register, ISS {=u64:#x}, at PC {=u64:#x}", iss, pc);
         }
         Event::UnknownCall { fid } => defmt::debug!("Realm made unknown call {=u64:#x}", fid),
         Event::UnknownException { esr, pc } => {
-            defmt::warn!("Realm took exception without a meaning, ESR {=u64:#x}, at PC {=u64:#x}", esr, pc);
+            defmt::warn!(
+                "Realm took exception without a meaning, ESR {=u64:#x}, at PC {=u64:#x}",
+                esr,
+                pc
+            );
         }
         Event::UnknownCommand { fid } => defmt::debug!("Host made unknown call {=u64:#x}", fid),
         Event::InjectedAbort { ipa, pc } => {
             defmt::debug!("abort injected for IPA {=u64:#x} at PC {=u64:#x}", ipa, pc);
+        }
+        Event::NoPlatformToken { code } => {
+            defmt::warn!(
+                "EL3 gave no platform token (code {=i64}): no attestation token for the Realm",
+                code
+            );
         }
         Event::RealmCreated { rd, vmid } => {
             defmt::info!("Realm {=u64:#x} created, VMID {=u16}", rd.as_u64(), vmid);

@@ -26,8 +26,12 @@ mod image {
 
         fn cold_init(env: ColdEnv, cpu: &Cpu<Self>) -> Result<(), BootCode> {
             rmm::boot::announce(&env, cpu.el3_features());
-            let granules = GranuleTable::new(env.layout.banks, env.words).ok_or(BootCode::Unknown)?;
-            SHARED.call_once(|| Shared::new(granules, env.facts));
+            let granules =
+                GranuleTable::new(env.layout.banks, env.words).ok_or(BootCode::Unknown)?;
+            let attestation = rsi::attestation::key::fetch(cpu)
+                .inspect_err(|error| rmm::boot::announce_no_key(error.reason()))
+                .ok();
+            SHARED.call_once(|| Shared { attestation, ..Shared::new(granules, env.facts) });
             Ok(())
         }
 

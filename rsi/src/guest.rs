@@ -34,6 +34,19 @@ pub fn with_page<M: Memory, R>(
     ipa: u64,
     access: impl FnOnce(&Words) -> R,
 ) -> Result<R, PageError> {
+    let (mut access, mut result) = (Some(access), None);
+    visit_page(rmm, rec, ipa, &mut |words| result = access.take().map(|access| access(words)))?;
+    let Some(result) = result else { unreachable!("a page that is there is visited") };
+    Ok(result)
+}
+
+/// [`with_page`] for all callers: a walk through the tables is 4 KiB of code.
+fn visit_page<M: Memory>(
+    rmm: &Rmm<'_, '_, M>,
+    rec: &Rec,
+    ipa: u64,
+    access: &mut dyn FnMut(&Words),
+) -> Result<(), PageError> {
     let tree = rec.tree();
     tree.walk(rmm.machine, &rmm.granules, ipa, Level::PAGE, |at| match at.entry {
         Entry::Assigned(Ripas::Ram, base) => {
@@ -43,7 +56,8 @@ pub fn with_page<M: Memory, R>(
                 unreachable!("DATA of an RTT entry")
             };
             let words = rmm.machine.words(Slot::RealmPage, page.shared());
-            Ok(access(&words))
+            access(&words);
+            Ok(())
         }
         Entry::Unassigned(Ripas::Empty) | Entry::Assigned(Ripas::Empty, _) => Err(PageError::Empty),
         Entry::Unassigned(_)
@@ -83,9 +97,61 @@ pub fn word(words: &Words, index: usize) -> u64 {
     words.0.get(index).map_or(0, |word: &AtomicU64| word.load(Ordering::Relaxed))
 }
 
+/// Writes bytes to a page, from byte `offset` on; what does not fit is dropped. Neighbours in the same word keep what another
+/// CPU of the Realm may be writing there.
+pub fn write_bytes(words: &Words, offset: usize, bytes: &[u8]) {
+    const WORD: usize = size_of::<u64>();
+    let (mut rest, mut at) = (bytes, offset);
+    while let (Some(word), false) = (words.0.get(at / WORD), rest.is_empty()) {
+        let start = at % WORD;
+        let (now, later) = rest.split_at(rest.len().min(WORD - start));
+        let (mut value, mut mask) = ([0; WORD], [0; WORD]);
+        for ((value, mask), byte) in value.iter_mut().zip(&mut mask).skip(start).zip(now) {
+            (*value, *mask) = (*byte, 0xff);
+        }
+        let (value, mask) = (u64::from_le_bytes(value), u64::from_le_bytes(mask));
+        if mask == u64::MAX {
+            word.store(value, Ordering::Relaxed);
+        } else {
+            // Bits that the other CPU changes in between are carried over, not put back.
+            word.fetch_and(!mask, Ordering::Relaxed);
+            word.fetch_or(value, Ordering::Relaxed);
+        }
+        (rest, at) = (later, at + now.len());
+    }
+}
+
 /// Writes a word of a page.
 pub fn set_word(words: &Words, index: usize, value: u64) {
     if let Some(word) = words.0.get(index) {
         word.store(value, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::IntoBytes;
+
+    #[test]
+    fn bytes_are_written_wherever_they_begin_and_neighbours_stay() {
+        for offset in (0..24).chain(4070..4096) {
+            for length in (0..26).filter(|length| offset + length <= 4096) {
+                let words = Words([const { AtomicU64::new(0xeeee_eeee_eeee_eeee) }; 512]);
+                let bytes: Vec<u8> = (1..).take(length).collect();
+                write_bytes(&words, offset, &bytes);
+                let mut expected = [0xee; 4096];
+                expected[offset..offset + length].copy_from_slice(&bytes);
+                let actual = words.0.each_ref().map(|word| word.load(Ordering::Relaxed));
+                assert_eq!(actual.as_bytes(), expected, "{length} at {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_past_the_end_are_dropped() {
+        let words = Words([const { AtomicU64::new(0) }; 512]);
+        write_bytes(&words, 4094, &[1, 2, 3, 4]);
+        assert_eq!(word(&words, 511), 0x0201_0000_0000_0000);
     }
 }

@@ -56,7 +56,7 @@ pub fn smc<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Option<Exit> {
         fid::FEATURES => Outcome::code(SUCCESS),
         fid::MEASUREMENT_READ => measurement::read(rmm, rec),
         fid::MEASUREMENT_EXTEND => measurement::extend(rmm, rec),
-        fid::ATTESTATION_TOKEN_INIT => attestation::init(rec),
+        fid::ATTESTATION_TOKEN_INIT => attestation::init(rmm, rec),
         fid::ATTESTATION_TOKEN_CONTINUE => attestation::proceed(rmm, rec),
         fid::REALM_CONFIG => config::read(rmm, rec),
         fid::IPA_STATE_SET => ripas::set(rec),

@@ -30,6 +30,9 @@ now() { sed 's/^\([0-9]*\)\.\([0-9][0-9]\).*/\1\2/' /proc/uptime; }
 
 online() { grep -c '^processor' /proc/cpuinfo; }
 
+# Waits until the console has sent everything, which `poweroff -f` does not; stty does so before it changes anything.
+drain() { stty cs8 < /dev/console; }
+
 # Runs a command with a time limit, so that a device that never answers is a failed check and not a hang.
 limited() { timeout 60 "$@"; }
 
@@ -90,13 +93,17 @@ check_cpus() {
     echo "$count"
 }
 
-# A second takes a second.
+# A second takes a second: never less, and no more in the best of five (the machine below us may be busy).
 check_timer() {
-    start=$(now)
-    sleep 1
-    took=$(($(now) - start))
-    [ "$took" -ge 99 ] && [ "$took" -le 250 ] || { echo "sleeping 1.00 s took $took hundredths"; return 1; }
-    echo "$took hundredths"
+    for round in 1 2 3 4 5; do
+        start=$(now)
+        sleep 1
+        took=$(($(now) - start))
+        [ "$took" -ge 99 ] || { echo "sleeping 1.00 s took only $took hundredths"; return 1; }
+        [ "$took" -gt 150 ] || { echo "$took hundredths"; return; }
+    done
+    echo "sleeping 1.00 s took $took hundredths"
+    return 1
 }
 
 # Reads random bytes from the host's device through shared memory.
@@ -175,6 +182,7 @@ if grep -qw cairn.check /proc/cmdline; then
     say "kernel $(uname -r)"
     for check in rsi memory cpus timer shared simd; do run_check "$check"; done
     say "done"
+    drain
     poweroff -f
 fi
 
@@ -187,9 +195,9 @@ echo "The monitor speaks: $(dmesg | grep -o 'RSI version.*' || echo 'no RSI; thi
 echo "'poweroff' ends the Realm; Ctrl-A x ends the machine."
 echo
 # busybox's poweroff, reboot and halt ask process 1, which is this script.
-trap 'sync; poweroff -f' USR2
-trap 'sync; reboot -f' TERM
-trap 'sync; halt -f' USR1
+trap 'drain; poweroff -f' USR2
+trap 'drain; reboot -f' TERM
+trap 'drain; halt -f' USR1
 while :; do
     setsid cttyhack sh -l &
     wait $!

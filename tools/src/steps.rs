@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
+use anyhow::bail;
 
 use crate::cli::{RunOptions, TestOptions};
 use crate::fault::{Interrupted, Verdict};
@@ -83,6 +84,9 @@ pub fn command(options: &TestOptions) -> anyhow::Result<()> {
     if options.list {
         steps.iter().for_each(|step| println!("{}", step.name));
         return Ok(());
+    }
+    if steps.is_empty() {
+        bail!("no step has that in its name; `cargo xtask test --list --long` shows all names");
     }
     setup::rust_components()?;
     let mut results = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! It may stand in `rmm/arch/` and in the leaf module of a bare-metal test program (`tests/*/src/leaf.rs` or
 //! `tests/*/src/leaf/`). Counted are blocks, functions, impls, traits, foreign blocks and unsafe attributes; inside
-//! macro calls, where the source is not parsed, every `unsafe` word.
+//! macro calls, where the source is not parsed, every `unsafe` word before a block or an item.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub fn command() -> anyhow::Result<()> {
         println!("unsafe code where it must not be: {place}");
     }
     Err(Verdict(format!(
-        "{} pieces of unsafe code stand outside rmm/arch and the leaf modules of test programs; move them there",
+        "unsafe code stands outside rmm/arch and the leaf modules of test programs in {} places (above); move it there",
         forbidden.len()
     ))
     .into())
@@ -167,17 +167,32 @@ impl Finder {
         }
     }
 
-    /// Words in a macro call: of a function definition or not, nobody knows before it is expanded.
+    /// Words in a macro call, which are code or not depending on the macro. `unsafe` counts if what follows looks
+    /// like code (`Token![unsafe]` does not).
     fn tokens(&mut self, tokens: TokenStream) {
-        for token in tokens {
+        let mut tokens = tokens.into_iter().peekable();
+        while let Some(token) = tokens.next() {
             match token {
-                TokenTree::Ident(word) if word == "unsafe" => {
+                TokenTree::Ident(word)
+                    if word == "unsafe" && tokens.peek().is_some_and(opens_unsafe) =>
+                {
                     self.found.push((word.span().start().line, Kind::Other));
                 }
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
             }
         }
+    }
+}
+
+/// Whether `token` after the word `unsafe` makes it unsafe code: a block, an attribute, or an item.
+fn opens_unsafe(token: &TokenTree) -> bool {
+    match token {
+        TokenTree::Group(_) => true,
+        TokenTree::Ident(word) => {
+            ["fn", "impl", "trait", "extern", "mod"].iter().any(|item| word == item)
+        }
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
     }
 }
 
@@ -237,6 +252,7 @@ unsafe trait T { unsafe fn c(); }
 unsafe extern \"C\" { fn d(); }
 #[unsafe(no_mangle)]
 fn e() { call!(unsafe { f() }); let _ = \"unsafe\"; }
+fn g() { call!(unsafe fn h() {}); let _: Token![unsafe]; }
 ";
         let found = find(text).unwrap();
         let wanted = [
@@ -248,6 +264,7 @@ fn e() { call!(unsafe { f() }); let _ = \"unsafe\"; }
             (6, Kind::Other),
             (7, Kind::Other),
             (8, Kind::Other),
+            (9, Kind::Other),
         ];
         assert_eq!(found, wanted);
     }

@@ -23,4 +23,16 @@ pub trait AttestRoot {
     ///
     /// EL3's code, or -4 if the token does not fit.
     fn platform_token(&self, challenge: &[u8; 32], into: &mut [u8]) -> Result<usize, El3Error>;
+
+    /// Random bytes of the CPU, if it has a generator that works. They only ever add to a derived nonce: nothing depends on
+    /// their being random.
+    fn entropy(&self) -> Option<[u8; 32]> {
+        None
+    }
+
+    /// Runs `secret` so that the time of its instructions does not depend on their data, if the CPU can promise that
+    /// (PSTATE.DIT).
+    fn constant_time<R>(&self, secret: impl FnOnce() -> R) -> R {
+        secret()
+    }
 }

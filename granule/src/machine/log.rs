@@ -51,6 +51,11 @@ pub enum Event<'a> {
         /// The PC of the instruction.
         pc: u64,
     },
+    /// EL3 gave no platform token; a Realm's request for a token failed.
+    NoPlatformToken {
+        /// EL3's code.
+        code: i64,
+    },
     /// A Realm was created.
     RealmCreated {
         /// Its Realm Descriptor.

@@ -13,6 +13,7 @@ pub mod root;
 pub mod stage2;
 pub mod vcpu;
 
+pub use attest::AttestRoot;
 pub use cpu::CpuFacts;
 pub use hash::Hasher;
 pub use log::{Event, Log};
@@ -22,6 +23,12 @@ pub use stage2::Stage2Tlb;
 pub use vcpu::Vcpu;
 
 /// Everything at once: what a command that may touch anything takes.
-pub trait Machine: Memory + HostMemory + RootWorld + Stage2Tlb + Vcpu + Hasher + Log {}
+pub trait Machine:
+    Memory + HostMemory + RootWorld + AttestRoot + Stage2Tlb + Vcpu + Hasher + Log
+{
+}
 
-impl<T: Memory + HostMemory + RootWorld + Stage2Tlb + Vcpu + Hasher + Log> Machine for T {}
+impl<T> Machine for T where
+    T: Memory + HostMemory + RootWorld + AttestRoot + Stage2Tlb + Vcpu + Hasher + Log
+{
+}

@@ -86,20 +86,39 @@ struct TreeWords {
     vmid: u64,
 }
 
-/// State of attestation token generation.
+/// How far the attestation token of a REC is. What there is of it lies in the REC's auxiliary granule.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A7.2.2.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// None is being made.
+    NotStarted,
+    /// The signature is being computed.
+    Signing {
+        /// Bytes of the Realm's part of the token.
+        length: usize,
+    },
+    /// The Realm's part is signed; the platform's is to be fetched.
+    Signed {
+        /// Bytes of the Realm's part of the token.
+        length: usize,
+    },
+    /// The token is complete.
+    Ready {
+        /// Bytes of the token.
+        length: usize,
+        /// Bytes that the Realm has already.
+        copied: usize,
+    },
+}
+
+/// [`TokenState`] in a REC; zero is [`TokenState::NotStarted`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub struct AttestWords {
-    /// 0: none in progress; 1: started; 2: the token is complete in the auxiliary granule.
-    pub state: u64,
-    /// Bytes of the token already handed out.
-    pub copied: u64,
-    /// Bytes of the token.
-    pub length: u64,
-    /// The Realm's challenge.
-    pub challenge: [u64; 8],
+struct TokenWords {
+    state: u64,
+    length: u64,
+    copied: u64,
 }
 
 /// Contents of a granule in state REC. A count of 1 on the granule means that it runs.
@@ -118,8 +137,7 @@ pub struct Rec {
     pub ripas: RipasRequest,
     /// Timer controls (CNTP_CTL, CNTV_CTL) as the Host was last told.
     pub reported_timers: [u64; 2],
-    /// Attestation token generation.
-    pub attest: AttestWords,
+    token: TokenWords,
     tree: TreeWords,
     aux_count: u64,
     aux: [u64; AUX_MAX],
@@ -130,7 +148,7 @@ const RESERVED_WORDS: usize = GRANULE_WORDS
     - (size_of::<VcpuRegisters>()
         + size_of::<LastExit>()
         + size_of::<RipasRequest>()
-        + size_of::<AttestWords>()
+        + size_of::<TokenWords>()
         + size_of::<TreeWords>())
         / 8
     - (4 + 2 + 1 + AUX_MAX);
@@ -195,6 +213,34 @@ impl Rec {
     /// Remembers what the Host owes an answer to.
     pub fn set_pending(&mut self, pending: Pending) {
         self.pending = pending as u64;
+    }
+
+    /// How far the REC's attestation token is.
+    pub fn token(&self) -> TokenState {
+        let TokenWords { state, length, copied } = self.token;
+        let small = |bytes: u64| match usize::try_from(bytes) {
+            Ok(small) => small,
+            Err(_) => unreachable!("{bytes} bytes of a token"),
+        };
+        let length = small(length);
+        match state {
+            0 => TokenState::NotStarted,
+            1 => TokenState::Signing { length },
+            2 => TokenState::Signed { length },
+            3 => TokenState::Ready { length, copied: small(copied) },
+            other => unreachable!("token state {other}"),
+        }
+    }
+
+    /// Remembers how far the REC's attestation token is.
+    pub fn set_token(&mut self, token: TokenState) {
+        let (state, length, copied) = match token {
+            TokenState::NotStarted => (0, 0, 0),
+            TokenState::Signing { length } => (1, length, 0),
+            TokenState::Signed { length } => (2, length, 0),
+            TokenState::Ready { length, copied } => (3, length, copied),
+        };
+        self.token = TokenWords { state, length: length as u64, copied: copied as u64 };
     }
 
     /// The Realm's translation tables.
@@ -302,5 +348,21 @@ mod tests {
         assert_eq!(rec.aux().count(), 0);
         rec.set_aux(&[GranuleAddr::new(0x1000).unwrap()]);
         assert_eq!(rec.aux().next().unwrap().as_u64(), 0x1000);
+    }
+
+    #[test]
+    fn the_state_of_a_token_survives_its_encoding() {
+        let mut page = Page::zeroed();
+        let rec: &mut Rec = page.view_mut();
+        assert_eq!(rec.token(), TokenState::NotStarted);
+        for token in [
+            TokenState::Signing { length: 590 },
+            TokenState::Signed { length: 750 },
+            TokenState::Ready { length: 2124, copied: 17 },
+            TokenState::NotStarted,
+        ] {
+            rec.set_token(token);
+            assert_eq!(rec.token(), token);
+        }
     }
 }

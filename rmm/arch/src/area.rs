@@ -56,10 +56,22 @@ const _: () = assert!(size_of::<CpuArea>() == 4096);
 
 #[cfg(target_os = "none")]
 mod access {
+    use core::arch::asm;
     use core::ptr;
 
     use super::CpuArea;
     use crate::layout;
+
+    /// A constant address, kept from the compiler: or it would make the address of each field anew, one instruction
+    /// each, instead of using offsets from one register.
+    #[inline(always)]
+    pub(crate) fn opaque(mut address: usize) -> usize {
+        // SAFETY: no instruction at all.
+        unsafe {
+            asm!("/* {} */", inout(reg) address, options(pure, nomem, nostack, preserves_flags));
+        }
+        address
+    }
 
     /// The area of the CPU that runs this.
     ///
@@ -67,7 +79,8 @@ mod access {
     /// `Sync`.
     #[inline(always)]
     pub(crate) fn here<'a>() -> &'a CpuArea {
-        let area: *const CpuArea = ptr::with_exposed_provenance(layout::AREA);
+        let area = opaque(layout::AREA);
+        let area: *const CpuArea = ptr::with_exposed_provenance(area);
         // SAFETY:
         // - Mapped and aligned: the boot path maps each CPU's own block at AREA before any Rust runs there.
         // - Valid: the block was zeroed, and zero is a value of every field.
@@ -77,4 +90,4 @@ mod access {
 }
 
 #[cfg(target_os = "none")]
-pub(crate) use access::here;
+pub(crate) use access::{here, opaque};

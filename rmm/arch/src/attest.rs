@@ -1,5 +1,6 @@
 //! Attestation services of EL3, through the page that both sides share.
 
+use core::arch::asm;
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,13 +10,14 @@ use spin::Mutex;
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
-use crate::layout::PAGE;
+use crate::layout::{PAGE, PAGE_BYTES};
+use crate::registers::{mrs, msr};
 use crate::root::result;
 use crate::smc;
 
 /// Address of the shared page, 0 until cold boot has set it. Locked for the whole of a service.
 static BUFFER: Mutex<usize> = Mutex::new(0);
-/// Copy of EL3's interface version for the hunks of a token; see [`set_shared_buffer`].
+/// The same, as EL3 takes it.
 static SHARED_PA: AtomicU64 = AtomicU64::new(0);
 
 /// Bytes of the realm attestation key, a P-384 scalar.
@@ -29,6 +31,35 @@ const AGAIN: i64 = -6;
 /// Most tries while EL3 says so: its attestation hardware is busy.
 const TRIES_MAX: u32 = 1_000_000;
 
+/// Most tries of the random number generator, which may be out of entropy for a moment.
+///
+/// Source: bug catalogue M3.
+const RANDOM_TRIES_MAX: u32 = 100;
+/// The bit of register DIT.
+const DIT: u64 = 1 << 24;
+
+/// A random number of the CPU, which has FEAT_RNG; `None` if its generator fails for long.
+fn random() -> Option<u64> {
+    for _ in 0..RANDOM_TRIES_MAX {
+        let value: u64;
+        let good: u64;
+        // SAFETY: reads RNDR, which the caller has checked for; Z tells a failure.
+        unsafe {
+            asm!(
+                "mrs {value}, s3_3_c2_c4_0",
+                "cset {good}, ne",
+                value = out(reg) value,
+                good = out(reg) good,
+                options(nomem, nostack),
+            );
+        }
+        if good != 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
 /// Remembers where the shared page is; cold boot has mapped it.
 pub(crate) fn set_shared_buffer(pa: u64) {
     SHARED_PA.store(pa, Ordering::Relaxed);
@@ -39,7 +70,7 @@ pub(crate) fn set_shared_buffer(pa: u64) {
 fn read(buffer: usize, into: &mut [u8]) {
     let from: *const u8 = ptr::with_exposed_provenance(buffer);
     for (offset, byte) in into.iter_mut().enumerate() {
-        assert!(offset < PAGE as usize, "shared buffer");
+        assert!(offset < PAGE_BYTES, "shared buffer");
         // SAFETY: inside the page by the assertion.
         let at = unsafe { from.add(offset) };
         // SAFETY: cold boot mapped the page; EL3 also writes it, hence volatile.
@@ -51,7 +82,7 @@ fn read(buffer: usize, into: &mut [u8]) {
 fn write(buffer: usize, from: &[u8]) {
     let to: *mut u8 = ptr::with_exposed_provenance_mut(buffer);
     let bytes = from.iter().copied().chain(core::iter::repeat(0));
-    for (offset, byte) in bytes.take(PAGE as usize).enumerate() {
+    for (offset, byte) in bytes.take(PAGE_BYTES).enumerate() {
         // SAFETY: `take` keeps it inside the page.
         let at = unsafe { to.add(offset) };
         // SAFETY: cold boot mapped the page; EL3 also reads it, hence volatile.
@@ -74,13 +105,17 @@ fn serve(function: u64, argument: u64) -> Result<(u64, u64), El3Error> {
 }
 
 /// Fetches the platform token, hunk by hunk.
-fn fetch_token(buffer: usize, challenge: &[u8; CHALLENGE_BYTES], into: &mut [u8]) -> Result<usize, El3Error> {
+fn fetch_token(
+    buffer: usize,
+    challenge: &[u8; CHALLENGE_BYTES],
+    into: &mut [u8],
+) -> Result<usize, El3Error> {
     write(buffer, challenge);
     let mut done = 0;
     let mut argument = CHALLENGE_BYTES as u64;
     loop {
         let (hunk, remaining) = serve(smc::ATTEST_GET_PLAT_TOKEN, argument)?;
-        let hunk = usize::try_from(hunk).ok().filter(|&hunk| hunk <= PAGE as usize);
+        let hunk = usize::try_from(hunk).ok().filter(|&hunk| hunk <= PAGE_BYTES);
         let hunk = hunk.ok_or(NO_MEMORY)?;
         let room = into.get_mut(done..).and_then(|room| room.get_mut(..hunk)).ok_or(NO_MEMORY)?;
         read(buffer, room);
@@ -118,5 +153,27 @@ impl<F: Firmware> AttestRoot for Cpu<F> {
         let answer = fetch_token(*buffer, challenge, into);
         write(*buffer, &[]);
         answer
+    }
+
+    fn entropy(&self) -> Option<[u8; 32]> {
+        if !self.area().features.get().rng {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for word in bytes.as_chunks_mut::<8>().0 {
+            *word = random()?.to_le_bytes();
+        }
+        Some(bytes)
+    }
+
+    fn constant_time<R>(&self, secret: impl FnOnce() -> R) -> R {
+        if !self.area().features.get().dit {
+            return secret();
+        }
+        let before = mrs!("s3_3_c4_c2_5"); // DIT
+        msr!("s3_3_c4_c2_5", before | DIT);
+        let result = secret();
+        msr!("s3_3_c4_c2_5", before);
+        result
     }
 }

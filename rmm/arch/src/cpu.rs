@@ -13,8 +13,9 @@ use crate::smc::{self, Reply, Request};
 /// Neither `Send` nor `Sync`: slots, registers and the CPU's own page are that CPU's.
 #[derive(Debug)]
 pub struct Cpu<F> {
+    firmware: PhantomData<fn() -> F>,
     // Raw pointers are neither `Send` nor `Sync`.
-    firmware: PhantomData<(*mut (), fn() -> F)>,
+    this_cpu: PhantomData<*mut ()>,
 }
 
 impl<F: Firmware> Cpu<F> {
@@ -22,7 +23,7 @@ impl<F: Firmware> Cpu<F> {
     ///
     /// The MMU is on, with this CPU's block at [`crate::layout::AREA`], and no other value lives on this CPU.
     pub(crate) unsafe fn new() -> Self {
-        Self { firmware: PhantomData }
+        Self { firmware: PhantomData, this_cpu: PhantomData }
     }
 
     #[inline(always)]
@@ -37,6 +38,7 @@ impl<F: Firmware> Cpu<F> {
 
     /// Reports the end of this CPU's boot to EL3 and waits for the Host's first request.
     pub fn boot_complete(&self) -> Request {
+        self.give_vectors_back();
         smc::boot_complete(0)
     }
 

@@ -19,6 +19,12 @@ pub struct Features {
     pub pauth: bool,
     /// EL3 does not keep the Host's pointer authentication keys (interface 0.1).
     pub keep_host_keys: bool,
+    /// Memory copy and set instructions (FEAT_MOPS).
+    pub mops: bool,
+    /// Random numbers (FEAT_RNG).
+    pub rng: bool,
+    /// Data independent timing (FEAT_DIT).
+    pub dit: bool,
     /// SHA-256 instructions.
     pub sha256: bool,
     /// SHA-512 instructions.
@@ -62,6 +68,9 @@ impl Features {
             sve: field(facts.id_aa64pfr0, 32) >= 1,
             pauth: pauth != 0,
             keep_host_keys: pauth != 0 && interface == 1,
+            mops: field(facts.id_aa64isar2, 16) >= 1,
+            rng: field(facts.id_aa64isar0, 60) >= 1,
+            dit: field(facts.id_aa64pfr0, 48) >= 1,
             sha256: field(facts.id_aa64isar0, 12) >= 1,
             sha512: field(facts.id_aa64isar0, 12) >= 2,
             zva_bytes: if dczid & 1 << 4 != 0 { 0 } else { 4 << (dczid & 0xf) },
@@ -120,6 +129,7 @@ mod tests {
         let features = Features::new(&qemu(), 4, 4);
         assert_eq!((features.list_registers, features.active_priorities), (4, 1));
         assert!(features.tlbi_range && features.ras && features.sve && features.pauth);
+        assert!(features.rng && features.dit);
         assert!(features.sha256 && features.sha512 && !features.keep_host_keys);
         assert_eq!(features.zva_bytes, 64);
     }

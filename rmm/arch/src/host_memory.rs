@@ -1,7 +1,7 @@
 //! The Non-secure physical address space: two copy loops that may fault.
 //!
 //! The Host can delegate a page while it is being copied, so any load or store may take a granule protection
-//! fault. The loops stand between `cairn_host_copy` and `cairn_host_copy_end`; the exception vectors know these two
+//! fault. The loops (plain, and with the memory copy instructions of FEAT_MOPS) stand between `cairn_host_copy` and `cairn_host_copy_end`; the exception vectors know these two
 //! addresses and resume at `cairn_host_copy_fault`, which returns 1.
 //!
 //! Source: Arm ARM (DDI0487), ESR_EL2, ISS of a data abort: DFSC 0x28 granule protection fault, 0x10 synchronous
@@ -9,12 +9,12 @@
 
 use core::arch::global_asm;
 
+use granule::GranuleAddr;
 use granule::machine::{HostFault, HostMemory};
-use granule::{GRANULE_SIZE, GranuleAddr};
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
-use crate::layout::HOST_SLOT;
+use crate::layout::{HOST_SLOT, PAGE_BYTES};
 use crate::mmu::descriptor::Access;
 use crate::slot::Mapping;
 
@@ -55,6 +55,17 @@ cairn_host_copy:
     b.ne    3b
 4:  mov     x0, #0
     ret
+
+    // The same with the memory copy instructions.
+    .arch_extension mops
+    .global cairn_host_copy_mops
+cairn_host_copy_mops:
+    cpyfp   [x0]!, [x1]!, x2!
+    cpyfm   [x0]!, [x1]!, x2!
+    cpyfe   [x0]!, [x1]!, x2!
+    mov     x0, #0
+    ret
+    .arch_extension nomops
 cairn_host_copy_end:
 cairn_host_copy_fault:
     mov     x0, #1
@@ -69,13 +80,37 @@ unsafe extern "C" {
     ///
     /// `from` is readable and `to` writable for `bytes`, except that accesses to the Host slot may fault.
     fn cairn_host_copy(to: *mut u64, from: *const u64, bytes: usize) -> u64;
+
+    /// The same, on a CPU with FEAT_MOPS.
+    ///
+    /// # Safety
+    ///
+    /// As of `cairn_host_copy`, and the CPU has FEAT_MOPS.
+    fn cairn_host_copy_mops(to: *mut u64, from: *const u64, bytes: usize) -> u64;
+}
+
+/// Copies with the best loop that the CPU has.
+///
+/// # Safety
+///
+/// `from` is readable and `to` writable for `bytes`, except that accesses to the Host slot may fault.
+#[inline(always)]
+unsafe fn copy(to: *mut u64, from: *const u64, bytes: usize, mops: bool) -> Result<(), HostFault> {
+    let fault = if mops {
+        // SAFETY: this function's contract; the CPU has FEAT_MOPS.
+        unsafe { cairn_host_copy_mops(to, from, bytes) }
+    } else {
+        // SAFETY: this function's contract.
+        unsafe { cairn_host_copy(to, from, bytes) }
+    };
+    if fault == 0 { Ok(()) } else { Err(HostFault) }
 }
 
 /// Checks that `words` words from byte `offset` lie in one granule.
 #[inline(always)]
 fn check(offset: usize, words: usize) {
     assert!(offset.is_multiple_of(8), "offset of a Host copy");
-    let room = (GRANULE_SIZE as usize).checked_sub(offset).map(|bytes| bytes / 8);
+    let room = PAGE_BYTES.checked_sub(offset).map(|bytes| bytes / 8);
     assert!(room.is_some_and(|room| words <= room), "length of a Host copy");
 }
 
@@ -92,9 +127,8 @@ impl<F: Firmware> HostMemory for Cpu<F> {
         // SAFETY:
         // - `into` is writable for its own length.
         // - The Host slot maps the granule, `check` keeps the copy inside it, and a fault there is survived.
-        // - Each word is read once, by assembly: the compiler never sees the Host's memory.
-        let fault = unsafe { cairn_host_copy(into.as_mut_ptr(), from, size_of_val(into)) };
-        if fault == 0 { Ok(()) } else { Err(HostFault) }
+        // - Assembly reads it once, into `into`: the compiler never sees the Host's memory, which changes at any time.
+        unsafe { copy(into.as_mut_ptr(), from, size_of_val(into), self.area().features.get().mops) }
     }
 
     fn write_host(
@@ -109,7 +143,6 @@ impl<F: Firmware> HostMemory for Cpu<F> {
         // SAFETY:
         // - `from` is readable for its own length.
         // - The Host slot maps the granule, `check` keeps the copy inside it, and a fault there is survived.
-        let fault = unsafe { cairn_host_copy(to, from.as_ptr(), size_of_val(from)) };
-        if fault == 0 { Ok(()) } else { Err(HostFault) }
+        unsafe { copy(to, from.as_ptr(), size_of_val(from), self.area().features.get().mops) }
     }
 }

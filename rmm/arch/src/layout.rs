@@ -11,18 +11,20 @@
 //!
 //! | Page (of 512) | Holds |
 //! | --- | --- |
-//! | 511, 499, 490, 487, all below 484 | nothing: a guard |
+//! | 511, 499, 482, 479, all below 476 | nothing: a guard |
 //! | 510 | the level 3 table of this very range, where slots are mapped |
-//! | 509 | [`crate::area::CpuArea`] |
+//! | 509 | `CpuArea` of module `area` |
 //! | 500 to 508 | slots: the roles of [`Slot`], then the one for Host memory |
-//! | 491 to 498 | stack |
-//! | 488 to 489 | stack of fatal exceptions |
-//! | 484 to 486 | SIMD registers of the Host while they are lent |
+//! | 483 to 498 | stack |
+//! | 480 to 481 | stack of fatal exceptions |
+//! | 476 to 478 | SIMD registers of the Host while they are lent |
 
 use granule::machine::Slot;
 
 /// Size of a page of the monitor's own address space.
 pub const PAGE: u64 = 4096;
+/// The same, for lengths.
+pub const PAGE_BYTES: usize = 4096;
 /// Width of the low half, in bits.
 pub const LOW_BITS: u64 = 48;
 /// Width of the high half, in bits: 16 level 2 entries, the last of which is used.
@@ -39,15 +41,15 @@ pub const SLOTS: usize = Slot::COUNT + 1;
 /// Index of the slot for Host memory.
 pub const HOST_SLOT: usize = Slot::COUNT;
 /// Page index of the lowest page of the stack.
-pub const STACK_PAGE: usize = 491;
+pub const STACK_PAGE: usize = 483;
 /// Number of pages of the stack.
-pub const STACK_PAGES: usize = 8;
+pub const STACK_PAGES: usize = 16;
 /// Page index of the lowest page of the stack of fatal exceptions.
-pub const FAULT_STACK_PAGE: usize = 488;
+pub const FAULT_STACK_PAGE: usize = 480;
 /// Number of pages of the stack of fatal exceptions.
 pub const FAULT_STACK_PAGES: usize = 2;
 /// Page index of the lowest page of the Host's SIMD registers.
-pub const SIMD_PAGE: usize = 484;
+pub const SIMD_PAGE: usize = 476;
 /// Number of pages of the Host's SIMD registers.
 pub const SIMD_PAGES: usize = 3;
 
@@ -101,11 +103,11 @@ pub fn describe(address: u64) -> &'static str {
     }
     let Ok(page) = usize::try_from((address - TOP) >> 12) else { return "high half" };
     match page {
-        487 | 490 => "guard page: a stack overflowed",
-        484..=486 => "SIMD area",
-        488..=489 => "fault stack",
-        491..=498 => "stack",
-        500..=508 => "slot that is not mapped",
+        479 | 482 => "guard page: a stack overflowed",
+        SIMD_PAGE..=478 => "SIMD area",
+        FAULT_STACK_PAGE..=481 => "fault stack",
+        STACK_PAGE..=498 => "stack",
+        SLOT_PAGE..AREA_PAGE => "slot that is not mapped",
         TABLE_PAGE => "slot table",
         AREA_PAGE => "CPU area",
         _ => "nothing",
@@ -121,10 +123,13 @@ mod tests {
         assert_eq!(AREA, 0xffff_ffff_ffff_d000);
         assert_eq!(TABLE, 0xffff_ffff_ffff_e000);
         assert_eq!(STACK_TOP, page_address(499));
-        assert_eq!(FAULT_STACK_TOP, page_address(490));
+        assert_eq!(FAULT_STACK_TOP, page_address(482));
         assert_eq!(describe(STACK_BOTTOM as u64 - 1), "guard page: a stack overflowed");
-        assert_eq!(describe(page_address(FAULT_STACK_PAGE) as u64 - 8), "guard page: a stack overflowed");
-        assert_eq!(SIMD_PAGE + SIMD_PAGES, 487);
-        assert_eq!(block::PAGES, 16);
+        assert_eq!(
+            describe(page_address(FAULT_STACK_PAGE) as u64 - 8),
+            "guard page: a stack overflowed"
+        );
+        assert_eq!(SIMD_PAGE + SIMD_PAGES, 479);
+        assert_eq!(block::PAGES, 24);
     }
 }

@@ -6,12 +6,13 @@ use core::ops::{Deref, DerefMut};
 use core::ptr;
 
 use aarch64_cpu::asm::barrier::{self, ISH};
-use granule::GRANULE_SIZE;
 use granule::machine::memory::{Exclusive, Shared};
 use granule::machine::{Memory, Page, Slot, Words};
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
+use crate::features::Features;
+use crate::layout::PAGE_BYTES;
 use crate::mmu::descriptor::Access;
 use crate::slot::Mapping;
 
@@ -84,7 +85,7 @@ impl<F: Firmware> Memory for Cpu<F> {
         let mapping = Mapping::new(slot as usize, granule.addr(), Access::ReadWrite);
         let features = self.area().features.get();
         // SAFETY: `Exclusive` proves that nobody else touches the granule, and it is mapped for all of the call.
-        unsafe { zero(mapping.address(), GRANULE_SIZE as usize, features.zva_bytes) };
+        unsafe { zero(mapping.address(), PAGE_BYTES, &features) };
         // DC ZVA is not ordered by a release store: the wipe must be complete before the granule changes hands.
         // Source: bug catalogue T3.
         barrier::dsb(ISH);
@@ -96,13 +97,41 @@ impl<F: Firmware> Memory for Cpu<F> {
     }
 }
 
-/// Zeroes `bytes` bytes from `address`, both multiples of 512, by DC ZVA of `zva_bytes` where it is allowed.
+/// Zeroes `bytes` bytes from `address`, both multiples of 512: by the memory set instructions if the CPU has them,
+/// else by DC ZVA if it is allowed, else by stores.
 ///
 /// # Safety
 ///
 /// The memory is mapped as Normal and writable, and no reference to it is used during the call.
-pub(crate) unsafe fn zero(address: usize, bytes: usize, zva_bytes: u16) {
-    let end = address + bytes;
+#[inline(always)]
+pub(crate) unsafe fn zero(address: usize, bytes: usize, features: &Features) {
+    if features.mops {
+        // SAFETY: writes `[address, address + bytes)` only, which is the caller's.
+        unsafe {
+            asm!(
+                ".arch_extension mops",
+                "setp [{at}]!, {left}!, xzr",
+                "setm [{at}]!, {left}!, xzr",
+                "sete [{at}]!, {left}!, xzr",
+                ".arch_extension nomops",
+                at = inout(reg) address => _,
+                left = inout(reg) bytes => _,
+                options(nostack),
+            );
+        }
+    } else {
+        // SAFETY: the same contract.
+        unsafe { zero_by_blocks(address, address + bytes, features.zva_bytes) };
+    }
+}
+
+/// Zeroes `[address, end)`, both multiples of 512, by DC ZVA of `zva_bytes`, or by stores if that is 0.
+///
+/// # Safety
+///
+/// As of [`zero`].
+#[inline(never)]
+unsafe fn zero_by_blocks(address: usize, end: usize, zva_bytes: u16) {
     match usize::from(zva_bytes) {
         64 => {
             // SAFETY: writes `[address, end)` only, which is the caller's.

@@ -27,16 +27,8 @@ pub const HCR_VSE: u64 = 1 << 8;
 /// MTPME, HCCD, TTRF, HPMD, TPMS, TDRA, TDOSA, TDA, TPM, TPMCR. E2PB and E2TB 0: the buffers are EL2's.
 ///
 /// Source: Arm ARM (DDI0487), MDCR_EL2.
-pub const MDCR: u64 = 1 << 28
-    | 1 << 23
-    | 1 << 19
-    | 1 << 17
-    | 1 << 14
-    | 1 << 11
-    | 1 << 10
-    | 1 << 9
-    | 1 << 6
-    | 1 << 5;
+pub const MDCR: u64 =
+    1 << 28 | 1 << 23 | 1 << 19 | 1 << 17 | 1 << 14 | 1 << 11 | 1 << 10 | 1 << 9 | 1 << 6 | 1 << 5;
 
 /// `PMCR_EL0` of the Realm world: LC and DP; E is 0, so no counter runs while a Realm does.
 ///

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use aarch64_cpu::asm::barrier::{self, NSH, NSHST, SY};
 use granule::GranuleAddr;
 
+use crate::area;
 use crate::layout;
 use crate::mmu::descriptor::{self, Access};
 
@@ -20,6 +21,7 @@ use crate::mmu::descriptor::{self, Access};
 #[derive(Debug)]
 pub(crate) struct Mapping {
     slot: usize,
+    address: usize,
 }
 
 impl Mapping {
@@ -35,13 +37,13 @@ impl Mapping {
         entry.store(descriptor::page(granule.as_u64(), access), Ordering::Relaxed);
         barrier::dsb(NSHST);
         barrier::isb(SY);
-        Self { slot }
+        Self { slot, address: area::opaque(slot_address(slot)) }
     }
 
     /// Where the granule is now.
     #[inline(always)]
     pub(crate) fn address(&self) -> usize {
-        layout::page_address(layout::SLOT_PAGE + self.slot)
+        self.address
     }
 }
 
@@ -51,7 +53,7 @@ impl Drop for Mapping {
         entry(self.slot).store(0, Ordering::Relaxed);
         barrier::dsb(NSHST);
         // Bits 43:0 are the page, 47:44 a level hint that stays unused, 63:48 the ASID, 0 as in TTBR0_EL2.
-        let page = (self.address() as u64) << 8 >> 20;
+        let page = (slot_address(self.slot) as u64) << 8 >> 20;
         // SAFETY: forgets a cached translation, which the table no longer has; no reference into the slot lives,
         // since all borrow from `self`.
         unsafe {
@@ -59,6 +61,12 @@ impl Drop for Mapping {
         }
         barrier::dsb(NSH);
     }
+}
+
+/// Virtual address of a slot.
+#[inline(always)]
+const fn slot_address(slot: usize) -> usize {
+    layout::page_address(layout::SLOT_PAGE + slot)
 }
 
 /// The level 3 entry of a slot of this CPU.

@@ -202,6 +202,7 @@ cairn_realm_exit:
     ldp     x27, x28, [sp, #80]
     ldp     x29, x30, [sp], #96
     ret
+    .inst   0xd50330ff // sb
     .ltorg
     "#,
     area = const layout::AREA as i64,

@@ -107,11 +107,8 @@ impl Manifest {
             return Err(BootCode::ManifestVersion);
         }
         let dram = dram(page, page_pa, pa_bits)?;
-        let (console, console_checksum_deviates) = if minor >= MINOR_CONSOLES {
-            console(page, page_pa, pa_bits)?
-        } else {
-            (None, false)
-        };
+        let (console, console_checksum_deviates) =
+            if minor >= MINOR_CONSOLES { console(page, page_pa, pa_bits)? } else { (None, false) };
         Ok(Self { dram, console, console_checksum_deviates })
     }
 }
@@ -171,7 +168,8 @@ pub(crate) mod tests {
     }
 
     fn checksum(count: u64, pointer: u64, items: &[u64]) -> u64 {
-        let sum = items.iter().fold(count.wrapping_add(pointer), |sum, &word| sum.wrapping_add(word));
+        let sum =
+            items.iter().fold(count.wrapping_add(pointer), |sum, &word| sum.wrapping_add(word));
         sum.wrapping_neg()
     }
 
@@ -191,7 +189,11 @@ pub(crate) mod tests {
         let consoles_at = dram_at + banks.len() as u64 * 8;
         let console_count = consoles.len() as u64 / 6;
         let mut words = vec![version, 0, count, dram_at, checksum(count, dram_at, banks)];
-        words.extend([console_count, if console_count == 0 { 0 } else { consoles_at }, console_sum]);
+        words.extend([
+            console_count,
+            if console_count == 0 { 0 } else { consoles_at },
+            console_sum,
+        ]);
         words.extend(banks);
         words.extend(consoles);
         page(&words)
@@ -243,7 +245,15 @@ pub(crate) mod tests {
 
     #[test]
     fn lists_outside_the_page_are_refused() {
-        for (word, value) in [(3, SHARED - 8), (3, SHARED + 4092), (3, SHARED + 4096), (3, 0), (2, 9), (2, u64::MAX), (2, 0)] {
+        for (word, value) in [
+            (3, SHARED - 8),
+            (3, SHARED + 4092),
+            (3, SHARED + 4096),
+            (3, 0),
+            (2, 9),
+            (2, u64::MAX),
+            (2, 0),
+        ] {
             let mut page = good(3);
             page.0[word] = value;
             page.0[4] = 0;
@@ -258,13 +268,17 @@ pub(crate) mod tests {
             &[0x1000, 0],
             &[0x1001, 0x1000],
             &[0x1000, 0x1001],
-            &[0x1000, u64::MAX & !0xfff],
+            &[0x1000, !0xfff],
             &[1 << 48, 0x1000],
             &[0x3000, 0x2000, 0x4000, 0x1000],
             &[0x3000, 0x1000, 0x1000, 0x1000],
         ];
         for banks in refused {
-            assert_eq!(parse(&manifest(3, banks, &[], 0)), Err(BootCode::ManifestData), "{banks:x?}");
+            assert_eq!(
+                parse(&manifest(3, banks, &[], 0)),
+                Err(BootCode::ManifestData),
+                "{banks:x?}"
+            );
         }
     }
 

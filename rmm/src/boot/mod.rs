@@ -40,10 +40,8 @@ pub fn plan(args: &BootArgs, image: &ImageSpan, page: &Page) -> Result<Layout, B
         return Err(BootCode::SharedBuffer);
     }
     let manifest = Manifest::parse(page, shared, args.pa_bits)?;
-    let own = [
-        (image.base, image.limit(shared)),
-        (shared, shared.saturating_add(granule::GRANULE_SIZE)),
-    ];
+    let own =
+        [(image.base, image.limit(shared)), (shared, shared.saturating_add(granule::GRANULE_SIZE))];
     let mut banks = manifest.dram;
     for (base, top) in own {
         banks = without(&banks, base, top).ok_or(BootCode::ManifestData)?;
@@ -95,6 +93,11 @@ pub fn announce(env: &ColdEnv, el3_features: u64) {
     }
 }
 
+/// Tells the log that Realms will get no attestation tokens: which step failed, and its code.
+pub fn announce_no_key((step, code): (&str, i64)) {
+    defmt::warn!("no realm attestation key: {=str} (code {=i64})", step, code);
+}
+
 #[cfg(test)]
 mod tests {
     use super::manifest::tests::{SHARED, qemu};
@@ -124,14 +127,29 @@ mod tests {
         assert_eq!(code(args()), None);
         assert_eq!(code(BootArgs { interface: 1, ..args() }), None);
         assert_eq!(code(BootArgs { interface: 0, ..args() }), Some(BootCode::InterfaceVersion));
-        assert_eq!(code(BootArgs { interface: 0x2_0000, ..args() }), Some(BootCode::InterfaceVersion));
-        assert_eq!(code(BootArgs { interface: 1 << 31, ..args() }), Some(BootCode::InterfaceVersion));
+        assert_eq!(
+            code(BootArgs { interface: 0x2_0000, ..args() }),
+            Some(BootCode::InterfaceVersion)
+        );
+        assert_eq!(
+            code(BootArgs { interface: 1 << 31, ..args() }),
+            Some(BootCode::InterfaceVersion)
+        );
         assert_eq!(code(BootArgs { cpus: 0, ..args() }), Some(BootCode::CpuCount));
         assert_eq!(code(BootArgs { cpu: 32, ..args() }), Some(BootCode::CpuId));
         assert_eq!(code(BootArgs { shared_buffer: 0, ..args() }), Some(BootCode::SharedBuffer));
-        assert_eq!(code(BootArgs { shared_buffer: 0x418f_f008, ..args() }), Some(BootCode::SharedBuffer));
-        assert_eq!(code(BootArgs { shared_buffer: 1 << 48, ..args() }), Some(BootCode::SharedBuffer));
-        assert_eq!(code(BootArgs { shared_buffer: 0x4013_f000, ..args() }), Some(BootCode::SharedBuffer));
+        assert_eq!(
+            code(BootArgs { shared_buffer: 0x418f_f008, ..args() }),
+            Some(BootCode::SharedBuffer)
+        );
+        assert_eq!(
+            code(BootArgs { shared_buffer: 1 << 48, ..args() }),
+            Some(BootCode::SharedBuffer)
+        );
+        assert_eq!(
+            code(BootArgs { shared_buffer: 0x4013_f000, ..args() }),
+            Some(BootCode::SharedBuffer)
+        );
     }
 
     #[test]
@@ -140,10 +158,10 @@ mod tests {
         banks.push(Bank { base: 0x1000, size_bytes: 0x3000 }).unwrap();
         banks.push(Bank { base: 0x8000, size_bytes: 0x1000 }).unwrap();
         let rest = without(&banks, 0x3000, 0x6000).unwrap();
-        assert_eq!(rest.as_slice(), [
-            Bank { base: 0x1000, size_bytes: 0x2000 },
-            Bank { base: 0x8000, size_bytes: 0x1000 }
-        ]);
+        assert_eq!(
+            rest.as_slice(),
+            [Bank { base: 0x1000, size_bytes: 0x2000 }, Bank { base: 0x8000, size_bytes: 0x1000 }]
+        );
         assert!(without(&banks, 0, 0x9000).unwrap().is_empty());
     }
 }

@@ -4,11 +4,12 @@
 //! stop half way nor show its projective coordinates, so the group law is here. All of it runs in constant time: no
 //! branch and no address depends on a scalar or a coordinate.
 
+use p384::Scalar;
 use p384::elliptic_curve::ff::PrimeField;
-use p384::elliptic_curve::subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use p384::elliptic_curve::subtle::{Choice, ConstantTimeEq};
 use p384::elliptic_curve::zeroize::Zeroize;
-use p384::{FieldElement, Scalar};
 
+use super::field::{Coordinate, Field};
 use super::table::TABLE;
 
 /// Number of entries of the table: one for each combination of signs of all teeth but the highest.
@@ -23,7 +24,7 @@ const DIGITS: u32 = u64::BITS;
 /// Coefficient b of the curve's equation.
 ///
 /// Source: NIST SP 800-186, 3.2.1.4 "P-384".
-const B: FieldElement = element([
+const B: Coordinate = Coordinate::from_words([
     0xb331_2fa7_e23e_e7e4,
     0x988e_056b_e3f8_2d19,
     0x181d_9c6e_fe81_4112,
@@ -32,72 +33,68 @@ const B: FieldElement = element([
     0x2a85_c8ed_d3ec_2aef,
 ]);
 
-/// The field element with these words, most significant first; they must be below the modulus.
-const fn element(words: [u64; TEETH]) -> FieldElement {
-    let two_32 = FieldElement::from_u64(1 << 32);
-    let two_64 = two_32.multiply(&two_32);
-    let mut value = FieldElement::ZERO;
-    let mut rest: &[u64] = &words;
-    while let [word, tail @ ..] = rest {
-        value = value.multiply(&two_64).add(&FieldElement::from_u64(*word));
-        rest = tail;
-    }
-    value
-}
-
 /// A point that is not the identity.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine {
-    x: FieldElement,
-    y: FieldElement,
+    x: Coordinate,
+    y: Coordinate,
 }
 
 impl Affine {
     /// The point with these coordinates: six words of x, then of y, most significant first.
     pub const fn new(words: [u64; 2 * TEETH]) -> Self {
         let [x5, x4, x3, x2, x1, x0, y5, y4, y3, y2, y1, y0] = words;
-        Self { x: element([x5, x4, x3, x2, x1, x0]), y: element([y5, y4, y3, y2, y1, y0]) }
+        Self {
+            x: Coordinate::from_words([x5, x4, x3, x2, x1, x0]),
+            y: Coordinate::from_words([y5, y4, y3, y2, y1, y0]),
+        }
     }
+}
+
+/// Two times `value`.
+fn twice(value: Coordinate) -> Coordinate {
+    value + value
+}
+
+/// Three times `value`.
+fn triple(value: Coordinate) -> Coordinate {
+    value + value + value
 }
 
 /// A point in homogeneous coordinates: (X/Z, Y/Z).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Point {
     /// X.
-    pub x: FieldElement,
+    pub x: Coordinate,
     /// Y.
-    pub y: FieldElement,
+    pub y: Coordinate,
     /// Z.
-    pub z: FieldElement,
+    pub z: Coordinate,
 }
 
 impl Point {
-    /// Three times `value`.
-    fn triple(value: FieldElement) -> FieldElement {
-        value + &value + &value
-    }
-
     /// `self + self`. Complete: right for every point.
     ///
     /// Source: Renes, Costello, Batina, "Complete addition formulas for prime order elliptic curves" (2015), algorithm 6.
     #[must_use]
+    #[inline(never)]
     fn double(&self) -> Self {
-        let Self { x, y, z } = self;
-        let xx = *x * x;
-        let yy = *y * y;
-        let zz3 = Self::triple(*z * z);
-        let xy2 = (*x * y).double();
-        let xz2 = (*x * z).double();
-        let yz2 = (*y * z).double();
-        let left = B * &zz3 - &Self::triple(xz2);
-        let minus = yy - &left;
-        let plus = yy + &left;
-        let right = Self::triple(B * &xz2 - &zz3 - &xx);
-        let slope = Self::triple(xx) - &zz3;
+        let Self { x, y, z } = *self;
+        let xx = x * x;
+        let yy = y * y;
+        let zz3 = triple(z * z);
+        let xy2 = twice(x * y);
+        let xz2 = twice(x * z);
+        let yz2 = twice(y * z);
+        let left = B * zz3 - triple(xz2);
+        let minus = yy - left;
+        let plus = yy + left;
+        let right = triple(B * xz2 - zz3 - xx);
+        let slope = triple(xx) - zz3;
         Self {
-            x: minus * &xy2 - &(yz2 * &right),
-            y: minus * &plus + &(slope * &right),
-            z: (yz2 * &yy).double().double(),
+            x: minus * xy2 - (yz2 * right),
+            y: minus * plus + (slope * right),
+            z: twice(twice(yz2 * yy)),
         }
     }
 
@@ -105,23 +102,24 @@ impl Point {
     ///
     /// Source: Renes, Costello, Batina, "Complete addition formulas for prime order elliptic curves" (2015), algorithm 5.
     #[must_use]
+    #[inline(never)]
     fn add(&self, other: &Affine) -> Self {
-        let Self { x, y, z } = self;
-        let xx = *x * &other.x;
-        let yy = *y * &other.y;
-        let cross = (other.x + &other.y) * &(*x + y) - &xx - &yy;
+        let Self { x, y, z } = *self;
+        let xx = x * other.x;
+        let yy = y * other.y;
+        let cross = (other.x + other.y) * (x + y) - xx - yy;
         let yz = other.y * z + y;
         let xz = other.x * z + x;
-        let z3 = Self::triple(*z);
-        let left = Self::triple(xz - &(B * z));
-        let minus = yy - &left;
-        let plus = yy + &left;
-        let right = Self::triple(B * &xz - &z3 - &xx);
-        let slope = Self::triple(xx) - &z3;
+        let z3 = triple(z);
+        let left = triple(xz - (B * z));
+        let minus = yy - left;
+        let plus = yy + left;
+        let right = triple(B * xz - z3 - xx);
+        let slope = triple(xx) - z3;
         Self {
-            x: cross * &plus - &(yz * &right),
-            y: plus * &minus + &(slope * &right),
-            z: yz * &minus + &(cross * &slope),
+            x: cross * plus - (yz * right),
+            y: plus * minus + (slope * right),
+            z: yz * minus + (cross * slope),
         }
     }
 }
@@ -136,13 +134,13 @@ impl Zeroize for Point {
 
 /// The entry at `index`, or its negative. Reads the whole table.
 fn select(index: usize, negative: Choice) -> Affine {
-    let mut found = Affine { x: FieldElement::ZERO, y: FieldElement::ZERO };
+    let mut found = Affine { x: Coordinate::ZERO, y: Coordinate::ZERO };
     for (at, entry) in TABLE.iter().enumerate() {
         let hit = at.ct_eq(&index);
-        found.x.conditional_assign(&entry.x, hit);
-        found.y.conditional_assign(&entry.y, hit);
+        found.x.assign_if(&entry.x, hit);
+        found.y.assign_if(&entry.y, hit);
     }
-    found.y.conditional_assign(&-found.y, negative);
+    found.y.assign_if(&-found.y, negative);
     found
 }
 
@@ -153,7 +151,6 @@ fn select(index: usize, negative: Choice) -> Affine {
 /// six words of `t`.
 ///
 /// Source: Hamburg, "Fast and compact elliptic-curve cryptography" (2012), 3.3 "signed comb".
-#[derive(Clone, Debug)]
 pub struct Comb {
     /// The words of `t`, least significant first.
     teeth: [u64; TEETH],
@@ -165,11 +162,16 @@ pub struct Comb {
 
 impl Comb {
     /// Starts to compute `k G`.
+    #[inline(never)]
     pub fn new(k: &Scalar) -> Self {
-        let two_96 = Scalar::from_u64(1 << 48).square();
-        let all_ones = two_96.square().square() - &Scalar::ONE;
-        let half = (*k + &all_ones) * &Scalar::TWO_INV;
-        Self { teeth: half.to_canonical().to_words(), left: DIGITS, sum: Point::default() }
+        /// (2^384 - 1) / 2 modulo the order.
+        const OFFSET: Scalar = {
+            let two_48 = Scalar::from_u64(1 << 48);
+            let two_384 = two_48.square().square().square();
+            two_384.sub(&Scalar::ONE).multiply(&Scalar::TWO_INV)
+        };
+        let t = k.times(&Scalar::TWO_INV).add(&OFFSET);
+        Self { teeth: t.words(), left: DIGITS, sum: Point::default() }
     }
 
     /// Takes up a multiplication where [`Comb::parts`] left it.
@@ -183,6 +185,7 @@ impl Comb {
     }
 
     /// Adds one digit. Returns the result after the last one; it is not the identity, unless `k` is 0.
+    #[inline(never)]
     pub fn step(&mut self) -> Option<Point> {
         let first = self.left == DIGITS;
         self.left = self.left.saturating_sub(1);
@@ -194,7 +197,7 @@ impl Comb {
         #[expect(clippy::cast_possible_truncation, reason = "one bit; five bits")]
         let mut term = select(index as usize, Choice::from(negative as u8));
         if first {
-            self.sum = Point { x: term.x, y: term.y, z: FieldElement::ONE };
+            self.sum = Point { x: term.x, y: term.y, z: Coordinate::ONE };
         } else {
             self.sum = self.sum.double().add(&term);
         }
@@ -215,18 +218,19 @@ impl Drop for Comb {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use p384::elliptic_curve::group::Group;
     use p384::elliptic_curve::sec1::{FromEncodedPoint, ToEncodedPoint};
-    use p384::{AffinePoint, EncodedPoint, ProjectivePoint};
+    use p384::{AffinePoint, EncodedPoint, FieldElement, ProjectivePoint};
 
-    fn theirs(point: &ProjectivePoint) -> (FieldElement, FieldElement) {
+    fn theirs(point: &ProjectivePoint) -> (Coordinate, Coordinate) {
         let encoded = point.to_affine().to_encoded_point(false);
-        let coordinate = |bytes: &[u8]| FieldElement::from_slice(bytes).unwrap();
+        let coordinate = |bytes: &[u8]| Coordinate(FieldElement::from_slice(bytes).unwrap());
         (coordinate(encoded.x().unwrap()), coordinate(encoded.y().unwrap()))
     }
 
-    fn ours(point: &Point) -> (FieldElement, FieldElement) {
-        let inverse = point.z.invert().unwrap();
-        (point.x * &inverse, point.y * &inverse)
+    fn ours(point: &Point) -> (Coordinate, Coordinate) {
+        let inverse = Coordinate(point.z.0.invert().unwrap());
+        (point.x * inverse, point.y * inverse)
     }
 
     /// `k` for tests: the same in each run, spread over the whole range.
@@ -234,7 +238,7 @@ mod tests {
         let edges = [1, 2, 3, 4].map(Scalar::from_u64);
         let mut walk = Scalar::from_u64(0x9e37_79b9_7f4a_7c15);
         let walk = core::iter::repeat_with(move || {
-            walk = walk.square() + &Scalar::ONE;
+            walk = walk.square() + Scalar::ONE;
             walk
         });
         edges.into_iter().chain(edges.map(|small| -small)).chain(walk.take(40))
@@ -279,18 +283,18 @@ mod tests {
     fn the_group_law_is_complete() {
         let entry = TABLE[7];
         let encoded = EncodedPoint::from_affine_coordinates(
-            &entry.x.to_bytes(),
-            &entry.y.to_bytes(),
+            &entry.x.0.to_bytes(),
+            &entry.y.0.to_bytes(),
             false,
         );
         let same = ProjectivePoint::from(AffinePoint::from_encoded_point(&encoded).unwrap());
-        let point = Point { x: entry.x, y: entry.y, z: FieldElement::ONE };
+        let point = Point { x: entry.x, y: entry.y, z: Coordinate::ONE };
         assert_eq!(ours(&point.add(&entry)), theirs(&same.double()));
         assert_eq!(ours(&point.double()), theirs(&same.double()));
         let negative = Affine { x: entry.x, y: -entry.y };
         let identity = point.add(&negative);
-        assert_eq!(identity.z, FieldElement::ZERO);
-        assert_eq!(identity.double().z, FieldElement::ZERO);
+        assert_eq!(identity.z, Coordinate::ZERO);
+        assert_eq!(identity.double().z, Coordinate::ZERO);
         assert_eq!(ours(&identity.add(&entry)), (entry.x, entry.y));
     }
 

@@ -7,7 +7,8 @@ use p384::Scalar;
 use p384::elliptic_curve::zeroize::Zeroize;
 
 use super::SCALAR_BYTES;
-use super::power::Field;
+use super::field::Field;
+use super::sign::reduced;
 
 /// Bytes of a block of SHA-384.
 const BLOCK_BYTES: usize = 128;
@@ -41,8 +42,7 @@ fn hmac(hasher: &impl Hasher, key: &[u8; SCALAR_BYTES], parts: &[&[u8]]) -> [u8;
     outer
 }
 
-/// The state of the generator.
-#[derive(Debug)]
+/// The state of the generator: secret.
 pub struct Nonce {
     k: [u8; SCALAR_BYTES],
     v: [u8; SCALAR_BYTES],
@@ -51,7 +51,6 @@ pub struct Nonce {
 }
 
 /// What the generator starts from.
-#[derive(Debug)]
 pub struct Seed<'s> {
     /// The private key, big endian.
     pub key: &'s [u8; SCALAR_BYTES],
@@ -61,12 +60,14 @@ pub struct Seed<'s> {
     pub hedge: &'s [u8],
 }
 
-impl Nonce {
+impl Default for Nonce {
     /// The generator before its first step.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { k: [0; SCALAR_BYTES], v: [1; SCALAR_BYTES], stage: 0 }
     }
+}
 
+impl Nonce {
     /// Takes up the generator where [`Nonce::parts`] left it.
     pub fn resume(k: [u8; SCALAR_BYTES], v: [u8; SCALAR_BYTES], stage: u32) -> Self {
         Self { k, v, stage }
@@ -77,30 +78,34 @@ impl Nonce {
         (&self.k, &self.v, self.stage)
     }
 
-    /// Does one step of RFC 6979, 3.2: d and e, f and g, or h. Returns a candidate that is in range; another call gives the
-    /// next one.
+    /// Does one step of RFC 6979, 3.2, each an HMAC: d, e, f, g, then h. Returns a candidate that is in range; further calls
+    /// give the next one.
     pub fn step(&mut self, hasher: &impl Hasher, seed: &Seed<'_>) -> Option<Scalar> {
-        let v = self.v;
-        match self.stage {
-            0 | 1 => {
-                let separator = [if self.stage == 0 { 0 } else { 1 }];
-                // 2.3.4 bits2octets: the digest is as long as the order, so one subtraction reduces it.
-                let digest = super::sign::reduced(seed.digest).to_array();
-                self.k = hmac(hasher, &self.k, &[&v, &separator, seed.key, &digest, seed.hedge]);
+        let stage = self.stage;
+        self.stage += 1;
+        match stage {
+            0 | 2 => {
+                let separator = [if stage == 0 { 0 } else { 1 }];
+                // bits2octets of 2.3.4: the digest is as long as the order, so one subtraction reduces it.
+                let digest = reduced(seed.digest).to_array();
+                let parts: [&[u8]; 5] = [&self.v, &separator, seed.key, &digest, seed.hedge];
+                self.k = hmac(hasher, &self.k, &parts);
+                None
             }
-            2 => {}
-            _ => self.k = hmac(hasher, &self.k, &[&v, &[0]]),
+            1 | 3 => {
+                self.v = hmac(hasher, &self.k, &[&self.v]);
+                None
+            }
+            4 => {
+                self.v = hmac(hasher, &self.k, &[&self.v]);
+                Scalar::from_array(&self.v).filter(|candidate| !bool::from(candidate.is_zero()))
+            }
+            _ => {
+                self.k = hmac(hasher, &self.k, &[&self.v, &[0]]);
+                self.stage = 3;
+                None
+            }
         }
-        if self.stage != 2 {
-            self.v = hmac(hasher, &self.k, &[&self.v]);
-        }
-        let generating = self.stage >= 2;
-        self.stage = (self.stage + 1).min(3);
-        if !generating {
-            return None;
-        }
-        self.v = hmac(hasher, &self.k, &[&self.v]);
-        Scalar::from_array(&self.v).filter(|candidate| !bool::from(candidate.is_zero()))
     }
 }
 

@@ -6,6 +6,7 @@ use super::curve::{Affine, COMBINATIONS};
 /// Entry `i`: 2^320 G, plus or minus 2^(64 t) G for each tooth `t` from 0 to 4: plus if bit `t` of `i` is set.
 ///
 /// Coordinates are six words each, most significant first: x, then y.
+#[rustfmt::skip]
 pub static TABLE: [Affine; COMBINATIONS] = [
     Affine::new([
         0x1523_ee3f_a26e_617f, 0x6d7b_dd09_61e2_7dbe, 0x67e9_1103_f5bd_ecc8, 0xd3bb_e07d_18da_f95c,

@@ -29,69 +29,77 @@ pub struct Offer {
 /// A private apt configuration in a folder of its own.
 #[derive(Debug)]
 pub struct PrivateApt {
-    options: Vec<String>,
     folder: PathBuf,
 }
 
+/// Read after the machine's own configuration, whose proxies and checks stay in force. Its hooks for updated package
+/// lists do not: they are about the machine's own lists. apt's sandbox user could not write to a home folder.
+const CONFIGURATION: &str = "\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Acquire::Languages \"none\";
+Acquire::Retries \"3\";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";
+APT::Sandbox::User \"root\";
+APT::Status-Fd \"1\";
+DPkg::Lock::Timeout \"300\";
+Dir::Etc::SourceList \"/dev/null\";
+";
+
 impl PrivateApt {
-    /// For packages of another architecture and for sources; sees nothing that is installed here.
+    /// For packages of another architecture and for sources; sees nothing that is installed or pinned here.
     pub fn foreign(folder: &Path, architecture: &str, sources: &str) -> anyhow::Result<Self> {
-        let mut apt = Self::new(folder, sources)?;
-        apt.options.extend([
-            "Dir::State::status=/dev/null".to_owned(),
-            format!("APT::Architecture={architecture}"),
-            format!("APT::Architectures::={architecture}"),
-        ]);
-        Ok(apt)
+        let own = format!(
+            "Dir::State::status \"/dev/null\";\nDir::Etc::Preferences \"/dev/null\";\n\
+             Dir::Etc::PreferencesParts \"{}\";\nAPT::Architecture \"{architecture}\";\n\
+             #clear APT::Architectures;\nAPT::Architectures {{ \"{architecture}\"; }};\n",
+            folder.join("preferences").display()
+        );
+        Self::new(folder, sources, &own)
     }
 
     /// For installing on this machine from `sources`.
     pub fn native(folder: &Path, sources: &str) -> anyhow::Result<Self> {
-        Self::new(folder, sources)
+        Self::new(folder, sources, "")
     }
 
-    fn new(folder: &Path, sources: &str) -> anyhow::Result<Self> {
+    fn new(folder: &Path, sources: &str, own: &str) -> anyhow::Result<Self> {
         if find_program("apt-get").is_none() {
             bail!(
-                "set-up needs apt-get (Debian 12 or 13); on another system install QEMU 10 with RME yourself and pass \
-                 --qemu, --kernel and --initrd"
+                "set-up needs apt-get of Debian 12 or 13, and there is none here; work in a Debian container on another \
+                 system"
             );
         }
-        for name in ["lists/partial", "cache/archives/partial", "parts"] {
+        for name in ["lists/partial", "cache/archives/partial", "parts", "preferences"] {
             let path = folder.join(name);
             std::fs::create_dir_all(&path).at("make the folder", &path)?;
         }
-        let list = folder.join("parts/private.sources");
-        std::fs::write(&list, sources).at("write", &list)?;
-        let path = |name: &str| folder.join(name).display().to_string();
-        let mut options = vec![
-            "Dir::Etc::SourceList=/dev/null".to_owned(),
-            format!("Dir::Etc::SourceParts={}", path("parts")),
-            format!("Dir::State::Lists={}", path("lists")),
-            format!("Dir::Cache={}", path("cache")),
-            "Acquire::Languages=none".to_owned(),
-            "Acquire::Retries=3".to_owned(),
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-            "DPkg::Lock::Timeout=300".to_owned(),
-        ];
-        if rustix::process::geteuid().is_root() {
-            // apt's sandbox user cannot write to a cache inside a home folder.
-            options.push("APT::Sandbox::User=root".to_owned());
+        let mut configuration = format!("{CONFIGURATION}{own}");
+        for (option, name) in [
+            ("Dir::Etc::SourceParts", "parts"),
+            ("Dir::State::Lists", "lists"),
+            ("Dir::Cache", "cache"),
+        ] {
+            configuration.push_str(&format!("{option} \"{}\";\n", folder.join(name).display()));
         }
-        Ok(Self { options, folder: folder.to_path_buf() })
+        let apt = Self { folder: folder.to_path_buf() };
+        for (path, text) in
+            [(folder.join("parts/private.sources"), sources), (apt.configuration(), &configuration)]
+        {
+            std::fs::write(&path, text).at("write", &path)?;
+        }
+        Ok(apt)
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.folder.join("apt.conf")
     }
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("LC_ALL", "C").current_dir(&self.folder);
-        self.configure(&mut command);
+        command.env("LC_ALL", "C").current_dir(&self.folder).arg("-c").arg(self.configuration());
         command
-    }
-
-    fn configure(&self, command: &mut Command) {
-        for option in &self.options {
-            command.args(["-o", option]);
-        }
     }
 
     /// Fetches the package lists.
@@ -99,7 +107,7 @@ impl PrivateApt {
         let progress = Progress::start(label);
         let mut trouble = None;
         let mut command = self.command("apt-get");
-        command.args(["-q", "-o", "APT::Status-Fd=1", "update"]);
+        command.args(["-q", "update"]);
         let result = process::captured(&mut command, Stop::AtOnce, &mut |line| {
             show_status(&progress, line);
             if line.starts_with("Err:") || line.starts_with("W: ") {
@@ -162,22 +170,14 @@ impl PrivateApt {
     /// Downloads binary packages (`name=version`) into `folder`; apt checks signatures and checksums.
     pub fn download(&self, packages: &[String], folder: &Path, label: &str) -> anyhow::Result<()> {
         let mut command = self.command("apt-get");
-        command.args(["-q", "-o", "APT::Status-Fd=1", "download"]).args(packages);
+        command.args(["-q", "download"]).args(packages);
         self.fetch(command.current_dir(folder), label)
     }
 
     /// Downloads a source package (`name=version`) into `folder` without unpacking it.
     pub fn download_source(&self, package: &str, folder: &Path, label: &str) -> anyhow::Result<()> {
         let mut command = self.command("apt-get");
-        command.args([
-            "-q",
-            "-o",
-            "APT::Status-Fd=1",
-            "source",
-            "--download-only",
-            "--only-source",
-            package,
-        ]);
+        command.args(["-q", "source", "--download-only", "--only-source", package]);
         self.fetch(command.current_dir(folder), label)
     }
 
@@ -198,8 +198,8 @@ impl PrivateApt {
     ) -> anyhow::Result<()> {
         let mut command = as_root(&packages.join(" "))?;
         command.args(["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get"]);
-        self.configure(&mut command);
-        command.args(["-q", "-y", "-o", "APT::Status-Fd=1", "--no-install-recommends", "install"]);
+        command.arg("-c").arg(self.configuration());
+        command.args(["-q", "-y", "--no-install-recommends", "install"]);
         if let Some(suite) = suite {
             command.args(["-t", suite]);
         }

@@ -127,8 +127,7 @@ fn codename(os_release: &str) -> anyhow::Result<String> {
     match field("VERSION_CODENAME") {
         Some(codename) if id == "debian" => Ok(codename),
         _ => bail!(
-            "set-up knows Debian 12 and 13, and this machine runs {}; install QEMU 10 with RME yourself, or work in a \
-             Debian container",
+            "set-up knows Debian 12 and 13, and this machine runs {}; work in a Debian container here",
             if id.is_empty() { "something else" } else { &id }
         ),
     }

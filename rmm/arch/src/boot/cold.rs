@@ -32,7 +32,7 @@ pub(crate) struct Found {
     pub(crate) carve: Carve,
 }
 
-/// Written here, taken by [`super::start`].
+/// Written here, taken by [`mod@super::start`].
 pub(crate) static FOUND: Racy<Option<Found>> = Racy::new(None);
 
 /// The private copy of EL3's manifest.

@@ -3,12 +3,12 @@
 //! | Step | Where | MMU |
 //! | --- | --- | --- |
 //! | relocate, zero .bss | `entry` (assembly) | off |
-//! | check registers and manifest: [`Firmware::plan`] | the firmware, safe code | off |
+//! | check registers and manifest: `Firmware::plan` | the firmware, safe code | off |
 //! | divide memory, write tables and per-CPU blocks | `cold` and [`carve`] | off |
 //! | invalidate what EL3 left of that memory in the caches, clear the cold flag | `entry` | off |
 //! | turn the MMU on, take the CPU's stack | `entry` | on |
-//! | zero the granule words, [`Firmware::cold_init`] | `start`, the firmware | on |
-//! | [`Firmware::serve`] | the firmware | on |
+//! | zero the granule words, `Firmware::cold_init` | `start`, the firmware | on |
+//! | `Firmware::serve` | the firmware | on |
 //!
 //! A warm boot enters at "turn the MMU on". It reads only what the cold boot wrote with the MMU off.
 //!
@@ -26,7 +26,9 @@ pub(crate) mod start;
 
 use core::sync::atomic::AtomicU16;
 
-use granule::machine::{CpuFacts, Event, Page};
+use granule::machine::CpuFacts;
+#[cfg(target_os = "none")]
+use granule::machine::{Event, Page};
 use granule::table::Banks;
 
 #[cfg(target_os = "none")]
@@ -113,7 +115,7 @@ pub enum BootCode {
 /// What the firmware gets once, at cold boot, with the MMU on.
 #[derive(Debug)]
 pub struct ColdEnv {
-    /// What [`Firmware::plan`] returned.
+    /// What `Firmware::plan` returned.
     pub layout: Layout,
     /// One zeroed word for each granule of `layout.banks`.
     pub words: &'static [AtomicU16],
@@ -150,12 +152,6 @@ pub trait Firmware: Sized + 'static {
     /// Writes an event to the log.
     fn log(event: Event<'_>);
 }
-
-/// The events that firmware without a machine would log: keeps the imports of host builds honest.
-#[cfg(not(target_os = "none"))]
-pub type LoggedEvent<'a> = Event<'a>;
-#[cfg(not(target_os = "none"))]
-const _: fn(&Page) = |_| ();
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! The first steps with the MMU on: this CPU's controls, then the firmware.
 
 use core::slice;
-use core::sync::atomic::AtomicU16;
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use super::cold::{self, FOUND, Found};
 use super::{BootCode, ColdEnv, Firmware};
@@ -18,6 +18,9 @@ use crate::smc;
 /// Version of the RMM-EL3 interface, which only the cold boot is told.
 static INTERFACE: Racy<u64> = Racy::new(0);
 
+/// Whether the cold boot is over: until then EL3 waits for its outcome.
+static COLD_DONE: AtomicBool = AtomicBool::new(false);
+
 /// The boot of one CPU, with the MMU on and on its own stack. Called by the assembly of `cairn_entry`.
 pub fn start<F: Firmware>(cold: bool) -> ! {
     // SAFETY: the assembly has just mapped this CPU's block, and calls once per boot.
@@ -26,11 +29,15 @@ pub fn start<F: Firmware>(cold: bool) -> ! {
         defmt::error!("boot refused: code {=i64}", code as i64);
         refuse(code);
     }
+    COLD_DONE.store(true, Ordering::Relaxed);
     set_controls();
     cpu_features();
     F::serve(cpu)
 }
 
+/// Out of line: its stack must not stay in use below the main loop.
+#[cold]
+#[inline(never)]
 fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     // SAFETY: cold boot, and the only reference.
     let found = unsafe { FOUND.write() }.take();
@@ -44,11 +51,11 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     }
     cpu_features();
     let facts = facts::read();
-    let zva = area::here().features.get().zva_bytes;
+    let features = area::here().features.get();
     let Ok(address) = usize::try_from(carve.words) else { return Err(BootCode::Unknown) };
     let Ok(bytes) = usize::try_from(carve.end - carve.words) else { return Err(BootCode::Unknown) };
     // SAFETY: `carve` gives these pages to the words alone, and they are mapped.
-    unsafe { memory::zero(address, bytes, zva) };
+    unsafe { memory::zero(address, bytes, &features) };
     let Ok(count) = usize::try_from(carve.words_count) else { return Err(BootCode::Unknown) };
     let words: *const AtomicU16 = core::ptr::with_exposed_provenance(address);
     // SAFETY: mapped for ever, zeroed, long enough by `carve`, and shared as atomics only.
@@ -90,6 +97,13 @@ fn refuse(code: BootCode) -> ! {
     smc::boot_complete(code as i64);
     loop {
         smc::complete([u64::MAX, 0, 0, 0, 0]);
+    }
+}
+
+/// Tells EL3 that there is no monitor, if it is still waiting to hear of one.
+pub(crate) fn refuse_if_booting() {
+    if !COLD_DONE.load(Ordering::Relaxed) {
+        refuse(BootCode::Unknown);
     }
 }
 

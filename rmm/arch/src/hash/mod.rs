@@ -37,23 +37,6 @@ impl<F: Firmware> Cpu<F> {
         }
     }
 
-    /// The compression of SHA-512 over a message, from an initial state; the first bytes of the final one. The CPU must
-    /// have the instructions.
-    fn sha512_from<const BYTES: usize>(&self, mut state: [u64; 8], message: &[u8]) -> [u8; BYTES] {
-        let (blocks, rest) = message.as_chunks::<128>();
-        let (tail, used) = padding::<128>(rest, message.len(), 16);
-        self.take_vectors();
-        // SAFETY: the vectors are ours since `take_vectors`, and the callers have checked for the instructions.
-        unsafe { sha512::compress(&mut state, blocks) };
-        // SAFETY: as above.
-        unsafe { sha512::compress(&mut state, tail.get(..used).unwrap_or_default()) };
-        let mut digest = [0; BYTES];
-        for (bytes, word) in digest.as_chunks_mut::<8>().0.iter_mut().zip(state) {
-            *bytes = word.to_be_bytes();
-        }
-        digest
-    }
-
     #[cold]
     fn restore_vectors(&self) {
         let area = self.area();
@@ -69,28 +52,42 @@ impl<F: Firmware> Cpu<F> {
     }
 }
 
-/// The last block or two of a message: its rest, a one bit, zeros, and its length in bits at the end.
+/// The last block or two of a message, and their number: its rest, a one bit, zeros, and its length in bits.
 ///
-/// Source: FIPS 180-4, 5.1. `length_bytes` is the size of the length field.
-fn padding<const BLOCK: usize>(
-    rest: &[u8],
-    message_bytes: usize,
-    length_bytes: usize,
-) -> ([[u8; BLOCK]; 2], usize) {
-    let mut tail = [[0; BLOCK]; 2];
-    let used = if rest.len() + 1 + length_bytes <= BLOCK { 1 } else { 2 };
-    let bytes = tail.as_flattened_mut();
-    if let Some(start) = bytes.get_mut(..rest.len()) {
-        start.copy_from_slice(rest);
+/// `WORDS` words make a block; the length takes its last eighth.
+///
+/// Source: FIPS 180-4, 5.1.
+#[inline(always)]
+fn padding<const WORDS: usize>(rest: &[u8], message_bytes: usize) -> ([[u64; WORDS]; 2], usize) {
+    let mut tail = [[0; WORDS]; 2];
+    let words = tail.as_flattened_mut();
+    let (chunks, odd) = rest.as_chunks::<8>();
+    for (word, chunk) in words.iter_mut().zip(chunks) {
+        *word = u64::from_ne_bytes(*chunk);
     }
-    if let Some(byte) = bytes.get_mut(rest.len()) {
-        *byte = 0x80;
+    let mut last = 0x80;
+    for &byte in odd.iter().rev() {
+        last = last << 8 | u64::from(byte);
     }
-    let end = used * BLOCK;
-    if let Some(length) = bytes.get_mut(end - 8..end) {
-        length.copy_from_slice(&(message_bytes as u64 * 8).to_be_bytes());
+    if let Some(word) = words.get_mut(chunks.len()) {
+        *word = last;
+    }
+    let used = if rest.len() + 1 + WORDS <= WORDS * 8 { 1 } else { 2 };
+    if let Some(word) = words.get_mut(used * WORDS - 1) {
+        *word = (message_bytes as u64 * 8).swap_bytes();
     }
     (tail, used)
+}
+
+impl<F: Firmware> Cpu<F> {
+    /// SHA-512, or SHA-384 by its initial state, with the CPU's instructions.
+    fn sha512_from(&self, initial: &[u64; 8], message: &[u8]) -> [u8; 64] {
+        let (blocks, rest) = message.as_chunks::<128>();
+        let (tail, used) = padding::<16>(rest, message.len());
+        self.take_vectors();
+        // SAFETY: the vectors are ours since `take_vectors`, and the callers have checked for the instructions.
+        unsafe { sha512::digest(initial, blocks, tail.get(..used).unwrap_or_default()) }
+    }
 }
 
 impl<F: Firmware> Hasher for Cpu<F> {
@@ -99,31 +96,24 @@ impl<F: Firmware> Hasher for Cpu<F> {
             return sha2::Sha256::digest(message).into();
         }
         let (blocks, rest) = message.as_chunks::<64>();
-        let (tail, used) = padding::<64>(rest, message.len(), 8);
-        let mut state = sha256::INITIAL;
+        let (tail, used) = padding::<8>(rest, message.len());
         self.take_vectors();
         // SAFETY: the vectors are ours since `take_vectors`, and the CPU has the instructions.
-        unsafe { sha256::compress(&mut state, blocks) };
-        // SAFETY: as above.
-        unsafe { sha256::compress(&mut state, tail.get(..used).unwrap_or_default()) };
-        let mut digest = [0; 32];
-        for (bytes, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-            *bytes = word.to_be_bytes();
-        }
-        digest
+        unsafe { sha256::digest(blocks, tail.get(..used).unwrap_or_default()) }
     }
 
     fn sha384(&self, message: &[u8]) -> [u8; 48] {
         if !self.area().features.get().sha512 {
             return sha2::Sha384::digest(message).into();
         }
-        self.sha512_from(sha512::INITIAL_384, message)
+        let digest = self.sha512_from(&sha512::INITIAL_384, message);
+        core::array::from_fn(|index| digest.get(index).copied().unwrap_or_default())
     }
 
     fn sha512(&self, message: &[u8]) -> [u8; 64] {
         if !self.area().features.get().sha512 {
             return sha2::Sha512::digest(message).into();
         }
-        self.sha512_from(sha512::INITIAL, message)
+        self.sha512_from(&sha512::INITIAL, message)
     }
 }

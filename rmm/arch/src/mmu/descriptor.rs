@@ -44,7 +44,9 @@ pub enum Access {
 impl Access {
     const fn fields(self) -> FieldValue<u64, PAGE::Register> {
         let (attr, ns, ap) = match self {
-            Self::Code | Self::ReadOnly => (PAGE::ATTR::Normal, PAGE::NS::Realm, PAGE::AP::ReadOnly),
+            Self::Code | Self::ReadOnly => {
+                (PAGE::ATTR::Normal, PAGE::NS::Realm, PAGE::AP::ReadOnly)
+            }
             Self::ReadWrite => (PAGE::ATTR::Normal, PAGE::NS::Realm, PAGE::AP::ReadWrite),
             Self::Host => (PAGE::ATTR::Normal, PAGE::NS::NonSecure, PAGE::AP::ReadWrite),
             Self::Device => (PAGE::ATTR::Device, PAGE::NS::NonSecure, PAGE::AP::ReadWrite),

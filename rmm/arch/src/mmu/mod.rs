@@ -1,7 +1,7 @@
 //! The monitor's own translation tables and the values of its translation registers.
 //!
 //! Owns: descriptors, the table builder, the register values. Pure: the assembly of [`crate::boot`] writes the
-//! registers. Does not own: slots, which change while the monitor runs ([`crate::slot`]).
+//! registers. Does not own: slots, which change while the monitor runs (module `slot`).
 
 pub mod descriptor;
 pub mod tables;

@@ -66,7 +66,8 @@ impl<'p> Builder<'p> {
     }
 
     fn entry(&mut self, table: usize, address: u64, level: u32) -> Result<&mut u64, OutOfTables> {
-        let index = usize::try_from((address >> (39 - 9 * level)) & 511).map_err(|_| OutOfTables)?;
+        let index =
+            usize::try_from((address >> (39 - 9 * level)) & 511).map_err(|_| OutOfTables)?;
         self.pool.get_mut(table).and_then(|table| table.get_mut(index)).ok_or(OutOfTables)
     }
 }
@@ -79,11 +80,12 @@ mod tests {
 
     fn walk(pool: &[Table], address: u64) -> Option<u64> {
         let mut table = 0;
+        let index = |level: usize| usize::try_from(address >> (39 - 9 * level)).unwrap() & 511;
         for level in 0..3 {
-            let entry = pool[table][(address >> (39 - 9 * level)) as usize & 511];
-            table = ((descriptor::output(entry)? - POOL) / PAGE) as usize;
+            let next = descriptor::output(pool[table][index(level)])?;
+            table = usize::try_from((next - POOL) / PAGE).unwrap();
         }
-        let entry = pool[table][(address >> 12) as usize & 511];
+        let entry = pool[table][index(3)];
         descriptor::output(entry).map(|_| entry)
     }
 
@@ -96,7 +98,10 @@ mod tests {
         builder.map(0x0900_0000, 0x0900_1000, Access::Device).unwrap();
         assert_eq!(walk(&pool, 0x4010_2000), Some(descriptor::page(0x4010_2000, Access::Code)));
         assert_eq!(walk(&pool, 0x4010_3000), None);
-        assert_eq!(walk(&pool, 0x418f_f000), Some(descriptor::page(0x418f_f000, Access::ReadWrite)));
+        assert_eq!(
+            walk(&pool, 0x418f_f000),
+            Some(descriptor::page(0x418f_f000, Access::ReadWrite))
+        );
         assert_eq!(walk(&pool, 0x4190_0000), None);
         assert_eq!(walk(&pool, 0x0900_0000), Some(descriptor::page(0x0900_0000, Access::Device)));
     }

@@ -11,7 +11,7 @@ use aarch64_cpu::asm::wfe;
 use defmt::error;
 
 use crate::area;
-use crate::boot::start::image_offset;
+use crate::boot::start::{image_offset, refuse_if_booting};
 use crate::layout;
 
 /// What the vectors save of an exception from EL2.
@@ -127,8 +127,9 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     halt()
 }
 
-/// Stops this CPU for good. The others go on.
+/// Stops this CPU for good. The others go on; at cold boot there are none, and EL3 goes on without a monitor.
 fn halt() -> ! {
+    refuse_if_booting();
     loop {
         wfe();
     }

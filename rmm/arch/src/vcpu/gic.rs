@@ -62,7 +62,6 @@ macro_rules! active_priorities_1 {
 ///
 /// Source: GIC architecture (Arm IHI0069), "ICH_*" registers; realm-world notes 8.3: ICH_HCR_EL2 last.
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "constant indexes of arrays, checked when compiled")]
 pub(super) fn load(from: &GicRegisters, features: &Features) {
     active_priorities_0!(features.active_priorities, from.ap0r, load_one);
     active_priorities_1!(features.active_priorities, from.ap1r, load_one);
@@ -73,7 +72,6 @@ pub(super) fn load(from: &GicRegisters, features: &Features) {
 
 /// Stores the virtual CPU interface of a Realm and switches it off.
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "constant indexes of arrays, checked when compiled")]
 pub(super) fn unload(to: &mut GicRegisters, features: &Features) {
     to.misr = mrs!("s3_4_c12_c11_2"); // ICH_MISR_EL2
     to.hcr = mrs!("s3_4_c12_c11_0");

@@ -23,9 +23,7 @@ use granule::machine::vcpu::{Cause, LiveRegister, VcpuExit, VcpuRegisters};
 use crate::area::{LAST_RUN_ENTRIES, LastRun};
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
-use crate::registers::{
-    CNTHCTL, CNTHCTL_CNTPMASK, CNTHCTL_CNTVMASK, HCR_VSE, mrs, msr,
-};
+use crate::registers::{CNTHCTL, CNTHCTL_CNTPMASK, CNTHCTL_CNTVMASK, HCR_VSE, mrs, msr};
 
 /// INTID of the EL1 virtual timer. Source: Arm Base System Architecture, PPI assignments.
 const VIRTUAL_TIMER: u64 = 27;

@@ -94,6 +94,8 @@ fn widen() -> u64 {
 }
 
 /// Saves the Host's vectors in this CPU's SIMD area. The unit is open.
+#[cold]
+#[inline(never)]
 pub(crate) fn save_host(features: &Features) {
     if features.sve {
         let length = widen();
@@ -107,6 +109,8 @@ pub(crate) fn save_host(features: &Features) {
 }
 
 /// Brings the Host's vectors back. The unit is open.
+#[cold]
+#[inline(never)]
 pub(crate) fn restore_host(features: &Features) {
     if features.sve {
         let length = widen();
@@ -149,6 +153,8 @@ fn status<'a>() -> &'a core::cell::Cell<[u64; 2]> {
 }
 
 /// Puts the Host's registers away, loads the Realm's and opens the unit to it, not to SVE.
+#[cold]
+#[inline(never)]
 pub(super) fn lend(features: &Features, realm: &SimdRegisters) {
     open(features);
     save_host(features);
@@ -161,6 +167,8 @@ pub(super) fn lend(features: &Features, realm: &SimdRegisters) {
 }
 
 /// Stores the Realm's registers, brings the Host's back and closes the unit.
+#[cold]
+#[inline(never)]
 pub(super) fn take_back(area: &CpuArea, features: &Features, realm: &mut SimdRegisters) {
     open(features);
     // SAFETY: writes the 512 bytes of `v`.

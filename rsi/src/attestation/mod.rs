@@ -1,0 +1,216 @@
+//! RSI_ATTESTATION_TOKEN_INIT and RSI_ATTESTATION_TOKEN_CONTINUE: the protocol by which a Realm fetches its token.
+//!
+//! | Module | Owns |
+//! | --- | --- |
+//! | [`key`] | the realm attestation key |
+//! | [`token`] | claims, COSE_Sign1 and container, in CBOR |
+//! | [`sign`] | the signature, slice by slice |
+//! | [`nonce`], [`curve`], [`power`], [`field`], [`table`] | what it is computed from |
+//! | [`workspace`] | where it all lies in the REC's auxiliary granule |
+//!
+//! A REC makes one token at a time. Whatever there is of it is in the REC and its auxiliary granule, so the REC may
+//! go on with it on any CPU, and REC_DESTROY ends it.
+
+pub mod curve;
+pub mod field;
+pub mod key;
+pub mod nonce;
+pub mod power;
+pub mod sign;
+pub mod table;
+pub mod token;
+pub mod workspace;
+
+#[cfg(test)]
+mod testing;
+
+use granule::machine::attest::PLATFORM_TOKEN_MAX;
+use granule::machine::{El3Error, Event, Machine, Page};
+use p384::elliptic_curve::zeroize::Zeroize;
+use realm::attestation::RealmKey;
+pub use realm::attestation::SCALAR_BYTES;
+use realm::exit::Exit;
+use realm::rec::TokenState;
+use realm::{Rec, Rmm};
+use zerocopy::IntoBytes;
+
+use crate::Outcome;
+use crate::abi::{ERROR_INPUT, ERROR_STATE, ERROR_UNKNOWN, INCOMPLETE, SUCCESS};
+use crate::guest;
+use crate::measurement::with_rd;
+
+use sign::Signer;
+use token::{CONTAINER_MAX, Claims, REALM_TOKEN_MAX};
+use workspace::{Complete, Draft};
+
+/// Upper bound of a token's length in bytes.
+const TOKEN_MAX: usize = size_of::<Page>();
+
+const _: () = assert!(CONTAINER_MAX + PLATFORM_TOKEN_MAX + REALM_TOKEN_MAX <= TOKEN_MAX);
+
+/// `RSI_ATTESTATION_TOKEN_INIT`: starts a token for the challenge in X1 to X8; abandons one in progress. X1 is an upper bound
+/// of the token's length.
+///
+/// The specification has no failure condition here, so a missing key shows at RSI_ATTESTATION_TOKEN_CONTINUE (the reference monitor
+/// returns RSI_ERROR_UNKNOWN at once).
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_INIT`.
+pub fn init<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+    let challenge: [u64; 8] = core::array::from_fn(|word| rec.gpr(1 + word));
+    let length = rmm.attestation.as_ref().map_or(0, |key| {
+        // One lock for all of it: an extension by another REC is in the token wholly or not at all.
+        let (algorithm, measurements, rpv) =
+            with_rd(rmm, rec, |rd| (rd.algorithm(), rd.measurements, rd.rpv));
+        let claims = Claims {
+            challenge: &zerocopy::transmute!(challenge),
+            personalization_value: &rpv,
+            algorithm,
+            measurements: &measurements,
+            public_key: key.public(),
+        };
+        workspace::with(rmm, rec, |page| {
+            page.as_mut_bytes().zeroize();
+            let draft: &mut Draft = page.view_mut();
+            let (length, digest) = token::draft(&claims, rmm.machine, &mut draft.realm);
+            Signer::new(digest, rmm.machine.entropy()).save(&mut draft.signer);
+            length
+        })
+    });
+    rec.set_token(TokenState::Signing { length });
+    Outcome::Return([SUCCESS, TOKEN_MAX as u64, 0, 0])
+}
+
+/// `RSI_ATTESTATION_TOKEN_CONTINUE`: writes the next part of the token to byte X2 of the Realm's page at X1, at most X3 bytes;
+/// X1 is how many.
+///
+/// An interrupt of the Host ends the call early, with RSI_INCOMPLETE and nothing written. After any failure but those of
+/// the arguments the Realm has to start again.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_CONTINUE`, A7.2.2, B5.3.2.
+pub fn proceed<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+    let (ipa, offset, size) = (rec.gpr(1), rec.gpr(2), rec.gpr(3));
+    let fits = offset < 4096 && size <= 4096 - offset;
+    if !ipa.is_multiple_of(4096) || !fits || !rec.tree().space.is_protected(ipa) {
+        return Outcome::code(ERROR_INPUT);
+    }
+    if rec.token() == TokenState::NotStarted {
+        return Outcome::code(ERROR_STATE);
+    }
+    let Some(key) = &rmm.attestation else { return fail(rmm, rec) };
+    if let TokenState::Signing { length } = rec.token()
+        && (!sign(rmm, rec, key, length) || rmm.machine.interrupt_pending())
+    {
+        return interrupted(rec);
+    }
+    // After the signature: if the page has to be provided first, the Realm comes back to a finished one.
+    if let TokenState::Signed { length } = rec.token() {
+        if let Err(error) = guest::with_page(rmm, rec, ipa, |_| ()) {
+            return guest::failed(rec, ipa, error);
+        }
+        if !complete(rmm, rec, key, length) {
+            return fail(rmm, rec);
+        }
+    }
+    hand_out(rmm, rec, ipa, offset, size)
+}
+
+/// Works on the signature until it is made, or until the Host wants its CPU back: then false. Each call gets at least one slice
+/// further.
+fn sign<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, key: &RealmKey, length: usize) -> bool {
+    let machine = rmm.machine;
+    machine.constant_time(|| {
+        let mut signer = workspace::with(rmm, rec, |page| {
+            let draft: &mut Draft = page.view_mut();
+            Signer::load(&mut draft.signer)
+        });
+        let signature = loop {
+            if let Some(signature) = signer.step(machine, key.secret()) {
+                break signature;
+            }
+            if machine.interrupt_pending() {
+                workspace::with(rmm, rec, |page| {
+                    let draft: &mut Draft = page.view_mut();
+                    signer.save(&mut draft.signer);
+                });
+                return false;
+            }
+        };
+        workspace::with(rmm, rec, |page| {
+            let draft: &mut Draft = page.view_mut();
+            token::sign(draft.realm.get_mut(..length).unwrap_or_default(), &signature);
+        });
+        rec.set_token(TokenState::Signed { length });
+        true
+    })
+}
+
+/// Fetches the platform's token and puts both into their container. False if there is none.
+fn complete<M: Machine>(
+    rmm: &Rmm<'_, '_, M>,
+    rec: &mut Rec,
+    key: &RealmKey,
+    length: usize,
+) -> bool {
+    let mut platform = [0; PLATFORM_TOKEN_MAX];
+    let platform = match rmm.machine.platform_token(key.challenge(), &mut platform) {
+        Ok(bytes) => platform.get(..bytes).unwrap_or_default(),
+        Err(El3Error(code)) => {
+            rmm.machine.log(Event::NoPlatformToken { code });
+            return false;
+        }
+    };
+    let length = workspace::with(rmm, rec, |page| {
+        let realm = page.view::<Draft>().realm;
+        let Complete(token) = page.view_mut();
+        token::container(platform, realm.get(..length).unwrap_or_default(), token)
+    });
+    rec.set_token(TokenState::Ready { length, copied: 0 });
+    true
+}
+
+/// Copies what fits of the rest of the token into the Realm's page.
+fn hand_out<M: Machine>(
+    rmm: &Rmm<'_, '_, M>,
+    rec: &mut Rec,
+    ipa: u64,
+    offset: u64,
+    size: u64,
+) -> Outcome {
+    let (TokenState::Ready { length, copied }, Ok(offset), Ok(size)) =
+        (rec.token(), usize::try_from(offset), usize::try_from(size))
+    else {
+        unreachable!("a token that is handed out")
+    };
+    let end = copied + size.min(length - copied);
+    let written = guest::with_page(rmm, rec, ipa, |target| {
+        workspace::with(rmm, rec, |page| {
+            let Complete(token) = page.view();
+            guest::write_bytes(target, offset, token.get(copied..end).unwrap_or_default());
+        });
+    });
+    if let Err(error) = written {
+        return guest::failed(rec, ipa, error);
+    }
+    let count = (end - copied) as u64;
+    if end < length {
+        rec.set_token(TokenState::Ready { length, copied: end });
+        return Outcome::Return([INCOMPLETE, count, 0, 0]);
+    }
+    rec.set_token(TokenState::NotStarted);
+    Outcome::Return([SUCCESS, count, 0, 0])
+}
+
+/// Leaves the CPU to the Host in the middle of a token; when the Realm runs again it finds RSI_INCOMPLETE and no bytes.
+fn interrupted(rec: &mut Rec) -> Outcome {
+    for (number, value) in [INCOMPLETE, 0, 0, 0].into_iter().enumerate() {
+        rec.set_gpr(number, value);
+    }
+    Outcome::Exit(Exit::Irq)
+}
+
+/// Ends a token that cannot be made. The specification does not say in which state; the next call shall not try again.
+fn fail<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+    workspace::with(rmm, rec, |page| page.as_mut_bytes().zeroize());
+    rec.set_token(TokenState::NotStarted);
+    Outcome::code(ERROR_UNKNOWN)
+}

@@ -1,0 +1,239 @@
+//! What a token says, in CBOR: the claims of a Realm, their COSE_Sign1, and the container with the platform's token.
+//!
+//! Source: RMM specification (Arm DEN0137) 1.0, A7.2.3; RFC 9052 (COSE), 4.2 and 4.4; draft-ffm-rats-cca-token.
+
+use granule::machine::Hasher;
+use minicbor::Encoder;
+use minicbor::data::Tag;
+use minicbor::encode::write::{Cursor, EndOfSlice};
+use realm::attestation::COSE_KEY_BYTES;
+use realm::measurement::{Algorithm, Measurements};
+
+use super::SCALAR_BYTES;
+use super::sign::SIGNATURE_BYTES;
+
+/// Most bytes of a Realm's claims: those of a Realm that measures with SHA-512.
+const CLAIMS_MAX: usize = 641;
+
+/// Most bytes of a Realm's signed claims.
+pub const REALM_TOKEN_MAX: usize = 750;
+
+/// Most bytes that the container adds to its two tokens.
+pub const CONTAINER_MAX: usize = 16;
+
+/// Most bytes of what is signed: the claims, and what COSE puts before them.
+const TO_BE_SIGNED_MAX: usize = CLAIMS_MAX + 21;
+
+/// Labels of the claims of a Realm.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.1.
+mod claim {
+    pub const CHALLENGE: u16 = 10;
+    pub const PROFILE: u16 = 265;
+    pub const PERSONALIZATION_VALUE: u16 = 44235;
+    pub const HASH_ALGORITHM: u16 = 44236;
+    pub const PUBLIC_KEY: u16 = 44237;
+    pub const INITIAL_MEASUREMENT: u16 = 44238;
+    pub const EXTENSIBLE_MEASUREMENTS: u16 = 44239;
+    pub const PUBLIC_KEY_HASH_ALGORITHM: u16 = 44240;
+}
+
+const REALM_PROFILE: &str = "tag:arm.com,2023:realm#1.0.0";
+
+/// Tag of a COSE_Sign1. Source: RFC 9052, 2.
+const COSE_SIGN1: Tag = Tag::new(18);
+/// Tag of the container, and the labels of its two parts. Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.
+const CCA_TOKEN: Tag = Tag::new(399);
+const PLATFORM_TOKEN: u16 = 44234;
+const REALM_TOKEN: u16 = 44241;
+
+/// Protected header of a COSE_Sign1: {1: -35}, the algorithm is ES384.
+const ES384: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
+
+/// What a Realm's token says.
+#[derive(Debug)]
+pub struct Claims<'c> {
+    /// The Realm's own bytes, for freshness.
+    pub challenge: &'c [u8; 64],
+    /// Realm Personalization Value.
+    pub personalization_value: &'c [u8; 64],
+    /// The Realm's hash algorithm.
+    pub algorithm: Algorithm,
+    /// RIM and REMs.
+    pub measurements: &'c Measurements,
+    /// Realm attestation key, public, as a COSE_Key.
+    pub public_key: &'c [u8; COSE_KEY_BYTES],
+}
+
+type Writer<'b> = Encoder<Cursor<&'b mut [u8]>>;
+type Written = Result<(), minicbor::encode::Error<EndOfSlice>>;
+
+/// Writes CBOR to the start of `into`; how many bytes.
+///
+/// # Panics
+///
+/// If they do not fit: a size in this file is wrong then.
+pub fn encode(into: &mut [u8], write: impl FnOnce(&mut Writer<'_>) -> Written) -> usize {
+    let mut encoder = Encoder::new(Cursor::new(into));
+    match write(&mut encoder) {
+        Ok(()) => encoder.writer().position(),
+        Err(_) => unreachable!("a buffer of an attestation token is too small"),
+    }
+}
+
+/// The claims, in the order of the reference monitor.
+fn write_claims(claims: &Claims<'_>, into: &mut Writer<'_>) -> Written {
+    let Measurements { rim, rem } = claims.measurements;
+    let algorithm = match claims.algorithm {
+        Algorithm::Sha256 => "sha-256",
+        Algorithm::Sha512 => "sha-512",
+    };
+    into.map(8)?;
+    into.u16(claim::CHALLENGE)?.bytes(claims.challenge)?;
+    into.u16(claim::PERSONALIZATION_VALUE)?.bytes(claims.personalization_value)?;
+    into.u16(claim::PUBLIC_KEY)?.bytes(claims.public_key)?;
+    into.u16(claim::HASH_ALGORITHM)?.str(algorithm)?;
+    into.u16(claim::PUBLIC_KEY_HASH_ALGORITHM)?.str("sha-256")?;
+    into.u16(claim::PROFILE)?.str(REALM_PROFILE)?;
+    into.u16(claim::INITIAL_MEASUREMENT)?;
+    write_measurement(claims.algorithm, rim, into)?;
+    into.u16(claim::EXTENSIBLE_MEASUREMENTS)?.array(rem.len() as u64)?;
+    rem.iter().try_for_each(|rem| write_measurement(claims.algorithm, rem, into))
+}
+
+/// A measurement, as long as its hash: without the zeros that the monitor keeps behind it.
+fn write_measurement(algorithm: Algorithm, value: &[u8; 64], into: &mut Writer<'_>) -> Written {
+    into.bytes(value.get(..algorithm.hash_bytes()).unwrap_or_default())?;
+    Ok(())
+}
+
+/// Writes a Realm's token, with zeros for the signature, to the start of `into`; how many bytes, and the SHA-384 to be signed.
+pub fn draft(
+    claims: &Claims<'_>,
+    hasher: &impl Hasher,
+    into: &mut [u8; REALM_TOKEN_MAX],
+) -> (usize, [u8; SCALAR_BYTES]) {
+    let mut payload = [0; CLAIMS_MAX];
+    let length = encode(&mut payload, |into| write_claims(claims, into));
+    let payload = payload.get(..length).unwrap_or_default();
+    let mut to_be_signed = [0; TO_BE_SIGNED_MAX];
+    let length = encode(&mut to_be_signed, |into| {
+        into.array(4)?.str("Signature1")?.bytes(&ES384)?.bytes(&[])?.bytes(payload)?;
+        Ok(())
+    });
+    let digest = hasher.sha384(to_be_signed.get(..length).unwrap_or_default());
+    let length = encode(into, |into| {
+        into.tag(COSE_SIGN1)?.array(4)?.bytes(&ES384)?.map(0)?;
+        into.bytes(payload)?.bytes(&[0; SIGNATURE_BYTES])?;
+        Ok(())
+    });
+    (length, digest)
+}
+
+/// Puts the signature into the drafted token `token`, whose last bytes it is.
+pub fn sign(token: &mut [u8], signature: &[u8; SIGNATURE_BYTES]) {
+    if let Some(end) = token.last_chunk_mut::<SIGNATURE_BYTES>() {
+        *end = *signature;
+    }
+}
+
+/// Writes the container with both tokens to the start of `into`; how many bytes.
+pub fn container(platform: &[u8], realm: &[u8], into: &mut [u8]) -> usize {
+    encode(into, |into| {
+        into.tag(CCA_TOKEN)?.map(2)?;
+        into.u16(PLATFORM_TOKEN)?.bytes(platform)?;
+        into.u16(REALM_TOKEN)?.bytes(realm)?;
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attestation::testing::{Sha2, hex};
+
+    const MEASUREMENTS: Measurements = Measurements { rim: [0x11; 64], rem: [[0x22; 64]; 4] };
+
+    fn claims(algorithm: Algorithm) -> Claims<'static> {
+        Claims {
+            challenge: &[0x33; 64],
+            personalization_value: &[0x44; 64],
+            algorithm,
+            measurements: &MEASUREMENTS,
+            public_key: &[0x55; COSE_KEY_BYTES],
+        }
+    }
+
+    fn token(algorithm: Algorithm) -> (Vec<u8>, [u8; 48]) {
+        let mut token = [0xee; REALM_TOKEN_MAX];
+        let (length, digest) = draft(&claims(algorithm), &Sha2, &mut token);
+        assert!(token[length..].iter().all(|&byte| byte == 0xee));
+        (token[..length].to_vec(), digest)
+    }
+
+    #[test]
+    fn a_token_is_these_bytes() {
+        let (token, digest) = token(Algorithm::Sha256);
+        let repeat = |byte: &str, count| byte.repeat(count);
+        let payload = [
+            "a8 0a 5840",
+            &repeat("33", 64),
+            "19accb 5840",
+            &repeat("44", 64),
+            "19accd 586b",
+            &repeat("55", 107),
+            "19accc 67",
+            "7368612d323536",
+            "19acd0 67",
+            "7368612d323536",
+            "190109 781c",
+            "7461673a61726d2e636f6d2c323032333a7265616c6d23312e302e30",
+            "19acce 5820",
+            &repeat("11", 32),
+            "19accf 84 5820",
+            &repeat("22", 32),
+            "5820",
+            &repeat("22", 32),
+            "5820",
+            &repeat("22", 32),
+            "5820",
+            &repeat("22", 32),
+        ]
+        .concat()
+        .replace(' ', "");
+        let expected = ["d284 44a1013822 a0 5901e1", &payload, "5860", &repeat("00", 96)].concat();
+        assert_eq!(token, hex::<590>(&expected.replace(' ', "")));
+        let signed = ["846a5369676e617475726531 44a1013822 40 5901e1", &payload].concat();
+        assert_eq!(digest, Sha2.sha384(&hex::<502>(&signed.replace(' ', ""))));
+    }
+
+    #[test]
+    fn the_sizes_are_those_of_the_other_implementations() {
+        for (algorithm, realm, whole) in
+            [(Algorithm::Sha256, 590, 2124), (Algorithm::Sha512, REALM_TOKEN_MAX, 2284)]
+        {
+            let (token, _) = token(algorithm);
+            assert_eq!(token.len(), realm);
+            let mut page = [0; 4096];
+            assert_eq!(container(&[0xd2; 1518], &token, &mut page), whole);
+            assert_eq!(page[..10], hex::<10>("d9018fa219acca5905ee"));
+            assert_eq!(page[1528..1533], hex::<5>("19acd15902").map(|byte| byte));
+            assert_eq!(page[1534..whole], token);
+        }
+    }
+
+    #[test]
+    fn the_longest_platform_token_fits() {
+        let mut page = [0; 4096];
+        let platform = [0; granule::machine::attest::PLATFORM_TOKEN_MAX];
+        let whole = container(&platform, &token(Algorithm::Sha512).0, &mut page);
+        assert!(whole <= platform.len() + REALM_TOKEN_MAX + CONTAINER_MAX);
+    }
+
+    #[test]
+    fn the_signature_is_the_end_of_the_token() {
+        let (mut token, _) = token(Algorithm::Sha256);
+        sign(&mut token, &[0x77; 96]);
+        assert_eq!(token[493..], [&[0x60_u8][..], &[0x77; 96]].concat());
+    }
+}

@@ -1,0 +1,80 @@
+//! The container of both tokens.
+//!
+//! Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.
+
+use super::cbor::{Value, decode};
+use super::cose::{Sign1, labels};
+use super::platform::Platform;
+use super::realm::Realm;
+use super::refusal::{Class, Refusal};
+
+/// Tag of the container.
+const CCA_TOKEN: u64 = 399;
+/// Tag of the container of later drafts.
+const CMW_COLLECTION: u64 = 907;
+const PLATFORM_TOKEN: i128 = 44234;
+const REALM_TOKEN: i128 = 44241;
+
+/// Most bytes of a token: the monitor's are one page at most.
+pub const SIZE_MAX: usize = 1 << 16;
+
+/// A token, decoded but not yet believed.
+#[derive(Debug)]
+pub struct Token {
+    /// The platform's part, as signed.
+    pub platform_signed: Sign1,
+    /// The Realm's part, as signed.
+    pub realm_signed: Sign1,
+    /// The platform's claims.
+    pub platform: Platform,
+    /// The Realm's claims.
+    pub realm: Realm,
+}
+
+impl Token {
+    /// Takes a token apart.
+    ///
+    /// # Errors
+    ///
+    /// It is not a token, or a claim is missing or wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
+        let fail = |text: String| Refusal::new(Class::Decode, text);
+        if bytes.len() > SIZE_MAX {
+            return Err(fail(format!("{} bytes are too many for one", bytes.len())));
+        }
+        let item = match decode(bytes).map_err(|text| fail(format!("the file {text}")))? {
+            Value::Tag(CCA_TOKEN, item) => *item,
+            Value::Tag(CMW_COLLECTION, _) => {
+                return Err(fail(format!(
+                    "it has the tag {CMW_COLLECTION} of a later profile, which is not supported"
+                )));
+            }
+            Value::Tag(other, _) => {
+                return Err(fail(format!("it has the tag {other}; a token has {CCA_TOKEN}")));
+            }
+            other => {
+                return Err(fail(format!("it is {} without the tag {CCA_TOKEN}", other.kind())));
+            }
+        };
+        let mut parts = labels(item).ok_or_else(|| fail("what is tagged is not a map".into()))?;
+        let mut part = |label, name: &str| match parts.remove(&label) {
+            Some(Value::Bytes(bytes)) => Ok(bytes),
+            Some(other) => Err(fail(format!("the {name} is {}, not a byte string", other.kind()))),
+            None => Err(fail(format!("there is no {name} (key {label})"))),
+        };
+        let platform_signed =
+            Sign1::decode("platform token", &part(PLATFORM_TOKEN, "platform token")?)?;
+        let realm_signed = Sign1::decode("Realm's token", &part(REALM_TOKEN, "Realm's token")?)?;
+        let platform = Platform::new(&platform_signed)?;
+        let realm = Realm::new(&realm_signed)?;
+        let older = platform.profile != super::platform::PROFILES[0];
+        if older == realm.profile.is_some() {
+            return Err(fail(format!(
+                "the platform's profile {:?} does not go with the Realm's {:?}",
+                platform.profile,
+                realm.profile.as_deref().unwrap_or("(none)")
+            )));
+        }
+        Ok(Self { platform_signed, realm_signed, platform, realm })
+    }
+}
