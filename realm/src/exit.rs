@@ -5,7 +5,6 @@
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.3 "REC exit".
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one value, on the stack, without an allocator")]
 pub enum Exit {
     /// A synchronous exception that the Host has to handle. Syndromes are already masked.
     Sync {
@@ -38,10 +37,8 @@ pub enum Exit {
     },
     /// A host call.
     HostCall {
-        /// Immediate value.
+        /// Immediate value. The registers of the call are in [`Rec::host_call`](crate::Rec::host_call).
         imm: u16,
-        /// Registers of the call.
-        gprs: [u64; 31],
     },
     /// A physical SError.
     SError {

@@ -23,7 +23,7 @@ pub fn read<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
     }
     let (algorithm, rpv): (_, [u64; 8]) =
         with_rd(rmm, rec, |rd| (rd.algorithm(), zerocopy::transmute!(rd.rpv)));
-    let written = guest::with_page(rmm, rec, ipa, |page| {
+    let written = guest::with_page(rmm, &rec.tree(), ipa, |page| {
         for index in 0..page.0.len() {
             let value = match index {
                 IPA_WIDTH => u64::from(space.width_bits()),

@@ -7,7 +7,7 @@ use granule::{Data, GranuleAddr};
 use realm::exit::Exit;
 use realm::rec::LastExit;
 use realm::rec::exception::class;
-use realm::rtt::{Entry, Level, Ripas};
+use realm::rtt::{Entry, Level, Ripas, Tree};
 use realm::{Rec, Rmm};
 
 use crate::Outcome;
@@ -30,24 +30,10 @@ pub enum PageError {
 /// The page is EMPTY, or absent.
 pub fn with_page<M: Memory, R>(
     rmm: &Rmm<'_, '_, M>,
-    rec: &Rec,
+    tree: &Tree,
     ipa: u64,
     access: impl FnOnce(&Words) -> R,
 ) -> Result<R, PageError> {
-    let (mut access, mut result) = (Some(access), None);
-    visit_page(rmm, rec, ipa, &mut |words| result = access.take().map(|access| access(words)))?;
-    let Some(result) = result else { unreachable!("a page that is there is visited") };
-    Ok(result)
-}
-
-/// [`with_page`] for all callers: a walk through the tables is 4 KiB of code.
-fn visit_page<M: Memory>(
-    rmm: &Rmm<'_, '_, M>,
-    rec: &Rec,
-    ipa: u64,
-    access: &mut dyn FnMut(&Words),
-) -> Result<(), PageError> {
-    let tree = rec.tree();
     tree.walk(rmm.machine, &rmm.granules, ipa, Level::PAGE, |at| match at.entry {
         Entry::Assigned(Ripas::Ram, base) => {
             let offset = ipa - at.level.align_down(ipa);
@@ -56,8 +42,7 @@ fn visit_page<M: Memory>(
                 unreachable!("DATA of an RTT entry")
             };
             let words = rmm.machine.words(Slot::RealmPage, page.shared());
-            access(&words);
-            Ok(())
+            Ok(access(&words))
         }
         Entry::Unassigned(Ripas::Empty) | Entry::Assigned(Ripas::Empty, _) => Err(PageError::Empty),
         Entry::Unassigned(_)

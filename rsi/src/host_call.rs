@@ -26,14 +26,18 @@ pub fn call<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
         return Outcome::code(ERROR_INPUT);
     }
     let first = gprs_index(ipa);
-    let read = guest::with_page(rmm, rec, ipa, |page| {
-        let imm = u16::try_from(guest::word(page, first - 1) & 0xffff).unwrap_or(0);
-        (imm, core::array::from_fn(|number| guest::word(page, first + number)))
+    let tree = rec.tree();
+    let call = &mut rec.host_call;
+    let read = guest::with_page(rmm, &tree, ipa, |page| {
+        for (number, gpr) in call.iter_mut().enumerate() {
+            *gpr = guest::word(page, first + number);
+        }
+        u16::try_from(guest::word(page, first - 1) & 0xffff).unwrap_or(0)
     });
     match read {
-        Ok((imm, gprs)) => {
+        Ok(imm) => {
             rec.set_pending(Pending::HostCall);
-            Outcome::Exit(Exit::HostCall { imm, gprs })
+            Outcome::Exit(Exit::HostCall { imm })
         }
         Err(error) => guest::failed(rec, ipa, error),
     }
@@ -46,7 +50,7 @@ pub fn call<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
 pub fn complete<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, gprs: &[u64; 31]) -> Option<Exit> {
     let ipa = rec.gpr(1);
     let first = gprs_index(ipa);
-    let written = guest::with_page(rmm, rec, ipa, |page| {
+    let written = guest::with_page(rmm, &rec.tree(), ipa, |page| {
         for (number, &value) in gprs.iter().enumerate() {
             guest::set_word(page, first + number, value);
         }

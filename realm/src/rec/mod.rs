@@ -135,6 +135,8 @@ pub struct Rec {
     pub last_exit: LastExit,
     /// The pending RIPAS change.
     pub ripas: RipasRequest,
+    /// Registers of the host call that ended the last run.
+    pub host_call: [u64; 31],
     /// Timer controls (CNTP_CTL, CNTV_CTL) as the Host was last told.
     pub reported_timers: [u64; 2],
     token: TokenWords,
@@ -151,7 +153,7 @@ const RESERVED_WORDS: usize = GRANULE_WORDS
         + size_of::<TokenWords>()
         + size_of::<TreeWords>())
         / 8
-    - (4 + 2 + 1 + AUX_MAX);
+    - (4 + 31 + 2 + 1 + AUX_MAX);
 
 impl Rec {
     /// Initialises a REC of the Realm at `owner`; `self` must be zeroed.

@@ -216,8 +216,8 @@ fn encode(page: &mut RecExit, rec: &Rec, exit: &Exit, features: &Features) {
             page.set_words_at::<0x500, 3>(&[base, top, ripas]);
             RIPAS_CHANGE
         }
-        Exit::HostCall { imm, ref gprs } => {
-            page.set_words_at::<0x200, 31>(gprs);
+        Exit::HostCall { imm } => {
+            page.set_words_at::<0x200, 31>(&rec.host_call);
             page.set_u64_at::<0x600>(u64::from(imm));
             HOST_CALL
         }

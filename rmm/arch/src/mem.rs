@@ -1,7 +1,7 @@
 //! `memcpy`, `memmove` and `memset`: the compiler calls them for every copy of a structure.
 //!
 //! The portable ones in the compiler's support library take several instructions per word. These move 64 bytes per turn when
-//! both addresses are 8-byte aligned, which structures of the monitor are, and single bytes otherwise. They work with the MMU off: no
+//! both addresses are equally far from a word's, which is the rule between structures, and single bytes otherwise. They work with the MMU off: no
 //! access is ever unaligned.
 
 use core::arch::global_asm;
@@ -38,10 +38,18 @@ memmove:
     .global memcpy
 memcpy:
     mov     x3, x0
-    orr     x4, x0, x1
+    eor     x4, x0, x1
     tst     x4, #7
     b.ne    4f
-    subs    x2, x2, #64
+    // Single bytes up to the first word, the same number on both sides.
+7:  tst     x3, #7
+    b.eq    8f
+    cbz     x2, 6f
+    ldrb    w4, [x1], #1
+    strb    w4, [x3], #1
+    sub     x2, x2, #1
+    b       7b
+8:  subs    x2, x2, #64
     b.lo    2f
 1:  ldp     x4, x5, [x1], #64
     ldp     x6, x7, [x1, #-48]

@@ -104,7 +104,7 @@ pub fn proceed<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
     }
     // After the signature: if the page has to be provided first, the Realm comes back to a finished one.
     if let TokenState::Signed { length } = rec.token() {
-        if let Err(error) = guest::with_page(rmm, rec, ipa, |_| ()) {
+        if let Err(error) = guest::with_page(rmm, &rec.tree(), ipa, |_| ()) {
             return guest::failed(rec, ipa, error);
         }
         if !complete(rmm, rec, key, length) {
@@ -182,7 +182,7 @@ fn hand_out<M: Machine>(
         unreachable!("a token that is handed out")
     };
     let end = copied + size.min(length - copied);
-    let written = guest::with_page(rmm, rec, ipa, |target| {
+    let written = guest::with_page(rmm, &rec.tree(), ipa, |target| {
         workspace::with(rmm, rec, |page| {
             let Complete(token) = page.view();
             guest::write_bytes(target, offset, token.get(copied..end).unwrap_or_default());
