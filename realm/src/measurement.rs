@@ -298,7 +298,8 @@ mod tests {
 
     #[test]
     fn the_vectors_of_the_extensible_measurements_hold() {
-        let value = core::array::from_fn(|at| if at < 32 { at as u8 } else { 0xee });
+        let value =
+            core::array::from_fn(|at| u8::try_from(at).ok().filter(|&at| at < 32).unwrap_or(0xee));
         for (algorithm, expected) in [(Algorithm::Sha256, SHA_256), (Algorithm::Sha512, SHA_512)] {
             let mut values = Measurements { rim: [0; 64], rem: [[0; 64]; 4] };
             values.extend_rem(&Sha2, algorithm, 2, &value, 32);

@@ -6,6 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::ipa::IpaSpace;
 use crate::measurement::{Algorithm, Measurements};
+use crate::rec::RecIndex;
 use crate::rtt::{Format, Level, Tree};
 
 /// Life of a Realm after REALM_CREATE.
@@ -40,10 +41,16 @@ pub struct Rd {
     pub rpv: [u8; 64],
     /// RIM and REMs.
     pub measurements: Measurements,
+    /// One bit per index below [`TRACKED_RECS`]: a REC with it exists.
+    recs: [u64; TRACKED_RECS / 64],
     reserved: [u64; RESERVED_WORDS],
 }
 
-const RESERVED_WORDS: usize = GRANULE_WORDS - (9 * 8 + 64 + 5 * 64) / 8;
+const RESERVED_WORDS: usize = GRANULE_WORDS - (9 * 8 + 64 + 5 * 64 + TRACKED_RECS / 8) / 8;
+
+/// Indices of RECs whose end is remembered. Indices are never used again, so a Host that makes and destroys more than these
+/// while it builds a Realm gets more; of those, PSCI takes each that was ever made to exist.
+const TRACKED_RECS: usize = 16_384;
 
 impl Rd {
     /// Initialises the descriptor of a new Realm; `self` must be zeroed.
@@ -57,6 +64,28 @@ impl Rd {
         self.vmid = u64::from(tree.vmid);
         self.algorithm = algorithm as u64;
         self.rpv = rpv;
+    }
+
+    /// Notes that the REC with this index exists, or does not any more.
+    pub fn set_rec_exists(&mut self, index: RecIndex, exists: bool) {
+        let (word, bit) = Self::rec_bit(index);
+        if let Some(word) = self.recs.get_mut(word) {
+            *word = if exists { *word | bit } else { *word & !bit };
+        }
+    }
+
+    /// Whether the Realm has a REC with this index.
+    pub fn rec_exists(&self, index: RecIndex) -> bool {
+        let (word, bit) = Self::rec_bit(index);
+        match self.recs.get(word) {
+            Some(word) => word & bit != 0,
+            None => index.as_u64() < self.next_rec_index,
+        }
+    }
+
+    fn rec_bit(index: RecIndex) -> (usize, u64) {
+        let index = usize::try_from(index.as_u64()).unwrap_or(usize::MAX);
+        (index / 64, 1 << (index % 64))
     }
 
     /// The Realm's state.

@@ -100,8 +100,8 @@ fn arguments(rec: &Rec, called: u64) -> [u64; 3] {
 
 /// The REC that an MPIDR names, if the Realm has one.
 fn target<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &Rec, mpidr: u64) -> Option<RecIndex> {
-    let created = with_rd(rmm, rec, |rd| rd.next_rec_index);
-    RecIndex::from_mpidr(mpidr).filter(|index| index.as_u64() < created)
+    let index = RecIndex::from_mpidr(mpidr)?;
+    with_rd(rmm, rec, |rd| rd.rec_exists(index)).then_some(index)
 }
 
 /// `PSCI_CPU_ON`: needs the Host, which knows where the other REC is.

@@ -68,6 +68,14 @@ impl Port for FakePort<'_> {
         true
     }
 
+    fn hurry(&mut self, on: bool) {
+        if on {
+            self.machine.unleash();
+        } else {
+            self.machine.quiesce();
+        }
+    }
+
     fn leaked(&self) -> Option<usize> {
         Some(self.machine.leaked().0)
     }

@@ -12,6 +12,7 @@
     clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::missing_errors_doc,
+    clippy::wildcard_enum_match_arm,
     reason = "test code: a bad index is a failed test, and every scenario fails with its expectation"
 )]
 

@@ -60,6 +60,9 @@ pub trait Port {
     /// Arms a mishap; `false` if this machine cannot do that.
     fn arm(&mut self, mishap: Mishap) -> bool;
 
+    /// Many commands follow that are the same over and over: a machine that checks every one may look at the last only.
+    fn hurry(&mut self, _on: bool) {}
+
     /// Granules in the leak ledger, if the machine can tell.
     fn leaked(&self) -> Option<usize>;
 

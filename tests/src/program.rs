@@ -22,8 +22,7 @@ pub struct Access {
 
 impl Access {
     /// A plain 64-bit access with X3.
-    pub const WORD: Self =
-        Self { size: 3, sign: false, wide: true, register: 3, syndrome: true };
+    pub const WORD: Self = Self { size: 3, sign: false, wide: true, register: 3, syndrome: true };
 
     /// A plain access of `1 << size` bytes with W3 or X3, without sign extension.
     pub const fn sized(size: u64) -> Self {
@@ -59,6 +58,8 @@ pub enum El1 {
     Tpidr,
     Mair,
     VmPidr,
+    CntpCval,
+    CntvCval,
 }
 
 /// One step of a program.
@@ -102,6 +103,8 @@ pub enum Action {
     EndOfInterrupt,
     /// Reads PC and PSTATE.
     State,
+    /// While the REC runs, another CPU of the Host sends this command (X0 to X7).
+    Meanwhile([u64; 8]),
     /// An exception as hardware might report it, whatever its cause. The instruction is repeated or skipped as the monitor
     /// says. Only a simulated machine can do this.
     Raw(RawException),
@@ -146,6 +149,8 @@ pub enum Observed {
         /// PSTATE in the handler.
         pstate: u64,
     },
+    /// What the other CPU's command returned in X0 to X4.
+    Reply([u64; 5]),
     /// A granule protection fault at EL1.
     ProtectionFault,
     /// A virtual SError with this syndrome was taken.

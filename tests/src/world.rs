@@ -3,6 +3,7 @@
 //! It checks with every command what is true of all of them: only known return codes, and zero in every output that the
 //! specification does not define.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -53,6 +54,7 @@ pub struct World<'p> {
     recs: Vec<u64>,
     next_vmid: u64,
     params_page: Option<u64>,
+    tally: BTreeMap<(Command, u64), u64>,
 }
 
 impl<'p> World<'p> {
@@ -65,6 +67,7 @@ impl<'p> World<'p> {
             recs: Vec::new(),
             next_vmid: 1,
             params_page: None,
+            tally: BTreeMap::new(),
         }
     }
 
@@ -95,6 +98,7 @@ impl<'p> World<'p> {
             }
         }
         let reply = Reply { command, arguments: all, code, outputs };
+        *self.tally.entry((command, code)).or_default() += 1;
         if code == 0 {
             self.remember(&reply);
         }
@@ -103,7 +107,11 @@ impl<'p> World<'p> {
 
     /// Sends a command, and expects an answer.
     #[track_caller]
-    pub fn call<const N: usize>(&mut self, command: Command, arguments: [u64; N]) -> Outcome<Reply> {
+    pub fn call<const N: usize>(
+        &mut self,
+        command: Command,
+        arguments: [u64; N],
+    ) -> Outcome<Reply> {
         self.try_call(command, &arguments)
     }
 
@@ -117,7 +125,7 @@ impl<'p> World<'p> {
                 let page = self.port.read_page(second);
                 self.realms.push(Realm {
                     rd: first,
-                    width: page[0x8 / 8] & 0xff,
+                    width: page[1] & 0xff,
                     start: page[0x810 / 8].cast_signed(),
                     rtt_base: page[0x808 / 8],
                     roots: page[0x818 / 8] & 0xffff_ffff,
@@ -324,7 +332,6 @@ impl<'p> World<'p> {
 
     /// Destroys everything in `[base, end)` whose entries are at `level`.
     fn empty_range(&mut self, realm: &Realm, level: i64, base: u64, end: u64) -> Outcome {
-        let size = entry_size(level);
         let mut ipa = base;
         while ipa < end {
             let [walked, state, ..] = self.read_entry(realm, ipa, level)?.outputs;
@@ -336,16 +343,23 @@ impl<'p> World<'p> {
                 self.empty_leaf(realm, level, ipa, protected)?;
             }
             // Skip with the `top` of a command that has nothing to do here.
-            ipa = if protected { self.skip(realm, ipa, size)? } else { ipa + size };
+            ipa = self.skip(realm, level, ipa)?;
         }
         Ok(())
     }
 
-    /// DATA_DESTROY where nothing is returns how far nothing is.
-    fn skip(&mut self, realm: &Realm, ipa: u64, size: u64) -> Outcome<u64> {
-        let reply = self.call(Command::DataDestroy, [realm.rd, ipa])?;
-        let [_, top, ..] = reply.outputs;
-        Ok(if top > ipa { top } else { ipa + size })
+    /// DATA_DESTROY or UNMAP_UNPROTECTED where nothing is returns how far nothing is.
+    fn skip(&mut self, realm: &Realm, level: i64, ipa: u64) -> Outcome<u64> {
+        let (reply, number) = if ipa < realm.unprotected() {
+            (self.call(Command::DataDestroy, [realm.rd, ipa])?, 2)
+        } else if level >= 1 {
+            let arguments = [realm.rd, ipa, level.cast_unsigned()];
+            (self.call(Command::RttUnmapUnprotected, arguments)?, 1)
+        } else {
+            return Ok(ipa + entry_size(level));
+        };
+        let top = reply.is(rtt_error(level))?.outputs[number - 1];
+        if top > ipa { Ok(top) } else { fail(format!("nothing at {ipa:#x}, but top is {top:#x}")) }
     }
 
     fn empty_table(&mut self, realm: &Realm, level: i64, ipa: u64) -> Outcome {
@@ -386,9 +400,14 @@ impl<'p> World<'p> {
         &self.realms
     }
 
-    /// Forgets a granule that cannot be given back.
-    pub fn forget(&mut self, pa: u64) {
-        self.delegated.retain(|&other| other != pa);
+    /// How often each command returned each code.
+    pub fn tally(&self) -> &BTreeMap<(Command, u64), u64> {
+        &self.tally
+    }
+
+    /// RECs that exist now.
+    pub fn recs(&self) -> Vec<u64> {
+        self.recs.clone()
     }
 }
 
@@ -396,7 +415,8 @@ impl<'p> World<'p> {
 pub fn secret_page(seed: u64) -> HostPage {
     let mut page = [0; 512];
     for (index, word) in page.iter_mut().enumerate() {
-        *word = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (index as u64) << 48 ^ 0x5ec3_e75e_c3e7_0001;
+        *word =
+            seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (index as u64) << 48 ^ 0x5ec3_e75e_c3e7_0001;
     }
     page
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::token::TokenCommand;
+
 /// Set up, build, run and test Cairn.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
@@ -28,6 +30,9 @@ pub enum Command {
     Size,
     /// Count unsafe code per crate, and fail if any stands where it must not
     Unsafe,
+    /// Look at, verify and predict attestation tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Remove what `image` and `run` built; with --cache also what `setup` fetched
     Clean(CleanOptions),
 }

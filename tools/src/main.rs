@@ -25,6 +25,7 @@ mod size;
 mod steps;
 mod terminal;
 mod tfa;
+mod token;
 mod unsafe_count;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Test(options) => steps::command(options),
         Command::Unsafe => unsafe_count::command(),
         Command::Size => size::command(),
+        Command::Token(command) => token::command(command),
         Command::Clean(options) => clean::command(options),
     }
 }

@@ -136,6 +136,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
         fill(rmm, rec_page.view_mut(), (rd_addr, descriptor), index, &params);
         rec_page.view_mut::<Rec>().set_aux(&claim.granules);
         descriptor.next_rec_index += 1;
+        descriptor.set_rec_exists(index, true);
         if params.flags() & FLAG_RUNNABLE != 0 {
             let algorithm = descriptor.algorithm();
             let content = algorithm.hash(machine, &params.measured());
@@ -196,11 +197,11 @@ pub fn destroy<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: u64) -> Result<Outputs, Ref
         return Err(Refusal::rec("rec_state"));
     }
     let mut aux: heapless::Vec<GranuleAddr, AUX_MAX> = heapless::Vec::new();
-    let owner = {
+    let (owner, index) = {
         let page = rmm.machine.page(Slot::Rec, rec.exclusive());
         let rec: &Rec = page.view();
         aux.extend(rec.aux());
-        rec.owner()
+        (rec.owner(), rec.index())
     };
     for addr in aux {
         release_aux(rmm, addr);
@@ -208,7 +209,8 @@ pub fn destroy<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: u64) -> Result<Outputs, Ref
     delegation::release(rmm.machine, rec).unlock();
     // After the REC is gone: REALM_DESTROY must not see a Realm without RECs while one exists. Both locks are never
     // held at once, because nothing orders their addresses.
-    let Ok(rd) = rmm.granules.lock::<RdState>(owner) else { unreachable!("RD of a REC") };
+    let Ok(mut rd) = rmm.granules.lock::<RdState>(owner) else { unreachable!("RD of a REC") };
+    rmm.machine.page(Slot::Rd, rd.exclusive()).view_mut::<Rd>().set_rec_exists(index, false);
     rd.set_count(rd.count() - 1);
     Ok(NONE)
 }

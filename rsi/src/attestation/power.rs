@@ -9,7 +9,7 @@ use super::field::Field;
 /// Bits of a window.
 const WINDOW: u32 = 4;
 
-/// Odd powers below 2^[`WINDOW`].
+/// Odd powers below 2^`WINDOW`.
 pub const POWERS: usize = 8;
 
 /// The inverse of a number, window by window: secret.
@@ -54,7 +54,7 @@ impl<F: Field> Inverse<F> {
         base
     }
 
-    /// Goes on with at least one and at most `multiplications` + [`WINDOW`] multiplications. Returns the result after the last
+    /// Goes on with at least one and at most `multiplications` + `WINDOW` multiplications. Returns the result after the last
     /// one.
     #[inline(never)]
     pub fn step(&mut self, multiplications: u32) -> Option<F> {

@@ -11,7 +11,7 @@ use cairn_host::granules::Pool;
 use cairn_host::host::Host;
 use cairn_host::job::{self, Job, Mode};
 use cairn_host::ram::{self, MachineFacts};
-use cairn_host::realm::{Realm, populate, teardown};
+use cairn_host::realm::{Realm, teardown};
 use cairn_host::{report, vcpu};
 use core::fmt;
 use core::ops::Range;
@@ -104,7 +104,7 @@ fn run(device_tree: u64) -> Result<(), Failure> {
 /// Builds a Realm, runs it to its end, and takes it down.
 fn run_realm(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
     let mut realm = Realm::create(host, job, 1)?;
-    if let Err(failure) = build(host, &mut realm, job) {
+    if let Err(failure) = realm.build(host, job) {
         host.log(format_args!("the Realm cannot be built: {failure}"));
         // What went wrong first is what matters.
         let _ = teardown::destroy(host, realm);
@@ -121,13 +121,6 @@ fn run_realm(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
     let torn_down = teardown::destroy(host, realm);
     host.log(format_args!("the Realm is gone after {} ms", host.uptime_ms()));
     failure.map_or(torn_down, Err)
-}
-
-fn build(host: &Host, realm: &mut Realm, job: &Job) -> Result<(), Failure> {
-    realm.init_ram(host)?;
-    let entry = populate::load(host, realm, job)?;
-    realm.add_recs(host, job.cpus, entry.pc, entry.device_tree)?;
-    realm.activate(host)
 }
 
 /// Waits until no CPU uses the Realm any more, and makes it ours alone.

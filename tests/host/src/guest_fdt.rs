@@ -26,8 +26,6 @@ pub struct Guest {
     pub bootargs: String,
     /// Where the initial RAM disk is.
     pub initrd: Option<Range<u64>>,
-    /// Seed for the kernel's address-space randomisation.
-    pub kaslr_seed: u64,
 }
 
 /// Writes the tree. All device addresses are in the protected half: the guest finds out itself
@@ -65,7 +63,8 @@ fn chosen(fdt: &mut FdtWriter, guest: &Guest) -> Result<(), Error> {
     let node = fdt.begin_node("chosen")?;
     fdt.property_string("bootargs", &guest.bootargs)?;
     fdt.property_string("stdout-path", &format!("/uart@{:x}", ipa::UART_BASE))?;
-    fdt.property_u64("kaslr-seed", guest.kaslr_seed)?;
+    // No seed for the kernel's randomisation: the tree is measured, so that two runs of the same guest have to be alike; and the
+    // host is nobody to ask for secrets. The kernel asks the CPU.
     if let Some(initrd) = &guest.initrd {
         fdt.property_u64("linux,initrd-start", initrd.start)?;
         fdt.property_u64("linux,initrd-end", initrd.end)?;
@@ -151,7 +150,6 @@ mod tests {
             memory: 1 << 28,
             bootargs: "console=ttyS0".into(),
             initrd: Some(0x8f00_0000..0x8f10_0000),
-            kaslr_seed: 7,
         };
         let blob = write(&guest).unwrap();
         let tree = Fdt::new(&blob).unwrap();

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use granule::machine::Page;
 use granule::{GRANULE_SIZE, GranuleState};
-use realm::rd::{Rd, RealmState};
+use realm::rd::Rd;
 use realm::rec::Rec;
 use realm::rtt::{Entry, Format, Level, Ripas, Tree};
 
-use super::dram::{Granule, Pas};
+use super::dram::Pas;
 use super::journal::{COUNT_MASK, LOCKED, state_in};
 use super::tlb::{Branch, Leaf};
 use super::walk::{Descriptor, descriptor};
@@ -31,68 +31,48 @@ struct Found {
 }
 
 impl FakeMachine {
-    /// Checks everything, and lets every Realm that has run fill the translation caches.
-    pub(crate) fn check_all(&self) {
-        if !self.check_locks() {
-            return;
-        }
+    /// Checks all objects, and lets every Realm that has run fill the translation caches.
+    pub(crate) fn check_objects(&self, objects: &BTreeMap<u64, GranuleState>) {
         let mut found = Found::default();
-        let states: Vec<(u64, GranuleState)> = self.objects().collect();
-        for &(pa, state) in &states {
+        for (&pa, &state) in objects {
             if state == GranuleState::Rd {
                 found.recs.insert(pa, 0);
                 self.check_realm(pa, &mut found);
             }
         }
-        for &(pa, state) in &states {
+        for (&pa, &state) in objects {
             if state == GranuleState::Rec {
                 self.check_rec(pa, &mut found);
             }
         }
-        self.check_links(&states, &found);
+        self.check_links(objects, &found);
         self.check_caches(&found);
     }
 
-    /// Number in the table, word and granule of all DRAM.
-    fn all(&self) -> impl Iterator<Item = (u64, u16, &Granule)> {
-        let words = self.words.iter().map(|word| word.load(Ordering::SeqCst));
-        self.dram.iter().zip(words).map(|((pa, granule), word)| (pa, word, granule))
-    }
-
-    /// Address and state of each granule that is an object.
-    fn objects(&self) -> impl Iterator<Item = (u64, GranuleState)> {
-        self.all().filter_map(|(pa, word, _)| match state_in(word)? {
-            GranuleState::Undelegated | GranuleState::Delegated => None,
-            state => Some((pa, state)),
-        })
-    }
-
-    /// Locks, and the granule protection table. `false` if a lock is held: then nothing else can be looked at.
-    fn check_locks(&self) -> bool {
-        let mut free = true;
-        for (pa, word, granule) in self.all() {
-            if word & LOCKED != 0 {
-                self.violation(format!("{pa:#x} left locked"));
-                free = false;
-            }
-            let Some(state) = state_in(word) else {
-                self.violation(format!("{pa:#x} has the word {word:#x}"));
-                continue;
-            };
-            let realm = granule.pas() == Pas::Realm;
-            if realm == (state == GranuleState::Undelegated) {
-                let pas = granule.pas();
-                self.violation(format!("{pa:#x} is {state:?} and {pas:?}"));
-            }
-            let counts = matches!(state, GranuleState::Rd | GranuleState::Rtt);
-            if !counts && word & COUNT_MASK != 0 {
-                self.violation(format!("{pa:#x} is {state:?} with count {}", word & COUNT_MASK));
-            }
-            if granule.is_mapped() {
-                self.violation(format!("{pa:#x} left mapped"));
-            }
+    /// Lock, mappings, count and physical address space of one granule.
+    pub(crate) fn check_granule(&self, number: usize) {
+        let word = self.words[number].load(Ordering::SeqCst);
+        let pa = self.dram.address(number);
+        let Some(granule) = self.dram.at(pa) else { return };
+        if word & LOCKED != 0 {
+            self.violation(format!("{pa:#x} left locked"));
         }
-        free
+        let Some(state) = state_in(word) else {
+            self.violation(format!("{pa:#x} has the word {word:#x}"));
+            return;
+        };
+        let realm = granule.pas() == Pas::Realm;
+        if realm == (state == GranuleState::Undelegated) {
+            let pas = granule.pas();
+            self.violation(format!("{pa:#x} is {state:?} and {pas:?}"));
+        }
+        let counts = matches!(state, GranuleState::Rd | GranuleState::Rtt);
+        if !counts && word & COUNT_MASK != 0 {
+            self.violation(format!("{pa:#x} is {state:?} with count {}", word & COUNT_MASK));
+        }
+        if granule.is_mapped() {
+            self.violation(format!("{pa:#x} left mapped"));
+        }
     }
 
     fn page(&self, pa: u64) -> Box<Page> {
@@ -135,14 +115,22 @@ impl FakeMachine {
         });
         let words = self.page(pa).0;
         let mut counted = 0;
+        // Most entries say the same as the one before: nothing.
+        let mut nothing = None;
         for (index, &raw) in words.iter().enumerate() {
             let ipa = base + index as u64 * level.entry_size();
             if !tree.space.contains(ipa) {
                 break;
             }
+            if nothing == Some((raw, tree.space.is_protected(ipa))) {
+                continue;
+            }
             let entry = Entry::decode(raw, level, tree.format);
             counted += u16::from(entry.is_counted());
             self.check_entry(tree, (ipa, level), raw, entry, found);
+            if !entry.is_live() {
+                nothing = Some((raw, tree.space.is_protected(ipa)));
+            }
             if let (Entry::Table(next), Some(child)) = (entry, level.child()) {
                 self.check_table(tree, next.as_u64(), child, ipa, found);
             }
@@ -169,7 +157,7 @@ impl FakeMachine {
         let size = level.entry_size();
         let at = || format!("entry of {ipa:#x} at level {depth} ({raw:#x}, {entry:x?})");
         let mut leaf = |pa: u64| {
-            found.leaves.insert(Leaf { vmid: tree.vmid, ipa, size, pa });
+            found.leaves.insert(Leaf { vmid: tree.vmid, ipa, size, pa, ns: !protected });
         };
         let legal = match (entry, hardware) {
             (Entry::Unassigned(_), Descriptor::Invalid) => protected,
@@ -229,8 +217,8 @@ impl FakeMachine {
     }
 
     /// Every object is reachable exactly once, and every count is right.
-    fn check_links(&self, states: &[(u64, GranuleState)], found: &Found) {
-        for &(pa, state) in states {
+    fn check_links(&self, objects: &BTreeMap<u64, GranuleState>, found: &Found) {
+        for (&pa, &state) in objects {
             let linked = match state {
                 GranuleState::Rtt => found.tables.contains(&pa),
                 GranuleState::Data => found.data.contains(&pa),
@@ -278,13 +266,5 @@ impl FakeMachine {
             found.branches.iter().filter(|branch| running(branch.vmid)).copied().collect();
         tlb.leaves = leaves;
         tlb.branches = branches;
-    }
-
-    /// The states of the Realms, for reports.
-    pub fn realms(&self) -> Vec<(u64, RealmState)> {
-        self.objects()
-            .filter(|(_, state)| *state == GranuleState::Rd)
-            .map(|(pa, _)| (pa, self.page(pa).view::<Rd>().state()))
-            .collect()
     }
 }

@@ -30,10 +30,10 @@ impl Profile {
     /// Banks of DRAM: (base, bytes).
     pub(crate) fn banks(self) -> Vec<(u64, u64)> {
         let main = match self {
-            Self::Max | Self::Plain => 32 * MIB,
+            Self::Max | Self::Plain => 20 * MIB,
             Self::Large => 2048 * MIB,
         };
-        vec![(MAIN_BASE, main), (SECOND_BASE, MIB), (HIGH_BASE, MIB)]
+        vec![(MAIN_BASE, main), (SECOND_BASE, MIB / 4), (HIGH_BASE, MIB / 4)]
     }
 
     /// Identification registers.

@@ -119,16 +119,6 @@ impl Dram {
         })
     }
 
-    /// Address and granule of all DRAM, in the order of the granule table's words.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Granule)> {
-        self.banks.iter().flat_map(|bank| {
-            bank.granules
-                .iter()
-                .enumerate()
-                .map(|(index, granule)| (bank.base + index as u64 * GRANULE_SIZE, granule))
-        })
-    }
-
     /// Address of the granule with this number, in the order of the granule table's words.
     pub(crate) fn address(&self, number: usize) -> u64 {
         let mut rest = number;

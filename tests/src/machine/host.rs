@@ -18,14 +18,14 @@ pub(crate) struct HostPlan {
     /// After this access, this word becomes this value.
     change_at: Option<(u64, u64, u64)>,
     /// Words read so far in this command: none may be read twice.
-    read: HashSet<u64>,
+    read: HashSet<(usize, u64)>,
     write_faulted: bool,
 }
 
 impl HostPlan {
-    pub(crate) fn begin_command(&mut self) {
+    pub(crate) fn begin_command(&mut self, cpu: usize) {
         self.accesses = 0;
-        self.read.clear();
+        self.read.retain(|(other, _)| *other != cpu);
         self.write_faulted = false;
     }
 
@@ -52,7 +52,7 @@ impl FakeMachine {
     }
 
     /// One access to the word at `pa` by the monitor.
-    fn host_access(&self, pa: u64, write: Option<u64>) -> Result<u64, HostFault> {
+    fn host_access(&self, cpu: usize, pa: u64, write: Option<u64>) -> Result<u64, HostFault> {
         let mut plan = lock(&self.host);
         let number = plan.accesses;
         plan.accesses += 1;
@@ -64,7 +64,7 @@ impl FakeMachine {
             plan.write_faulted |= write.is_some();
             return Err(HostFault);
         }
-        if write.is_none() && !plan.read.insert(pa) && self.is_single() {
+        if write.is_none() && !plan.read.insert((cpu, pa)) && self.is_single() {
             self.violation(format!("Host word {pa:#x} read twice in one command"));
         }
         let value = match write {
@@ -95,7 +95,7 @@ impl HostMemory for FakeCpu<'_> {
         assert!(offset.is_multiple_of(8) && offset + into.len() * 8 <= 4096, "Host read range");
         for (index, word) in into.iter_mut().enumerate() {
             let at = granule.as_u64() + (offset + index * 8) as u64;
-            *word = self.machine.host_access(at, None)?;
+            *word = self.machine.host_access(self.number(), at, None)?;
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl HostMemory for FakeCpu<'_> {
         assert!(offset.is_multiple_of(8) && offset + from.len() * 8 <= 4096, "Host write range");
         for (index, word) in from.iter().enumerate() {
             let at = granule.as_u64() + (offset + index * 8) as u64;
-            self.machine.host_access(at, Some(*word))?;
+            self.machine.host_access(self.number(), at, Some(*word))?;
         }
         Ok(())
     }

@@ -27,7 +27,10 @@ struct Before {
 /// The machine before the command, as far as the command touched it.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
+    /// All granules' words after the last command.
     words: Vec<u16>,
+    /// All granules that are objects, after the last command.
+    objects: BTreeMap<u64, GranuleState>,
     touched: BTreeMap<u64, Before>,
     vmids: u32,
     leaked: (usize, u64),
@@ -64,24 +67,34 @@ impl FakeMachine {
     }
 
     pub(crate) fn begin_command(&self) {
-        lock(&self.host).begin_command();
         let mut journal = lock(&self.journal);
         journal.touched.clear();
-        journal.words.clear();
-        journal.words.extend(self.words.iter().map(|word| word.load(Ordering::Relaxed)));
+        if journal.words.is_empty() {
+            journal.words = vec![0; self.words.len()];
+        }
         journal.vmids = self.shared.vmids.count();
         journal.leaked = self.shared.ledger.len();
     }
 
-    /// Granules that differ from before the command.
-    fn changes(&self, journal: &Journal) -> Vec<Change> {
+    /// Granules that differ from before the command; the journal learns their words.
+    fn changes(&self, journal: &mut Journal) -> Vec<Change> {
         let mut changes: BTreeMap<u64, Change> = BTreeMap::new();
-        for (number, (word, &before)) in self.words.iter().zip(&journal.words).enumerate() {
+        for (number, (word, shadow)) in self.words.iter().zip(&mut journal.words).enumerate() {
             let now = word.load(Ordering::Relaxed);
-            if now != before {
+            if now != *shadow {
                 let pa = self.dram.address(number);
-                let (from, to) = (state_in(before), state_in(now));
+                let (from, to) = (state_in(*shadow), state_in(now));
                 changes.insert(pa, Change { pa, from, to, word: true, contents: false });
+                *shadow = now;
+                match to {
+                    None | Some(GranuleState::Undelegated | GranuleState::Delegated) => {
+                        journal.objects.remove(&pa);
+                    }
+                    Some(state) => {
+                        journal.objects.insert(pa, state);
+                    }
+                }
+                self.check_granule(number);
             }
         }
         for (&pa, before) in &journal.touched {
@@ -97,8 +110,8 @@ impl FakeMachine {
 
     pub(crate) fn end_command(&self, call: &[u64; 8], reply: &[u64; 5]) {
         lock(&self.host).end_command();
-        let journal = core::mem::take(&mut *lock(&self.journal));
-        let changes = self.changes(&journal);
+        let mut journal = core::mem::take(&mut *lock(&self.journal));
+        let changes = self.changes(&mut journal);
         let command = Command::from_fid(call[0]);
         let failed = reply[0] != 0;
         if failed {
@@ -116,7 +129,7 @@ impl FakeMachine {
             }
         }
         if !changes.is_empty() {
-            self.check_all();
+            self.check_objects(&journal.objects);
         }
         *lock(&self.journal) = journal;
     }
@@ -176,6 +189,19 @@ impl FakeMachine {
                 self.violation(format!("{command:?}: {:#x} became {to:?} unwiped", change.pa));
             }
         }
+    }
+
+    /// All granules may have changed without the journal: looks at every one.
+    pub(crate) fn recount(&self) {
+        let mut journal = core::mem::take(&mut *lock(&self.journal));
+        journal.words = vec![0; self.words.len()];
+        journal.objects.clear();
+        self.changes(&mut journal);
+        for number in 0..self.words.len() {
+            self.check_granule(number);
+        }
+        self.check_objects(&journal.objects);
+        *lock(&self.journal) = journal;
     }
 
     /// Whether the last command wrote to this granule.

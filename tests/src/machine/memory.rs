@@ -102,7 +102,8 @@ impl Memory for FakeCpu<'_> {
         let pa = granule.addr().as_u64();
         let granule = self.machine.realm_granule(pa);
         granule.shared.fetch_add(1, Ordering::SeqCst);
-        self.occupy(slot, SlotUse { pa, published: Some(granule.copy()) });
+        let published = self.machine.is_single().then(|| granule.copy());
+        self.occupy(slot, SlotUse { pa, published });
         WordsGuard { cpu: self, slot, granule }
     }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`config`] | which machines there are |
 //! | `dram` | granules: contents and physical address space |
-//! | `memory`, `host`, `root` | access for the monitor: slots, Host memory, EL3 |
+//! | `memory`, `host`, `root`, `attest` | access for the monitor: slots, Host memory, EL3 |
 //! | `walk`, `tlb` | stage 2 as hardware does it, and what is cached of it |
 //! | `vcpu` | a Realm's CPU, which runs a scripted program |
 //! | `journal` | what one command changed |
@@ -12,10 +12,12 @@
 //!
 //! A rule that the monitor breaks is a *violation*: it is recorded, and fails the test at its end.
 
+pub mod attest;
 pub mod config;
 pub mod dram;
 
 mod check;
+mod execute;
 mod host;
 mod journal;
 mod memory;
@@ -32,6 +34,7 @@ use std::sync::Mutex;
 
 use granule::machine::{Event, Hasher, Log};
 use granule::{Bank, Banks, GranuleTable};
+use realm::attestation::RealmKey;
 use realm::{Rmm, Shared};
 
 use config::{MAIN_BASE, Profile, RESERVED_GRANULES};
@@ -85,11 +88,16 @@ pub struct FakeMachine {
     /// Rules about single commands are checked: only while one CPU works at a time.
     single: AtomicBool,
     dead: AtomicBool,
+    attestation: attest::Attestation,
 }
 
 impl FakeMachine {
     /// Builds a machine and boots the monitor's shared state on it.
     pub fn new(profile: Profile) -> Self {
+        Self::with_key(profile, attest::realm_key())
+    }
+
+    fn with_key(profile: Profile, attestation: Option<RealmKey>) -> Self {
         let banks = profile.banks();
         let dram = Dram::new(&banks);
         let main_granules = banks.first().map_or(0, |bank| bank.1 / 4096);
@@ -112,7 +120,7 @@ impl FakeMachine {
             counters: Counters::default(),
             dram,
             words,
-            shared: Shared::new(granules, profile.facts()),
+            shared: Shared { attestation, ..Shared::new(granules, profile.facts()) },
             el3: Mutex::default(),
             host: Mutex::default(),
             tlb: Mutex::default(),
@@ -122,6 +130,7 @@ impl FakeMachine {
             events: Mutex::default(),
             single: AtomicBool::new(true),
             dead: AtomicBool::new(false),
+            attestation: attest::Attestation::default(),
         }
     }
 
@@ -151,7 +160,10 @@ impl FakeMachine {
     /// All CPUs have stopped: checks the whole machine.
     pub fn quiesce(&self) {
         self.single.store(true, Ordering::SeqCst);
-        self.check_all();
+        // After a panic locks may be held, and nothing can be said.
+        if !self.dead.load(Ordering::Relaxed) {
+            self.recount();
+        }
     }
 
     pub(crate) fn is_single(&self) -> bool {
@@ -180,6 +192,12 @@ impl FakeMachine {
     /// Gives the REC with this VMID and index a program, and forgets what the last one observed.
     pub fn set_program(&self, vmid: u16, index: u64, actions: &[Action]) {
         lock(&self.programs).insert((vmid, index), vcpu::Program::new(actions));
+    }
+
+    /// Adds an action to the end of a REC's program, if the REC is on no CPU.
+    pub fn add_to_program(&self, vmid: u64, index: u64, action: Action) {
+        let vmid = u16::try_from(vmid).unwrap_or(0);
+        lock(&self.programs).entry((vmid, index)).or_default().push(action);
     }
 
     /// What the program of a REC has observed since the last call.
@@ -234,20 +252,32 @@ impl FakeCpu<'_> {
             return None;
         }
         let single = machine.is_single();
+        lock(&machine.host).begin_command(self.number);
         if single {
             machine.begin_command();
         }
+        let reply = self.enter_monitor(call)?;
+        if single {
+            machine.end_command(call, &reply);
+        }
+        Some(reply)
+    }
+
+    /// The same, while another CPU is inside a command: only this CPU is checked afterwards.
+    pub(crate) fn handle_nested(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+        lock(&self.machine.host).begin_command(self.number);
+        self.enter_monitor(call)
+    }
+
+    fn enter_monitor(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+        let machine = self.machine;
         let rmm = Rmm::new(self, &machine.shared);
-        let result = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, call)));
-        let Ok(reply) = result else {
+        let Ok(reply) = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, call))) else {
             machine.dead.store(true, Ordering::Relaxed);
             machine.violation(format!("the monitor panicked in {call:x?}"));
             return None;
         };
         self.check_cpu();
-        if single {
-            machine.end_command(call, &reply);
-        }
         Some(reply)
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Leaf {
     pub(crate) ipa: u64,
     pub(crate) size: u64,
     pub(crate) pa: u64,
+    /// The output is Non-secure memory: the granule protection table guards everything else.
+    pub(crate) ns: bool,
 }
 
 /// A cached pointer to a table.
@@ -98,7 +100,8 @@ impl Tlb {
 
     /// Why a granule must not change hands: somebody may still translate to it, or walk through it.
     pub(crate) fn user_of(&self, pa: u64) -> Option<String> {
-        let leaf = self.leaves.iter().find(|leaf| (leaf.pa..leaf.pa + leaf.size).contains(&pa));
+        let mut leaves = self.leaves.iter().filter(|leaf| !leaf.ns);
+        let leaf = leaves.find(|leaf| (leaf.pa..leaf.pa + leaf.size).contains(&pa));
         let branch = self.branches.iter().find(|branch| branch.table == pa);
         match (leaf, branch) {
             (Some(leaf), _) => Some(format!("still cached: {leaf:x?}")),

@@ -4,49 +4,52 @@ use std::collections::VecDeque;
 
 use granule::machine::Vcpu;
 use granule::machine::vcpu::{
-    Cause, El1Registers, LiveRegister, SimdRegisters, VcpuExit, VcpuRegisters,
+    El1Registers, GicRegisters, LiveRegister, SimdRegisters, VcpuExit, VcpuRegisters,
 };
 
-use super::dram::Pas;
-use super::walk::{Fault, Mapping, Regime, walk};
+use super::walk::Regime;
 use super::{FakeCpu, lock};
-use crate::program::{Access, Action, El1, Observed, RawException, SystemRegister, Wait};
+use crate::program::{Action, El1, Observed};
 
 /// An action whose instruction has trapped and is not over yet.
 #[derive(Debug)]
-struct InFlight {
-    action: Action,
-    pc: u64,
+pub(super) struct InFlight {
+    pub(super) action: Action,
+    pub(super) pc: u64,
 }
 
 /// A program and its progress. It stays when the REC is not on a CPU.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
-    actions: VecDeque<Action>,
-    in_flight: Option<InFlight>,
+    pub(super) actions: VecDeque<Action>,
+    pub(super) in_flight: Option<InFlight>,
     pub(crate) observed: Vec<Observed>,
     /// Whether the conditions of CNTP and CNTV are met.
-    timer_conditions: [bool; 2],
+    pub(super) timer_conditions: [bool; 2],
 }
 
 impl Program {
     pub(crate) fn new(actions: &[Action]) -> Self {
         Self { actions: actions.iter().cloned().collect(), ..Self::default() }
     }
+
+    pub(crate) fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
 }
 
 /// A REC on a CPU.
 pub(crate) struct Loaded {
-    regime: Regime,
-    hcr: u64,
-    vmpidr: u64,
-    el1: El1Registers,
-    gic: granule::machine::vcpu::GicRegisters,
-    masked: [bool; 2],
-    simd: Option<SimdRegisters>,
-    vserror: Option<u64>,
-    /// ESR, FAR, HPFAR of the last exception are not the Realm's business; kept to spot leaks.
-    key: (u16, u64),
+    pub(super) regime: Regime,
+    pub(super) hcr: u64,
+    pub(super) vmpidr: u64,
+    pub(super) el1: El1Registers,
+    pub(super) gic: GicRegisters,
+    pub(super) masked: [bool; 2],
+    pub(super) simd: Option<SimdRegisters>,
+    pub(super) vserror: Option<u64>,
+    /// VMID and index: which program it runs.
+    pub(super) key: (u16, u64),
 }
 
 const CTL_ENABLE: u64 = 1;
@@ -58,306 +61,31 @@ fn index_of(vmpidr: u64) -> u64 {
     vmpidr & 0xf | (vmpidr >> 8 & 0xffff) << 4 | (vmpidr >> 32 & 0xff) << 20
 }
 
-/// ESR_EL2 of a trapped system register access through X5.
-fn sysreg_esr((op0, op1, crn, crm, op2): SystemRegister, read: bool) -> u64 {
-    0x18 << 26
-        | 1 << 25
-        | op0 << 20
-        | op2 << 17
-        | op1 << 14
-        | crn << 10
-        | 5 << 5
-        | crm << 1
-        | u64::from(read)
-}
-
-/// ESR_EL2 of a data abort, with everything set that hardware would set for this access.
-fn data_abort_esr(access: Access, write: bool, fault: u64) -> u64 {
-    let mut esr = 0x24 << 26 | 1 << 25 | u64::from(write) << 6 | fault;
-    if access.syndrome {
-        esr |= 1 << 24
-            | access.size << 22
-            | u64::from(access.sign) << 21
-            | (access.register as u64) << 16
-            | u64::from(access.wide) << 15
-            | 1 << 14; // AR
-    }
-    esr
-}
-
-/// Fault status of a translation fault at `level`.
-fn translation_fault(level: i32) -> u64 {
-    if level < 0 { 0x2b } else { 4 + u64::try_from(level).unwrap_or(0) }
-}
-
-/// How executing one action ended.
-enum Step {
-    /// It completed; go on.
-    Complete(Observed),
-    /// It completed without a result.
-    Silent,
-    /// It trapped.
-    Trap(VcpuExit),
-    /// An asynchronous exception, after the action.
-    Async(VcpuExit),
-}
-
-const NO_EXCEPTION: VcpuExit = VcpuExit { cause: Cause::Irq, esr: 0, far: 0, hpfar: 0 };
-
 impl Loaded {
-    fn timer_control(&self, number: usize, conditions: [bool; 2]) -> u64 {
+    pub(super) fn timer_control(&self, number: usize, conditions: [bool; 2]) -> u64 {
         let raw = if number == 0 { self.el1.cntp_ctl_el0 } else { self.el1.cntv_ctl_el0 };
         let met = conditions[number] && raw & CTL_ENABLE != 0;
         raw & (CTL_ENABLE | CTL_IMASK) | if met { CTL_ISTATUS } else { 0 }
     }
 
     /// Whether a timer interrupts the CPU now.
-    fn timer_fires(&self, conditions: [bool; 2]) -> bool {
+    pub(super) fn timer_fires(&self, conditions: [bool; 2]) -> bool {
         [0, 1].into_iter().any(|number| {
             let asserted = self.timer_control(number, conditions) == CTL_ENABLE | CTL_ISTATUS;
             asserted && !self.masked[number]
         })
     }
 
-    fn el1_register(&mut self, register: El1) -> &mut u64 {
+    pub(super) fn el1_register(&mut self, register: El1) -> &mut u64 {
         match register {
             El1::Sctlr => &mut self.el1.sctlr_el1,
             El1::Vbar => &mut self.el1.vbar_el1,
             El1::Tpidr => &mut self.el1.tpidr_el1,
             El1::Mair => &mut self.el1.mair_el1,
             El1::VmPidr => &mut self.vmpidr,
+            El1::CntpCval => &mut self.el1.cntp_cval_el0,
+            El1::CntvCval => &mut self.el1.cntv_cval_el0,
         }
-    }
-}
-
-impl FakeCpu<'_> {
-    /// Translates for an access, as hardware: a mapping, or the exit that the access causes.
-    fn translate(&self, regime: Regime, ipa: u64) -> Result<Mapping, Fault> {
-        let dram = &self.machine.dram;
-        lock(&self.machine.tlb).fill(dram, regime, ipa);
-        let result = walk(dram, regime, ipa).result;
-        if let Err(Fault::Broken(why)) = result {
-            self.machine.violation(format!("translation tables of {ipa:#x}: {why}"));
-        }
-        result
-    }
-
-    /// A data access: completes, or traps.
-    fn data(
-        &self,
-        loaded: &Loaded,
-        registers: &mut VcpuRegisters,
-        ipa: u64,
-        access: Access,
-        store: Option<u64>,
-    ) -> Step {
-        let write = store.is_some();
-        if let Some(value) = store
-            && let Some(register) = registers.gprs.get_mut(access.register)
-        {
-            *register = value;
-        }
-        let hpfar = (ipa >> 12) << 4;
-        let abort = |status, hpfar| {
-            let esr = data_abort_esr(access, write, status);
-            Step::Trap(VcpuExit { cause: Cause::Sync, esr, far: ipa, hpfar })
-        };
-        let mapping = match self.translate(loaded.regime, ipa) {
-            Ok(mapping) => mapping,
-            Err(Fault::Translation(level)) => return abort(translation_fault(level), hpfar),
-            Err(Fault::AddressSize | Fault::Broken(_)) => return abort(0, hpfar),
-        };
-        if (write && !mapping.writable) || (!write && !mapping.readable) {
-            // HPFAR_EL2 is UNKNOWN after a permission fault.
-            let level = u64::try_from(mapping.level).unwrap_or(0);
-            return abort(0xc + level, 0xdead_beef_0000);
-        }
-        let pa = mapping.pa + (ipa - mapping.ipa);
-        let pas = self.machine.dram.at(pa).map(super::dram::Granule::pas);
-        match (mapping.ns, pas) {
-            (true, Some(Pas::NonSecure) | None) | (false, Some(Pas::Realm)) => {}
-            (true, Some(_)) => return Step::Complete(Observed::ProtectionFault),
-            (false, _) => {
-                self.machine.violation(format!("Realm memory {pa:#x} is {pas:?}"));
-                return Step::Complete(Observed::ProtectionFault);
-            }
-        }
-        let bits = 8 << access.size;
-        let mask = u64::MAX >> (64 - bits);
-        let shift = (pa % 8) * 8;
-        let old = self.machine.dram.load(pa & !7);
-        if let Some(value) = store {
-            self.machine.note(pa);
-            let word = old & !(mask << shift) | (value & mask) << shift;
-            self.machine.dram.store(pa & !7, word);
-            return Step::Complete(Observed::Done);
-        }
-        Step::Complete(Observed::Value(old >> shift & mask))
-    }
-
-    fn fetch(&self, loaded: &Loaded, ipa: u64) -> Step {
-        let abort = |status| {
-            let esr = 0x20 << 26 | 1 << 25 | status;
-            let hpfar = (ipa >> 12) << 4;
-            Step::Trap(VcpuExit { cause: Cause::Sync, esr, far: ipa, hpfar })
-        };
-        match self.translate(loaded.regime, ipa) {
-            Ok(mapping) if mapping.executable => Step::Complete(Observed::Done),
-            Ok(mapping) => abort(0xc + u64::try_from(mapping.level).unwrap_or(0)),
-            Err(Fault::Translation(level)) => abort(translation_fault(level)),
-            Err(Fault::AddressSize | Fault::Broken(_)) => abort(0),
-        }
-    }
-
-    /// Executes one action.
-    fn step(
-        &self,
-        loaded: &mut Loaded,
-        registers: &mut VcpuRegisters,
-        program: &mut Program,
-        action: &Action,
-    ) -> Step {
-        let sync = |esr| Step::Trap(VcpuExit { cause: Cause::Sync, esr, far: 0, hpfar: 0 });
-        match action {
-            Action::Smc(arguments) => {
-                registers.gprs[..11].copy_from_slice(arguments);
-                sync(0x17 << 26 | 1 << 25)
-            }
-            Action::Load(ipa, access) => self.data(loaded, registers, *ipa, *access, None),
-            Action::Store(ipa, access, value) => {
-                self.data(loaded, registers, *ipa, *access, Some(*value))
-            }
-            Action::Fetch(ipa) => self.fetch(loaded, *ipa),
-            Action::Read(register) => sync(sysreg_esr(*register, true)),
-            Action::Write(register, value) => {
-                registers.gprs[5] = *value;
-                sync(sysreg_esr(*register, false))
-            }
-            Action::Wait(wait, operand) => self.wait(loaded, registers, *wait, *operand),
-            Action::Hvc => sync(0x16 << 26 | 1 << 25),
-            Action::Simd(value) => match &mut loaded.simd {
-                None => sync(0x07 << 26 | 1 << 25 | 0x1e << 20),
-                Some(simd) => {
-                    let old = simd.v[0][0];
-                    simd.v[0][0] = *value;
-                    Step::Complete(Observed::Value(old))
-                }
-            },
-            Action::Irq => Step::Async(NO_EXCEPTION),
-            Action::Fiq => Step::Async(VcpuExit { cause: Cause::Fiq, ..NO_EXCEPTION }),
-            Action::Timer(virtual_, control, met) => {
-                if *virtual_ {
-                    loaded.el1.cntv_ctl_el0 = *control;
-                } else {
-                    loaded.el1.cntp_ctl_el0 = *control;
-                }
-                program.timer_conditions[usize::from(*virtual_)] = *met;
-                Step::Complete(Observed::Done)
-            }
-            Action::SetGprs(values) => {
-                registers.gprs = **values;
-                Step::Silent
-            }
-            Action::Gprs => Step::Complete(Observed::Gprs(Box::new(registers.gprs))),
-            Action::SetEl1(register, value) => {
-                *loaded.el1_register(*register) = *value;
-                Step::Silent
-            }
-            Action::El1(register) => {
-                Step::Complete(Observed::Value(*loaded.el1_register(*register)))
-            }
-            Action::Acknowledge => {
-                let lr = loaded.gic.lrs.iter_mut().find(|lr| **lr >> 62 == 1);
-                Step::Complete(Observed::Value(lr.map_or(1023, |lr| {
-                    *lr = *lr & !(3 << 62) | 2 << 62;
-                    *lr & 0xffff_ffff
-                })))
-            }
-            Action::EndOfInterrupt => {
-                if let Some(lr) = loaded.gic.lrs.iter_mut().find(|lr| **lr >> 62 == 2) {
-                    *lr &= !(3 << 62);
-                }
-                Step::Complete(Observed::Done)
-            }
-            Action::State => Step::Complete(Observed::State(registers.pc, registers.pstate)),
-            Action::Raw(raw) => raw_exit(*raw),
-        }
-    }
-
-    fn wait(
-        &self,
-        loaded: &Loaded,
-        registers: &mut VcpuRegisters,
-        wait: Wait,
-        operand: u64,
-    ) -> Step {
-        let event = matches!(wait, Wait::Wfe | Wait::Wfet);
-        let trapped = loaded.hcr >> (if event { 14 } else { 13 }) & 1 == 1;
-        if !trapped {
-            return Step::Complete(Observed::Done);
-        }
-        let timed = matches!(wait, Wait::Wfit | Wait::Wfet);
-        registers.gprs[7] = operand;
-        // CV, COND, RN, RV.
-        let register = if timed { 7 << 5 | 1 << 2 } else { 0 };
-        let esr = 0x01 << 26 | 1 << 25 | 1 << 24 | 0xe << 20 | register | wait as u64;
-        Step::Trap(VcpuExit { cause: Cause::Sync, esr, far: 0, hpfar: 0 })
-    }
-
-    /// Looks at what the monitor made of the last trap.
-    fn resolve(
-        &self,
-        loaded: &Loaded,
-        registers: &mut VcpuRegisters,
-        flight: InFlight,
-    ) -> Result<Observed, Action> {
-        let vector = registers.pc.wrapping_sub(loaded.el1.vbar_el1);
-        if registers.pc == flight.pc.wrapping_add(4) {
-            return Ok(completed(&flight.action, registers));
-        }
-        if registers.pc == flight.pc {
-            return Err(flight.action);
-        }
-        if matches!(vector, 0 | 0x200 | 0x400 | 0x600) {
-            let el1 = &loaded.el1;
-            let observed = Observed::Exception {
-                esr: el1.esr_el1,
-                far: el1.far_el1,
-                vector,
-                at_instruction: el1.elr_el1 == flight.pc,
-                pstate: registers.pstate,
-            };
-            // The handler skips the instruction.
-            registers.pc = flight.pc.wrapping_add(4);
-            registers.pstate = el1.spsr_el1;
-            return Ok(observed);
-        }
-        let lost = registers.pc;
-        registers.pc = flight.pc.wrapping_add(4);
-        Ok(Observed::Lost(lost))
-    }
-}
-
-fn raw_exit(raw: RawException) -> Step {
-    let cause = match raw.cause {
-        0 => Cause::Sync,
-        1 => Cause::Irq,
-        2 => Cause::Fiq,
-        _ => Cause::SError,
-    };
-    let exit = VcpuExit { cause, esr: raw.esr, far: raw.far, hpfar: raw.hpfar };
-    if raw.cause == 0 { Step::Trap(exit) } else { Step::Async(exit) }
-}
-
-/// The result of an action that the monitor or the Host has completed.
-fn completed(action: &Action, registers: &VcpuRegisters) -> Observed {
-    match action {
-        Action::Smc(_) => Observed::Smc(core::array::from_fn(|number| registers.gprs[number])),
-        Action::Load(_, access) => {
-            Observed::Value(registers.gprs.get(access.register).copied().unwrap_or(0))
-        }
-        Action::Read(_) => Observed::Value(registers.gprs[5]),
-        _ => Observed::Done,
     }
 }
 
@@ -474,70 +202,14 @@ impl Vcpu for FakeCpu<'_> {
     }
 
     fn interrupt_pending(&self) -> bool {
-        false
-    }
-}
-
-impl FakeCpu<'_> {
-    fn run_program(
-        &self,
-        loaded: &mut Loaded,
-        registers: &mut VcpuRegisters,
-        program: &mut Program,
-    ) -> VcpuExit {
-        let mut again = None;
-        if let Some(flight) = program.in_flight.take() {
-            match self.resolve(loaded, registers, flight) {
-                Ok(observed) => program.observed.push(observed),
-                Err(action) => again = Some(action),
-            }
-        }
-        loop {
-            if loaded.timer_fires(program.timer_conditions) {
-                if let Some(action) = again {
-                    program.actions.push_front(action);
-                }
-                return NO_EXCEPTION;
-            }
-            if let Some(syndrome) = loaded.vserror.take() {
-                program.observed.push(Observed::SError(syndrome));
-            }
-            let Some(action) = again.take().or_else(|| program.actions.pop_front()) else {
-                return NO_EXCEPTION;
-            };
-            match self.step(loaded, registers, program, &action) {
-                Step::Complete(observed) => {
-                    program.observed.push(observed);
-                    registers.pc = registers.pc.wrapping_add(4);
-                }
-                Step::Silent => registers.pc = registers.pc.wrapping_add(4),
-                Step::Trap(exit) => {
-                    let pc = registers.pc;
-                    if matches!(action, Action::Hvc) {
-                        registers.pc = pc.wrapping_add(4);
-                    }
-                    program.in_flight = Some(InFlight { action, pc });
-                    return exit;
-                }
-                Step::Async(exit) => return exit,
-            }
-        }
-    }
-
-    /// No lock may be held while a Realm runs.
-    fn check_unlocked(&self) {
-        use core::sync::atomic::Ordering;
-        let locked = |word: &core::sync::atomic::AtomicU16| word.load(Ordering::Relaxed) >> 15 != 0;
-        if self.machine.words.iter().any(locked) {
-            self.machine.violation("a granule is locked while a Realm runs");
-        }
+        self.machine.poll_interrupt()
     }
 }
 
 /// ICH_MISR_EL2 as far as ICH_HCR_EL2 and the list registers decide it: U and NP.
-fn misr(gic: &granule::machine::vcpu::GicRegisters) -> u64 {
+fn misr(gic: &GicRegisters) -> u64 {
     let valid = gic.lrs.iter().filter(|lr| **lr >> 62 != 0).count();
-    let pending = gic.lrs.iter().any(|lr| **lr >> 62 & 1 == 1);
+    let pending = gic.lrs.iter().any(|lr| *lr >> 62 & 1 == 1);
     let underflow = gic.hcr >> 1 & 1 == 1 && valid <= 1;
     let none_pending = gic.hcr >> 3 & 1 == 1 && !pending;
     u64::from(underflow) << 1 | u64::from(none_pending) << 3

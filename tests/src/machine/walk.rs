@@ -13,7 +13,6 @@ pub(crate) struct Regime {
 }
 
 impl Regime {
-    #[expect(clippy::cast_possible_truncation, reason = "the field is the top half word")]
     pub(crate) fn vmid(self) -> u16 {
         (self.vttbr >> 48) as u16
     }
@@ -72,7 +71,7 @@ pub(crate) struct Mapping {
 
 impl Mapping {
     pub(crate) fn cached(&self, vmid: u16) -> Leaf {
-        Leaf { vmid, ipa: self.ipa, size: self.size, pa: self.pa }
+        Leaf { vmid, ipa: self.ipa, size: self.size, pa: self.pa, ns: self.ns }
     }
 }
 

@@ -46,6 +46,31 @@ impl Value {
             Self::Other(_) => "a simple value",
         }
     }
+
+    /// The bytes of a byte string.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
+    }
+
+    /// The text of a text string.
+    pub fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The number of an integer.
+    pub fn integer(&self) -> Option<i128> {
+        if let Self::Integer(number) = self { Some(*number) } else { None }
+    }
+
+    /// The items of an array.
+    pub fn items(&self) -> Option<&[Self]> {
+        if let Self::Array(items) = self { Some(items) } else { None }
+    }
+
+    /// The tag and the item of a tagged item; else the item itself.
+    pub fn untagged(self) -> (Option<u64>, Self) {
+        if let Self::Tag(tag, item) = self { (Some(tag), *item) } else { (None, self) }
+    }
 }
 
 impl fmt::Display for Value {
@@ -95,9 +120,8 @@ pub fn decode(bytes: &[u8]) -> Result<Value, String> {
     }
 }
 
-/// What a failure of the decoder means at its position.
-fn broken(decoder: &Decoder<'_>) -> impl Fn(minicbor::decode::Error) -> String {
-    let at = decoder.position();
+/// What a failure of the decoder at byte `at` means.
+fn broken(at: usize) -> impl Fn(minicbor::decode::Error) -> String {
     move |error| {
         if error.is_end_of_input() {
             "is truncated".into()
@@ -111,8 +135,8 @@ fn item(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, String> {
     let Some(below) = depth.checked_sub(1) else {
         return Err(format!("is nested more than {DEPTH_MAX} deep"));
     };
-    let broken = broken(decoder);
     let at = decoder.position();
+    let broken = broken(at);
     Ok(match decoder.datatype().map_err(&broken)? {
         Type::U8 | Type::U16 | Type::U32 | Type::U64 => {
             Value::Integer(decoder.u64().map_err(&broken)?.into())
@@ -173,7 +197,7 @@ fn item(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, String> {
 
 /// Whether a container of `count` entries, or of as many as come before a break, has another after `seen`.
 fn more(decoder: &mut Decoder<'_>, count: Option<u64>, seen: usize) -> Result<bool, String> {
-    let broken = broken(decoder);
+    let broken = broken(decoder.position());
     let more = match count {
         Some(count) => count > seen as u64,
         None => {
@@ -203,7 +227,8 @@ mod tests {
         let plain = decode(&[0xa1, 0x01, 0x82, 0x42, 7, 8, 0x61, b'x']).unwrap();
         // The same with lengths that are not the shortest, and with none.
         let wide = [0xb9, 0, 1, 0x19, 0, 1, 0x98, 2, 0x5a, 0, 0, 0, 2, 7, 8, 0x78, 1, b'x'];
-        let open = [0xbf, 1, 0x9f, 0x5f, 0x41, 7, 0x41, 8, 0xff, 0x7f, 0x61, b'x', 0xff, 0xff, 0xff];
+        let open =
+            [0xbf, 1, 0x9f, 0x5f, 0x41, 7, 0x41, 8, 0xff, 0x7f, 0x61, b'x', 0xff, 0xff, 0xff];
         assert_eq!(decode(&wide).unwrap(), plain);
         assert_eq!(decode(&open).unwrap(), plain);
         assert_eq!(plain.to_string(), r#"{1: [0708, "x"]}"#);

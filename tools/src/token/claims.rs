@@ -36,20 +36,18 @@ impl<'c> Claims<'c> {
 
     /// A byte string of one of these lengths; of any length if there are none.
     pub fn bytes(&self, label: i128, title: &str, lengths: &[usize]) -> Result<&'c [u8], Refusal> {
-        match self.get(label, title)? {
-            Value::Bytes(bytes) if lengths.is_empty() || lengths.contains(&bytes.len()) => {
-                Ok(bytes)
-            }
-            Value::Bytes(bytes) => {
-                let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
-                Err(self.refuse(format!(
-                    "has {} bytes of {title} (claim {label}), not {}",
-                    bytes.len(),
-                    lengths.join(" or ")
-                )))
-            }
-            other => Err(self.wrong(label, title, other, "a byte string")),
+        let value = self.get(label, title)?;
+        let wrong = || self.wrong(label, title, value, "a byte string");
+        let bytes = value.bytes().ok_or_else(wrong)?;
+        if lengths.is_empty() || lengths.contains(&bytes.len()) {
+            return Ok(bytes);
         }
+        let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
+        Err(self.refuse(format!(
+            "has {} bytes of {title} (claim {label}), not {}",
+            bytes.len(),
+            lengths.join(" or ")
+        )))
     }
 
     /// A byte string of exactly `N` bytes.
@@ -60,10 +58,8 @@ impl<'c> Claims<'c> {
 
     /// A text string.
     pub fn text(&self, label: i128, title: &str) -> Result<&'c str, Refusal> {
-        match self.get(label, title)? {
-            Value::Text(text) => Ok(text),
-            other => Err(self.wrong(label, title, other, "a text string")),
-        }
+        let value = self.get(label, title)?;
+        value.text().ok_or_else(|| self.wrong(label, title, value, "a text string"))
     }
 
     /// A text string that may be missing.
@@ -73,21 +69,17 @@ impl<'c> Claims<'c> {
 
     /// An integer from 0 to `most`.
     pub fn number(&self, label: i128, title: &str, most: u64) -> Result<u64, Refusal> {
-        match self.get(label, title)? {
-            Value::Integer(number) => u64::try_from(*number)
-                .ok()
-                .filter(|number| *number <= most)
-                .ok_or_else(|| self.refuse(format!("has the impossible {title} {number}"))),
-            other => Err(self.wrong(label, title, other, "an integer")),
-        }
+        let value = self.get(label, title)?;
+        let wrong = || self.wrong(label, title, value, "an integer");
+        let number = value.integer().ok_or_else(wrong)?;
+        let small = u64::try_from(number).ok().filter(|number| *number <= most);
+        small.ok_or_else(|| self.refuse(format!("has the impossible {title} {number}")))
     }
 
     /// An array.
     pub fn items(&self, label: i128, title: &str) -> Result<&'c [Value], Refusal> {
-        match self.get(label, title)? {
-            Value::Array(items) => Ok(items),
-            other => Err(self.wrong(label, title, other, "an array")),
-        }
+        let value = self.get(label, title)?;
+        value.items().ok_or_else(|| self.wrong(label, title, value, "an array"))
     }
 }
 

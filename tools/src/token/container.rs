@@ -42,19 +42,19 @@ impl Token {
         if bytes.len() > SIZE_MAX {
             return Err(fail(format!("{} bytes are too many for one", bytes.len())));
         }
-        let item = match decode(bytes).map_err(|text| fail(format!("the file {text}")))? {
-            Value::Tag(CCA_TOKEN, item) => *item,
-            Value::Tag(CMW_COLLECTION, _) => {
+        let file = decode(bytes).map_err(|text| fail(format!("the file {text}")))?;
+        let kind = file.kind();
+        let item = match file.untagged() {
+            (Some(CCA_TOKEN), item) => item,
+            (Some(CMW_COLLECTION), _) => {
                 return Err(fail(format!(
                     "it has the tag {CMW_COLLECTION} of a later profile, which is not supported"
                 )));
             }
-            Value::Tag(other, _) => {
+            (Some(other), _) => {
                 return Err(fail(format!("it has the tag {other}; a token has {CCA_TOKEN}")));
             }
-            other => {
-                return Err(fail(format!("it is {} without the tag {CCA_TOKEN}", other.kind())));
-            }
+            (None, _) => return Err(fail(format!("it is {kind} without the tag {CCA_TOKEN}"))),
         };
         let mut parts = labels(item).ok_or_else(|| fail("what is tagged is not a map".into()))?;
         let mut part = |label, name: &str| match parts.remove(&label) {

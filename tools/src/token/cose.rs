@@ -34,15 +34,7 @@ pub struct Sign1 {
 /// The entries of a map whose keys are integers; `None` if it is no map.
 pub fn labels(value: Value) -> Option<BTreeMap<i128, Value>> {
     let Value::Map(entries) = value else { return None };
-    let labelled = entries.into_iter().filter_map(|(key, value)| match key {
-        Value::Integer(label) => Some((label, value)),
-        Value::Bytes(_)
-        | Value::Text(_)
-        | Value::Array(_)
-        | Value::Map(_)
-        | Value::Tag(..)
-        | Value::Other(_) => None,
-    });
+    let labelled = entries.into_iter().filter_map(|(key, value)| Some((key.integer()?, value)));
     Some(labelled.collect())
 }
 
@@ -54,19 +46,22 @@ impl Sign1 {
     /// It is not one, or not one that ES384 can have signed.
     pub fn decode(name: &'static str, bytes: &[u8]) -> Result<Self, Refusal> {
         let fail = |text: String| Refusal::new(Class::Decode, format!("the {name} {text}"));
-        let item = match decode(bytes).map_err(fail)? {
-            Value::Tag(COSE_SIGN1, item) => *item,
-            Value::Tag(other, _) => {
+        let whole = decode(bytes).map_err(fail)?;
+        let kind = whole.kind();
+        let item = match whole.untagged() {
+            (Some(COSE_SIGN1), item) => item,
+            (Some(other), _) => {
                 return Err(fail(format!("has the tag {other}; a COSE_Sign1 has {COSE_SIGN1}")));
             }
-            other => return Err(fail(format!("is {}, not a COSE_Sign1", other.kind()))),
+            (None, _) => return Err(fail(format!("is {kind}, not a COSE_Sign1"))),
         };
         let Value::Array(parts) = item else {
             return Err(fail(format!("is {}, not the array of a COSE_Sign1", item.kind())));
         };
         let count = parts.len();
-        let Ok([Value::Bytes(protected), unprotected, Value::Bytes(payload), Value::Bytes(signature)]) =
-            <[Value; 4]>::try_from(parts)
+        let Ok(
+            [Value::Bytes(protected), unprotected, Value::Bytes(payload), Value::Bytes(signature)],
+        ) = <[Value; 4]>::try_from(parts)
         else {
             return Err(fail(format!(
                 "is an array of {count} items, which are not header, header, payload and signature"
@@ -89,8 +84,7 @@ impl Sign1 {
             }
             None => return Err(fail("does not say with which algorithm it is signed".into())),
         }
-        let claims =
-            decode(&payload).map_err(|text| fail(format!("has a payload that {text}")))?;
+        let claims = decode(&payload).map_err(|text| fail(format!("has a payload that {text}")))?;
         let claims = labels(claims).ok_or_else(|| fail("has no map of claims".into()))?;
         Ok(Self { name, protected, payload, signature, claims })
     }
@@ -104,10 +98,16 @@ impl Sign1 {
         let name = self.name;
         let signature = Signature::from_slice(&self.signature).map_err(|_| {
             let length = self.signature.len();
-            Refusal::new(class, format!("the {name}'s signature ({length} bytes) is not one of P-384"))
+            Refusal::new(
+                class,
+                format!("the {name}'s signature ({length} bytes) is not one of P-384"),
+            )
         })?;
         key.verify(&self.to_be_signed(), &signature).map_err(|_| {
-            Refusal::new(class, format!("the {name}'s signature is not by {whose}, or it was changed"))
+            Refusal::new(
+                class,
+                format!("the {name}'s signature is not by {whose}, or it was changed"),
+            )
         })
     }
 

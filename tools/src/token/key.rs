@@ -3,22 +3,16 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use p384::PublicKey;
 use p384::ecdsa::VerifyingKey;
 use p384::pkcs8::DecodePublicKey;
-use p384::{EncodedPoint, FieldBytes, PublicKey};
 
-use crate::fault::IoContext;
-
-/// Largest file that can be a key.
-const SIZE_MAX: u64 = 1 << 16;
+use super::read_limited;
 
 /// The key that signs TF-A's sample of a platform token, on QEMU and on FVP. Its private half is public.
-const SAMPLE_X: [u8; 48] = [
-    0x22, 0x18, 0x67, 0xc5, 0x2e, 0x2b, 0x95, 0x08, 0xb0, 0xa4, 0x20, 0xa9, 0x05, 0x60, 0xf3, 0x94,
-    0xd2, 0xdf, 0xaa, 0x21, 0xbd, 0xd7, 0x5d, 0x45, 0xf1, 0xa9, 0x01, 0xaf, 0xe7, 0xe1, 0xf7, 0x8b,
-    0xb1, 0x1d, 0x4e, 0x66, 0xf8, 0xa8, 0xa3, 0x8a, 0xfa, 0x76, 0xaf, 0x6a, 0x31, 0xc4, 0xde, 0x8c,
-];
-const SAMPLE_Y: [u8; 48] = [0; 48];
+const SAMPLE: &str = r#"{"kty":"EC","crv":"P-384",
+    "x":"IShnxS4rlQiwpCCpBWDzlNLfqiG911FP8akBr-fh94uxHU5m-Kijivp2r2oxxN6M",
+    "y":"hM4tr8mWQli1P61xh3T0ViDREbF26DGOEYfbAjWjGNN7pZf-6A4OTHYqEryz6m7U"}"#;
 
 /// Whose signature the platform token must have.
 #[derive(Clone, Debug)]
@@ -29,4 +23,88 @@ pub struct PlatformKey {
     pub owner: String,
     /// Whether everybody can sign with it.
     pub is_sample: bool,
+}
+
+impl PlatformKey {
+    /// The sample key.
+    ///
+    /// # Errors
+    ///
+    /// None: the key above is one.
+    pub fn sample() -> anyhow::Result<Self> {
+        let key = PublicKey::from_jwk_str(SAMPLE).context("TF-A's sample key")?;
+        let owner = "TF-A's public sample key".to_owned();
+        Ok(Self { key: key.into(), owner, is_sample: true })
+    }
+
+    /// The key in a file: PEM or DER (SubjectPublicKeyInfo), JWK, or a point (SEC 1).
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has no public key of P-384.
+    pub fn read(file: &Path) -> anyhow::Result<Self> {
+        let bytes = read_limited(file)?;
+        let key =
+            parse(&bytes).with_context(|| format!("no platform key in {}", file.display()))?;
+        Ok(Self { key, owner: format!("the key in {}", file.display()), is_sample: false })
+    }
+}
+
+fn parse(bytes: &[u8]) -> anyhow::Result<VerifyingKey> {
+    let text = std::str::from_utf8(bytes).map(str::trim).unwrap_or_default();
+    let key: VerifyingKey = if text.starts_with("-----BEGIN PUBLIC KEY-----") {
+        VerifyingKey::from_public_key_pem(text).map_err(|error| {
+            anyhow::anyhow!("the PEM text is not a public key of P-384 ({error})")
+        })?
+    } else if text.starts_with("-----BEGIN") {
+        bail!("the PEM text is not a `PUBLIC KEY`");
+    } else if text.starts_with('{') {
+        let key = PublicKey::from_jwk_str(text);
+        key.map_err(|_| anyhow::anyhow!("the JWK is not a public key of P-384"))?.into()
+    } else if let Ok(key) = VerifyingKey::from_public_key_der(bytes) {
+        key
+    } else if let Ok(key) = VerifyingKey::from_sec1_bytes(bytes) {
+        key
+    } else {
+        bail!("{} bytes that are neither PEM, JWK, DER nor a point of P-384", bytes.len());
+    };
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p384::pkcs8::{EncodePublicKey, LineEnding};
+
+    #[test]
+    fn each_form_of_a_key_is_read() {
+        let key = PlatformKey::sample().unwrap().key;
+        let pem = PublicKey::from(key).to_public_key_pem(LineEnding::LF).unwrap();
+        let der = PublicKey::from(key).to_public_key_der().unwrap();
+        let point = key.to_encoded_point(false);
+        let short = key.to_encoded_point(true);
+        for form in
+            [pem.as_bytes(), SAMPLE.as_bytes(), der.as_bytes(), point.as_bytes(), short.as_bytes()]
+        {
+            assert_eq!(parse(form).unwrap(), key);
+        }
+        let mut off_curve = point.as_bytes().to_vec();
+        off_curve[96] ^= 1;
+        assert!(parse(&off_curve).unwrap_err().to_string().contains("97 bytes"));
+    }
+
+    #[test]
+    fn other_keys_are_refused_with_a_reason() {
+        let p256 = r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#;
+        for (form, reason) in [
+            ("-----BEGIN PRIVATE KEY-----\n", "not a `PUBLIC KEY`"),
+            ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "not a public key"),
+            (p256, "JWK"),
+            ("", "0 bytes"),
+            ("hello", "5 bytes"),
+        ] {
+            let error = parse(form.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
 }

@@ -61,17 +61,14 @@ impl Realm {
         let items = claims.items(EXTENSIBLE_MEASUREMENTS, "extensible measurements")?;
         let measurements: Option<Vec<Vec<u8>>> = items
             .iter()
-            .map(|item| match item {
-                Value::Bytes(bytes) if bytes.len() == length => Some(bytes.clone()),
-                _ => None,
-            })
+            .map(|item| item.bytes().filter(|bytes| bytes.len() == length).map(<[u8]>::to_vec))
             .collect();
-        let extensible_measurements =
-            measurements.filter(|measurements| measurements.len() == 4).ok_or_else(|| {
-                claims.refuse(format!(
-                    "has extensible measurements that are not 4 times {length} bytes"
-                ))
-            })?;
+        let extensible_measurements = measurements
+            .filter(|measurements| measurements.len() == 4)
+            .ok_or_else(|| {
+            claims
+                .refuse(format!("has extensible measurements that are not 4 times {length} bytes"))
+        })?;
         Ok(Self {
             profile: profile.map(Into::into),
             challenge: claims.array(CHALLENGE, "challenge")?,
@@ -99,9 +96,9 @@ impl Realm {
             "sha-256" => Ok(sha2::Sha256::digest(key).to_vec()),
             "sha-384" => Ok(sha2::Sha384::digest(key).to_vec()),
             "sha-512" => Ok(sha2::Sha512::digest(key).to_vec()),
-            other => {
-                Err(refuse(format!("names the unknown algorithm {other:?} for the hash of its key")))
-            }
+            other => Err(refuse(format!(
+                "names the unknown algorithm {other:?} for the hash of its key"
+            ))),
         }
     }
 

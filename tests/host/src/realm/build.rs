@@ -2,6 +2,7 @@
 
 use super::Realm;
 use super::pages::PageMap;
+use super::populate;
 use crate::devices::uart::Uart;
 use crate::devices::virtio_rng::VirtioRng;
 use crate::failure::Failure;
@@ -60,6 +61,20 @@ impl Realm {
             failure: Mutex::new(None),
             finished: AtomicUsize::new(0),
         })
+    }
+
+    /// Builds all of a new Realm: RAM, what the guest boots from, RECs. Afterwards it can run.
+    ///
+    /// Everything that it does is measured, in this order.
+    ///
+    /// # Errors
+    ///
+    /// The guest does not fit, or the monitor refuses something. The Realm can be torn down then.
+    pub fn build(&mut self, host: &Host, job: &Job) -> Result<(), Failure> {
+        self.init_ram(host)?;
+        let entry = populate::load(host, self, job)?;
+        self.add_recs(host, job.cpus, entry.pc, entry.device_tree)?;
+        self.activate(host)
     }
 
     /// Creates the RECs. The first one can run at once, with `pc` and the device tree's address

@@ -91,7 +91,6 @@ pub fn load(host: &Host, realm: &Realm, job: &Job) -> Result<Entry, Failure> {
         memory: job.memory,
         bootargs: job.append.clone(),
         initrd: plan.initrd.clone(),
-        kaslr_seed: host.machine().counter().wrapping_mul(0x9e37_79b9_7f4a_7c15),
     })?;
     if tree.len() as u64 > TREE_ROOM {
         return Err("the guest's device tree is larger than 2 MiB".into());

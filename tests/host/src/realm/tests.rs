@@ -3,7 +3,7 @@
 use super::*;
 use crate::ipa::{RAM_BASE, SHARED_BIT, UART_BASE};
 use crate::machine::Machine;
-use crate::realm::{populate, teardown};
+use crate::realm::teardown;
 use crate::testing::{self, FakeMachine, exits};
 use crate::vcpu;
 use alloc::string::ToString;
@@ -16,13 +16,7 @@ fn build(machine: &FakeMachine, host: &Host, script: &[testing::Exit]) -> Result
     let job = testing::job(2);
     machine.0.lock().script.extend(script.iter().cloned());
     let mut realm = Realm::create(host, &job, 1)?;
-    let build = |realm: &mut Realm| {
-        realm.init_ram(host)?;
-        let entry = populate::load(host, realm, &job)?;
-        realm.add_recs(host, job.cpus, entry.pc, entry.device_tree)?;
-        realm.activate(host)
-    };
-    match build(&mut realm) {
+    match realm.build(host, &job) {
         Ok(()) => Ok(realm),
         Err(failure) => {
             teardown::destroy(host, realm).unwrap();

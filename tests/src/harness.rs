@@ -1,0 +1,79 @@
+//! Runs scenarios on the fake machine.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::fake_port::FakePort;
+use crate::machine::FakeMachine;
+use crate::machine::config::Profile;
+use crate::scenarios::{Cpu, Scenario};
+use crate::world::World;
+
+/// A scenario that takes longer waits for a lock that nobody gives back.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+impl From<Cpu> for Profile {
+    fn from(cpu: Cpu) -> Self {
+        match cpu {
+            Cpu::Max => Self::Max,
+            Cpu::Plain => Self::Plain,
+            Cpu::Large => Self::Large,
+        }
+    }
+}
+
+/// Runs a scenario on a new fake machine: its own expectations, then what the machine has to say, and at last that
+/// everything can be given back.
+pub fn run(scenario: &Arc<Scenario>) -> Result<(), String> {
+    let (done, result) = channel();
+    let running = Arc::clone(scenario);
+    let thread = thread::Builder::new().name(scenario.name.clone());
+    let spawned = thread.spawn(move || {
+        // The other end is gone only after a timeout.
+        let _ = done.send(run_here(&running));
+    });
+    let Ok(thread) = spawned else { return Err("no thread".into()) };
+    match result.recv_timeout(TIMEOUT) {
+        Ok(result) => result,
+        Err(RecvTimeoutError::Timeout) => {
+            Err("hung: a lock is waited for that is never free".into())
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            let panic = thread.join().err();
+            let text = panic.as_ref().and_then(|panic| panic.downcast_ref::<String>());
+            Err(format!("the scenario itself panicked: {text:?}"))
+        }
+    }
+}
+
+fn run_here(scenario: &Scenario) -> Result<(), String> {
+    let machine = FakeMachine::new(scenario.cpu.into());
+    let mut port = FakePort::new(&machine);
+    let mut world = World::new(&mut port);
+    let outcome = (scenario.run)(&mut world);
+    let mut problems = Vec::new();
+    if let Err(failure) = outcome {
+        problems.push(failure.0);
+    }
+    if problems.is_empty()
+        && let Err(failure) = world.give_everything_back()
+    {
+        problems.push(format!("giving everything back: {}", failure.0));
+    }
+    machine.quiesce();
+    problems.extend(machine.take_violations());
+    if problems.is_empty() {
+        let [undelegated, rest @ ..] = machine.census();
+        if rest.iter().any(|&count| count != 0) {
+            problems.push(format!("granules not given back: {undelegated} {rest:?}"));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let events = machine.take_events();
+    let last = events.iter().rev().take(3).rev().cloned().collect::<Vec<_>>();
+    Err(format!("{}\n  last events: {}", problems.join("\n  "), last.join("\n    ")))
+}

@@ -1,0 +1,88 @@
+//! RMI_VERSION, RMI_FEATURES, RMI_GRANULE_DELEGATE, RMI_GRANULE_UNDELEGATE.
+
+use super::registry::{Cpu, Registry};
+use crate::abi::{Command, INPUT, SUCCESS, ripas};
+use crate::outcome::{holds, same};
+use crate::port::Place;
+use crate::world::secret_page;
+
+pub(super) fn add(registry: &mut Registry) {
+    registry.add("version/supported", |w| {
+        w.call(Command::Version, [0x1_0000])?.ok()?.out(1, 0x1_0000)?.out(2, 0x1_0000)?;
+        Ok(())
+    });
+    registry.add("version/unsupported", |w| {
+        for request in [0, 1, 0xffff, 0x1_0001, 0x2_0000, 0x7fff_ffff, 1 << 31 | 0x1_0000, u64::MAX]
+        {
+            let reply = w.call(Command::Version, [request])?.is(INPUT)?;
+            reply.out(1, 0x1_0000)?.out(2, 0x1_0000)?;
+        }
+        Ok(())
+    });
+    registry.add("features/register_0", |w| {
+        let [value, ..] = w.call(Command::Features, [0])?.ok()?.outputs;
+        holds("reserved bits 63:42 are zero", value >> 42 == 0)?;
+        holds("SHA-256 and SHA-512", value >> 32 & 3 == 3)?;
+        holds(
+            "breakpoints and watchpoints are not 0",
+            value >> 14 & 63 != 0 && value >> 20 & 63 != 0,
+        )?;
+        holds("an order of RECs", value >> 38 & 15 != 0)?;
+        same("S2SZ", value & 0xff, 52)?;
+        same("LPA2", value >> 8 & 1, 1)
+    });
+    registry.add_on(Cpu::Plain, "features/register_0/plain", |w| {
+        let [value, ..] = w.call(Command::Features, [0])?.ok()?.outputs;
+        same("S2SZ", value & 0xff, 48)?;
+        same("LPA2", value >> 8 & 1, 0)
+    });
+    registry.add("features/other_registers", |w| {
+        for index in [1, 2, 63, u64::MAX] {
+            w.call(Command::Features, [index])?.ok()?.out(1, 0)?;
+        }
+        Ok(())
+    });
+    registry.add("granule_delegate/gran_gpt", |w| {
+        for place in [Place::Secure, Place::Root] {
+            let Some(pa) = w.place(place) else { continue };
+            w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
+            // Nothing has changed: it can be tried again, and cannot be given back.
+            w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
+            w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
+        }
+        Ok(())
+    });
+    registry.add("granule_delegate/success", |w| {
+        let pa = w.granule();
+        w.port.write_page(pa, &secret_page(pa));
+        w.call(Command::GranuleDelegate, [pa])?.ok()?;
+        w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
+        Ok(())
+    });
+    registry.add("granule_delegate/success/anywhere", |w| {
+        if let Some(high) = w.place(Place::High) {
+            w.call(Command::GranuleDelegate, [high])?.ok()?;
+        }
+        Ok(())
+    });
+    registry.add("granule_undelegate/success", |w| {
+        let pa = w.delegated()?;
+        w.call(Command::GranuleUndelegate, [pa])?.ok()?;
+        same("contents", w.port.read_page(pa), [0; 512])?;
+        w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
+        // And once more.
+        w.call(Command::GranuleDelegate, [pa])?.ok()?;
+        Ok(())
+    });
+    registry.add("granule_undelegate/success/former_realm_memory", |w| {
+        let realm = w.realm()?;
+        w.tables(&realm, 0, 3)?;
+        let data = w.data(&realm, 0, &secret_page(99))?;
+        w.call(Command::GranuleUndelegate, [data])?.is(INPUT)?;
+        w.call(Command::DataDestroy, [realm.rd, 0])?.ok()?.out(1, data)?;
+        w.call(Command::GranuleUndelegate, [data])?.is(SUCCESS)?;
+        let page = w.port.read_page(data);
+        holds("no word of the Realm's is left", page.iter().all(|&word| word == 0))?;
+        w.expect_entry(&realm, (0, 3), (3, 0, 0, ripas::DESTROYED))
+    });
+}

@@ -1,0 +1,190 @@
+//! WFx, HVC, system registers, SIMD.
+
+use alloc::format;
+
+use super::super::registry::Registry;
+use crate::abi::{RecEnter, RecExit, enter_flags, exit_reason};
+use crate::outcome::{fail, holds, same};
+use crate::program::{Action, El1, Observed, RawException, SystemRegister, Wait};
+use crate::rec::{VECTORS, idle_exit};
+
+/// ICC_SGI1R_EL1 and its kin, ICC_DIR_EL1, ICC_PMR_EL1.
+const GIC: [SystemRegister; 5] =
+    [(3, 0, 12, 11, 5), (3, 0, 12, 11, 6), (3, 0, 12, 11, 7), (3, 0, 12, 11, 1), (3, 0, 4, 6, 0)];
+
+pub(super) fn add(registry: &mut Registry) {
+    add_wait(registry);
+    add_hvc(registry);
+    add_registers(registry);
+    add_id_registers(registry);
+    registry.add("rec_run/simd/lent_and_kept", |w| {
+        let rec = w.running()?;
+        let first = [Action::Simd(0x1111), Action::Simd(0x2222)];
+        let observed = w.observe(&rec, &first)?;
+        same("own values", observed, [Observed::Value(0), Observed::Value(0x1111)].into())?;
+        let observed = w.observe(&rec, &[Action::Simd(0)])?;
+        same("kept over an exit", observed, [Observed::Value(0x2222)].into())
+    });
+}
+
+fn add_wait(registry: &mut Registry) {
+    for (name, wait, flag) in [
+        ("wfi", Wait::Wfi, enter_flags::TRAP_WFI),
+        ("wfe", Wait::Wfe, enter_flags::TRAP_WFE),
+        ("wfit", Wait::Wfit, enter_flags::TRAP_WFI),
+        ("wfet", Wait::Wfet, enter_flags::TRAP_WFE),
+    ] {
+        registry.add(format!("rec_exit/wait/{name}"), move |w| {
+            let rec = w.running()?;
+            w.port.program(rec.realm.vmid, 0, &[Action::Wait(wait, 0x1234_5678), Action::Gprs]);
+            let exit = w.enter_with(&rec, &RecEnter::flags(flag))?;
+            let timed = matches!(wait, Wait::Wfit | Wait::Wfet);
+            let mut expected = RecExit {
+                exit_reason: exit_reason::SYNC,
+                esr: 0x01 << 26 | wait as u64,
+                ..RecExit::default()
+            };
+            expected.gprs[0] = if timed { 0x1234_5678 } else { 0 };
+            same("exit", exit, expected)?;
+            let enter = RecEnter { gprs: [0xbad; 31], ..RecEnter::default() };
+            let observed = w.finish(&rec, &enter)?;
+            let [Observed::Done, Observed::Gprs(gprs)] = observed.as_slice() else {
+                return fail(format!("observed {observed:x?}"));
+            };
+            holds("the Host's registers do not reach the Realm", !gprs.contains(&0xbad))
+        });
+        registry.add(format!("rec_run/wait/{name}_not_trapped"), move |w| {
+            let rec = w.running()?;
+            w.port.program(rec.realm.vmid, 0, &[Action::Wait(wait, 0)]);
+            let other = enter_flags::TRAP_WFI ^ enter_flags::TRAP_WFE ^ flag;
+            same("exit", w.enter_with(&rec, &RecEnter::flags(other))?, idle_exit())
+        });
+    }
+    registry.add("rec_exit/wait/trap_is_asked_for_each_time", |w| {
+        let rec = w.running()?;
+        w.port.program(
+            rec.realm.vmid,
+            0,
+            &[Action::Wait(Wait::Wfi, 0), Action::Wait(Wait::Wfi, 0)],
+        );
+        let exit = w.enter_with(&rec, &RecEnter::flags(enter_flags::TRAP_WFI))?;
+        same("esr", exit.esr, 0x01 << 26)?;
+        same("exit", w.enter(&rec)?, idle_exit())
+    });
+}
+
+fn add_hvc(registry: &mut Registry) {
+    registry.add("realm_undefined/hvc", |w| {
+        let rec = w.running()?;
+        let observed = w.observe(&rec, &[Action::SetEl1(El1::Vbar, VECTORS), Action::Hvc])?;
+        let [Observed::Exception { esr, vector, at_instruction, .. }] = observed.as_slice() else {
+            return fail(format!("no exception but {observed:x?}"));
+        };
+        same("UNDEFINED at the HVC", (*esr, *vector, *at_instruction), (0x200_0000, 0x200, true))
+    });
+    for (name, class) in [
+        ("sve", 0x19),
+        ("sme", 0x1d),
+        ("ls64", 0x0a),
+        ("pauth", 0x09),
+        ("sysreg128", 0x14),
+        ("eret", 0x1a),
+    ] {
+        registry.add(format!("realm_undefined/{name}"), move |w| {
+            let rec = w.running()?;
+            let raw =
+                RawException { cause: 0, esr: class << 26 | 1 << 25 | 0x5e, far: 0, hpfar: 0 };
+            let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(raw)];
+            let observed = w.observe(&rec, &actions)?;
+            match observed.as_slice() {
+                [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] => Ok(()),
+                other => fail(format!("no UNDEFINED but {other:x?}")),
+            }
+        });
+    }
+}
+
+fn add_registers(registry: &mut Registry) {
+    for (number, register) in GIC.into_iter().enumerate() {
+        registry.add(format!("rec_exit/system_register/gic_{number}"), move |w| {
+            let rec = w.running()?;
+            let exit = w.run(&rec, &[Action::Write(register, 0x5005_0001), Action::Gprs])?;
+            let (op0, op1, crn, crm, op2) = register;
+            let iss = op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | 5 << 5 | crm << 1;
+            let mut expected = RecExit {
+                exit_reason: exit_reason::SYNC,
+                esr: 0x18 << 26 | 1 << 25 | iss,
+                ..RecExit::default()
+            };
+            expected.gprs[0] = 0x5005_0001;
+            same("exit", exit, expected)?;
+            let mut enter = RecEnter::default();
+            enter.gprs[0] = 0xbad;
+            let observed = w.finish(&rec, &enter)?;
+            let [Observed::Done, Observed::Gprs(gprs)] = observed.as_slice() else {
+                return fail(format!("observed {observed:x?}"));
+            };
+            same("a write changes no register", gprs[5], 0x5005_0001)
+        });
+    }
+    registry.add("realm_undefined/implementation_defined_register", |w| {
+        let rec = w.running()?;
+        for register in [
+            (3, 0, 15, 2, 0),
+            (3, 0, 11, 0, 0),
+            (3, 3, 15, 1, 1),
+            (1, 0, 15, 0, 0),
+            (1, 0, 11, 0, 0),
+        ] {
+            for action in [Action::Read(register), Action::Write(register, 1)] {
+                let actions = [Action::SetEl1(El1::Vbar, VECTORS), action];
+                let observed = w.observe(&rec, &actions)?;
+                let [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] =
+                    observed.as_slice()
+                else {
+                    return fail(format!("{register:?}: no UNDEFINED but {observed:x?}"));
+                };
+            }
+        }
+        Ok(())
+    });
+    registry.add("rec_run/system_register/other_reads_zero", |w| {
+        let rec = w.running()?;
+        for register in [(3, 3, 9, 12, 0), (2, 0, 0, 0, 4), (3, 0, 10, 4, 3), (3, 0, 4, 6, 0)] {
+            let actions = [Action::Read(register)];
+            same("value", w.observe(&rec, &actions)?, [Observed::Value(0)].into())?;
+        }
+        for register in [(3, 3, 9, 12, 0), (2, 0, 0, 0, 4)] {
+            let actions = [Action::Write(register, 7)];
+            same("write ignored", w.observe(&rec, &actions)?, [Observed::Done].into())?;
+        }
+        Ok(())
+    });
+}
+
+fn add_id_registers(registry: &mut Registry) {
+    registry.add("rec_run/id_registers/hidden_features", |w| {
+        let rec = w.running()?;
+        let read = |w: &mut crate::world::World<'_>, crm, op2| match w
+            .observe(&rec, &[Action::Read((3, 0, 0, crm, op2))])?
+            .as_slice()
+        {
+            [Observed::Value(value)] => Ok(*value),
+            other => fail(format!("observed {other:x?}")),
+        };
+        let pfr0 = read(w, 4, 0)?;
+        same("AArch64 only at EL0 and EL1", pfr0 & 0xff, 0x11)?;
+        same("no SVE", pfr0 >> 32 & 0xf, 0)?;
+        same("no AMU", pfr0 >> 44 & 0xf, 0)?;
+        same("no MPAM", pfr0 >> 40 & 0xf, 0)?;
+        let pfr1 = read(w, 4, 1)?;
+        same("no MTE, SME", pfr1 >> 8 & 0xf | pfr1 >> 24 & 0xf, 0)?;
+        let dfr0 = read(w, 5, 0)?;
+        same("no SPE, trace, TRBE, BRBE", dfr0 >> 32 & 0xffff_ffff, 0)?;
+        same("no PMU", dfr0 >> 8 & 0xf, 0)?;
+        for (crm, op2) in [(1, 0), (2, 7), (3, 3), (4, 2), (4, 4), (4, 5), (5, 4), (7, 7)] {
+            same("zero", read(w, crm, op2)?, 0)?;
+        }
+        Ok(())
+    });
+}
