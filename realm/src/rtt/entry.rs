@@ -111,7 +111,7 @@ impl Format {
     }
 }
 
-/// The attributes of an unprotected mapping that the Host chooses: MemAttr[2:0] and S2AP.
+/// The attributes of an unprotected mapping that the Host chooses: `MemAttr[2:0]` and S2AP.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.4 "Host-controlled attributes".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ pub struct HostAttributes(u64);
 impl HostAttributes {
     const MEM_ATTR_MASK: u64 = 0b111 << 2;
     const MASK: u64 = Self::MEM_ATTR_MASK | 0b11 << 6;
-    /// The one encoding of MemAttr[2:0] that HCR_EL2.FWB reserves.
+    /// The one encoding of `MemAttr[2:0]` that HCR_EL2.FWB reserves.
     const RESERVED: u64 = 0b100 << 2;
 
     /// The attributes in a descriptor; `None` if MemAttr is reserved.
@@ -248,7 +248,7 @@ impl Entry {
     }
 
     /// Checks the descriptor that the Host asks for in RTT_MAP_UNPROTECTED (`attr_valid`): only the address,
-    /// MemAttr[2:0] and S2AP may be set, and MemAttr must not be reserved.
+    /// `MemAttr[2:0]` and S2AP may be set, and MemAttr must not be reserved.
     ///
     /// The address is returned as it stands, not yet checked for alignment to a block.
     pub fn from_host_descriptor(

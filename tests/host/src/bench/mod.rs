@@ -7,9 +7,9 @@
 //!
 //! | Module | Owns |
 //! | --- | --- |
-//! | [`fixture`] | a small Realm with a 40-bit IPA space that starts at level 0 |
-//! | [`commands`] | the Host's commands |
-//! | [`guest`] | entries, exits and the Realm's calls, by a small program in the Realm |
+//! | `fixture` | a small Realm with a 40-bit IPA space that starts at level 0 |
+//! | `commands` | the Host's commands |
+//! | `guest` | entries, exits and the Realm's calls, by a small program in the Realm |
 
 mod commands;
 mod fixture;
