@@ -53,7 +53,7 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 200, failure_persistence: None, max_shrink_iters: 2000, ..ProptestConfig::default()
+        cases: 24, failure_persistence: None, max_shrink_iters: 2000, ..ProptestConfig::default()
     })]
 
     #[test]
