@@ -25,6 +25,7 @@ const COUNT_MASK: u16 = 0x3ff;
 pub const COUNT_MAX: u16 = COUNT_MASK;
 
 /// The state in a granule's word. Only the guards write words, so an unknown number cannot occur.
+#[inline(never)]
 pub(crate) fn state_of(word: u16) -> GranuleState {
     let raw = ((word >> STATE_SHIFT) & STATE_MASK) as u8;
     match GranuleState::from_u8(raw) {
@@ -33,7 +34,14 @@ pub(crate) fn state_of(word: u16) -> GranuleState {
     }
 }
 
+/// Whether a granule's word says that it is in state `S`.
+#[inline(always)]
+fn is_in<S: State>(word: u16) -> bool {
+    word & STATE_MASK << STATE_SHIFT == (S::STATE as u16) << STATE_SHIFT
+}
+
 /// Takes the lock bit of `word`, waiting as long as another CPU holds it; the word as it was.
+#[inline(always)]
 pub(crate) fn acquire(word: &AtomicU16) -> u16 {
     loop {
         let before = word.fetch_or(LOCKED, Ordering::Acquire);
@@ -58,12 +66,12 @@ pub struct GranuleGuard<'t, S: State> {
 
 impl<'t, S: State> GranuleGuard<'t, S> {
     /// Locks `word` if the granule is in `S`; otherwise leaves it alone and says what it is.
+    #[inline(always)]
     pub(crate) fn lock(word: &'t AtomicU16, addr: GranuleAddr) -> Result<Self, GranuleState> {
         let before = acquire(word);
-        let state = state_of(before);
-        if state != S::STATE {
+        if !is_in::<S>(before) {
             word.store(before, Ordering::Release);
-            return Err(state);
+            return Err(state_of(before));
         }
         Ok(Self { word, addr, count: Cell::new(before & COUNT_MASK), state: PhantomData })
     }
@@ -136,6 +144,7 @@ impl<'t> GranuleGuard<'t, RecState> {
 }
 
 impl<S: State> Drop for GranuleGuard<'_, S> {
+    #[inline(always)]
     fn drop(&mut self) {
         let word = (S::STATE as u16) << STATE_SHIFT | self.count.get();
         self.word.store(word, Ordering::Release);

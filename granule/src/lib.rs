@@ -23,4 +23,4 @@ pub use state::{
     Data, Delegated, GranuleState, RdState, RecAuxState, RecState, RttState, State, TransitionTo,
     Undelegated,
 };
-pub use table::{Bank, Banks, GranuleError, GranuleTable};
+pub use table::{Bank, Banks, GranuleError, GranuleTable, Tracked};

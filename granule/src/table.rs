@@ -35,10 +35,53 @@ pub enum GranuleError {
     Alias,
 }
 
+/// The words of one bank.
+#[derive(Clone, Copy, Debug)]
+struct Run<'t> {
+    base: u64,
+    words: &'t [AtomicU16],
+}
+
+impl<'t> Run<'t> {
+    #[inline(always)]
+    fn word(&self, pa: u64) -> Option<&'t AtomicU16> {
+        // Below the base the difference is huge.
+        let index = pa.wrapping_sub(self.base) / GRANULE_SIZE;
+        self.words.get(usize::try_from(index).ok()?)
+    }
+}
+
+/// A granule that the monitor tracks: looked up, and in whatever state.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracked<'t> {
+    word: &'t AtomicU16,
+    addr: GranuleAddr,
+}
+
+impl<'t> Tracked<'t> {
+    /// The granule's address.
+    pub fn addr(&self) -> GranuleAddr {
+        self.addr
+    }
+
+    /// Locks the granule if it is in state `S`.
+    ///
+    /// # Errors
+    ///
+    /// `WrongState` with the state it is in.
+    #[inline(always)]
+    pub fn lock<S: State>(self) -> Result<GranuleGuard<'t, S>, GranuleError> {
+        GranuleGuard::lock(self.word, self.addr).map_err(GranuleError::WrongState)
+    }
+}
+
 /// State and lock of each granule of DRAM.
 #[derive(Debug)]
 pub struct GranuleTable<'t> {
     banks: Banks,
+    /// The largest bank: that is where most granules are.
+    main: Run<'t>,
+    others: heapless::Vec<Run<'t>, BANKS_MAX>,
     words: &'t [AtomicU16],
 }
 
@@ -53,7 +96,21 @@ impl<'t> GranuleTable<'t> {
     /// `words` must be zero: that is the encoding of UNDELEGATED, unlocked, count 0.
     pub fn new(banks: Banks, words: &'t [AtomicU16]) -> Option<Self> {
         let needed = usize::try_from(Self::words_needed(&banks)).ok()?;
-        (words.len() >= needed).then_some(Self { banks, words })
+        let (words, _) = words.split_at_checked(needed)?;
+        let mut main = Run { base: 0, words: &[] };
+        let mut others = heapless::Vec::new();
+        let mut rest = words;
+        for Bank { base, size_bytes } in &banks {
+            let count = usize::try_from(size_bytes / GRANULE_SIZE).ok()?;
+            let (words, after) = rest.split_at_checked(count)?;
+            rest = after;
+            let mut run = Run { base: *base, words };
+            if count > main.words.len() {
+                core::mem::swap(&mut main, &mut run);
+            }
+            others.push(run).ok()?;
+        }
+        Some(Self { banks, main, others, words })
     }
 
     /// The tracked DRAM.
@@ -61,18 +118,22 @@ impl<'t> GranuleTable<'t> {
         &self.banks
     }
 
+    #[inline(always)]
     fn word(&self, addr: GranuleAddr) -> Option<&'t AtomicU16> {
         let pa = addr.as_u64();
-        let mut first = 0;
-        for bank in &self.banks {
-            let offset = pa.wrapping_sub(bank.base);
-            if offset < bank.size_bytes {
-                let index = first + offset / GRANULE_SIZE;
-                return usize::try_from(index).ok().and_then(|index| self.words.get(index));
-            }
-            first += bank.size_bytes / GRANULE_SIZE;
-        }
-        None
+        self.main.word(pa).or_else(|| self.word_of_others(pa))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn word_of_others(&self, pa: u64) -> Option<&'t AtomicU16> {
+        self.others.iter().find_map(|run| run.word(pa))
+    }
+
+    /// Looks a granule up; `None` if the monitor does not track it (the specification's "delegable").
+    #[inline(always)]
+    pub fn find(&self, addr: GranuleAddr) -> Option<Tracked<'t>> {
+        self.word(addr).map(|word| Tracked { word, addr })
     }
 
     /// Whether the monitor tracks the granule (the specification's "delegable").
@@ -90,9 +151,9 @@ impl<'t> GranuleTable<'t> {
     /// # Errors
     ///
     /// `Untracked`, or `WrongState` with the state it is in.
+    #[inline]
     pub fn lock<S: State>(&self, addr: GranuleAddr) -> Result<GranuleGuard<'t, S>, GranuleError> {
-        let word = self.word(addr).ok_or(GranuleError::Untracked)?;
-        GranuleGuard::lock(word, addr).map_err(GranuleError::WrongState)
+        self.find(addr).ok_or(GranuleError::Untracked)?.lock()
     }
 
     /// Locks two granules whose addresses came from outside, in ascending order.
@@ -121,8 +182,7 @@ impl<'t> GranuleTable<'t> {
     /// A walk over the whole table: for reports, never for a command.
     pub fn census(&self) -> [u64; GranuleState::ALL.len()] {
         let mut counts = [0; GranuleState::ALL.len()];
-        let tracked = usize::try_from(Self::words_needed(&self.banks)).unwrap_or(usize::MAX);
-        for word in self.words.iter().take(tracked) {
+        for word in self.words {
             let state = guard::state_of(word.load(Ordering::Relaxed));
             if let Some(count) = counts.get_mut(state as usize) {
                 *count += 1;

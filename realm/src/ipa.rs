@@ -11,6 +11,9 @@ pub struct IpaSpace {
 }
 
 impl IpaSpace {
+    /// Changes no width, and tells the compiler that no shift by one overflows.
+    const SHIFT_MASK: u8 = 63;
+
     /// A space of `width_bits`, between 1 and 52.
     pub const fn new(width_bits: u8) -> Option<Self> {
         if width_bits == 0 || width_bits > 52 { None } else { Some(Self { width_bits }) }
@@ -23,12 +26,12 @@ impl IpaSpace {
 
     /// First byte past the space.
     pub const fn end(self) -> u64 {
-        1 << self.width_bits
+        1 << (self.width_bits & Self::SHIFT_MASK)
     }
 
     /// First byte of the unprotected half.
     pub const fn unprotected_base(self) -> u64 {
-        1 << (self.width_bits - 1)
+        1 << (self.width_bits.wrapping_sub(1) & Self::SHIFT_MASK)
     }
 
     /// Whether `ipa` is in the space at all.

@@ -44,14 +44,21 @@ impl Algorithm {
 
     /// Hash of `message`, followed by zeros.
     pub fn hash(self, hasher: &impl Hasher, message: &[u8]) -> [u8; VALUE_BYTES] {
+        let mut value = [0; VALUE_BYTES];
+        self.hash_to(hasher, message, &mut value);
+        value
+    }
+
+    /// Writes the hash of `message` to the beginning of `value`, whose rest stays.
+    #[inline]
+    fn hash_to(self, hasher: &impl Hasher, message: &[u8], value: &mut [u8; VALUE_BYTES]) {
         match self {
             Self::Sha256 => {
-                let mut value = [0; VALUE_BYTES];
-                let (hash, _) = value.split_at_mut(32);
-                hash.copy_from_slice(&hasher.sha256(message));
-                value
+                if let Some(value) = value.first_chunk_mut() {
+                    *value = hasher.sha256(message);
+                }
             }
-            Self::Sha512 => hasher.sha512(message),
+            Self::Sha512 => *value = hasher.sha512(message),
         }
     }
 }
@@ -66,32 +73,34 @@ pub struct Measurements {
     pub rem: [[u8; VALUE_BYTES]; REM_COUNT],
 }
 
-/// Measurement descriptor: what each extension of the RIM hashes.
+/// The start of a measurement descriptor: what each extension of the RIM hashes.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, C1.11 to C1.13 `RmmMeasurementDescriptor*`.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-struct Descriptor {
+struct Head {
     desc_type: u64,
     length: u64,
     rim: [u8; VALUE_BYTES],
-    body: Body,
 }
 
-/// Bytes 0x50 to 0xff of a descriptor.
-#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-struct Body([u8; 0xb0]);
+impl Head {
+    const DATA: u64 = 0;
+    const REC: u64 = 1;
+    const RIPAS: u64 = 2;
 
-const _: () = assert!(size_of::<Descriptor>() == 0x100);
+    fn new(desc_type: u64, rim: &[u8; VALUE_BYTES]) -> Self {
+        Self { desc_type, length: DESCRIPTOR_BYTES as u64, rim: *rim }
+    }
+}
 
-const TYPE_DATA: u64 = 0;
-const TYPE_REC: u64 = 1;
-const TYPE_RIPAS: u64 = 2;
+/// Length of each descriptor.
+const DESCRIPTOR_BYTES: usize = 0x100;
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-struct DataBody {
+struct DataDescriptor {
+    head: Head,
     ipa: u64,
     flags: u64,
     content: [u8; VALUE_BYTES],
@@ -100,17 +109,45 @@ struct DataBody {
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-struct RecBody {
+struct RecDescriptor {
+    head: Head,
     content: [u8; VALUE_BYTES],
     reserved: [u8; 0x70],
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-struct RipasBody {
+struct RipasDescriptor {
+    head: Head,
     base: u64,
     top: u64,
     reserved: [u8; 0xa0],
+}
+
+const _: () = assert!(
+    size_of::<DataDescriptor>() == DESCRIPTOR_BYTES
+        && size_of::<RecDescriptor>() == DESCRIPTOR_BYTES
+        && size_of::<RipasDescriptor>() == DESCRIPTOR_BYTES
+);
+
+/// The extensions of a RIM by the entries of one table.
+pub struct RipasExtension<'m> {
+    rim: &'m mut [u8; VALUE_BYTES],
+    algorithm: Algorithm,
+    descriptor: RipasDescriptor,
+}
+
+impl RipasExtension<'_> {
+    /// Extends the RIM by one RTT entry whose RIPAS became RAM.
+    ///
+    /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.18.4; its step list forgets the field `rim`, its type
+    /// table has it.
+    pub fn extend(&mut self, hasher: &impl Hasher, base: u64, top: u64) {
+        self.descriptor.base = base;
+        self.descriptor.top = top;
+        self.algorithm.hash_to(hasher, self.descriptor.as_bytes(), self.rim);
+        self.descriptor.head.rim = *self.rim;
+    }
 }
 
 impl Measurements {
@@ -121,58 +158,51 @@ impl Measurements {
         self.rim = algorithm.hash(hasher, params);
     }
 
-    fn extend_rim(
-        &mut self,
-        hasher: &impl Hasher,
-        algorithm: Algorithm,
-        desc_type: u64,
-        body: Body,
-    ) {
-        let descriptor = Descriptor { desc_type, length: 0x100, rim: self.rim, body };
-        self.rim = algorithm.hash(hasher, descriptor.as_bytes());
-    }
-
-    /// Extends the RIM by a page of data; `content` is its hash, or zeros if it is not measured.
+    /// Extends the RIM by a page of data; `content` is what is measured of it, if anything.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.1.4; `flags` is copied whole.
     pub fn extend_data(
         &mut self,
         hasher: &impl Hasher,
         algorithm: Algorithm,
-        ipa: u64,
-        flags: u64,
-        content: [u8; VALUE_BYTES],
+        (ipa, flags): (u64, u64),
+        content: Option<&[u8]>,
     ) {
-        let body = DataBody { ipa, flags, content, reserved: [0; 0x60] };
-        self.extend_rim(hasher, algorithm, TYPE_DATA, zerocopy::transmute!(body));
+        let mut descriptor = DataDescriptor {
+            head: Head::new(Head::DATA, &self.rim),
+            ipa,
+            flags,
+            content: [0; VALUE_BYTES],
+            reserved: [0; 0x60],
+        };
+        if let Some(content) = content {
+            algorithm.hash_to(hasher, content, &mut descriptor.content);
+        }
+        algorithm.hash_to(hasher, descriptor.as_bytes(), &mut self.rim);
     }
 
-    /// Extends the RIM by a runnable REC; `content` is the hash of its measured parameters.
+    /// Extends the RIM by a runnable REC with these measured parameters.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.12.4.
-    pub fn extend_rec(
-        &mut self,
-        hasher: &impl Hasher,
-        algorithm: Algorithm,
-        content: [u8; VALUE_BYTES],
-    ) {
-        let body = RecBody { content, reserved: [0; 0x70] };
-        self.extend_rim(hasher, algorithm, TYPE_REC, zerocopy::transmute!(body));
+    pub fn extend_rec(&mut self, hasher: &impl Hasher, algorithm: Algorithm, params: &[u8; 4096]) {
+        let mut descriptor = RecDescriptor {
+            head: Head::new(Head::REC, &self.rim),
+            content: [0; VALUE_BYTES],
+            reserved: [0; 0x70],
+        };
+        algorithm.hash_to(hasher, params, &mut descriptor.content);
+        algorithm.hash_to(hasher, descriptor.as_bytes(), &mut self.rim);
     }
 
-    /// Extends the RIM by one RTT entry whose RIPAS became RAM.
-    ///
-    /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.18.4; its step list forgets the field `rim`, its type
-    /// table has it.
-    pub fn extend_ripas(
-        &mut self,
-        hasher: &impl Hasher,
-        algorithm: Algorithm,
-        base: u64,
-        top: u64,
-    ) {
-        let body = RipasBody { base, top, reserved: [0; 0xa0] };
-        self.extend_rim(hasher, algorithm, TYPE_RIPAS, zerocopy::transmute!(body));
+    /// For extensions of the RIM by RTT entries.
+    pub fn extend_ripas(&mut self, algorithm: Algorithm) -> RipasExtension<'_> {
+        let descriptor = RipasDescriptor {
+            head: Head::new(Head::RIPAS, &self.rim),
+            base: 0,
+            top: 0,
+            reserved: [0; 0xa0],
+        };
+        RipasExtension { rim: &mut self.rim, algorithm, descriptor }
     }
 
     /// Extends REM `index` (0 to 3) by the first `size` bytes of `value`.
@@ -281,17 +311,16 @@ mod tests {
             let params = page(&[(0x8, 40), (0x18, 1), (0x20, 1), (0x30, algorithm as u64)]);
             values.init(&Sha2, algorithm, &params);
             assert_eq!(hex(algorithm, &values.rim), expected[0], "i");
-            values.extend_ripas(&Sha2, algorithm, 0x8000_0000, 0x8000_1000);
+            values.extend_ripas(algorithm).extend(&Sha2, 0x8000_0000, 0x8000_1000);
             assert_eq!(hex(algorithm, &values.rim), expected[1], "ii");
             let data: Vec<u8> = (0..16).flat_map(|_| 0..=255).collect();
-            let content = algorithm.hash(&Sha2, &data);
-            values.extend_data(&Sha2, algorithm, 0x8000_0000, 1, content);
+            values.extend_data(&Sha2, algorithm, (0x8000_0000, 1), Some(&data));
             assert_eq!(hex(algorithm, &values.rim), expected[2], "iii");
-            values.extend_data(&Sha2, algorithm, 0x8000_1000, 0, [0; 64]);
+            values.extend_data(&Sha2, algorithm, (0x8000_1000, 0), None);
             assert_eq!(hex(algorithm, &values.rim), expected[3], "iv");
             let params =
                 page(&[(0, 1), (0x200, 0x8000_0000), (0x300, 0x11), (0x300 + 7 * 8, 0x77)]);
-            values.extend_rec(&Sha2, algorithm, algorithm.hash(&Sha2, &params));
+            values.extend_rec(&Sha2, algorithm, &params);
             assert_eq!(hex(algorithm, &values.rim), expected[4], "v");
         }
     }

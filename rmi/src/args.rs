@@ -1,7 +1,9 @@
 //! Checks that many commands share: from raw register values to locked granules and checked levels.
 
+use core::cmp::Ordering;
+
 use granule::machine::HostFault;
-use granule::{GranuleAddr, GranuleError, GranuleGuard, RdState, RttState, State};
+use granule::{GranuleAddr, GranuleError, GranuleGuard, RdState, RttState, State, Tracked};
 use realm::rtt::{Entry, Format, Level, Position, Tree};
 use realm::{IpaSpace, Rmm};
 
@@ -44,9 +46,10 @@ impl Labels {
     /// # Errors
     ///
     /// `align` or `bound`.
-    pub fn check<M>(&self, rmm: &Rmm<'_, '_, M>, raw: u64) -> Result<GranuleAddr, Refusal> {
+    #[inline]
+    pub fn check<'t, M>(&self, rmm: &Rmm<'_, 't, M>, raw: u64) -> Result<Tracked<'t>, Refusal> {
         let addr = GranuleAddr::new(raw).ok_or(Refusal::input(self.align))?;
-        if rmm.granules.is_tracked(addr) { Ok(addr) } else { Err(Refusal::input(self.bound)) }
+        rmm.granules.find(addr).ok_or(Refusal::input(self.bound))
     }
 
     /// Locks the granule that an argument names.
@@ -74,18 +77,20 @@ pub fn lock_pair<'t, A: State, B: State, M>(
     (a_labels, a): (&Labels, u64),
     (b_labels, b): (&Labels, u64),
 ) -> Result<(GranuleGuard<'t, A>, GranuleGuard<'t, B>), Refusal> {
-    let a_addr = a_labels.check(rmm, a)?;
-    let b_addr = b_labels.check(rmm, b)?;
-    if a_addr < b_addr {
-        let first = rmm.granules.lock(a_addr).map_err(|error| a_labels.refusal(error))?;
-        let second = rmm.granules.lock(b_addr).map_err(|error| b_labels.refusal(error))?;
-        Ok((first, second))
-    } else if a_addr > b_addr {
-        let second = rmm.granules.lock(b_addr).map_err(|error| b_labels.refusal(error))?;
-        let first = rmm.granules.lock(a_addr).map_err(|error| a_labels.refusal(error))?;
-        Ok((first, second))
-    } else {
-        Err(b_labels.refusal(GranuleError::Alias))
+    let a_found = a_labels.check(rmm, a)?;
+    let b_found = b_labels.check(rmm, b)?;
+    match a.cmp(&b) {
+        Ordering::Less => {
+            let first = a_found.lock().map_err(|error| a_labels.refusal(error))?;
+            let second = b_found.lock().map_err(|error| b_labels.refusal(error))?;
+            Ok((first, second))
+        }
+        Ordering::Greater => {
+            let second = b_found.lock().map_err(|error| b_labels.refusal(error))?;
+            let first = a_found.lock().map_err(|error| a_labels.refusal(error))?;
+            Ok((first, second))
+        }
+        Ordering::Equal => Err(b_labels.refusal(GranuleError::Alias)),
     }
 }
 

@@ -3,9 +3,8 @@
 use granule::delegation;
 use granule::machine::stage2::Stale;
 use granule::machine::{Hasher, HostMemory, Memory, Slot, Stage2Tlb};
-use granule::{Data, Delegated, GRANULE_SIZE, GranuleAddr, GranuleGuard, RdState};
+use granule::{Data, Delegated, GRANULE_SIZE, GranuleAddr, RdState};
 use realm::Rmm;
-use realm::measurement::{Algorithm, VALUE_BYTES};
 use realm::rd::{Rd, RealmState};
 use realm::rtt::{Entry, Level, Position, Ripas, Tree};
 use zerocopy::IntoBytes;
@@ -49,38 +48,25 @@ pub fn create<M: Memory + HostMemory + Hasher>(
 
     let algorithm = rd.algorithm();
     let addr = data.addr();
-    let content = tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
+    let measurements = &mut rd.measurements;
+    tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
         args::unassigned_page(&at)?;
-        let content =
-            copy(rmm, &mut data, src, (flags & MEASURE_CONTENT != 0).then_some(algorithm))?;
+        {
+            // What is measured is the copy, never the source, which the Host may change.
+            let mut page = machine.page(Slot::Object, data.exclusive());
+            if machine.read_host(src, 0, &mut page.0).is_err() {
+                page.0.fill(0);
+                return Err(Refusal::input("src_pas"));
+            }
+            let content = (flags & MEASURE_CONTENT != 0).then(|| page.as_bytes());
+            measurements.extend_data(machine, algorithm, (ipa, flags), content);
+        }
         link(&at, Ripas::Ram, addr);
         machine.publish();
-        Ok(content)
+        Ok(())
     })?;
     data.transition::<Data>().unlock();
-    rd.measurements.extend_data(machine, algorithm, ipa, flags, content);
     Ok(NONE)
-}
-
-/// Fills `data` from the Host's page, and measures the copy (never the source, which the Host may change).
-fn copy<M: Memory + HostMemory + Hasher>(
-    rmm: &Rmm<'_, '_, M>,
-    data: &mut GranuleGuard<'_, Delegated>,
-    src: GranuleAddr,
-    measure: Option<Algorithm>,
-) -> Result<[u8; VALUE_BYTES], Refusal> {
-    let machine = rmm.machine;
-    let copied = {
-        let mut page = machine.page(Slot::Object, data.exclusive());
-        machine.read_host(src, 0, &mut page.0).map(|()| match measure {
-            Some(algorithm) => algorithm.hash(machine, page.as_bytes()),
-            None => [0; VALUE_BYTES],
-        })
-    };
-    copied.map_err(|_| {
-        machine.wipe(Slot::Object, data.exclusive());
-        Refusal::input("src_pas")
-    })
 }
 
 /// `RMI_DATA_CREATE_UNKNOWN`: gives a Realm a page whose contents do not depend on the Host.

@@ -36,7 +36,7 @@ pub fn create<M: Memory + HostMemory + Hasher + Log>(
     params_ptr: u64,
 ) -> Result<Outputs, Refusal> {
     let machine = rmm.machine;
-    let rd = RD.check(rmm, rd)?;
+    let rd = RD.check(rmm, rd)?.addr();
     let params_ptr = args::host_pointer(rmm, params_ptr, "params_align", "params_bound")?;
     let mut params = RealmParams::zeroed();
     machine.read_host(params_ptr, 0, params.words_mut()).map_err(args::host_fault("params_pas"))?;
@@ -180,12 +180,13 @@ pub fn destroy<M: Memory + Stage2Tlb + Log>(
     let mut tables: heapless::Vec<args::TableGuard<'_>, ROOTS> = heapless::Vec::new();
     for table in rtt::start_tables(&tree) {
         let table = lock_table(&rmm.granules, table);
-        if table.count() != 0 {
+        // Unprotected blocks do not make a Realm live.
+        if table.count() != 0 && rtt::is_holding(machine, &table, tree.start) {
             return Err(LIVE);
         }
         tables.push(table).map_err(|_| LIVE)?;
     }
-    // Unprotected blocks in start-level tables do not make a Realm live, but may be cached.
+    // Unprotected blocks in start-level tables may be cached.
     machine.invalidate(tree.vmid, Stale::All);
     for table in tables {
         delegation::release(machine, table).unlock();

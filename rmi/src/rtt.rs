@@ -2,7 +2,7 @@
 
 use granule::delegation;
 use granule::machine::stage2::Stale;
-use granule::machine::{Hasher, Memory, Slot, Stage2Tlb};
+use granule::machine::{Event, Hasher, Log, Memory, Slot, Stage2Tlb};
 use granule::{Delegated, GranuleAddr, RdState, RecState, RttState};
 use realm::rd::{Rd, RealmState};
 use realm::rtt::{Entry, Level, Position, Ripas, Tree, ripas, scan, tree};
@@ -50,18 +50,21 @@ pub fn create<M: Memory + Stage2Tlb>(
             at.set(Entry::Unassigned(Ripas::Empty));
             invalidate_entry(machine, &tree, &at, ipa);
         }
-        {
-            let mut page = machine.page(Slot::ChildTable, table.exclusive());
-            scan::fill(&mut page.0, at.entry, level, tree.format);
-        }
+        let filling = scan::Filling::new(at.entry, level, tree.format);
         // The table is complete before a walker can reach it.
-        machine.publish();
+        if filling.is_zero() {
+            machine.wipe(Slot::ChildTable, table.exclusive());
+        } else {
+            filling.write(&mut machine.page(Slot::ChildTable, table.exclusive()).0);
+            machine.publish();
+        }
         at.set(Entry::Table(addr));
         machine.publish();
-        if !at.entry.is_counted() {
-            at.count_up();
+        if at.entry.is_live() {
+            return Ok(full(level));
         }
-        Ok(if at.entry.is_counted() { full(level) } else { 0 })
+        at.count_up();
+        Ok(0)
     })?;
     let table = table.transition::<RttState>();
     table.set_count(count);
@@ -69,7 +72,7 @@ pub fn create<M: Memory + Stage2Tlb>(
     Ok(NONE)
 }
 
-/// The reference count of a table whose entries are all ASSIGNED.
+/// The reference count of a table whose entries are all live.
 fn full(level: Level) -> u16 {
     u16::try_from(scan::entries_at(level)).unwrap_or(u16::MAX)
 }
@@ -81,8 +84,9 @@ fn invalidate_entry(machine: &impl Stage2Tlb, tree: &Tree, at: &Position<'_, '_>
     machine.invalidate(tree.vmid, Stale::Range { ipa, size_bytes: size, leaf_size_bytes: size });
 }
 
-/// Takes the table below the entry at `at` out of the tree: the entry becomes `left`, and what the table mapped is
-/// invalidated. The table's granule goes back to DELEGATED, wiped.
+/// Takes the table below the entry at `at` out of the tree: the entry becomes `left`. The whole range is invalidated, also
+/// if nothing was mapped: walkers may hold the way to the table for any part of it. The table's granule goes back to
+/// DELEGATED, wiped.
 fn unlink<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, '_, M>,
     tree: &Tree,
@@ -106,7 +110,7 @@ fn unlink<M: Memory + Stage2Tlb>(
     machine.invalidate(tree.vmid, stale);
     at.set(left);
     machine.publish();
-    if !left.is_counted() {
+    if !left.is_live() {
         at.count_down();
     }
     delegation::release(machine, table).unlock();
@@ -138,7 +142,7 @@ pub fn destroy<M: Memory + Stage2Tlb>(
         }
         let Entry::Table(addr) = at.entry else { return Err(refused("rtte_state")) };
         let table = tree::lock_table(&rmm.granules, addr);
-        if table.count() != 0 {
+        if table.count() != 0 && is_holding(machine, &table, level) {
             return Err(Refusal::rtt(level, "rtt_live").with_top(ipa));
         }
         let left = if tree.space.is_protected(ipa) {
@@ -151,6 +155,11 @@ pub fn destroy<M: Memory + Stage2Tlb>(
     })
 }
 
+/// Whether a table with live entries has others than Host memory.
+pub(crate) fn is_holding<M: Memory>(machine: &M, table: &TableGuard<'_>, level: Level) -> bool {
+    scan::is_holding(&machine.words(Slot::ChildTable, table.shared()), level)
+}
+
 /// `RMI_RTT_FOLD`: replaces a homogeneous table by one entry. X1 is the table.
 ///
 /// # Errors
@@ -159,7 +168,7 @@ pub fn destroy<M: Memory + Stage2Tlb>(
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_FOLD`. For an ASSIGNED level 1 table the reference monitor
 /// reports level 0; the text says the level of the table.
-pub fn fold<M: Memory + Stage2Tlb>(
+pub fn fold<M: Memory + Stage2Tlb + Log>(
     rmm: &Rmm<'_, '_, M>,
     rd: u64,
     ipa: u64,
@@ -178,8 +187,13 @@ pub fn fold<M: Memory + Stage2Tlb>(
         let table = tree::lock_table(&rmm.granules, addr);
         let folded = {
             let words = machine.words(Slot::ChildTable, table.shared());
-            scan::homogeneous(&words, level, tree.format)
-                .map_err(|_| Refusal::rtt(level, "rtt_homo"))?
+            let first_off_step =
+                |words: &_, first, step| machine.first_off_step(words, first, step);
+            scan::homogeneous(&words, level, tree.format, first_off_step).map_err(|index| {
+                let ipa = ipa + index as u64 * level.entry_size();
+                machine.log(Event::NotHomogeneous { ipa });
+                Refusal::rtt(level, "rtt_homo")
+            })?
         };
         unlink(rmm, &tree, &at, ipa, table, folded);
         Ok([addr.as_u64(), 0, 0, 0])
@@ -238,6 +252,7 @@ pub fn map_unprotected<M: Memory>(
             return Err(Refusal::rtt(at.level, "rtte_state"));
         }
         at.set(Entry::AssignedNs(addr, attributes));
+        at.count_up();
         rmm.machine.publish();
         Ok(NONE)
     })
@@ -268,6 +283,7 @@ pub fn unmap_unprotected<M: Memory + Stage2Tlb>(
             return Err(refused("rtte_state"));
         }
         at.set(Entry::UnassignedNs);
+        at.count_down();
         invalidate_entry(rmm.machine, &tree, &at, ipa);
         Ok([at.walk_top(ipa), 0, 0, 0])
     })
@@ -349,10 +365,8 @@ pub fn init_ripas<M: Memory + Hasher>(
         if !matches!(at.entry, Entry::Unassigned(_)) {
             return Err(Refusal::rtt(at.level, "rtte_state"));
         }
-        let measurements = &mut rd.measurements;
-        let reached = ripas::init(&at, base, top, |base, top| {
-            measurements.extend_ripas(machine, algorithm, base, top);
-        });
+        let mut extension = rd.measurements.extend_ripas(algorithm);
+        let reached = ripas::init(&at, base, top, |base, top| extension.extend(machine, base, top));
         machine.publish();
         if reached == base {
             return Err(Refusal::rtt(at.level, "no_progress"));
@@ -429,18 +443,19 @@ pub(crate) fn init_start_table<M: Memory>(
     table: &mut args::TableGuard<'_>,
 ) {
     let mut page = rmm.machine.page(Slot::Table, table.exclusive());
-    let size = tree.start.entry_size();
     let entries = scan::entries_at(tree.start) as u64;
-    let mut ipa = number * entries * size;
-    for word in &mut page.0 {
-        // Past the end of the space no address leads here; UNASSIGNED_NS is never reached there.
-        let entry = if tree.space.is_protected(ipa) {
-            Entry::Unassigned(Ripas::Empty)
-        } else {
-            Entry::UnassignedNs
-        };
-        *word = entry.encode(tree.start, tree.format);
-        ipa = ipa.saturating_add(size);
+    // Past the end of the space no address leads here; UNASSIGNED_NS is never reached there.
+    let protected_all = tree.space.unprotected_base() >> tree.start.shift();
+    let protected = protected_all.saturating_sub(number * entries).min(page.0.len() as u64);
+    let Some((protected, unprotected)) =
+        usize::try_from(protected).ok().and_then(|count| page.0.split_at_mut_checked(count))
+    else {
+        unreachable!("entries of a start-level table")
+    };
+    for (part, entry) in
+        [(protected, Entry::Unassigned(Ripas::Empty)), (unprotected, Entry::UnassignedNs)]
+    {
+        scan::Filling::new(entry, tree.start, tree.format).write(part);
     }
 }
 

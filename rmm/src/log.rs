@@ -12,6 +12,9 @@ pub fn log(event: Event<'_>) {
         Event::Refused { command, condition, code } => {
             defmt::debug!("{=str} refused: {=str} ({=u64:#x})", command, condition, code);
         }
+        Event::NotHomogeneous { ipa } => {
+            defmt::debug!("table not folded: first differing entry at IPA {=u64:#x}", ipa);
+        }
         Event::Leaked(entry) => leaked(entry),
         Event::Recovered(entry) => {
             let (granule, tries) = (entry.granule.as_u64(), entry.tries);

@@ -15,6 +15,11 @@ pub enum Event<'a> {
         /// What the Host gets in X0.
         code: u64,
     },
+    /// A table could not be folded, because of this entry.
+    NotHomogeneous {
+        /// The first address whose entry does not go on from its neighbour's.
+        ipa: u64,
+    },
     /// A granule could not be given back and is now in the leak ledger.
     Leaked(&'a Entry),
     /// A granule of the leak ledger has been given back after all.

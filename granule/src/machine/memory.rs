@@ -3,7 +3,7 @@
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -109,6 +109,16 @@ impl Shared<'_> {
     }
 }
 
+/// [`Memory::first_off_step`] for any machine.
+pub fn first_off_step(words: &Words, first: u64, step: u64) -> Option<usize> {
+    let mut wanted = first;
+    words.0.iter().position(|word| {
+        let is_off = word.load(Ordering::Relaxed) != wanted;
+        wanted = wanted.wrapping_add(step);
+        is_off
+    })
+}
+
 /// Realm physical address space, one granule at a time.
 pub trait Memory {
     /// A mapped granule with one user; unmapped on drop.
@@ -141,6 +151,13 @@ pub trait Memory {
     ///
     /// If `slot` is in use on this CPU.
     fn wipe(&self, slot: Slot, granule: Exclusive<'_>);
+
+    /// The index of the first word of a granule that is not its predecessor plus `step`; the first word must be `first`.
+    ///
+    /// A pass over 512 words is most of what folding a table costs: a machine with a faster way has its own.
+    fn first_off_step(&self, words: &Words, first: u64, step: u64) -> Option<usize> {
+        first_off_step(words, first, step)
+    }
 
     /// Makes all stores before it visible to table walkers and other CPUs (DSB ISH).
     fn publish(&self);

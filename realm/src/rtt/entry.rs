@@ -219,16 +219,11 @@ impl Entry {
         Self::AssignedNs(address, HostAttributes(raw & HostAttributes::MASK))
     }
 
-    /// Whether the entry holds an address: ASSIGNED, ASSIGNED_NS or TABLE.
+    /// Whether the entry holds an address: ASSIGNED, ASSIGNED_NS or TABLE. Such entries count in the table's granule.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.8 "RTT entry liveness".
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Assigned(..) | Self::AssignedNs(..) | Self::Table(_))
-    }
-
-    /// Whether the entry keeps its table from being destroyed, and counts in the table's granule.
-    pub const fn is_counted(self) -> bool {
-        matches!(self, Self::Assigned(..) | Self::Table(_))
     }
 
     /// Whether hardware can translate through the entry, so that it may be in a TLB.
@@ -281,6 +276,7 @@ pub mod raw {
     pub const LIVE: u64 =
         descriptor(DESCRIPTOR::VALID.val(1)) | PARKED::ASSIGNED.mask << PARKED::ASSIGNED.shift;
 
+    const NS: u64 = descriptor(DESCRIPTOR::NS.val(1));
     const RIPAS: u64 = PARKED::RIPAS.mask << PARKED::RIPAS.shift;
     const UNPROTECTED: u64 = PARKED::UNPROTECTED.mask << PARKED::UNPROTECTED.shift;
 
@@ -288,6 +284,14 @@ pub mod raw {
     #[inline]
     pub const fn is_live(raw: u64) -> bool {
         raw & LIVE != 0
+    }
+
+    /// Whether the entry keeps its table from being destroyed: ASSIGNED or TABLE. Host memory does not.
+    ///
+    /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.8 "RTT liveness".
+    #[inline]
+    pub const fn is_holding(raw: u64) -> bool {
+        is_live(raw) && raw & NS == 0
     }
 
     /// The RIPAS of an UNASSIGNED entry; `None` for all others.
@@ -361,6 +365,8 @@ mod tests {
                     assert_eq!(Entry::decode(raw, level, format), entry, "{level:?} {raw:#x}");
                     assert_eq!(raw & 1 == 1, entry.is_valid(), "{entry:?}");
                     assert_eq!(raw::is_live(raw), entry.is_live(), "{entry:?}");
+                    let holding = matches!(entry, Entry::Assigned(..) | Entry::Table(_));
+                    assert_eq!(raw::is_holding(raw), holding, "{entry:?}");
                     let table = matches!(entry, Entry::Table(_));
                     assert_eq!(!level.is_page() && raw::is_table(raw), table, "{entry:?}");
                     let unassigned = match entry {

@@ -1,79 +1,114 @@
 //! Levels of a translation table, with the 4 KiB granule.
 
-/// A level of lookup, from -1 (FEAT_LPA2) to 3 (pages).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Level(i8);
+use core::cmp::Ordering;
+
+/// A level of lookup, from -1 (FEAT_LPA2) to 3 (pages). A level nearer to the pages is greater.
+///
+/// Kept as the number of address bits below an entry, which is what a walk computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    shift: u8,
+}
+
+impl PartialOrd for Level {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Level {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.shift.cmp(&self.shift)
+    }
+}
+
+/// Address bits that one level resolves.
+const BITS: u8 = 9;
+/// Address bits below an entry of level 3.
+const PAGE_SHIFT: u8 = 12;
+/// Address bits below an entry of level -1.
+const TOP_SHIFT: u8 = PAGE_SHIFT + 4 * BITS;
 
 impl Level {
     /// The level of 4 KiB pages.
-    pub const PAGE: Self = Self(3);
+    pub const PAGE: Self = Self { shift: PAGE_SHIFT };
 
     /// The first level whose entries may map memory directly: 1 GiB blocks.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.3: no 512 GiB blocks, even with FEAT_LPA2.
-    pub const FIRST_LEAF: Self = Self(1);
+    pub const FIRST_LEAF: Self = Self { shift: PAGE_SHIFT + 2 * BITS };
 
     /// Checks a level that came from outside.
     pub const fn new(level: i64) -> Option<Self> {
-        match level {
-            -1 => Some(Self(-1)),
-            0 => Some(Self(0)),
-            1 => Some(Self(1)),
-            2 => Some(Self(2)),
-            3 => Some(Self(3)),
-            _ => None,
-        }
+        let shift = match level {
+            -1 => TOP_SHIFT,
+            0 => TOP_SHIFT - BITS,
+            1 => TOP_SHIFT - 2 * BITS,
+            2 => TOP_SHIFT - 3 * BITS,
+            3 => PAGE_SHIFT,
+            _ => return None,
+        };
+        Some(Self { shift })
     }
 
     /// The level as the ABI's signed number.
     pub const fn as_i64(self) -> i64 {
-        self.0 as i64
+        // 48 -> -1, 39 -> 0, 30 -> 1, 21 -> 2, 12 -> 3.
+        3 - (self.shift.saturating_sub(PAGE_SHIFT) / BITS) as i64
     }
 
     /// The level as eight bits: -1 is 0xff.
     pub const fn as_u8(self) -> u8 {
-        self.0.cast_unsigned()
+        (self.as_i64() as i8).cast_unsigned()
     }
 
     /// Number of address bits below an entry of this level.
+    #[inline]
     pub const fn shift(self) -> u32 {
-        // -1 -> 48, 0 -> 39, 1 -> 30, 2 -> 21, 3 -> 12.
-        (12 + 9 * (3 - self.0)).cast_unsigned() as u32
+        // The mask changes nothing, and tells the compiler that no shift by it overflows.
+        (self.shift & 63) as u32
     }
 
     /// Bytes that an entry of this level describes.
+    #[inline]
     pub const fn entry_size(self) -> u64 {
         1 << self.shift()
     }
 
     /// Whether `address` is aligned to an entry of this level.
+    #[inline]
     pub const fn is_aligned(self, address: u64) -> bool {
-        address.is_multiple_of(self.entry_size())
+        address & (self.entry_size() - 1) == 0
     }
 
     /// `address` rounded down to an entry of this level.
+    #[inline]
     pub const fn align_down(self, address: u64) -> u64 {
         address & !(self.entry_size() - 1)
     }
 
     /// The next level towards pages; `None` below pages.
+    #[inline]
     pub const fn child(self) -> Option<Self> {
-        Self::new(self.as_i64() + 1)
+        if self.shift > PAGE_SHIFT { Some(Self { shift: self.shift - BITS }) } else { None }
     }
 
     /// The next level towards the root; `None` above level -1.
+    #[inline]
     pub const fn parent(self) -> Option<Self> {
-        Self::new(self.as_i64() - 1)
+        if self.shift < TOP_SHIFT { Some(Self { shift: self.shift + BITS }) } else { None }
     }
 
     /// Whether an entry of this level may map memory (block or page).
+    #[inline]
     pub const fn may_be_leaf(self) -> bool {
-        self.0 >= 1
+        self.shift <= Self::FIRST_LEAF.shift
     }
 
     /// Whether this is the level of pages.
+    #[inline]
     pub const fn is_page(self) -> bool {
-        self.0 == 3
+        self.shift == PAGE_SHIFT
     }
 }
 

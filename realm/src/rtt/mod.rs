@@ -10,7 +10,7 @@
 //! | [`ripas`] | RIPAS changes over a range of entries |
 //!
 //! Table granules are locked hand over hand from the root. An RTT's reference count is the number of its
-//! entries that are TABLE or ASSIGNED, which is the specification's liveness; ASSIGNED_NS does not count.
+//! live entries: TABLE, ASSIGNED and ASSIGNED_NS. Without one, nobody has to look through the table for the next.
 
 pub mod entry;
 pub mod level;

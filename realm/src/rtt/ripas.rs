@@ -27,10 +27,10 @@ pub fn init(at: &Position<'_, '_>, base: u64, top: u64, mut measured: impl FnMut
     let size = at.level.entry_size();
     let mut addr = base;
     for index in at.index..entries_at(at.level) {
-        if top - addr < size || !matches!(at.entry_at(index), Entry::Unassigned(_)) {
+        if top - addr < size || raw::unassigned(at.raw_at(index)).is_none() {
             break;
         }
-        at.set_at(index, Entry::Unassigned(Ripas::Ram));
+        at.set_raw_at(index, raw::unassigned_with(Ripas::Ram));
         measured(addr, addr + size);
         addr += size;
         if addr == top {

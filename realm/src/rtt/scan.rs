@@ -16,15 +16,20 @@ pub const fn entries_at(level: Level) -> usize {
 /// Number of entries from `index` on until the first live one; up to the end of the table if none is.
 pub fn until_live(table: &Words, level: Level, index: usize) -> usize {
     let rest = table.0.get(index..entries_at(level)).unwrap_or(&[]);
-    // Eight at a time: most of a table that is being taken down is dead already.
+    // Many at a time: most of a table that is being taken down is dead already.
     let groups = rest.chunks_exact(GROUP);
     let dead = groups.take_while(|group| !raw::is_live(union(group))).count() * GROUP;
     let last = rest.get(dead..).unwrap_or(&[]);
     dead + last.iter().position(|word| raw::is_live(load(word))).unwrap_or(last.len())
 }
 
+/// Whether any entry keeps the table from being destroyed.
+pub fn is_holding(table: &Words, level: Level) -> bool {
+    table.0.iter().take(entries_at(level)).any(|word| raw::is_holding(load(word)))
+}
+
 /// Entries that are looked at together.
-const GROUP: usize = 8;
+const GROUP: usize = 16;
 
 #[inline]
 fn load(word: &AtomicU64) -> u64 {
@@ -37,15 +42,21 @@ fn union(group: &[AtomicU64]) -> u64 {
     group.iter().fold(0, |bits, word| bits | load(word))
 }
 
-/// What a homogeneous table at `level` folds to.
+/// What a homogeneous table at `level` folds to. `first_off_step` is [`granule::machine::Memory::first_off_step`].
 ///
 /// # Errors
 ///
 /// The index of the first entry that keeps the table from being folded.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.6 "RTT folding".
-pub fn homogeneous(table: &Words, level: Level, format: Format) -> Result<Entry, usize> {
-    let Some(first) = table.0.first().map(load) else { return Err(0) };
+pub fn homogeneous(
+    table: &Words,
+    level: Level,
+    format: Format,
+    first_off_step: impl FnOnce(&Words, u64, u64) -> Option<usize>,
+) -> Result<Entry, usize> {
+    let [first, ..] = &table.0;
+    let first = load(first);
     let entry = Entry::decode(first, level, format);
     let parent = level.parent().ok_or(0_usize)?;
     let step = match entry {
@@ -59,37 +70,51 @@ pub fn homogeneous(table: &Words, level: Level, format: Format) -> Result<Entry,
             raw::step(level)
         }
     };
-    match first_difference(&table.0, first, step) {
+    match first_off_step(table, first, step) {
         None => Ok(entry),
         Some(index) => Err(index),
     }
 }
 
-/// Whether each descriptor is its predecessor plus `step`; the index of the first that is not.
-fn first_difference(table: &[AtomicU64], first: u64, step: u64) -> Option<usize> {
-    let mut expected = first;
-    let mut next = || {
-        let this = expected;
-        expected = expected.wrapping_add(step);
-        this
-    };
-    let differs = |group: &[AtomicU64]| {
-        group.iter().fold(0, |difference, word| difference | (load(word) ^ next())) != 0
-    };
-    let group = table.chunks_exact(GROUP).position(differs)? * GROUP;
-    let wanted = |index: usize| first.wrapping_add(step.wrapping_mul(index as u64));
-    let mut entries = table.iter().enumerate().skip(group);
-    entries.find(|(index, word)| load(word) != wanted(*index)).map(|(index, _)| index)
+/// What a new table holds: its parent's entry, spread (unfolding).
+#[derive(Clone, Copy, Debug)]
+pub struct Filling {
+    first: u64,
+    step: u64,
 }
 
-/// Fills a table with what its parent's entry said before (unfolding).
-pub fn fill(table: &mut [u64; ENTRIES], parent: Entry, level: Level, format: Format) {
-    let first = parent.encode(level, format);
-    let step = if parent.is_live() { raw::step(level) } else { 0 };
-    let mut next = first;
-    for word in table {
-        *word = next;
-        next = next.wrapping_add(step);
+impl Filling {
+    /// The contents of a table at `level` below an entry that was `parent`.
+    pub fn new(parent: Entry, level: Level, format: Format) -> Self {
+        let step = if parent.is_live() { raw::step(level) } else { 0 };
+        Self { first: parent.encode(level, format), step }
+    }
+
+    /// Whether the table is nothing but zeros.
+    pub const fn is_zero(&self) -> bool {
+        self.first == 0 && self.step == 0
+    }
+
+    /// Writes all entries.
+    pub fn write(&self, table: &mut [u64]) {
+        const UNIT: usize = 8;
+        let (units, rest) = table.as_chunks_mut::<UNIT>();
+        let mut next: [u64; UNIT] = core::array::from_fn(|index| {
+            self.first.wrapping_add(self.step.wrapping_mul(index as u64))
+        });
+        if self.step == 0 {
+            units.fill(next);
+        } else {
+            for unit in units {
+                *unit = next;
+                for word in &mut next {
+                    *word = word.wrapping_add(self.step << UNIT.ilog2());
+                }
+            }
+        }
+        for (to, from) in rest.iter_mut().zip(next) {
+            *to = from;
+        }
     }
 }
 
@@ -105,6 +130,7 @@ pub const fn ripas_of(entry: Entry) -> Option<Ripas> {
 mod tests {
     use super::*;
     use granule::GranuleAddr;
+    use granule::machine::memory::first_off_step;
 
     const FORMATS: [Format; 2] = [Format::Address48, Format::Address52];
 
@@ -113,9 +139,13 @@ mod tests {
     }
 
     fn unfolded(parent: Entry, level: Level, format: Format) -> Words {
-        let mut page = [0; ENTRIES];
-        fill(&mut page, parent, level, format);
+        let mut page = [7; ENTRIES];
+        Filling::new(parent, level, format).write(&mut page);
         words(page)
+    }
+
+    fn folds_to(page: &Words, level: Level, format: Format) -> Result<Entry, usize> {
+        homogeneous(page, level, format, first_off_step)
     }
 
     #[test]
@@ -136,10 +166,12 @@ mod tests {
                 }
                 for entry in entries {
                     let table = unfolded(entry, level, format);
-                    assert_eq!(homogeneous(&table, level, format), Ok(entry));
-                    let last = &table.0[511];
-                    last.store(last.load(Ordering::Relaxed) ^ 1 << 6, Ordering::Relaxed);
-                    assert_eq!(homogeneous(&table, level, format), Err(511), "{entry:?}");
+                    assert_eq!(folds_to(&table, level, format), Ok(entry));
+                    for index in 1..ENTRIES {
+                        table.0[index].fetch_xor(1 << 6, Ordering::Relaxed);
+                        assert_eq!(folds_to(&table, level, format), Err(index), "{entry:?}");
+                        table.0[index].fetch_xor(1 << 6, Ordering::Relaxed);
+                    }
                 }
             }
         }
@@ -151,9 +183,8 @@ mod tests {
         let format = Format::Address48;
         let (pa, attributes) = Entry::from_host_descriptor(0b110 << 2 | 3 << 6, format).unwrap();
         let table = unfolded(Entry::AssignedNs(pa, attributes), Level::PAGE, format);
-        let other = table.0[7].load(Ordering::Relaxed) ^ 0b11 << 6;
-        table.0[7].store(other, Ordering::Relaxed);
-        assert_eq!(homogeneous(&table, Level::PAGE, format), Err(7));
+        table.0[7].fetch_xor(0b11 << 6, Ordering::Relaxed);
+        assert_eq!(folds_to(&table, Level::PAGE, format), Err(7));
     }
 
     #[test]
@@ -161,11 +192,11 @@ mod tests {
         let format = Format::Address48;
         let pa = GranuleAddr::new(0x8000_1000).unwrap();
         let table = unfolded(Entry::Assigned(Ripas::Ram, pa), Level::PAGE, format);
-        assert_eq!(homogeneous(&table, Level::PAGE, format), Err(0));
+        assert_eq!(folds_to(&table, Level::PAGE, format), Err(0));
         let level1 = Level::new(1).unwrap();
         let table =
             unfolded(Entry::Assigned(Ripas::Ram, GranuleAddr::new(0).unwrap()), level1, format);
-        assert_eq!(homogeneous(&table, level1, format), Err(0));
+        assert_eq!(folds_to(&table, level1, format), Err(0));
     }
 
     #[test]

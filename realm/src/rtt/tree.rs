@@ -103,12 +103,12 @@ impl Position<'_, '_> {
         self.set_at(self.index, entry);
     }
 
-    /// Adds to the table's count of TABLE and ASSIGNED entries.
+    /// Adds to the table's count of live entries.
     pub fn count_up(&self) {
         self.table.set_count(self.table.count() + 1);
     }
 
-    /// Takes one from the table's count of TABLE and ASSIGNED entries.
+    /// Takes one from the table's count of live entries.
     pub fn count_down(&self) {
         self.table.set_count(self.table.count() - 1);
     }
@@ -119,7 +119,12 @@ impl Position<'_, '_> {
     /// Source: RMM specification (Arm DEN0137) 1.0, B3.76 `WalkTop`; where the formal text rounds a live
     /// entry's address down, its summary table says "== ipa", which is what hosts compare with.
     pub fn walk_top(&self, ipa: u64) -> u64 {
-        match scan::until_live(self.words, self.level, self.index) {
+        let skipped = if self.table.count() == 0 {
+            scan::entries_at(self.level).saturating_sub(self.index)
+        } else {
+            scan::until_live(self.words, self.level, self.index)
+        };
+        match skipped {
             0 => ipa,
             skipped => self.level.align_down(ipa) + self.level.entry_size() * skipped as u64,
         }
@@ -163,7 +168,8 @@ impl Tree {
         // The entries of concatenated start tables are numbered across all of them.
         let number = (ipa >> level.shift()) / ENTRIES as u64;
         let mut table = self.lock_root(granules, number);
-        while let Some(child) = level.child().filter(|_| level < target) {
+        while level < target {
+            let Some(child) = level.child() else { break };
             let raw = {
                 let words = machine.words(Slot::Table, table.shared());
                 words.0.get(index_of(ipa, level)).map_or(0, |word| word.load(Ordering::Relaxed))
@@ -201,6 +207,7 @@ fn index_of(ipa: u64, level: Level) -> usize {
 /// # Panics
 ///
 /// If it is no table: only the monitor links tables, so that is a broken invariant.
+#[inline]
 pub fn lock_table<'t>(
     granules: &GranuleTable<'t>,
     addr: GranuleAddr,

@@ -1,7 +1,7 @@
 //! RMI_REC_ENTER: the checks before a REC runs, the completion of its last exit, and the page that the Host gets back.
 
 use granule::machine::{HostFault, HostMemory, Memory, Slot};
-use granule::{GranuleAddr, RdState, RecState, Running};
+use granule::{GranuleAddr, RdState, RecState, Running, Tracked};
 use realm::exit::{Answer, Exit};
 use realm::rd::{Rd, RealmState};
 use realm::rec::exception::{ESR_ISV, ESR_WNR, class, class_of};
@@ -64,10 +64,10 @@ fn read_enter(machine: &impl HostMemory, run_ptr: GranuleAddr) -> Result<RecEnte
 /// completing a CPU_ON about it. The Realm's state needs the RD, whose lock must not be taken while the REC's is held.
 fn start<'t, M: Memory>(
     rmm: &Rmm<'_, 't, M>,
-    rec: GranuleAddr,
+    rec: Tracked<'t>,
     enter: &RecEnter,
 ) -> Result<Running<'t>, Refusal> {
-    let mut rec = rmm.granules.lock::<RecState>(rec).map_err(|error| REC.refusal(error))?;
+    let mut rec = rec.lock::<RecState>().map_err(|error| REC.refusal(error))?;
     if rec.count() != 0 {
         return Err(Refusal::rec("rec_state"));
     }

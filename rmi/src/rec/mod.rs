@@ -99,7 +99,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
     params_ptr: u64,
 ) -> Result<Outputs, Refusal> {
     let machine = rmm.machine;
-    let rec_addr = REC.check(rmm, rec)?;
+    let rec_addr = REC.check(rmm, rec)?.addr();
     RD.check(rmm, rd)?;
     let params_ptr = args::host_pointer(rmm, params_ptr, "params_align", "params_bound")?;
     let mut params = RecParams::zeroed();
@@ -139,8 +139,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
         descriptor.set_rec_exists(index, true);
         if params.flags() & FLAG_RUNNABLE != 0 {
             let algorithm = descriptor.algorithm();
-            let content = algorithm.hash(machine, &params.measured());
-            descriptor.measurements.extend_rec(machine, algorithm, content);
+            descriptor.measurements.extend_rec(machine, algorithm, &params.measured());
         }
     }
     rd.set_count(num_recs + 1);

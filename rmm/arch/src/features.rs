@@ -43,6 +43,11 @@ const fn small(value: u64) -> u8 {
     value as u8
 }
 
+/// Whether `ID_AA64ISAR2_EL1` has the memory copy and set instructions.
+pub const fn has_mops(id_aa64isar2: u64) -> bool {
+    field(id_aa64isar2, 16) >= 1
+}
+
 impl Features {
     /// Judges the registers of a CPU: `dczid` is `DCZID_EL0`, `interface` the version of the RMM-EL3 interface.
     ///
@@ -68,7 +73,7 @@ impl Features {
             sve: field(facts.id_aa64pfr0, 32) >= 1,
             pauth: pauth != 0,
             keep_host_keys: pauth != 0 && interface == 1,
-            mops: field(facts.id_aa64isar2, 16) >= 1,
+            mops: has_mops(facts.id_aa64isar2),
             rng: field(facts.id_aa64isar0, 60) >= 1,
             dit: field(facts.id_aa64pfr0, 48) >= 1,
             sha256: field(facts.id_aa64isar0, 12) >= 1,

@@ -44,6 +44,8 @@ mod report;
 #[cfg(target_os = "none")]
 mod root;
 #[cfg(target_os = "none")]
+mod sequence;
+#[cfg(target_os = "none")]
 mod slot;
 #[cfg(target_os = "none")]
 mod vcpu;

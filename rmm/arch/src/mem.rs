@@ -3,18 +3,41 @@
 //! The portable ones in the compiler's support library take several instructions per word. These move 64 bytes per turn when
 //! both addresses are equally far from a word's, which is the rule between structures, and single bytes otherwise. They work with the MMU off: no
 //! access is ever unaligned.
+//!
+//! With FEAT_MOPS, once the MMU is on, three instructions do each of them.
 
 use core::arch::global_asm;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether all CPUs that have booted have the memory copy and set instructions. False while the MMU is off.
+static MOPS: AtomicBool = AtomicBool::new(false);
+
+/// Notes what the CPU that boots has. The first one decides, and one without the instructions ends their use.
+pub(crate) fn note_mops(has_mops: bool, is_first: bool) {
+    if is_first || !has_mops {
+        MOPS.store(has_mops, Ordering::Relaxed);
+    }
+}
 
 global_asm!(
     r#"
+    .arch_extension mops
     .section .text.cairn_mem, "ax"
     .balign 64
     .global memmove
 memmove:
+    adrp    x3, {mops}
+    ldrb    w3, [x3, #:lo12:{mops}]
+    cbz     w3, 9f
+    mov     x3, x0
+    cpyp    [x3]!, [x1]!, x2!
+    cpym    [x3]!, [x1]!, x2!
+    cpye    [x3]!, [x1]!, x2!
+    ret
+9:
     sub     x3, x0, x1
     cmp     x3, x2
-    b.hs    memcpy
+    b.hs    11f
     // The destination overlaps the end of the source: backwards, by words if that is possible.
     add     x4, x0, x2
     add     x5, x1, x2
@@ -37,7 +60,15 @@ memmove:
     .balign 64
     .global memcpy
 memcpy:
+    adrp    x3, {mops}
+    ldrb    w3, [x3, #:lo12:{mops}]
+    cbz     w3, 11f
     mov     x3, x0
+    cpyfp   [x3]!, [x1]!, x2!
+    cpyfm   [x3]!, [x1]!, x2!
+    cpyfe   [x3]!, [x1]!, x2!
+    ret
+11: mov     x3, x0
     eor     x4, x0, x1
     tst     x4, #7
     b.ne    4f
@@ -78,7 +109,15 @@ memcpy:
     .balign 64
     .global memset
 memset:
+    adrp    x3, {mops}
+    ldrb    w4, [x3, #:lo12:{mops}]
     mov     x3, x0
+    cbz     w4, 9f
+    setp    [x3]!, x2!, x1
+    setm    [x3]!, x2!, x1
+    sete    [x3]!, x2!, x1
+    ret
+9:
     and     x1, x1, #0xff
     orr     x1, x1, x1, lsl #8
     orr     x1, x1, x1, lsl #16
@@ -104,5 +143,7 @@ memset:
     subs    x2, x2, #1
     b.ne    5b
 6:  ret
-    "#
+    .arch_extension nomops
+    "#,
+    mops = sym MOPS,
 );

@@ -6,7 +6,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr;
 
 use aarch64_cpu::asm::barrier::{self, ISH};
-use granule::machine::memory::{Exclusive, Shared};
+use granule::machine::memory::{Exclusive, Shared, first_off_step};
 use granule::machine::{Memory, Page, Slot, Words};
 
 use crate::boot::Firmware;
@@ -14,6 +14,7 @@ use crate::cpu::Cpu;
 use crate::features::Features;
 use crate::layout::PAGE_BYTES;
 use crate::mmu::descriptor::Access;
+use crate::sequence;
 use crate::slot::Mapping;
 
 /// A mapped granule with one user.
@@ -89,6 +90,15 @@ impl<F: Firmware> Memory for Cpu<F> {
         // DC ZVA is not ordered by a release store: the wipe must be complete before the granule changes hands.
         // Source: bug catalogue T3.
         barrier::dsb(ISH);
+    }
+
+    fn first_off_step(&self, words: &Words, first: u64, step: u64) -> Option<usize> {
+        self.take_vectors();
+        // SAFETY: the vectors are ours since `take_vectors`.
+        if unsafe { sequence::goes_up(words, first, step) } {
+            return None;
+        }
+        first_off_step(words, first, step)
     }
 
     #[inline(always)]

@@ -126,7 +126,7 @@ impl FakeMachine {
                 continue;
             }
             let entry = Entry::decode(raw, level, tree.format);
-            counted += u16::from(entry.is_counted());
+            counted += u16::from(entry.is_live());
             self.check_entry(tree, (ipa, level), raw, entry, found);
             if !entry.is_live() {
                 nothing = Some((raw, tree.space.is_protected(ipa)));

@@ -10,7 +10,8 @@ use crate::boot::racy::Racy;
 use crate::console;
 use crate::cpu::Cpu;
 use crate::facts;
-use crate::features::Features;
+use crate::features::{self, Features};
+use crate::mem;
 use crate::memory;
 use crate::registers::{self, mrs, msr};
 use crate::smc;
@@ -25,6 +26,7 @@ static COLD_DONE: AtomicBool = AtomicBool::new(false);
 pub fn start<F: Firmware>(cold: bool) -> ! {
     // SAFETY: the assembly has just mapped this CPU's block, and calls once per boot.
     let cpu = unsafe { Cpu::<F>::new() };
+    mem::note_mops(features::has_mops(mrs!("id_aa64isar2_el1")), cold);
     if cold && let Err(code) = cold_start(&cpu) {
         defmt::error!("boot refused: code {=i64}", code as i64);
         refuse(code);

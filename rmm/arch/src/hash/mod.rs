@@ -16,7 +16,7 @@ use crate::vcpu::simd;
 impl<F: Firmware> Cpu<F> {
     /// Makes V0 to V31 free to use.
     #[inline(always)]
-    fn take_vectors(&self) {
+    pub(crate) fn take_vectors(&self) {
         let area = self.area();
         if !area.hashing.replace(true) {
             let features = area.features.get();
