@@ -1,6 +1,23 @@
 //! Why a REC stopped running, and what it goes on with, in terms of no ABI: `rmi` turns them into the page that the Host
 //! reads and from the page that it writes.
 
+/// The only part of an address that the Host may see: its place in the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageOffset(u16);
+
+impl PageOffset {
+    /// Drops the rest of an address.
+    pub const fn of(address: u64) -> Self {
+        Self((address & 0xfff) as u16)
+    }
+}
+
+impl From<PageOffset> for u64 {
+    fn from(offset: PageOffset) -> Self {
+        Self::from(offset.0)
+    }
+}
+
 /// A REC exit, with exactly what the Host may see of it.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.3 "REC exit".
@@ -10,8 +27,8 @@ pub enum Exit {
     Sync {
         /// Masked ESR_EL2.
         esr: u64,
-        /// Masked FAR_EL2.
-        far: u64,
+        /// FAR_EL2.
+        far: PageOffset,
         /// HPFAR_EL2.FIPA.
         hpfar: u64,
         /// Data of an emulatable write, or an operand.
@@ -23,8 +40,10 @@ pub enum Exit {
     Fiq,
     /// A PSCI call that the Host has to know of.
     Psci {
-        /// The call and its arguments.
-        gprs: [u64; 4],
+        /// The call.
+        call: u64,
+        /// The MPIDR of the CPU that it is about, or 0. Other arguments are not the Host's business.
+        target: u64,
     },
     /// The Realm wishes to change the RIPAS of a range.
     RipasChange {
@@ -50,7 +69,7 @@ pub enum Exit {
 impl Exit {
     /// A synchronous exit that shows nothing but a syndrome and a page.
     pub const fn sync(esr: u64, hpfar: u64) -> Self {
-        Self::Sync { esr, far: 0, hpfar, gpr0: 0 }
+        Self::Sync { esr, far: PageOffset(0), hpfar, gpr0: 0 }
     }
 }
 

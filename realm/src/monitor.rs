@@ -12,19 +12,20 @@ use crate::vmid::VmidSet;
 
 /// What all CPUs share. Built once at boot.
 #[derive(Debug)]
+#[repr(C)] // The small parts first: they stay within reach of one load.
 pub struct Shared<'t> {
     /// State and lock of each granule.
     pub granules: GranuleTable<'t>,
-    /// Granules that could not be given back.
-    pub ledger: Ledger,
-    /// VMIDs in use.
-    pub vmids: VmidSet,
     /// What Realms can have.
     pub features: Features,
     /// The CPUs' identification registers.
     pub facts: CpuFacts,
     /// The realm attestation key; without it no Realm gets a token.
     pub attestation: Option<RealmKey>,
+    /// Granules that could not be given back.
+    pub ledger: Ledger,
+    /// VMIDs in use.
+    pub vmids: VmidSet,
 }
 
 impl<'t> Shared<'t> {

@@ -2,7 +2,7 @@
 //!
 //! A page is copied once, whole, into the monitor, and parsed from there by the specification's own offsets.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// Version 1.0 as `RmiInterfaceVersion`.
 pub const VERSION_1_0: u64 = 0x1_0000;
@@ -57,16 +57,18 @@ pub struct RealmParams([u64; 512]);
 #[repr(C)]
 pub struct RecParams([u64; 512]);
 
-/// `RmiRecEnter`, the first half of the run page: the parts that have a meaning.
+/// `RmiRecEnter`, the first half of the run page, as far as it has a meaning.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RmiRecEnter`.
-#[derive(Debug, Default)]
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Debug)]
+#[repr(C)]
 pub struct RecEnter {
-    /// `flags`, at offset 0.
-    pub flags: [u64; 1],
-    /// `gprs`, from [`RecEnter::GPRS`].
+    flags: u64,
+    hole_1: [u64; 63],
+    /// `gprs`, from byte offset 0x200.
     pub gprs: [u64; 31],
-    /// `gicv3_hcr` and `gicv3_lrs`, from [`RecEnter::GICV3`].
+    hole_2: u64,
+    /// `gicv3_hcr` and `gicv3_lrs`, from byte offset 0x300.
     pub gicv3: [u64; 17],
 }
 
@@ -303,15 +305,19 @@ impl RecExit {
 }
 
 impl RecEnter {
-    /// Offset of `gprs`.
-    pub const GPRS: usize = 0x200;
-    /// Offset of `gicv3_hcr`, which `gicv3_lrs` follow.
-    pub const GICV3: usize = 0x300;
+    /// Nothing asked for, all registers zero.
+    pub fn zeroed() -> Self {
+        Self::new_zeroed()
+    }
+
+    /// The words, to copy from the Host.
+    pub fn words_mut(&mut self) -> &mut [u64; 113] {
+        zerocopy::transmute_mut!(self)
+    }
 
     /// `flags`.
     pub fn flags(&self) -> EnterFlags {
-        let [flags] = self.flags;
-        EnterFlags(flags)
+        EnterFlags(self.flags)
     }
 
     /// `gicv3_hcr`.

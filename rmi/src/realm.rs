@@ -30,6 +30,8 @@ const START_TABLE: Labels = Labels { align: "rtt_align", bound: "rtt_state", sta
 /// `rtt_state`, `vmid_valid`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REALM_CREATE`.
+// Out of line: its pages would make the stack of every command larger.
+#[inline(never)]
 pub fn create<M: Memory + HostMemory + Hasher + Log>(
     rmm: &Rmm<'_, '_, M>,
     rd: u64,

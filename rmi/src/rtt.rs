@@ -200,16 +200,15 @@ pub fn fold<M: Memory + Stage2Tlb + Log>(
     })
 }
 
-/// The level and IPA of an unprotected mapping.
-fn unprotected_entry(tree: &Tree, ipa: u64, level: u64) -> Result<Level, Refusal> {
-    let level = leaf_level(tree, level)?;
+/// The IPA of an unprotected mapping.
+fn unprotected_entry(tree: &Tree, ipa: u64, level: Level) -> Result<(), Refusal> {
     if !level.is_aligned(ipa) {
         return Err(Refusal::input("ipa_align"));
     }
     if !tree.space.is_unprotected(ipa) {
         return Err(Refusal::input("ipa_bound"));
     }
-    Ok(level)
+    Ok(())
 }
 
 /// A level that may hold leaves, and that the tree has.
@@ -245,7 +244,7 @@ pub fn map_unprotected<M: Memory>(
         return Err(Refusal::input("addr_align"));
     }
     args::address_fits(tree.format, addr, "addr_bound")?;
-    unprotected_entry(&tree, ipa, level.as_i64().cast_unsigned())?;
+    unprotected_entry(&tree, ipa, level)?;
     tree.walk(rmm.machine, &rmm.granules, ipa, level, |at| {
         args::reached(&at, level)?;
         if at.entry != Entry::UnassignedNs {
@@ -273,7 +272,8 @@ pub fn unmap_unprotected<M: Memory + Stage2Tlb>(
 ) -> Result<Outputs, Refusal> {
     let mut rd = RD.lock(rmm, rd)?;
     let tree = tree_of(rmm, &mut rd);
-    let level = unprotected_entry(&tree, ipa, level)?;
+    let level = leaf_level(&tree, level)?;
+    unprotected_entry(&tree, ipa, level)?;
     tree.walk(rmm.machine, &rmm.granules, ipa, level, |at| {
         let refused = |condition| Refusal::rtt(at.level, condition).with_top(at.walk_top(ipa));
         if at.level < level {

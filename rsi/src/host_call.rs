@@ -1,6 +1,8 @@
 //! RSI_HOST_CALL: a call of the Realm to the Host, through a structure in the Realm's memory.
 
-use granule::machine::Memory;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use granule::machine::{Memory, Words};
 use realm::exit::Exit;
 use realm::rec::Pending;
 use realm::{Rec, Rmm};
@@ -12,9 +14,10 @@ use crate::guest::{self, PageError};
 /// Alignment of `RsiHostCall`, which is as long: it never crosses a page.
 const ALIGNMENT: u64 = 0x100;
 
-/// Index of the first word of the structure in its page, and of its registers.
-fn gprs_index(ipa: u64) -> usize {
-    usize::try_from((ipa & 0xfff) / 8).unwrap_or(0) + 1
+/// The immediate value and the registers of the structure at `ipa`, in its page.
+fn structure(page: &Words, ipa: u64) -> Option<&[AtomicU64; 32]> {
+    let first = usize::try_from((ipa & 0xfff) / 8).ok()?;
+    page.0.get(first..)?.first_chunk()
 }
 
 /// `RSI_HOST_CALL`: shows the Host the structure at X1.
@@ -22,17 +25,17 @@ fn gprs_index(ipa: u64) -> usize {
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_HOST_CALL`, `RsiHostCall`, A4.5.
 pub fn call<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
     let ipa = rec.gpr(1);
-    if !ipa.is_multiple_of(ALIGNMENT) || !rec.tree().space.is_protected(ipa) {
+    let tree = rec.tree();
+    if !ipa.is_multiple_of(ALIGNMENT) || !tree.space.is_protected(ipa) {
         return Outcome::code(ERROR_INPUT);
     }
-    let first = gprs_index(ipa);
-    let tree = rec.tree();
     let call = &mut rec.host_call;
     let read = guest::with_page(rmm, &tree, ipa, |page| {
-        for (number, gpr) in call.iter_mut().enumerate() {
-            *gpr = guest::word(page, first + number);
+        let Some([imm, gprs @ ..]) = structure(page, ipa) else { return 0 };
+        for (to, from) in call.iter_mut().zip(gprs) {
+            *to = from.load(Ordering::Relaxed);
         }
-        u16::try_from(guest::word(page, first - 1) & 0xffff).unwrap_or(0)
+        u16::try_from(imm.load(Ordering::Relaxed) & 0xffff).unwrap_or(0)
     });
     match read {
         Ok(imm) => {
@@ -49,10 +52,11 @@ pub fn call<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
 /// If the Realm has made the page EMPTY meanwhile, the answer is lost and the call succeeds.
 pub fn complete<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, gprs: &[u64; 31]) -> Option<Exit> {
     let ipa = rec.gpr(1);
-    let first = gprs_index(ipa);
     let written = guest::with_page(rmm, &rec.tree(), ipa, |page| {
-        for (number, &value) in gprs.iter().enumerate() {
-            guest::set_word(page, first + number, value);
+        if let Some([_, to @ ..]) = structure(page, ipa) {
+            for (to, &from) in to.iter().zip(gprs) {
+                to.store(from, Ordering::Relaxed);
+            }
         }
     });
     match written {

@@ -52,25 +52,25 @@ pub fn call<M: Memory + Log>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -
             for number in 0..4 {
                 rec.set_gpr(number, SUCCESS);
             }
-            tell_host([called, 0, 0, 0])
+            tell_host(called, 0)
         }
         fid::CPU_OFF => {
             rec.set_runnable(false);
-            tell_host([called, 0, 0, 0])
+            tell_host(called, 0)
         }
         fid::CPU_ON | fid::CPU_ON_64 => cpu_on(rmm, rec, called),
         fid::AFFINITY_INFO | fid::AFFINITY_INFO_64 => affinity_info(rmm, rec, called),
         fid::SYSTEM_OFF | fid::SYSTEM_RESET => {
             with_rd(rmm, rec, |rd| rd.set_state(RealmState::SystemOff));
             rmm.machine.log(Event::RealmOff { rd: rec.owner() });
-            tell_host([called, 0, 0, 0])
+            tell_host(called, 0)
         }
         _ => return None,
     })
 }
 
-const fn tell_host(gprs: [u64; 4]) -> Outcome {
-    Outcome::Exit(Exit::Psci { gprs })
+const fn tell_host(call: u64, target: u64) -> Outcome {
+    Outcome::Exit(Exit::Psci { call, target })
 }
 
 /// `PSCI_FEATURES`.
@@ -122,7 +122,7 @@ fn cpu_on<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -> Outcom
     }
     rec.set_pending(Pending::Psci);
     // Entry point and context are the Realm's own business.
-    tell_host([called, mpidr, 0, 0])
+    tell_host(called, mpidr)
 }
 
 /// `PSCI_AFFINITY_INFO`: only single CPUs, not clusters.
@@ -138,5 +138,5 @@ fn affinity_info<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) ->
         rec.set_gpr(number, value);
     }
     rec.set_pending(Pending::Psci);
-    tell_host([called, mpidr, 0, 0])
+    tell_host(called, mpidr)
 }

@@ -56,8 +56,8 @@ pub fn get<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
     }
     let (top, ripas) = tree.walk(rmm.machine, &rmm.granules, base, Level::PAGE, |at| {
         let Some(ripas) = ripas_of(at.entry) else { unreachable!("protected page of no RIPAS") };
-        let mut top = at.level.align_down(base);
-        for index in at.index..entries_at(at.level) {
+        let mut top = at.level.align_down(base) + at.level.entry_size();
+        for index in at.index + 1..entries_at(at.level) {
             if top >= end || ripas_of(at.entry_at(index)) != Some(ripas) {
                 break;
             }

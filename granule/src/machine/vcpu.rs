@@ -82,7 +82,7 @@ pub struct SimdRegisters {
 
 /// All registers of a Realm's CPU, and the controls it runs under.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
+#[repr(C, align(16))] // The assembly that loads them uses their address as a stack pointer.
 pub struct VcpuRegisters {
     /// X0 to X30.
     pub gprs: [u64; 31],

@@ -92,14 +92,14 @@ impl Format {
     /// The address in a descriptor.
     #[inline]
     pub(super) fn address(self, raw: u64) -> GranuleAddr {
-        match self {
-            Self::Address48 => GranuleAddr::containing(raw & ADDRESS_MASK),
-            Self::Address52 => {
-                let top = LocalRegisterCopy::<u64, DESCRIPTOR::Register>::new(raw)
-                    .read(DESCRIPTOR::SH_OR_ADDRESS);
-                GranuleAddr::containing((raw & ADDRESS_MASK) | top << ADDRESS_TOP_SHIFT)
-            }
-        }
+        // A mask instead of two ways: a walk takes it at each level.
+        const TOP: usize = ADDRESS_TOP_SHIFT as usize;
+        let top = match self {
+            Self::Address48 => 0,
+            Self::Address52 => DESCRIPTOR::SH_OR_ADDRESS.mask << TOP,
+        };
+        let moved = raw << (TOP - DESCRIPTOR::SH_OR_ADDRESS.shift);
+        GranuleAddr::containing((raw & ADDRESS_MASK) | (moved & top))
     }
 
     fn shareability(self, inner: bool) -> u64 {

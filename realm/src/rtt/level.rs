@@ -40,26 +40,23 @@ impl Level {
 
     /// Checks a level that came from outside.
     pub const fn new(level: i64) -> Option<Self> {
-        let shift = match level {
-            -1 => TOP_SHIFT,
-            0 => TOP_SHIFT - BITS,
-            1 => TOP_SHIFT - 2 * BITS,
-            2 => TOP_SHIFT - 3 * BITS,
-            3 => PAGE_SHIFT,
-            _ => return None,
-        };
-        Some(Self { shift })
+        let below_top = level.wrapping_add(1).cast_unsigned();
+        if below_top > 4 {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most 4")]
+        Some(Self { shift: TOP_SHIFT - BITS * below_top as u8 })
     }
 
     /// The level as the ABI's signed number.
     pub const fn as_i64(self) -> i64 {
-        // 48 -> -1, 39 -> 0, 30 -> 1, 21 -> 2, 12 -> 3.
-        3 - (self.shift.saturating_sub(PAGE_SHIFT) / BITS) as i64
+        self.as_u8().cast_signed() as i64
     }
 
     /// The level as eight bits: -1 is 0xff.
     pub const fn as_u8(self) -> u8 {
-        (self.as_i64() as i8).cast_unsigned()
+        // 48 -> -1, 39 -> 0, 30 -> 1, 21 -> 2, 12 -> 3.
+        3_u8.wrapping_sub(self.shift.saturating_sub(PAGE_SHIFT) / BITS)
     }
 
     /// Number of address bits below an entry of this level.

@@ -1,6 +1,6 @@
 //! RMI_REC_ENTER: the checks before a REC runs, the completion of its last exit, and the page that the Host gets back.
 
-use granule::machine::{HostFault, HostMemory, Memory, Slot};
+use granule::machine::{HostMemory, Memory, Slot};
 use granule::{GranuleAddr, RdState, RecState, Running, Tracked};
 use realm::exit::{Answer, Exit};
 use realm::rd::{Rd, RealmState};
@@ -31,7 +31,8 @@ pub fn enter<M: Memory + HostMemory>(
     let machine = rmm.machine;
     let run_ptr = args::host_pointer(rmm, run_ptr, "run_align", "run_bound")?;
     let rec = REC.check(rmm, rec)?;
-    let enter = read_enter(machine, run_ptr).map_err(args::host_fault("run_pas"))?;
+    let mut enter = RecEnter::zeroed();
+    machine.read_host(run_ptr, 0, enter.words_mut()).map_err(args::host_fault("run_pas"))?;
 
     let mut running = start(rmm, rec, &enter)?;
     let mut page = machine.page(Slot::Rec, running.exclusive());
@@ -47,15 +48,6 @@ pub fn enter<M: Memory + HostMemory>(
         .write_host(run_ptr, REC_EXIT_OFFSET, page_out.words())
         .map_err(args::host_fault("run_pas"))?;
     Ok(NONE)
-}
-
-/// Copies the parts of `RmiRecEnter` that have a meaning.
-fn read_enter(machine: &impl HostMemory, run_ptr: GranuleAddr) -> Result<RecEnter, HostFault> {
-    let mut enter = RecEnter::default();
-    machine.read_host(run_ptr, 0, &mut enter.flags)?;
-    machine.read_host(run_ptr, RecEnter::GPRS, &mut enter.gprs)?;
-    machine.read_host(run_ptr, RecEnter::GICV3, &mut enter.gicv3)?;
-    Ok(enter)
 }
 
 /// Checks that the REC may run, and marks it as running; from there on no lock is held, the count says that it runs.
@@ -202,14 +194,14 @@ fn encode(page: &mut RecExit, rec: &Rec, exit: &Exit, features: &Features) {
     const SERROR: u64 = 6;
     let reason = match *exit {
         Exit::Sync { esr, far, hpfar, gpr0 } => {
-            page.set_words_at::<0x100, 3>(&[esr, far, hpfar]);
+            page.set_words_at::<0x100, 3>(&[esr, far.into(), hpfar]);
             page.set_u64_at::<0x200>(gpr0);
             SYNC
         }
         Exit::Irq => IRQ,
         Exit::Fiq => FIQ,
-        Exit::Psci { gprs } => {
-            page.set_words_at::<0x200, 4>(&gprs);
+        Exit::Psci { call, target } => {
+            page.set_words_at::<0x200, 2>(&[call, target]);
             PSCI
         }
         Exit::RipasChange { base, top, ripas } => {

@@ -92,6 +92,8 @@ fn release_aux<M: Memory>(rmm: &Rmm<'_, '_, M>, addr: GranuleAddr) {
 /// `realm_state`, `num_recs`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REC_CREATE`.
+// Out of line: its pages would make the stack of every command larger.
+#[inline(never)]
 pub fn create<M: Memory + HostMemory + Hasher>(
     rmm: &Rmm<'_, '_, M>,
     rd: u64,

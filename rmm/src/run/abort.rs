@@ -2,7 +2,7 @@
 
 use granule::machine::vcpu::VcpuExit;
 use granule::machine::{Event, Machine};
-use realm::exit::Exit;
+use realm::exit::{Exit, PageOffset};
 use realm::rec::exception::{ESR_FSC, ESR_ISV, ESR_S1PTW, ESR_WNR, is_aarch32};
 use realm::rtt::{Entry, Level, Ripas};
 use realm::{Rec, Rmm};
@@ -83,7 +83,7 @@ pub fn data<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) ->
     }
     remember(rec, exit.esr, exit.far, hpfar);
     let gpr0 = if exit.esr & ESR_WNR != 0 { written(rec, exit.esr) } else { 0 };
-    Some(Exit::Sync { esr: exit.esr & EMULATABLE, far: exit.far & 0xfff, hpfar, gpr0 })
+    Some(Exit::Sync { esr: exit.esr & EMULATABLE, far: PageOffset::of(exit.far), hpfar, gpr0 })
 }
 
 /// Whether an unprotected address is mapped by now: the fault met a block that was being split or folded, which the Host

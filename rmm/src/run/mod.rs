@@ -14,7 +14,7 @@ pub mod timers;
 
 use granule::machine::vcpu::{Cause, LiveRegister, VcpuExit};
 use granule::machine::{Event, Machine, Vcpu};
-use realm::exit::{Answer, Exit};
+use realm::exit::{Answer, Exit, PageOffset};
 use realm::rec::LastExit;
 use realm::rec::exception::{Before, Taken, class, class_of};
 use realm::{Rec, Rmm};
@@ -95,7 +95,7 @@ fn wait(rec: &mut Rec, exit: &VcpuExit) -> Exit {
     }
     rec.advance_pc();
     remember(rec, exit.esr & SHOWN, 0, 0);
-    Exit::Sync { esr: exit.esr & SHOWN, far: 0, hpfar: 0, gpr0 }
+    Exit::Sync { esr: exit.esr & SHOWN, far: PageOffset::default(), hpfar: 0, gpr0 }
 }
 
 /// The register number in the low five bits of `field`.

@@ -3,7 +3,7 @@
 
 use granule::machine::vcpu::VcpuExit;
 use granule::machine::{Event, Machine};
-use realm::exit::Exit;
+use realm::exit::{Exit, PageOffset};
 use realm::{Rec, Rmm};
 
 use super::{id_registers, register_of, remember, undefined};
@@ -50,7 +50,7 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) 
             let gpr0 = rec.gpr(access.rt);
             rec.advance_pc();
             remember(rec, exit.esr, 0, 0);
-            return Some(Exit::Sync { esr: exit.esr, far: 0, hpfar: 0, gpr0 });
+            return Some(Exit::Sync { esr: exit.esr, far: PageOffset::default(), hpfar: 0, gpr0 });
         }
         // IMPLEMENTATION DEFINED registers and instructions do not exist for a Realm.
         ((1 | 3, _, 11 | 15, _, _), _) => {

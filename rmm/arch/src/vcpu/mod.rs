@@ -111,8 +111,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
     fn run(&self, registers: &mut VcpuRegisters) -> VcpuExit {
         self.give_vectors_back();
         let registers: *mut VcpuRegisters = registers;
-        assert!(registers.addr().is_multiple_of(16), "alignment of VcpuRegisters");
-        // SAFETY: the caller has loaded the Realm by the contract of `Vcpu`; aligned by the assertion; exclusive
+        const { assert!(align_of::<VcpuRegisters>() == 16) };
+        // SAFETY: the caller has loaded the Realm by the contract of `Vcpu`; aligned by its type; exclusive
         // and mapped, since it comes from a `&mut`.
         let vector = unsafe { cairn_realm_enter(registers) };
         let cause = match vector {
