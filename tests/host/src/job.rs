@@ -31,6 +31,36 @@ pub enum Mode {
     Bench,
 }
 
+/// How the Realm is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HashAlgorithm {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl HashAlgorithm {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+
+    /// Its name, in the job text and in tokens.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha-256",
+            Self::Sha512 => "sha-512",
+        }
+    }
+
+    /// The algorithm of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+}
+
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -44,6 +74,8 @@ pub struct Job {
     pub kernel: Payload,
     /// The guest's initial RAM disk.
     pub initrd: Option<Payload>,
+    /// How the Realm is measured.
+    pub hash_algorithm: HashAlgorithm,
     /// Extra kernel command line.
     pub append: String,
     /// Whether console input goes to the guest.
@@ -81,6 +113,7 @@ struct Draft {
     memory: Option<u64>,
     kernel: Option<Payload>,
     initrd: Option<Payload>,
+    hash_algorithm: HashAlgorithm,
     append: String,
     interactive: bool,
 }
@@ -95,6 +128,10 @@ impl Draft {
             "memory" => self.memory = Some(number(value)?),
             "kernel" => self.kernel = Some(payload(value)?),
             "initrd" => self.initrd = Some(payload(value)?),
+            "hash_algorithm" => {
+                self.hash_algorithm =
+                    HashAlgorithm::from_name(value).ok_or("not `sha-256` or `sha-512`")?;
+            }
             "append" => self.append = value.to_string(),
             "interactive" => self.interactive = value == "1",
             "realms" if value == "1" => {}
@@ -131,6 +168,7 @@ impl Draft {
             memory: 0,
             kernel: Payload { base: 0, size: 0 },
             initrd: None,
+            hash_algorithm: self.hash_algorithm,
             append: self.append.clone(),
             interactive: self.interactive,
         }
@@ -162,8 +200,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\n\
-        kernel=0x62100000,48834048\ninitrd=0x6e000000,1048576\nappend=a=b c\ninteractive=1\n\
-        realms=1\n\0junk";
+        kernel=0x62100000,48834048\ninitrd=0x6e000000,1048576\nhash_algorithm=sha-512\n\
+        append=a=b c\ninteractive=1\nrealms=1\n\0junk";
 
     #[test]
     fn a_whole_job_is_understood() {
@@ -172,12 +210,21 @@ mod tests {
         assert_eq!(job.kernel, Payload { base: 0x6210_0000, size: 48_834_048 });
         assert_eq!(job.initrd.unwrap().base, 0x6e00_0000);
         assert_eq!(job.append, "a=b c");
+        assert_eq!(job.hash_algorithm, HashAlgorithm::Sha512);
     }
 
     #[test]
     fn a_wrong_line_is_named() {
         let error = Job::parse(b"cairn-host-job 1\nkernel=12\n\0").unwrap_err();
         assert_eq!(error.to_string(), "job line `kernel=12`: not `address,size`");
+    }
+
+    #[test]
+    fn hash_algorithms_are_those_of_the_interface() {
+        for algorithm in HashAlgorithm::ALL {
+            assert_eq!(HashAlgorithm::from_name(algorithm.name()), Some(algorithm));
+        }
+        assert!(Job::parse(b"cairn-host-job 1\nhash_algorithm=md5\n").is_err());
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub(crate) fn job(cpus: usize) -> Job {
         memory: 64 << 20,
         kernel: Payload { base: 0x1000_0000, size: 0x3001 },
         initrd: Some(Payload { base: 0x1100_0000, size: 0x1000 }),
+        hash_algorithm: crate::job::HashAlgorithm::Sha256,
         append: "quiet".into(),
         interactive: true,
     }

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::host::Host;
 use crate::ipa;
-use crate::job::Job;
+use crate::job::{HashAlgorithm, Job};
 use crate::rmi::abi::{realm_params, rec_params};
 use crate::rmi::run::RunPage;
 use crate::vcpu::Vcpu;
@@ -22,6 +22,10 @@ use spin::Mutex;
 /// Identifies this host's Realms in their attestation tokens.
 const PERSONALIZATION: &[u8] = b"cairn-host";
 
+/// Breakpoints and watchpoints of each Realm, less one: the fewest of any CPU. They are measured, so that asking for all that
+/// there are would give the same guest another measurement on another machine.
+const BREAKPOINTS_MINUS_ONE: u64 = 1;
+
 impl Realm {
     /// Creates a new Realm without memory and without RECs.
     ///
@@ -29,8 +33,9 @@ impl Realm {
     ///
     /// The monitor refuses it; everything that was delegated for it is taken back.
     pub fn create(host: &Host, job: &Job, vmid: u64) -> Result<Self, Failure> {
-        if !host.features.sha_256() {
-            return Err("the monitor cannot measure Realms with SHA-256".into());
+        let algorithm = job.hash_algorithm;
+        if !host.features.measures_with(algorithm) {
+            return Err(failure!("the monitor cannot measure Realms with {}", algorithm.name()));
         }
         let rd = host.take_granule()?;
         let size = ipa::RTT_START_COUNT as u64 * PAGE_SIZE;
@@ -41,7 +46,7 @@ impl Realm {
                 return Err(failure);
             }
         };
-        if let Err(failure) = create_descriptor(host, rd, root_tables, vmid) {
+        if let Err(failure) = create_descriptor(host, rd, root_tables, algorithm, vmid) {
             reclaim_descriptor(host, rd, root_tables);
             return Err(failure);
         }
@@ -150,14 +155,20 @@ impl Realm {
     }
 }
 
-fn create_descriptor(host: &Host, rd: u64, root_tables: u64, vmid: u64) -> Result<(), Failure> {
+fn create_descriptor(
+    host: &Host,
+    rd: u64,
+    root_tables: u64,
+    algorithm: HashAlgorithm,
+    vmid: u64,
+) -> Result<(), Failure> {
     let params = host.take_page()?;
     let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
     write(realm_params::FLAGS, 0);
     write(realm_params::S2SZ, ipa::IPA_WIDTH_BITS);
-    write(realm_params::NUM_BPS, host.features.num_bps());
-    write(realm_params::NUM_WPS, host.features.num_wps());
-    write(realm_params::HASH_ALGO, 0);
+    write(realm_params::NUM_BPS, BREAKPOINTS_MINUS_ONE);
+    write(realm_params::NUM_WPS, BREAKPOINTS_MINUS_ONE);
+    write(realm_params::HASH_ALGO, algorithm as u64);
     host.machine().write_bytes(params + realm_params::RPV, PERSONALIZATION);
     write(realm_params::VMID, vmid);
     write(realm_params::RTT_BASE, root_tables);

@@ -9,6 +9,7 @@ pub mod run;
 
 pub use error::{RmiError, Status};
 
+use crate::job::HashAlgorithm;
 use crate::machine::Machine;
 use abi::Command;
 
@@ -56,10 +57,13 @@ impl Features {
         ((self.0 >> 34) & 0xf) as usize + 1
     }
 
-    /// Whether Realms can be measured with SHA-256.
+    /// Whether Realms can be measured with this algorithm.
     #[must_use]
-    pub const fn sha_256(self) -> bool {
-        self.field(32, 1) == 1
+    pub const fn measures_with(self, algorithm: HashAlgorithm) -> bool {
+        match algorithm {
+            HashAlgorithm::Sha256 => self.field(32, 1) == 1,
+            HashAlgorithm::Sha512 => self.field(33, 1) == 1,
+        }
     }
 }
 
@@ -297,6 +301,7 @@ mod tests {
         assert_eq!(features.max_ipa_width_bits(), 33);
         assert_eq!((features.num_bps(), features.num_wps()), (5, 3));
         assert_eq!(features.list_registers(), 4);
-        assert!(features.sha_256());
+        assert!(features.measures_with(HashAlgorithm::Sha256));
+        assert!(!features.measures_with(HashAlgorithm::Sha512));
     }
 }
