@@ -1,9 +1,11 @@
 #!/bin/busybox sh
 # /init of Cairn's guest. With `cairn.check` on the kernel command line it proves that it runs as a Realm and that
-# memory, CPUs, timer, shared memory and floating point work, prints one line per check, and powers off. Without it,
-# it gives a shell on the console.
+# memory, CPUs, timer, shared memory and floating point work and that it can prove itself to others, prints one line per
+# check, and powers off. Without it, it gives a shell on the console.
 #
 # Lines for the tool:  cairn-guest: ok NAME [detail]   cairn-guest: FAIL NAME detail   cairn-guest: done
+#   cairn-guest: challenge?    the tool types a challenge, as hexadecimal digits
+#   cairn-guest: token HEX     a part of the token for it
 
 export PATH=/bin HOME=/ TERM=linux
 /bin/busybox --install -s /bin
@@ -163,6 +165,18 @@ check_simd() {
     echo "$jobs jobs"
 }
 
+# A relying party gets a token for its own challenge. The tool is that party: it makes up the challenge when it is asked,
+# and verifies the token that it gets. The challenge comes by the console because the kernel command line is measured.
+check_token() {
+    load arm_cca_guest
+    stty -echo < /dev/console
+    say "challenge?" > /dev/console
+    read -r -t 60 challenge < /dev/console || { echo "nobody gave a challenge"; return 1; }
+    limited token "$challenge" > /tmp/token 2> /tmp/token.why || { echo $(cat /tmp/token.why); return 1; }
+    hexdump -v -e '32/1 "%02x" "\n"' /tmp/token | sed 's/^/cairn-guest: token /' > /dev/console
+    echo "$(wc -c < /tmp/token) bytes"
+}
+
 # What one CPU does in check_cpus, as text because taskset starts a program.
 SPIN='
     now() { sed "s/^\([0-9]*\)\.\([0-9][0-9]\).*/\1\2/" /proc/uptime; }
@@ -187,7 +201,7 @@ run_check() {
 if grep -qw cairn.check /proc/cmdline; then
     dmesg -n 1 # the kernel's own lines must not cut ours in two
     say "kernel $(uname -r)"
-    for check in rsi memory cpus timer shared simd; do run_check "$check"; done
+    for check in rsi memory cpus timer shared simd token; do run_check "$check"; done
     say "done"
     drain
     poweroff -f
@@ -199,6 +213,7 @@ load arm_cca_guest 2> /dev/null # refuses to load where it is not a Realm
 echo
 echo "This is Linux $(uname -r) in a Realm: $(online) CPU(s), $(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MiB."
 echo "The monitor speaks: $(dmesg | grep -o 'RSI version.*' || echo 'no RSI; this is not a Realm')"
+echo "'token HEX > FILE' fetches an attestation token for the challenge HEX (32 to 64 bytes)."
 echo "'poweroff' ends the Realm; Ctrl-A x ends the machine."
 echo
 # busybox's poweroff, reboot and halt ask process 1, which is this script.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 /// Checks that the guest must pass, as named by `assets/init.sh`.
-pub const EXPECTED: [&str; 6] = ["rsi", "memory", "cpus", "timer", "shared", "simd"];
+pub const EXPECTED: [&str; 7] = ["rsi", "memory", "cpus", "timer", "shared", "simd", "token"];
 
 const GUEST: &str = "cairn-guest: ";
 const HOST: &str = "@cairn ";
@@ -51,6 +51,8 @@ pub struct Report {
     failed: Vec<String>,
     done: bool,
     kernel: Option<String>,
+    asked: bool,
+    token: String,
     accounting: Option<Accounting>,
     end: Option<(String, Option<String>)>,
     trouble: Vec<String>,
@@ -84,6 +86,8 @@ impl Report {
             "FAIL" => self.failed.push(detail.to_owned()),
             "done" => self.done = true,
             "kernel" => self.kernel = Some(detail.to_owned()),
+            "challenge?" => self.asked = true,
+            "token" => self.token.push_str(detail),
             _ => {}
         }
     }
@@ -102,6 +106,21 @@ impl Report {
     /// Notes something outside the machine's own output that makes the run a failure.
     pub fn trouble(&mut self, sentence: String) {
         self.trouble.push(sentence);
+    }
+
+    /// Whether the guest wants the relying party's challenge; true once for each question.
+    pub fn takes_question(&mut self) -> bool {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Whether a line is one of many that mean nothing to people: a part of the token.
+    pub fn is_bulk(line: &str) -> bool {
+        line.strip_prefix(GUEST).is_some_and(|rest| rest.starts_with("token "))
+    }
+
+    /// The token that the guest printed, as hexadecimal digits, if it says that this is all of it.
+    pub fn token(&self) -> Option<&str> {
+        self.has_passed("token").then_some(&self.token)
     }
 
     /// Whether the host has said its last word.
@@ -208,6 +227,7 @@ cairn-guest: ok cpus
 cairn-guest: ok timer
 cairn-guest: ok shared
 cairn-guest: ok simd
+cairn-guest: ok token 4 bytes
 cairn-guest: done
 @cairn {\"event\":\"accounting\",\"delegated\":7,\"returned\":7,\"leaked\":0,\"exits\":{\"irq\":3,\"fiq\":0},\"granule_refusals\":0}
 @cairn {\"event\":\"end\",\"result\":\"ok\"}
@@ -272,6 +292,21 @@ cairn-guest: done
     #[test]
     fn silence_is_described_in_full() {
         assert_eq!(problems("").len(), 3 + EXPECTED.len());
+    }
+
+    #[test]
+    fn a_token_is_collected_and_given_out_when_it_is_whole() {
+        let mut report = Report::default();
+        report.line("cairn-guest: challenge?");
+        assert!(report.takes_question() && !report.takes_question());
+        report.line("cairn-guest: token d284");
+        report.line("cairn-guest: token 00ff   ");
+        assert!(
+            Report::is_bulk("cairn-guest: token 00") && !Report::is_bulk("cairn-guest: ok token")
+        );
+        assert_eq!(report.token(), None);
+        report.line("cairn-guest: ok token 4 bytes");
+        assert_eq!(report.token(), Some("d28400ff"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cairn_host::job::HashAlgorithm;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::token::TokenCommand;
@@ -80,6 +81,9 @@ pub struct RunOptions {
     /// Guest initial RAM disk (default: made from busybox and tools/assets/init.sh)
     #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
+    /// How the Realm is measured: sha-256 or sha-512
+    #[arg(long, value_name = "NAME", default_value = "sha-256", value_parser = parse_hash_algorithm)]
+    pub hash_algo: HashAlgorithm,
     /// Text to add to the guest's kernel command line
     #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
     pub append: String,
@@ -106,6 +110,7 @@ impl RunOptions {
             memory,
             kernel: None,
             initrd: None,
+            hash_algo: HashAlgorithm::Sha256,
             append: String::new(),
             qemu: None,
             gdb: None,
@@ -185,6 +190,12 @@ fn parse_guest_memory(text: &str) -> Result<u64, String> {
         return Err("guest memory must be a multiple of 2M".to_owned());
     }
     Ok(bytes)
+}
+
+/// Parses the name of a hash algorithm.
+fn parse_hash_algorithm(text: &str) -> Result<HashAlgorithm, String> {
+    HashAlgorithm::from_name(text)
+        .ok_or_else(|| "the algorithms are sha-256 and sha-512".to_owned())
 }
 
 /// Parses a decimal number of bytes with an optional suffix `K`, `M` or `G` (powers of 1024).

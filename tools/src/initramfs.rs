@@ -1,4 +1,5 @@
-//! The guest's initial RAM disk: busybox, a handful of kernel modules, and `assets/init.sh` as `/init`.
+//! The guest's initial RAM disk: busybox, a handful of kernel modules, `assets/init.sh` as `/init` and
+//! `assets/token.sh`, which fetches attestation tokens.
 //!
 //! It is the same bytes each time (fixed times and owners), because the Realm's measurement covers it.
 
@@ -12,6 +13,7 @@ use crate::fault::IoContext;
 use crate::paths::write_whole;
 
 const INIT: &str = include_str!("../assets/init.sh");
+const TOKEN: &str = include_str!("../assets/token.sh");
 
 /// File types and permissions, as in `stat.h`.
 const FOLDER: u32 = 0o040_755;
@@ -45,6 +47,7 @@ fn archive(busybox: &[u8], modules: &[(String, Vec<u8>)]) -> std::io::Result<Vec
     // The kernel opens this one for /init before anything is mounted.
     archive.add_with("dev/console", &[], |entry| entry.mode(DEVICE).rdev_major(5).rdev_minor(1))?;
     archive.add("bin/busybox", PROGRAM, busybox)?;
+    archive.add("bin/token", PROGRAM, TOKEN.as_bytes())?;
     for (name, content) in modules {
         archive.add(&format!("lib/modules/{name}"), FILE, content)?;
     }
@@ -107,11 +110,12 @@ mod tests {
         assert_eq!(find("dev/console"), &("dev/console".into(), DEVICE, 5, Vec::new()));
         assert_eq!(find("lib/modules/a.ko").3, vec![7; 5]);
         assert_eq!(find("init").3, INIT.as_bytes());
+        assert_eq!(find("bin/token"), &("bin/token".into(), PROGRAM, 0, TOKEN.as_bytes().to_vec()));
         assert_eq!(archive(b"box", &modules).unwrap(), bytes, "same input, same bytes");
     }
 
     #[test]
-    fn init_is_a_busybox_script() {
-        assert!(INIT.starts_with("#!/bin/busybox sh\n"));
+    fn init_and_token_are_busybox_scripts() {
+        assert!([INIT, TOKEN].iter().all(|script| script.starts_with("#!/bin/busybox sh\n")));
     }
 }

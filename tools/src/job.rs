@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
+use cairn_host::job::HashAlgorithm;
 
 use crate::fault::IoContext;
 use crate::paths::write_whole;
@@ -31,6 +32,8 @@ pub struct Job {
     pub kernel: PathBuf,
     /// The initial RAM disk.
     pub initrd: PathBuf,
+    /// How the Realm is measured.
+    pub hash_algorithm: HashAlgorithm,
     /// The kernel command line.
     pub append: String,
     /// Whether UART input goes to the guest.
@@ -38,28 +41,36 @@ pub struct Job {
 }
 
 impl Job {
-    /// Writes the job text to `path` and lists what must be put into memory.
-    pub fn prepare(&self, path: &Path) -> anyhow::Result<Vec<Load>> {
+    /// The text, NUL included, and the files that it mentions.
+    pub fn contents(&self) -> anyhow::Result<(String, [Load; 2])> {
         let kernel = placed("kernel", &self.kernel, &KERNEL)?;
         let initrd = placed("initial RAM disk", &self.initrd, &INITRD)?;
-        write_whole(path, self.text(kernel, initrd)?.as_bytes())?;
-        Ok(vec![
-            Load { file: path.to_path_buf(), address: JOB },
+        let files = [
             Load { file: self.kernel.clone(), address: KERNEL.start },
             Load { file: self.initrd.clone(), address: INITRD.start },
-        ])
+        ];
+        Ok((self.text(kernel, initrd)?, files))
+    }
+
+    /// Writes the job text to `path` and lists what must be put into memory.
+    pub fn prepare(&self, path: &Path) -> anyhow::Result<Vec<Load>> {
+        let (text, files) = self.contents()?;
+        write_whole(path, text.as_bytes())?;
+        let job = Load { file: path.to_path_buf(), address: JOB };
+        Ok([job].into_iter().chain(files).collect())
     }
 
     /// The text, NUL included, for a kernel and initrd of these sizes.
     fn text(&self, kernel: u64, initrd: u64) -> anyhow::Result<String> {
         ensure!(!self.append.contains(['\n', '\0']), "the text for --append must be one line");
         let text = format!(
-            "cairn-host-job 1\nmode=linux\ncpus={}\nmemory={}\nkernel={:#x},{kernel}\ninitrd={:#x},{initrd}\nappend={}\n\
-             interactive={}\nrealms=1\n\0",
+            "cairn-host-job 1\nmode=linux\ncpus={}\nmemory={}\nkernel={:#x},{kernel}\ninitrd={:#x},{initrd}\nhash_algorithm={}\n\
+             append={}\ninteractive={}\nrealms=1\n\0",
             self.cpus,
             self.memory,
             KERNEL.start,
             INITRD.start,
+            self.hash_algorithm.name(),
             self.append,
             u8::from(self.interactive)
         );
@@ -88,6 +99,7 @@ mod tests {
             memory: 256 << 20,
             kernel: "k".into(),
             initrd: "i".into(),
+            hash_algorithm: HashAlgorithm::Sha256,
             append: append.into(),
             interactive: false,
         }
@@ -99,7 +111,7 @@ mod tests {
         assert_eq!(
             text,
             "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\nkernel=0x62100000,48834048\n\
-             initrd=0x6e000000,1048576\nappend=console=ttyS0 a=b\ninteractive=0\nrealms=1\n\0"
+             initrd=0x6e000000,1048576\nhash_algorithm=sha-256\nappend=console=ttyS0 a=b\ninteractive=0\nrealms=1\n\0"
         );
     }
 

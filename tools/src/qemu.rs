@@ -181,6 +181,9 @@ pub trait Listener {
     /// The user typed these bytes; what comes back is sent to the machine.
     fn typed(&mut self, bytes: &[u8]) -> (Vec<u8>, Flow);
 
+    /// What the machine has asked for and gets typed.
+    fn answer(&mut self) -> Vec<u8>;
+
     /// Nothing happened for a moment.
     fn idle(&mut self) -> anyhow::Result<Flow>;
 }
@@ -218,6 +221,10 @@ impl Running {
                 }
                 last_byte = Instant::now();
                 flow = listener.received(buffer.get(..count).unwrap_or_default())?;
+                let answer = listener.answer();
+                if !answer.is_empty() {
+                    input.write_all(&answer).and_then(|()| input.flush()).context(LOST)?;
+                }
             }
             if from_user {
                 // Not through `Stdin`, whose buffer would hide bytes from `poll`.

@@ -15,6 +15,8 @@ use crate::job::Job;
 use crate::qemu::{Ended, Limits, Machine};
 use crate::setup::{self, Ready};
 use crate::terminal::{Keys, RawMode};
+use crate::token::relying::RelyingParty;
+use crate::token::rim;
 use crate::{initramfs, kernel, paths, tfa};
 
 /// With `--check`: longest time without a byte on the UART. Booting is the quietest phase.
@@ -56,32 +58,11 @@ fn pack(options: &ImageOptions, ready: &Ready) -> anyhow::Result<Firmware> {
 
 /// The `run` subcommand.
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
-    if let Some(kernel) = &options.kernel {
-        kernel::check_image_file(kernel)?;
-    }
-    // A wrong path is told now, not after minutes of set-up and building.
-    for file in [&options.initrd, &options.image.image].into_iter().flatten() {
-        std::fs::metadata(file).at("read", file)?;
-    }
+    check_files(options)?;
     let ready = prepare(&options.image, options.qemu.as_ref())?;
     let firmware = pack(&options.image, &ready)?;
     let output = paths::output()?;
-    let initrd = match &options.initrd {
-        Some(file) => file.clone(),
-        None => {
-            let file = output.join("initramfs.cpio");
-            initramfs::make(&ready.guest, &file)?;
-            file
-        }
-    };
-    let job = Job {
-        cpus: options.cpus,
-        memory: options.memory,
-        kernel: options.kernel.clone().unwrap_or_else(|| ready.guest.join("Image")),
-        initrd,
-        append: command_line(options),
-        interactive: !options.check,
-    };
+    let job = job_for(options, || Ok(ready.guest.clone()))?;
     let machine = Machine {
         program: ready.qemu.clone(),
         cpus: options.cpus,
@@ -107,10 +88,55 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     };
     println!("Booting a Realm: {} CPUs, {} MiB, {guest}.", options.cpus, options.memory >> 20);
     if options.check {
-        unattended(options, &machine, decoder)
+        unattended(options, &job, &machine, decoder)
     } else {
         attended(options, &machine, decoder)
     }
+}
+
+/// A wrong path is told before minutes of set-up and building.
+fn check_files(options: &RunOptions) -> anyhow::Result<()> {
+    if let Some(kernel) = &options.kernel {
+        kernel::check_image_file(kernel)?;
+    }
+    for file in [&options.initrd, &options.image.image].into_iter().flatten() {
+        std::fs::metadata(file).at("read", file)?;
+    }
+    Ok(())
+}
+
+/// What `run` makes the host do; nothing is set up that the user gives.
+pub fn job(options: &RunOptions) -> anyhow::Result<Job> {
+    check_files(options)?;
+    job_for(options, || Ok(prepare(&options.image, options.qemu.as_ref())?.guest))
+}
+
+/// The same, with the folder of the guest's parts for what the user does not give.
+fn job_for(
+    options: &RunOptions,
+    guest: impl Fn() -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<Job> {
+    let kernel = match &options.kernel {
+        Some(file) => file.clone(),
+        None => guest()?.join("Image"),
+    };
+    let initrd = match &options.initrd {
+        Some(file) => file.clone(),
+        None => {
+            let file = paths::output()?.join("initramfs.cpio");
+            initramfs::make(&guest()?, &file)?;
+            file
+        }
+    };
+    Ok(Job {
+        cpus: options.cpus,
+        memory: options.memory,
+        kernel,
+        initrd,
+        hash_algorithm: options.hash_algo,
+        append: command_line(options),
+        interactive: true,
+    })
 }
 
 /// The guest's kernel command line.
@@ -159,13 +185,16 @@ fn attended(
 
 fn unattended(
     options: &RunOptions,
+    job: &Job,
     machine: &Machine,
     decoder: Option<Decoder>,
 ) -> anyhow::Result<()> {
-    let name = format!("check-{}cpu-{}M.log", options.cpus, options.memory >> 20);
-    let file = paths::output()?.join(name);
+    let name = format!("check-{}cpu-{}M", options.cpus, options.memory >> 20);
+    let file = paths::output()?.join(name).with_extension("log");
+    let party = RelyingParty::new(rim::predict(job)?, file.with_extension("token"))?;
     let log = BufWriter::new(File::create(&file).at("write", &file)?);
     let mut watch = Watch::new(decoder, options.image.log, Mode::Whole(log));
+    watch.answer_with(party.challenge());
     let limits = Limits { total: Duration::from_secs(options.timeout), silence: SILENCE };
     let started = Instant::now();
     let mut running = machine.start()?;
@@ -183,7 +212,11 @@ fn unattended(
     };
     let mut report = watch.report();
     trouble.into_iter().for_each(|sentence| report.trouble(sentence));
+    if let Some(Err(error)) = report.token().map(|token| party.judge(token)) {
+        report.trouble(format!("{error:#}"));
+    }
     println!("\n{}  {:<20} {}", report.table(wall), "log", file.display());
+    party.rows().iter().for_each(|(name, value)| println!("  {name:<20} {value}"));
     let problems = report.problems();
     let Some((first, others)) = problems.split_first() else {
         println!("\nAll is well.");

@@ -34,6 +34,8 @@ pub struct Watch {
     screen: Screen<Box<dyn Write>>,
     lines: Lines,
     report: Report,
+    challenge: String,
+    answers: Vec<u8>,
     mode: Mode,
     ended_at: Option<Instant>,
     is_terminal: bool,
@@ -56,10 +58,17 @@ impl Watch {
             screen: Screen::new(out, can_rewrite),
             lines: Lines::default(),
             report: Report::default(),
+            challenge: String::new(),
+            answers: Vec::new(),
             mode,
             ended_at: None,
             is_terminal,
         }
+    }
+
+    /// What to type when the guest asks for a challenge. Without one, the question is left to whoever types.
+    pub fn answer_with(&mut self, challenge: String) {
+        self.challenge = challenge;
     }
 
     /// What was understood so far.
@@ -93,11 +102,17 @@ impl Watch {
 
     fn line(&mut self, line: &str) -> std::io::Result<()> {
         self.report.line(line);
+        if self.report.takes_question() && !self.challenge.is_empty() {
+            self.answers.extend(self.challenge.bytes().chain([b'\n']));
+        }
         if self.report.has_ended() {
             self.ended_at.get_or_insert_with(Instant::now);
         }
         if let Mode::Whole(log) = &mut self.mode {
             writeln!(log, "{line}")?;
+            if Report::is_bulk(line) {
+                return Ok(());
+            }
             self.screen.message(line.to_owned())?;
         }
         Ok(())
@@ -150,6 +165,10 @@ impl Listener for Watch {
         }
     }
 
+    fn answer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.answers)
+    }
+
     fn idle(&mut self) -> anyhow::Result<Flow> {
         self.screen.idle().context("cannot write the output")?;
         if let Mode::Whole(log) = &mut self.mode {
@@ -180,6 +199,17 @@ mod tests {
         assert!(watch.report.has_ended());
         let log = std::fs::read_to_string(&file).unwrap();
         assert!(log.starts_with("one\n@cairn") && log.ends_with("unfinished\n"), "{log}");
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn a_challenge_is_typed_when_the_guest_asks_for_it() {
+        let (mut watch, file) = watch("challenge");
+        watch.answer_with("ab01".into());
+        watch.received(b"cairn-guest: challenge").unwrap();
+        assert!(watch.answer().is_empty());
+        watch.received(b"?\r\n").unwrap();
+        assert_eq!((watch.answer(), watch.answer()), (b"ab01\n".to_vec(), Vec::new()));
         std::fs::remove_file(file).unwrap();
     }
 

@@ -6,6 +6,8 @@
 //! | [`container`], [`platform`], [`realm`], [`claims`] | what a token says |
 //! | [`verify`], [`refusal`], [`key`] | whether it is to be believed |
 //! | [`show`] | a token for people |
+//! | [`relying`] | who wants to know what runs in the Realm of `run --check` |
+//! | [`rim`] | what the Realm of `run` will measure |
 //!
 //! Nothing here shares code with the monitor that makes tokens, so that both cannot be wrong in the same way.
 
@@ -17,6 +19,8 @@ mod key;
 mod platform;
 mod realm;
 mod refusal;
+pub mod relying;
+pub mod rim;
 mod show;
 mod verify;
 
@@ -31,8 +35,11 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
+use crate::cli::RunOptions;
 use crate::fault::IoContext;
+use crate::run;
 
+use cbor::hex;
 use container::{SIZE_MAX, Token};
 use key::PlatformKey;
 use verify::Expected;
@@ -44,6 +51,8 @@ pub enum TokenCommand {
     Show(ShowOptions),
     /// Check signatures, challenge and claims of a token
     Verify(VerifyOptions),
+    /// Print the initial measurement of the Realm that `run` would start with the same options
+    Rim(Box<RunOptions>),
 }
 
 /// Options of `token show`.
@@ -117,6 +126,10 @@ pub fn command(command: &TokenCommand) -> anyhow::Result<()> {
             Ok(())
         }
         TokenCommand::Verify(options) => verify_file(options),
+        TokenCommand::Rim(options) => {
+            println!("{}", hex(&rim::predict(&run::job(options)?)?));
+            Ok(())
+        }
     }
 }
 
