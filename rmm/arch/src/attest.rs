@@ -66,27 +66,34 @@ pub(crate) fn set_shared_buffer(pa: u64) {
     *BUFFER.lock() = usize::try_from(pa).unwrap_or(0);
 }
 
-/// Copies bytes out of the shared page.
+/// Words of the shared page.
+const WORDS: usize = PAGE_BYTES / WORD_BYTES;
+const WORD_BYTES: usize = size_of::<u64>();
+
+/// Copies bytes out of the shared page. In words: the Host waits for its CPU meanwhile.
 fn read(buffer: usize, into: &mut [u8]) {
-    let from: *const u8 = ptr::with_exposed_provenance(buffer);
-    for (offset, byte) in into.iter_mut().enumerate() {
-        assert!(offset < PAGE_BYTES, "shared buffer");
+    let from: *const u64 = ptr::with_exposed_provenance(buffer);
+    for (index, bytes) in into.chunks_mut(WORD_BYTES).enumerate() {
+        assert!(index < WORDS, "shared buffer");
         // SAFETY: inside the page by the assertion.
-        let at = unsafe { from.add(offset) };
-        // SAFETY: cold boot mapped the page; EL3 also writes it, hence volatile.
-        *byte = unsafe { at.read_volatile() };
+        let at = unsafe { from.add(index) };
+        // SAFETY: cold boot mapped the page, and pages are aligned; EL3 also writes it, hence volatile.
+        let word = unsafe { at.read_volatile() };
+        for (to, from) in bytes.iter_mut().zip(word.to_le_bytes()) {
+            *to = from;
+        }
     }
 }
 
-/// Copies bytes to the shared page, then zeros up to its end: nothing of an earlier service stays behind.
+/// Writes whole words to the shared page, then zeros up to its end: nothing of an earlier service stays behind.
 fn write(buffer: usize, from: &[u8]) {
-    let to: *mut u8 = ptr::with_exposed_provenance_mut(buffer);
-    let bytes = from.iter().copied().chain(core::iter::repeat(0));
-    for (offset, byte) in bytes.take(PAGE_BYTES).enumerate() {
+    let to: *mut u64 = ptr::with_exposed_provenance_mut(buffer);
+    let words = from.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
+    for (index, word) in words.chain(core::iter::repeat(0)).take(WORDS).enumerate() {
         // SAFETY: `take` keeps it inside the page.
-        let at = unsafe { to.add(offset) };
-        // SAFETY: cold boot mapped the page; EL3 also reads it, hence volatile.
-        unsafe { at.write_volatile(byte) };
+        let at = unsafe { to.add(index) };
+        // SAFETY: cold boot mapped the page, and pages are aligned; EL3 also reads it, hence volatile.
+        unsafe { at.write_volatile(word) };
     }
 }
 
