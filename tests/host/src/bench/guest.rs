@@ -5,6 +5,7 @@
 //! operation took in `gprs[30]`.
 
 use super::Bench;
+use super::attestation;
 use super::fixture::{Fixture, L1_SIZE, PAGE, UNPROTECTED};
 use crate::failure::Failure;
 use crate::rmi::abi::{Command, rec_enter, rec_exit};
@@ -13,6 +14,9 @@ use crate::rmi::abi::{Command, rec_enter, rec_exit};
 const CODE: u64 = 0;
 /// The structure of the host call.
 const CALL: u64 = PAGE;
+
+/// Where attestation tokens go.
+pub(super) const TOKEN: u64 = 2 * PAGE;
 
 /// Operation: nothing; the next host call follows at once.
 const OP_NOTHING: u64 = 0;
@@ -28,11 +32,12 @@ const RSI_IPA_STATE_GET: u64 = 0xc400_0198;
 
 const EXIT_SYNC: u64 = 0;
 const EXIT_RIPAS_CHANGE: u64 = 4;
-const EXIT_HOST_CALL: u64 = 5;
+pub(super) const EXIT_HOST_CALL: u64 = 5;
 
 /// The running Realm.
-struct Guest<'b> {
-    bench: &'b Bench<'b>,
+pub(super) struct Guest<'b> {
+    /// What it is measured with.
+    pub bench: &'b Bench<'b>,
     rec: u64,
     run: u64,
 }
@@ -40,16 +45,21 @@ struct Guest<'b> {
 impl Guest<'_> {
     /// Enters the REC and expects it to come back for `reason`; the cost.
     fn enter(&self, flags: u64, reason: u64) -> Result<u64, Failure> {
+        let (cost, got) = self.enter_for(flags)?;
+        if got == reason {
+            Ok(cost)
+        } else {
+            let esr = self.bench.host.machine().read_u64(self.run + rec_exit::ESR);
+            Err(failure!("the REC exited for reason {got}, ESR {esr:#x}, not for {reason}"))
+        }
+    }
+
+    /// Enters the REC; the cost, and why it came back.
+    pub fn enter_for(&self, flags: u64) -> Result<(u64, u64), Failure> {
         let machine = self.bench.host.machine();
         machine.write_u64(self.run + rec_enter::FLAGS, flags);
         let cost = self.bench.call(Command::RecEnter, [self.rec, self.run, 0, 0, 0])?;
-        let got = machine.read_u64(self.run + rec_exit::EXIT_REASON);
-        if got == reason {
-            Ok(cost.instructions)
-        } else {
-            let esr = machine.read_u64(self.run + rec_exit::ESR);
-            Err(failure!("the REC exited for reason {got}, ESR {esr:#x}, not for {reason}"))
-        }
+        Ok((cost.instructions, machine.read_u64(self.run + rec_exit::EXIT_REASON)))
     }
 
     /// Writes what the pending host call is to return.
@@ -60,20 +70,28 @@ impl Guest<'_> {
         }
     }
 
-    /// Lets the Realm make a call; the instructions between the counter reads around it.
-    fn call(&self, args: &[u64]) -> Result<u64, Failure> {
+    /// Tells the Realm to make a call when it is entered next.
+    pub fn ask(&self, args: &[u64]) {
         let mut gprs = [0; 12];
         for (to, from) in gprs.iter_mut().zip([OP_SMC].iter().chain(args)) {
             *to = *from;
         }
         self.answer(&gprs);
-        self.enter(0, EXIT_HOST_CALL)?;
+    }
+
+    /// X0 of the last call of the Realm, and the instructions between the counter reads around it.
+    pub fn result(&self) -> (u64, u64) {
         let machine = self.bench.host.machine();
         let x0 = machine.read_u64(self.run + rec_exit::GPRS);
-        if x0 != 0 {
-            return Err(failure!("a call of the Realm returned {x0:#x}"));
-        }
-        Ok(machine.read_u64(self.run + rec_exit::GPRS + 8 * 30))
+        (x0, machine.read_u64(self.run + rec_exit::GPRS + 8 * 30))
+    }
+
+    /// Lets the Realm make a call; its cost.
+    pub fn call(&self, args: &[u64]) -> Result<u64, Failure> {
+        self.ask(args);
+        self.enter(0, EXIT_HOST_CALL)?;
+        let (x0, cost) = self.result();
+        if x0 == 0 { Ok(cost) } else { Err(failure!("a call of the Realm returned {x0:#x}")) }
     }
 
     /// Lets the Realm ask for a RIPAS change of `[base, top)` and carries it out; the cost of all SET_RIPAS commands.
@@ -100,6 +118,7 @@ pub fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
     realm.tables_to(0, 3)?;
     realm.create_page(CODE, program, 0)?;
     realm.create_page(CALL, &[], 0)?;
+    realm.create_page(TOKEN, &[], 0)?;
     // One range of 1 GiB as 2 MiB entries, another as one entry.
     let (blocks, block) = (L1_SIZE, 2 * L1_SIZE);
     realm.tables_to(blocks, 2)?;
@@ -120,6 +139,8 @@ pub fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
     bench.row("rsi_ipa_state_get", get);
     let extend = guest.call(&[RSI_MEASUREMENT_EXTEND, 1, 32, 1, 2, 3, 4])?;
     bench.row("rsi_measurement_extend", extend);
+
+    attestation::run(&guest)?;
 
     const EMPTY: u64 = 0;
     let set = guest.set_ripas(realm.rd, blocks, blocks + L1_SIZE, EMPTY)?;

@@ -10,7 +10,9 @@
 //! | `fixture` | a small Realm with a 40-bit IPA space that starts at level 0 |
 //! | `commands` | the Host's commands |
 //! | `guest` | entries, exits and the Realm's calls, by a small program in the Realm |
+//! | `attestation` | tokens, and how soon an interrupt ends their computation |
 
+mod attestation;
 mod commands;
 mod fixture;
 mod guest;
