@@ -23,6 +23,8 @@ pub enum Command {
     Run(RunOptions),
     /// Run every test of the repository
     Test(TestOptions),
+    /// Count the instructions of each command under QEMU, and compare them with the committed figures
+    Bench(BenchOptions),
     /// Install and fetch what the other commands need: Rust target, QEMU, TF-A, guest kernel
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
@@ -132,6 +134,26 @@ pub struct TestOptions {
     /// List the steps and stop
     #[arg(long)]
     pub list: bool,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Default, Args)]
+pub struct BenchOptions {
+    /// Write the figures to this file too (default: target/cairn/bench.json)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Make what is measured the committed figures
+    #[arg(long, conflicts_with_all = ["image", "profile"])]
+    pub update: bool,
+    /// Show which functions of the monitor the instructions of this operation go to
+    #[arg(long, value_name = "OPERATION", conflicts_with = "json")]
+    pub profile: Option<String>,
+    /// The QEMU to use
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+    /// What to measure.
+    #[command(flatten)]
+    pub image: ImageOptions,
 }
 
 /// Options of `clean`.

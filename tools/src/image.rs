@@ -30,6 +30,9 @@ pub const MONITOR: Program = Program { package: "rmm", bin: "cairn" };
 /// The Normal-world host.
 pub const HOST: Program = Program { package: "cairn-host", bin: "cairn-host" };
 
+/// Where TF-A puts the monitor on QEMU virt.
+pub const LOAD_ADDRESS: u64 = 0x4010_0000;
+
 /// A flat image is no larger than this: the load window of the monitor (24 MiB less the shared page).
 const LARGEST_IMAGE: usize = 0x017f_f000;
 

@@ -21,6 +21,14 @@ const INITRD: std::ops::Range<u64> = 0x6e00_0000..0x7400_0000;
 /// Most bytes of job text.
 const LARGEST_JOB: usize = 64 << 10;
 
+/// Writes a job text to `path` that makes the host measure up to the operation `until`, or everything.
+pub fn bench(until: &str, path: &Path) -> anyhow::Result<Load> {
+    ensure!(!until.contains(['\n', '\0']), "the name of an operation is one word");
+    let text = format!("cairn-host-job 1\nmode=bench\ncpus=1\nuntil={until}\n\0");
+    write_whole(path, text.as_bytes())?;
+    Ok(Load { file: path.to_path_buf(), address: JOB })
+}
+
 /// What the host is to do.
 #[derive(Debug)]
 pub struct Job {

@@ -4,6 +4,7 @@
 //! never part of a firmware image. The folders it writes to are the cache (see [`cache`]) and `target/cairn/`.
 
 mod apt;
+mod bench;
 mod cache;
 mod check;
 mod clean;
@@ -49,6 +50,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Image(options) => run::image(options),
         Command::Run(options) => run::command(options),
         Command::Test(options) => steps::command(options),
+        Command::Bench(options) => bench::command(options),
         Command::Unsafe => unsafe_count::command(),
         Command::Size => size::command(),
         Command::Token(command) => token::command(command),

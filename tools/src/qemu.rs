@@ -46,6 +46,8 @@ pub struct Machine {
     pub gdb: Option<u16>,
     /// Where QEMU's own messages go.
     pub messages: PathBuf,
+    /// Arguments beyond the ordinary.
+    pub extra: Vec<String>,
 }
 
 /// The newest-looking QEMU on the PATH, if it has RME.
@@ -113,7 +115,7 @@ impl Machine {
         command.args(["-m", "3G", "-smp", &self.cpus.to_string()]);
         command.args(["-display", "none", "-monitor", "none", "-nic", "none"]);
         command.args(["-chardev", "stdio,id=uart,signal=off", "-serial", "chardev:uart"]);
-        command.arg("-bios").arg(&self.firmware);
+        command.arg("-bios").arg(&self.firmware).args(&self.extra);
         for load in &self.loads {
             let file = load.file.display().to_string().replace(',', ",,");
             command.args([
@@ -289,6 +291,7 @@ mod tests {
             loads: vec![Load { file: "a,b".into(), address: 0x6210_0000 }],
             gdb: None,
             messages: "m".into(),
+            extra: Vec::new(),
         }
     }
 

@@ -37,10 +37,24 @@ fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Rea
     setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))
 }
 
-struct Firmware {
-    monitor: Packed,
+/// What a machine boots.
+#[derive(Debug)]
+pub struct Firmware {
+    /// The monitor.
+    pub monitor: Packed,
     host: Packed,
-    flash: PathBuf,
+    /// TF-A, monitor and host in one.
+    pub flash: PathBuf,
+    /// The QEMU that is to boot it.
+    pub qemu: PathBuf,
+}
+
+/// Sets up what is missing and builds what is to boot.
+pub fn firmware(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Firmware> {
+    for file in options.image.iter() {
+        std::fs::metadata(file).at("read", file)?;
+    }
+    pack(options, &prepare(options, qemu)?)
 }
 
 fn pack(options: &ImageOptions, ready: &Ready) -> anyhow::Result<Firmware> {
@@ -53,7 +67,7 @@ fn pack(options: &ImageOptions, ready: &Ready) -> anyhow::Result<Firmware> {
     let host = image::pack(image::build(HOST, options.log)?, output.join("host.bin"))?;
     let flash = output.join("qemu_fw.bios");
     tfa::pack(&ready.tf_a, &monitor.flat, &host.flat, &flash)?;
-    Ok(Firmware { monitor, host, flash })
+    Ok(Firmware { monitor, host, flash, qemu: ready.qemu.clone() })
 }
 
 /// The `run` subcommand.
@@ -70,6 +84,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         loads: job.prepare(&output.join("job.txt"))?,
         gdb: options.gdb,
         messages: output.join("qemu.log"),
+        extra: Vec::new(),
     };
     let decoder = match &firmware.monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,

@@ -9,7 +9,7 @@ use anyhow::bail;
 use crate::cli::{RunOptions, TestOptions};
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
-use crate::{process, run, setup, signals, size, unsafe_count};
+use crate::{bench, process, run, setup, signals, size, unsafe_count};
 
 /// One thing to test.
 struct Step {
@@ -68,6 +68,7 @@ const STEPS: &[Step] = &[
     step("unit-tests", Cargo(&["test", "--workspace"], &[])),
     step("unsafe", Tool(unsafe_count::command)),
     step("size", Tool(size::command)),
+    step("bench", Tool(bench::check)),
     step("linux-1cpu", Check(1, 256, 240)),
     step("linux-2cpu", Check(2, 256, 240)),
     long("linux-4cpu-512M", Check(4, 512, 600)),

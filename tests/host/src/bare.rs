@@ -95,7 +95,7 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     leaf::console_line(format_args!("{start}"));
     let ended = match job.mode {
         Mode::Linux => run_realm(&host, &job),
-        Mode::Bench => bench::run(&host, &BareMachine, leaf::bench_program()),
+        Mode::Bench => bench::run(&host, &BareMachine, leaf::bench_program(), &job.until),
     };
     let accounted = host.account();
     ended.and(accounted)

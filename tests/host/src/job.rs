@@ -80,6 +80,8 @@ pub struct Job {
     pub append: String,
     /// Whether console input goes to the guest.
     pub interactive: bool,
+    /// The operation after which a bench ends.
+    pub until: String,
 }
 
 impl Job {
@@ -116,6 +118,7 @@ struct Draft {
     hash_algorithm: HashAlgorithm,
     append: String,
     interactive: bool,
+    until: String,
 }
 
 impl Draft {
@@ -133,6 +136,7 @@ impl Draft {
                     HashAlgorithm::from_name(value).ok_or("not `sha-256` or `sha-512`")?;
             }
             "append" => self.append = value.to_string(),
+            "until" => self.until = value.to_string(),
             "interactive" => self.interactive = value == "1",
             "realms" if value == "1" => {}
             "realms" => return Err("only one Realm is supported"),
@@ -171,6 +175,7 @@ impl Draft {
             hash_algorithm: self.hash_algorithm,
             append: self.append.clone(),
             interactive: self.interactive,
+            until: self.until.clone(),
         }
     }
 }

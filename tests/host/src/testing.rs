@@ -71,6 +71,7 @@ pub(crate) fn job(cpus: usize) -> Job {
         hash_algorithm: crate::job::HashAlgorithm::Sha256,
         append: "quiet".into(),
         interactive: true,
+        until: String::new(),
     }
 }
 

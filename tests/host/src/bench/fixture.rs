@@ -1,6 +1,6 @@
 //! A small Realm to measure on.
 
-use super::Bench;
+use super::{Bench, Cost};
 use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::rmi::abi::{Command, realm_params, rec_params};
@@ -17,6 +17,9 @@ pub const L2_SIZE: u64 = 0x20_0000;
 
 /// Bytes that a level 2 table describes.
 pub const L1_SIZE: u64 = 0x4000_0000;
+
+/// The name under which a cost is reported, if it is: before anything else is asked of the monitor.
+pub type Row<'n> = Option<&'n str>;
 
 /// A Realm, and the granules that have to go back in the end.
 pub struct Fixture<'b> {
@@ -83,21 +86,34 @@ impl<'b> Fixture<'b> {
         Ok(cost.instructions)
     }
 
-    /// Folds one table; its cost.
-    pub fn fold_table(&mut self, ipa: u64, level: u64) -> Result<u64, Failure> {
-        self.remove_table(Command::RttFold, ipa, level)
+    /// Folds one table; reports what that costs as `row`.
+    pub fn fold_table(&mut self, row: Row<'_>, ipa: u64, level: u64) -> Result<(), Failure> {
+        self.remove_table(row, Command::RttFold, ipa, level)
     }
 
-    /// Destroys one table; its cost.
-    pub fn destroy_table(&mut self, ipa: u64, level: u64) -> Result<u64, Failure> {
-        self.remove_table(Command::RttDestroy, ipa, level)
+    /// Destroys one table; reports what that costs as `row`.
+    pub fn destroy_table(&mut self, row: Row<'_>, ipa: u64, level: u64) -> Result<(), Failure> {
+        self.remove_table(row, Command::RttDestroy, ipa, level)
     }
 
-    fn remove_table(&mut self, command: Command, ipa: u64, level: u64) -> Result<u64, Failure> {
+    fn report(&self, row: Row<'_>, cost: Cost) {
+        if let Some(name) = row {
+            self.bench.row(name, cost.instructions);
+        }
+    }
+
+    fn remove_table(
+        &mut self,
+        row: Row<'_>,
+        command: Command,
+        ipa: u64,
+        level: u64,
+    ) -> Result<(), Failure> {
         let cost = self.bench.call(command, [self.rd, ipa, level, 0, 0])?;
+        self.report(row, cost);
         self.bench.host.reclaim(cost.x1, Purpose::Rtt);
         self.tables.retain(|table| *table != (ipa, level));
-        Ok(cost.instructions)
+        Ok(())
     }
 
     /// Puts a page with this content at `ipa`; the cost of DATA_CREATE with these flags.
@@ -119,12 +135,13 @@ impl<'b> Fixture<'b> {
         Ok(cost.instructions)
     }
 
-    /// Takes the page at `ipa` away; the cost of DATA_DESTROY.
-    pub fn destroy_page(&mut self, ipa: u64) -> Result<u64, Failure> {
+    /// Takes the page at `ipa` away; reports the cost of DATA_DESTROY as `row`.
+    pub fn destroy_page(&mut self, row: Row<'_>, ipa: u64) -> Result<(), Failure> {
         let cost = self.bench.call(Command::DataDestroy, [self.rd, ipa, 0, 0, 0])?;
+        self.report(row, cost);
         self.bench.host.reclaim(cost.x1, Purpose::Data);
         self.pages.retain(|page| *page != ipa);
-        Ok(cost.instructions)
+        Ok(())
     }
 
     /// Creates the first REC; it and the cost of REC_CREATE.
@@ -150,34 +167,36 @@ impl<'b> Fixture<'b> {
         Ok((rec, cost.instructions))
     }
 
-    /// Destroys the last REC; the cost of REC_DESTROY.
-    pub fn destroy_rec(&mut self) -> Result<u64, Failure> {
+    /// Destroys the last REC; reports the cost of REC_DESTROY as `row`.
+    pub fn destroy_rec(&mut self, row: Row<'_>) -> Result<(), Failure> {
         let (rec, aux) = self.recs.pop().ok_or("the bench has no REC left to destroy")?;
         let cost = self.bench.call(Command::RecDestroy, [rec, 0, 0, 0, 0])?;
+        self.report(row, cost);
         self.bench.host.reclaim(rec, Purpose::Rec);
         for granule in aux {
             self.bench.host.reclaim(granule, Purpose::RecAux);
         }
-        Ok(cost.instructions)
+        Ok(())
     }
 
-    /// Takes the Realm apart; the cost of REALM_DESTROY.
-    pub fn destroy(mut self) -> Result<u64, Failure> {
+    /// Takes the Realm apart; reports the cost of REALM_DESTROY as `row`.
+    pub fn destroy(mut self, row: Row<'_>) -> Result<(), Failure> {
         while !self.recs.is_empty() {
-            self.destroy_rec()?;
+            self.destroy_rec(None)?;
         }
         for ipa in core::mem::take(&mut self.pages) {
-            self.destroy_page(ipa)?;
+            self.destroy_page(None, ipa)?;
         }
         let mut tables = self.tables.clone();
         tables.sort_by_key(|(_, level)| core::cmp::Reverse(*level));
         for (ipa, level) in tables {
-            self.destroy_table(ipa, level)?;
+            self.destroy_table(None, ipa, level)?;
         }
         let cost = self.bench.call(Command::RealmDestroy, [self.rd, 0, 0, 0, 0])?;
+        self.report(row, cost);
         self.bench.host.reclaim(self.rd, Purpose::Rd);
         self.bench.host.reclaim(self.root, Purpose::RootRtt);
-        Ok(cost.instructions)
+        Ok(())
     }
 }
 

@@ -94,9 +94,11 @@ impl Guest<'_> {
         if x0 == 0 { Ok(cost) } else { Err(failure!("a call of the Realm returned {x0:#x}")) }
     }
 
-    /// Lets the Realm ask for a RIPAS change of `[base, top)` and carries it out; the cost of all SET_RIPAS commands.
-    fn set_ripas(&self, rd: u64, base: u64, top: u64, ripas: u64) -> Result<u64, Failure> {
-        self.answer(&[OP_SMC, RSI_IPA_STATE_SET, base, top, ripas, 1]);
+    /// Lets the Realm ask for [`L1_SIZE`] from `base` to be EMPTY, carries it out, and reports the cost of all SET_RIPAS commands.
+    fn set_ripas(&self, name: &str, rd: u64, base: u64) -> Result<(), Failure> {
+        const EMPTY: u64 = 0;
+        let top = base + L1_SIZE;
+        self.answer(&[OP_SMC, RSI_IPA_STATE_SET, base, top, EMPTY, 1]);
         self.enter(0, EXIT_RIPAS_CHANGE)?;
         let mut cost = 0;
         let mut at = base;
@@ -106,8 +108,9 @@ impl Guest<'_> {
             cost += step.instructions;
             at = step.x1;
         }
+        self.bench.row(name, cost);
         self.enter(0, EXIT_HOST_CALL)?;
-        Ok(cost)
+        Ok(())
     }
 }
 
@@ -142,16 +145,13 @@ pub fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
 
     attestation::run(&guest)?;
 
-    const EMPTY: u64 = 0;
-    let set = guest.set_ripas(realm.rd, blocks, blocks + L1_SIZE, EMPTY)?;
-    bench.row("set_ripas_1g_2m_blocks", set);
-    let set = guest.set_ripas(realm.rd, block, block + L1_SIZE, EMPTY)?;
-    bench.row("set_ripas_1g_1g_block", set);
+    guest.set_ripas("set_ripas_1g_2m_blocks", realm.rd, blocks)?;
+    guest.set_ripas("set_ripas_1g_1g_block", realm.rd, block)?;
 
     // The load at an unprotected address exits again and again, since nobody emulates it.
     guest.answer(&[OP_LOAD, UNPROTECTED]);
     guest.enter(0, EXIT_SYNC)?;
     bench.row("rec_enter_abort", guest.enter(0, EXIT_SYNC)?);
     host.put_page(guest.run);
-    realm.destroy().map(drop)
+    realm.destroy(None)
 }

@@ -26,12 +26,16 @@ pub trait Timed: Sync {
     /// Issues `SMC #0` with `X0`..`X6`; gives back `X0`..`X4` and the ticks between the counter reads just before and
     /// just after it.
     fn timed_smc(&self, args: [u64; 7]) -> ([u64; 5], u64);
+
+    /// Ends the job at once, so that the last command of a trace is the one that was measured last.
+    fn end(&self) -> !;
 }
 
 /// What the bench works with.
 pub struct Bench<'b> {
     host: &'b Host,
     timed: &'b dyn Timed,
+    until: &'b str,
 }
 
 /// The result of a timed command.
@@ -57,21 +61,25 @@ impl Bench<'_> {
         }
     }
 
-    /// Reports one row.
+    /// Reports one row, right after the command that it is about.
     fn row(&self, name: &str, instructions: u64) {
         self.host.machine().console_line(format_args!(
             "@cairn {{\"event\":\"bench\",\"name\":\"{name}\",\"instructions\":{instructions}}}"
         ));
+        if name == self.until {
+            self.timed.end();
+        }
     }
 }
 
-/// Measures everything and reports a line per operation. `program` is the code that runs in the Realm.
+/// Measures everything, or all up to the operation `until`, and reports a line per operation. `program` is the code that
+/// runs in the Realm.
 ///
 /// # Errors
 ///
 /// A command that has to succeed does not.
-pub fn run(host: &Host, timed: &dyn Timed, program: &[u8]) -> Result<(), Failure> {
-    let bench = Bench { host, timed };
+pub fn run(host: &Host, timed: &dyn Timed, program: &[u8], until: &str) -> Result<(), Failure> {
+    let bench = Bench { host, timed, until };
     commands::granules(&bench)?;
     commands::data(&bench)?;
     commands::tables(&bench)?;

@@ -31,6 +31,10 @@ impl Timed for BareMachine {
         }
         ([x0, x1, x2, x3, x4], after.wrapping_sub(before))
     }
+
+    fn end(&self) -> ! {
+        crate::bare::finish(None)
+    }
 }
 
 // The program of `cairn_host::bench::guest`: position independent, MMU off, one structure for all host calls, whose

@@ -1,0 +1,133 @@
+//! `cargo xtask bench`: what each command costs in instructions, compared with the figures in the repository.
+//!
+//! QEMU with `-icount shift=0` executes one instruction per tick of the counter that the host reads around each call, so
+//! figures repeat exactly. They include EL3's part.
+//!
+//! | Module | Owns |
+//! | --- | --- |
+//! | `rows` | what the host reports |
+//! | `figures` | the committed figures, the bars, and the verdict |
+//! | `profile` | where the instructions of one command go |
+
+mod figures;
+mod profile;
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::cli::BenchOptions;
+use crate::fault::{IoContext, Verdict};
+use crate::image;
+use crate::job;
+use crate::paths::{self, write_whole};
+use crate::progress::Progress;
+use crate::qemu::{Ended, Limits, Machine};
+use crate::run::{self, Firmware};
+
+use figures::{Figure, Figures};
+use rows::Rows;
+
+/// Boot and measurements take seconds; a trace ten times as long.
+const LIMITS: Limits = Limits { total: Duration::from_secs(600), silence: Duration::from_secs(60) };
+
+/// Executes one instruction per tick of the counter, and does not wait for real time.
+const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
+
+/// The figures in the repository.
+fn committed() -> PathBuf {
+    paths::root().join("tools/assets/bench.json")
+}
+
+/// The `bench` step of `test`.
+pub fn check() -> anyhow::Result<()> {
+    command(&BenchOptions::default())
+}
+
+/// The `bench` subcommand.
+pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
+    let firmware = run::firmware(&options.image, options.qemu.as_ref())?;
+    match &options.profile {
+        Some(name) => profile::command(&firmware, name),
+        None => measure(options, &firmware),
+    }
+}
+
+fn measure(options: &BenchOptions, firmware: &Firmware) -> anyhow::Result<()> {
+    let progress = Progress::start("counting instructions");
+    let rows = boot(firmware, "", &COUNTED)?;
+    progress.done(&format!("{} operations", rows.len()));
+    let measured = Figures::new(rows);
+    let json = match &options.json {
+        Some(file) => file.clone(),
+        None => paths::output()?.join("bench.json"),
+    };
+    save(&json, &measured)?;
+    let before = Figures::parse(&std::fs::read(committed()).at("read", &committed())?)?;
+    print!("{}", measured.table(&before));
+    if options.update {
+        save(&committed(), &measured)?;
+        println!("These are the committed figures now.");
+        return Ok(());
+    }
+    for miss in measured.misses() {
+        println!("over its bar: {miss}");
+    }
+    if options.image.image.is_some() {
+        // Another monitor's figures are to be looked at, not judged.
+        return Ok(());
+    }
+    let problems = measured.problems(&before);
+    match problems.as_slice() {
+        [] => Ok(()),
+        problems => Err(Verdict(format!(
+            "{}; if that is meant, commit what `cargo xtask bench --update` writes",
+            problems.join("; ")
+        ))
+        .into()),
+    }
+}
+
+fn save(path: &Path, figures: &Figures) -> anyhow::Result<()> {
+    write_whole(path, figures.json().as_bytes())
+}
+
+/// Boots the machine with one CPU and the bench as its job, up to the operation `until`; what it reports.
+fn boot(firmware: &Firmware, until: &str, extra: &[&str]) -> anyhow::Result<Vec<Figure>> {
+    let output = paths::output()?;
+    let machine = Machine {
+        program: firmware.qemu.clone(),
+        cpus: 1,
+        firmware: firmware.flash.clone(),
+        loads: vec![job::bench(until, &output.join("bench-job.txt"))?],
+        gdb: None,
+        messages: output.join("qemu.log"),
+        extra: extra.iter().map(|&argument| argument.to_owned()).collect(),
+    };
+    let mut rows = Rows::default();
+    let mut running = machine.start()?;
+    match running.drive(&mut rows, false, Some(LIMITS))? {
+        Ended::ByItself(status) if status.success() => rows.finish(),
+        Ended::ByItself(status) => bail!("QEMU failed ({status}): {}", running.messages()),
+        Ended::Stopped => rows.finish(),
+        Ended::TimeLimit | Ended::Silence => {
+            bail!("the machine hung after {}", rows.last_words())
+        }
+    }
+}
+
+/// The monitor's ELF file, which names its functions.
+fn symbols(firmware: &Firmware) -> anyhow::Result<Vec<u8>> {
+    match &firmware.monitor.elf {
+        Some(elf) => std::fs::read(elf).at("read", elf),
+        None => bail!("a profile needs the monitor's ELF file, not a flat image"),
+    }
+}
+
+/// Where the monitor is loaded, and how long it is.
+fn span(firmware: &Firmware) -> anyhow::Result<(u64, u64)> {
+    let flat = &firmware.monitor.flat;
+    Ok((image::LOAD_ADDRESS, std::fs::metadata(flat).at("read", flat)?.len()))
+}

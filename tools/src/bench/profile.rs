@@ -1,0 +1,162 @@
+//! Where the instructions of one command go: a trace of every instruction of the monitor, summed up by function.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use object::{Object, ObjectSymbol, SymbolKind};
+
+use super::{COUNTED, boot, span, symbols};
+use crate::fault::IoContext;
+use crate::paths;
+use crate::progress::Progress;
+use crate::run::Firmware;
+
+/// The function that each command of the Host passes through once, as the end of its name.
+const DISPATCHER: &str = "rmm::dispatch::handle";
+
+/// `bench --profile NAME`.
+pub fn command(firmware: &Firmware, name: &str) -> anyhow::Result<()> {
+    let functions = Functions::read(&symbols(firmware)?)?;
+    let (base, size) = span(firmware)?;
+    let trace = paths::output()?.join("bench.trace");
+    let progress = Progress::start(&format!("tracing {name}"));
+    let result = traced(firmware, name, (base, size), &trace)
+        .and_then(|()| sum_up(&trace, base, &functions));
+    // A trace has hundreds of megabytes.
+    drop(std::fs::remove_file(&trace));
+    let costs = result?;
+    let total: u64 = costs.values().sum();
+    progress.done(&format!("{total} instructions of the monitor"));
+    let mut costs: Vec<_> = costs.into_iter().collect();
+    costs.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    for (function, instructions) in costs {
+        println!("{instructions:>10} {:>5.1} %  {function}", percent(instructions, total));
+    }
+    Ok(())
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    let tenths = u32::try_from(part * 1000 / whole.max(1)).unwrap_or(1000);
+    f64::from(tenths) / 10.0
+}
+
+fn traced(
+    firmware: &Firmware,
+    name: &str,
+    (base, size): (u64, u64),
+    trace: &Path,
+) -> anyhow::Result<()> {
+    let filter = format!("{base:#x}+{size:#x}");
+    let file = trace.display().to_string();
+    let trace = [
+        "-accel",
+        "tcg,one-insn-per-tb=on",
+        "-d",
+        "exec,nochain",
+        "-dfilter",
+        &filter,
+        "-D",
+        &file,
+    ];
+    let rows = boot(firmware, name, &[&COUNTED[..], &trace].concat())?;
+    if rows.last().is_none_or(|row| row.name() != name) {
+        bail!("there is no operation `{name}`; `cargo xtask bench` lists them");
+    }
+    Ok(())
+}
+
+/// Instructions by function since the last command came to the dispatcher.
+fn sum_up(trace: &Path, base: u64, functions: &Functions) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut costs = BTreeMap::new();
+    let lines = BufReader::new(File::open(trace).at("read", trace)?).lines();
+    for line in lines {
+        let line = line.at("read", trace)?;
+        let Some(address) = address(&line) else { continue };
+        let Some(function) = functions.of(address.wrapping_sub(base)) else { continue };
+        if function.name.ends_with(DISPATCHER) && function.start == address - base {
+            costs.clear();
+        }
+        match costs.get_mut(&function.name) {
+            Some(cost) => *cost += 1,
+            None => drop(costs.insert(function.name.clone(), 1)),
+        }
+    }
+    Ok(costs)
+}
+
+/// The program counter in a line such as `Trace 0: 0x7f.. [00000000/0000000040100a30/...] name`.
+fn address(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once('[')?;
+    let (_, rest) = rest.split_once('/')?;
+    let (address, _) = rest.split_once('/')?;
+    u64::from_str_radix(address, 16).ok()
+}
+
+#[derive(Debug)]
+struct Function {
+    start: u64,
+    name: String,
+}
+
+/// The monitor's functions by address.
+#[derive(Debug)]
+struct Functions(Vec<Function>);
+
+impl Functions {
+    fn read(elf: &[u8]) -> anyhow::Result<Self> {
+        let object = object::File::parse(elf).context("the monitor is not an ELF file")?;
+        let mut functions: Vec<Function> = object
+            .symbols()
+            // Assembly has labels instead of functions; local ones begin with a dot or a dollar sign.
+            .filter(|symbol| {
+                matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Unknown | SymbolKind::Label)
+            })
+            .filter(|symbol| symbol.section_index().is_some())
+            .filter_map(|symbol| Some((symbol.address(), symbol.name().ok()?)))
+            .filter(|(_, name)| !name.is_empty() && !name.starts_with(['.', '$']))
+            .map(|(start, name)| Function {
+                start,
+                name: format!("{:#}", rustc_demangle::demangle(name)),
+            })
+            .collect();
+        functions.sort_by_key(|function| function.start);
+        Ok(Self(functions))
+    }
+
+    fn of(&self, address: u64) -> Option<&Function> {
+        let after = self.0.partition_point(|function| function.start <= address);
+        self.0.get(after.checked_sub(1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_stands_between_the_first_slashes() {
+        let line = "Trace 0: 0x7f5f28000140 [00000000/0000000040100a30/0/ff020000] ";
+        assert_eq!(address(line), Some(0x4010_0a30));
+        assert_eq!(address("garbage"), None);
+    }
+
+    #[test]
+    fn only_what_follows_the_last_entry_counts() {
+        let functions = Functions(vec![
+            Function { start: 0, name: "other".to_owned() },
+            Function { start: 0x10, name: DISPATCHER.to_owned() },
+        ]);
+        let file = std::env::temp_dir().join(format!("cairn-trace-{}", std::process::id()));
+        let line = |at: u64| format!("Trace 0: 0x0 [0/{:016x}/0/0]\n", 0x1000 + at);
+        std::fs::write(&file, [0, 0x10, 0x14, 0, 0x10, 4].map(line).concat()).unwrap();
+        let costs = sum_up(&file, 0x1000, &functions).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(
+            costs.into_iter().collect::<Vec<_>>(),
+            [("other".to_owned(), 1), (DISPATCHER.to_owned(), 1)]
+        );
+    }
+}
