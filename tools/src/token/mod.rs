@@ -27,6 +27,8 @@ mod verify;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod independent;
+#[cfg(test)]
 mod sample;
 
 use std::io::Read;
