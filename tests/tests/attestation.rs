@@ -10,8 +10,8 @@ use cairn_tests::machine::config::Profile;
 use cairn_tests::program::{Access, Action, Observed};
 use cairn_tests::rec::{Rec, idle_exit, smc};
 use cairn_tests::world::World;
-use p384::ecdsa::signature::hazmat::PrehashVerifier;
-use p384::ecdsa::{Signature, SigningKey, VerifyingKey};
+use p384::ecdsa::{SigningKey, VerifyingKey};
+use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use sha2::Digest;
 
 const INIT: u64 = rsi::ATTESTATION_TOKEN_INIT;
@@ -85,13 +85,13 @@ fn check(token: &[u8]) -> Vec<u8> {
     let payload = &body[8..];
 
     let key = SigningKey::from_slice(&REALM_KEY).unwrap();
+    let public = VerifyingKey::from(&key).to_encoded_point(false);
     let prefix = b"\x84\x6aSignature1\x44\xa1\x01\x38\x22\x40";
-    let digest = sha2::Sha384::digest([&prefix[..], payload].concat());
-    let signature = Signature::from_slice(&signature[2..]).unwrap();
-    VerifyingKey::from(&key).verify_prehash(&digest, &signature).unwrap();
+    let signed = [&prefix[..], payload].concat();
+    let judge = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, public.as_bytes());
+    judge.verify(&signed, &signature[2..]).unwrap();
 
     // The RAK claim is the public key, and its hash is what the platform vouches for.
-    let public = VerifyingKey::from(&key).to_encoded_point(false);
     let at = payload.windows(5).position(|at| at == [0x19, 0xac, 0xcd, 0x58, 0x6b]).unwrap() + 5;
     let cose_key = &payload[at..at + 107];
     assert_eq!(
@@ -305,12 +305,7 @@ fn two_recs_make_their_tokens_at_once_and_move_between_cpus() {
     let machine = FakeMachine::new(Profile::Max);
     let mut other = FakePort::at(&machine, 1, 0);
     on(&machine, |w| {
-        let realm = w.realm().unwrap();
-        w.tables(&realm, 0, 3).unwrap();
-        w.call(Command::RttInitRipas, [realm.rd, 0, 0x1000]).unwrap().ok().unwrap();
-        w.data_unknown(&realm, 0).unwrap();
-        let recs = [w.rec(&realm, 0).unwrap(), w.rec(&realm, 1).unwrap()];
-        w.activate(&realm).unwrap();
+        let recs: [Rec; 2] = recs(w, 2).try_into().unwrap();
         let whole = recs.map(|rec| token(w, &rec));
         assert_eq!(whole[0], whole[1]);
         recs.iter().for_each(|rec| init(w, rec));
@@ -335,6 +330,52 @@ fn two_recs_make_their_tokens_at_once_and_move_between_cpus() {
                 }
             }
         }
+    });
+}
+
+/// RECs of a Realm that is active and has a page of memory at 0.
+fn recs(w: &mut World<'_>, count: u64) -> Vec<Rec> {
+    let realm = w.realm().unwrap();
+    w.tables(&realm, 0, 3).unwrap();
+    w.call(Command::RttInitRipas, [realm.rd, 0, 0x1000]).unwrap().ok().unwrap();
+    w.data_unknown(&realm, 0).unwrap();
+    let recs = (0..count).map(|index| w.rec(&realm, index).unwrap()).collect();
+    w.activate(&realm).unwrap();
+    recs
+}
+
+#[test]
+fn each_cpu_of_a_realm_of_1_2_or_4_gets_the_realms_token() {
+    for count in [1, 2, 4] {
+        on(&FakeMachine::new(Profile::Max), |w| {
+            let recs = recs(w, count);
+            let tokens: Vec<Vec<u8>> = recs.iter().map(|rec| token(w, rec)).collect();
+            tokens.iter().for_each(|token| drop(check(token)));
+            // Without a random number generator even the signatures are equal.
+            assert!(tokens.iter().all(|token| *token == tokens[0]), "{count} CPUs");
+        });
+    }
+}
+
+#[test]
+fn a_thousand_tokens_in_a_row_leave_nothing_behind() {
+    let machine = FakeMachine::new(Profile::Max);
+    on(&machine, |w| {
+        let rec = w.running().unwrap();
+        let whole = token(w, &rec);
+        let before = machine.census();
+        w.port.hurry(true);
+        for number in 0..1000 {
+            w.smc(&rec, &[INIT, number]).unwrap();
+            // Every tenth is abandoned once its first bytes are there.
+            let size = if number % 10 == 0 { 100 } else { 4096 };
+            let (code, count) = proceed(w, &rec, 0, size);
+            let complete = (rsi::SUCCESS, whole.len() as u64);
+            assert_eq!((code, count), if size == 100 { (INCOMPLETE, 100) } else { complete });
+        }
+        w.port.hurry(false);
+        assert_eq!(machine.census(), before);
+        assert_eq!(token(w, &rec), whole);
     });
 }
 
