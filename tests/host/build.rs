@@ -1,4 +1,4 @@
-//! Passes the linker script when the program is built for the machine itself.
+//! Passes the linker script and the board's load address when the program is built for the machine itself.
 
 fn main() {
     println!("cargo::rerun-if-changed=host.ld");
@@ -6,6 +6,9 @@ fn main() {
     let target = std::env::var("TARGET").unwrap_or_default();
     if target.starts_with("aarch64-unknown-none") {
         let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        let is_fvp = std::env::var_os("CARGO_FEATURE_FVP").is_some();
+        let base = if is_fvp { platform_fvp::HOST.start } else { platform_qemu::HOST.start };
+        println!("cargo::rustc-link-arg-bins=--defsym=HOST_BASE={base:#x}");
         println!("cargo::rustc-link-arg-bins=-T{folder}/host.ld");
         // One loadable image without page-sized holes between its parts.
         println!("cargo::rustc-link-arg-bins=-n");

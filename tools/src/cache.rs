@@ -27,6 +27,8 @@ pub struct Record {
     pub qemu: Option<Qemu>,
     /// Trusted Firmware-A, built.
     pub tf_a: Option<Entry>,
+    /// Trusted Firmware-A, built for Arm FVP.
+    pub fvp: Option<Entry>,
     /// Guest kernel, its modules and busybox.
     pub guest: Option<Entry>,
 }

@@ -51,9 +51,22 @@ pub struct SetupOptions {
     pub update: bool,
 }
 
+/// Boards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Platform {
+    /// QEMU virt.
+    #[default]
+    Qemu,
+    /// Arm FVP Base RevC.
+    Fvp,
+}
+
 /// Options of `image`, also part of `run`.
 #[derive(Debug, Default, Args)]
 pub struct ImageOptions {
+    /// The board: QEMU virt, or Arm FVP Base RevC
+    #[arg(long, value_name = "BOARD", default_value = "qemu")]
+    pub platform: Platform,
     /// Use this monitor (flat image or ELF file) instead of building Cairn
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
@@ -92,6 +105,15 @@ pub struct RunOptions {
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
+    /// With --platform fvp: the model, FVP_Base_RevC-2xAEMvA
+    #[arg(long, value_name = "PATH")]
+    pub fvp: Option<PathBuf>,
+    /// With --platform fvp: a disk image for the board's virtio block device
+    #[arg(long, value_name = "FILE")]
+    pub disk: Option<PathBuf>,
+    /// With --platform fvp: print the model's command line instead of running it
+    #[arg(long)]
+    pub print: bool,
     /// Wait for a debugger on this TCP port before the first instruction
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
     pub gdb: Option<u16>,
@@ -115,6 +137,9 @@ impl RunOptions {
             hash_algo: HashAlgorithm::Sha256,
             append: String::new(),
             qemu: None,
+            fvp: None,
+            disk: None,
+            print: false,
             gdb: None,
             timeout,
             image: ImageOptions::default(),
@@ -279,6 +304,17 @@ mod tests {
         assert_eq!(run(&["xtask", "run", "--gdb"]).gdb, Some(1234));
         assert_eq!(run(&["xtask", "run", "--gdb=99"]).gdb, Some(99));
         assert!(Cli::try_parse_from(["xtask", "run", "--cpus", "9"]).is_err());
+    }
+
+    #[test]
+    fn the_board_is_qemu_unless_told_otherwise() {
+        let image = |args: &[&str]| {
+            let command = Cli::try_parse_from(args).unwrap().command;
+            let Command::Image(options) = command else { panic!("{command:?}") };
+            options.platform
+        };
+        assert_eq!(image(&["xtask", "image"]), Platform::Qemu);
+        assert_eq!(image(&["xtask", "image", "--platform", "fvp"]), Platform::Fvp);
     }
 
     #[test]

@@ -22,16 +22,18 @@ use crate::process::Group;
 pub struct Program {
     package: &'static str,
     bin: &'static str,
+    /// Cargo features, separated by commas.
+    features: &'static str,
 }
 
 /// The monitor.
-pub const MONITOR: Program = Program { package: "rmm", bin: "cairn" };
+pub const MONITOR: Program = Program { package: "rmm", bin: "cairn", features: "" };
 
 /// The Normal-world host.
-pub const HOST: Program = Program { package: "cairn-host", bin: "cairn-host" };
+pub const HOST: Program = Program { package: "cairn-host", bin: "cairn-host", features: "" };
 
-/// Where TF-A puts the monitor on QEMU virt.
-pub const LOAD_ADDRESS: u64 = 0x4010_0000;
+/// The Normal-world host for Arm FVP.
+pub const HOST_FOR_FVP: Program = Program { features: "fvp", ..HOST };
 
 /// A flat image is no larger than this: the load window of the monitor (24 MiB less the shared page).
 const LARGEST_IMAGE: usize = 0x017f_f000;
@@ -47,6 +49,8 @@ pub fn build(program: Program, log: LogLevel) -> anyhow::Result<PathBuf> {
         program.package,
         "--bin",
         program.bin,
+        "--features",
+        program.features,
     ]);
     command.args(["--target", TARGET, "--message-format=json-render-diagnostics"]);
     if std::env::var_os("DEFMT_LOG").is_none() {

@@ -9,14 +9,34 @@ use crate::fault::IoContext;
 use crate::paths::write_whole;
 use crate::qemu::Load;
 
-/// Where the job text is.
-const JOB: u64 = 0x6200_0000;
+/// Where the machine's loader puts things on one board; the host is built with the same addresses.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// The job text.
+    job: u64,
+    /// The guest's kernel: first byte, and where it must end.
+    kernel: (u64, u64),
+    /// The guest's initial RAM disk: first byte, and where it must end.
+    initrd: (u64, u64),
+}
 
-/// Where the guest's kernel is, and where it must end.
-const KERNEL: std::ops::Range<u64> = 0x6210_0000..0x6e00_0000;
+const fn ends(range: &std::ops::Range<u64>) -> (u64, u64) {
+    (range.start, range.end)
+}
 
-/// Where the guest's initial RAM disk is, and where it must end.
-const INITRD: std::ops::Range<u64> = 0x6e00_0000..0x7400_0000;
+/// On QEMU virt.
+pub const QEMU: Layout = Layout {
+    job: platform_qemu::JOB.start,
+    kernel: ends(&platform_qemu::KERNEL),
+    initrd: ends(&platform_qemu::INITRD),
+};
+
+/// On Arm FVP Base RevC.
+pub const FVP: Layout = Layout {
+    job: platform_fvp::JOB.start,
+    kernel: ends(&platform_fvp::KERNEL),
+    initrd: ends(&platform_fvp::INITRD),
+};
 
 /// Most bytes of job text.
 const LARGEST_JOB: usize = 64 << 10;
@@ -26,7 +46,7 @@ pub fn bench(until: &str, path: &Path) -> anyhow::Result<Load> {
     ensure!(!until.contains(['\n', '\0']), "the name of an operation is one word");
     let text = format!("cairn-host-job 1\nmode=bench\ncpus=1\nuntil={until}\n\0");
     write_whole(path, text.as_bytes())?;
-    Ok(Load { file: path.to_path_buf(), address: JOB })
+    Ok(Load { file: path.to_path_buf(), address: QEMU.job })
 }
 
 /// What the host is to do.
@@ -50,34 +70,34 @@ pub struct Job {
 
 impl Job {
     /// The text, NUL included, and the files that it mentions.
-    pub fn contents(&self) -> anyhow::Result<(String, [Load; 2])> {
-        let kernel = placed("kernel", &self.kernel, &KERNEL)?;
-        let initrd = placed("initial RAM disk", &self.initrd, &INITRD)?;
+    pub fn contents(&self, layout: &Layout) -> anyhow::Result<(String, [Load; 2])> {
+        let kernel = placed("kernel", &self.kernel, layout.kernel)?;
+        let initrd = placed("initial RAM disk", &self.initrd, layout.initrd)?;
         let files = [
-            Load { file: self.kernel.clone(), address: KERNEL.start },
-            Load { file: self.initrd.clone(), address: INITRD.start },
+            Load { file: self.kernel.clone(), address: layout.kernel.0 },
+            Load { file: self.initrd.clone(), address: layout.initrd.0 },
         ];
-        Ok((self.text(kernel, initrd)?, files))
+        Ok((self.text(layout, kernel, initrd)?, files))
     }
 
     /// Writes the job text to `path` and lists what must be put into memory.
-    pub fn prepare(&self, path: &Path) -> anyhow::Result<Vec<Load>> {
-        let (text, files) = self.contents()?;
+    pub fn prepare(&self, path: &Path, layout: &Layout) -> anyhow::Result<Vec<Load>> {
+        let (text, files) = self.contents(layout)?;
         write_whole(path, text.as_bytes())?;
-        let job = Load { file: path.to_path_buf(), address: JOB };
+        let job = Load { file: path.to_path_buf(), address: layout.job };
         Ok([job].into_iter().chain(files).collect())
     }
 
     /// The text, NUL included, for a kernel and initrd of these sizes.
-    fn text(&self, kernel: u64, initrd: u64) -> anyhow::Result<String> {
+    fn text(&self, layout: &Layout, kernel: u64, initrd: u64) -> anyhow::Result<String> {
         ensure!(!self.append.contains(['\n', '\0']), "the text for --append must be one line");
         let text = format!(
             "cairn-host-job 1\nmode=linux\ncpus={}\nmemory={}\nkernel={:#x},{kernel}\ninitrd={:#x},{initrd}\nhash_algorithm={}\n\
              append={}\ninteractive={}\nrealms=1\n\0",
             self.cpus,
             self.memory,
-            KERNEL.start,
-            INITRD.start,
+            layout.kernel.0,
+            layout.initrd.0,
             self.hash_algorithm.name(),
             self.append,
             u8::from(self.interactive)
@@ -88,9 +108,9 @@ impl Job {
 }
 
 /// The size of `file`, if it fits into `window`.
-fn placed(what: &str, file: &Path, window: &std::ops::Range<u64>) -> anyhow::Result<u64> {
+fn placed(what: &str, file: &Path, (start, end): (u64, u64)) -> anyhow::Result<u64> {
     let size = std::fs::metadata(file).at("read", file)?.len();
-    let room = window.end - window.start;
+    let room = end - start;
     if size == 0 || size > room {
         bail!("the {what} {} has {size} bytes; it needs 1 to {room}", file.display());
     }
@@ -115,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_text_is_as_the_host_reads_it() {
-        let text = job("console=ttyS0 a=b").text(48_834_048, 1_048_576).unwrap();
+        let text = job("console=ttyS0 a=b").text(&QEMU, 48_834_048, 1_048_576).unwrap();
         assert_eq!(
             text,
             "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\nkernel=0x62100000,48834048\n\
@@ -125,14 +145,14 @@ mod tests {
 
     #[test]
     fn the_command_line_cannot_break_out() {
-        assert!(job("a\nmode=other").text(1, 1).is_err());
-        assert!(job(&"x".repeat(LARGEST_JOB)).text(1, 1).is_err());
+        assert!(job("a\nmode=other").text(&FVP, 1, 1).is_err());
+        assert!(job(&"x".repeat(LARGEST_JOB)).text(&FVP, 1, 1).is_err());
     }
 
     #[test]
     fn files_that_do_not_fit_are_refused() {
-        let error = placed("kernel", Path::new("/proc/self/exe"), &(0..10)).unwrap_err();
+        let error = placed("kernel", Path::new("/proc/self/exe"), (0, 10)).unwrap_err();
         assert!(error.to_string().contains("it needs 1 to 10"));
-        assert!(placed("kernel", Path::new("/nonexistent"), &(0..10)).is_err());
+        assert!(placed("kernel", Path::new("/nonexistent"), (0, 10)).is_err());
     }
 }

@@ -1,21 +1,20 @@
-//! QEMU: finding one with RME, the machine we run on it, and the loop that connects its UART to us.
+//! QEMU: finding one with RME, and the machine we run on it.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cache::Qemu;
+use crate::drive::{self, Board, Source, Started};
 use crate::fault::IoContext;
 use crate::paths::find_program;
 use crate::process::Group;
-use crate::signals;
+
+pub use crate::drive::{Ended, Flow, Limits, Listener};
 
 const PROGRAM: &str = "qemu-system-aarch64";
 const MACHINE: [&str; 4] =
@@ -144,52 +143,6 @@ impl Machine {
     }
 }
 
-/// When to give up on a machine.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// After this long in any case.
-    pub total: Duration,
-    /// After this long without a byte on the UART.
-    pub silence: Duration,
-}
-
-/// Why the machine stopped.
-#[derive(Debug)]
-pub enum Ended {
-    /// QEMU ended by itself.
-    ByItself(ExitStatus),
-    /// The listener wanted no more.
-    Stopped,
-    /// [`Limits::total`] was reached.
-    TimeLimit,
-    /// [`Limits::silence`] was reached.
-    Silence,
-}
-
-/// Whether the loop should go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// Go on.
-    Continue,
-    /// Stop the machine.
-    Stop,
-}
-
-/// What listens to the UART and may type on it.
-pub trait Listener {
-    /// The machine sent these bytes.
-    fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow>;
-
-    /// The user typed these bytes; what comes back is sent to the machine.
-    fn typed(&mut self, bytes: &[u8]) -> (Vec<u8>, Flow);
-
-    /// What the machine has asked for and gets typed.
-    fn answer(&mut self) -> Vec<u8>;
-
-    /// Nothing happened for a moment.
-    fn idle(&mut self) -> anyhow::Result<Flow>;
-}
-
 /// A started machine; dropping it ends QEMU.
 #[derive(Debug)]
 pub struct Running {
@@ -205,53 +158,10 @@ impl Running {
         keyboard: bool,
         limits: Option<Limits>,
     ) -> anyhow::Result<Ended> {
-        const LOST: &str = "the connection to QEMU was lost";
-        let mut output = self.group.child().stdout.take().context(LOST)?;
-        let mut input = self.group.child().stdin.take().context(LOST)?;
-        let mut keyboard = keyboard.then(std::io::stdin);
-        let started = Instant::now();
-        let mut last_byte = started;
-        let mut buffer = [0; 4096];
-        loop {
-            signals::check()?;
-            let (from_machine, from_user) = wait(&output, keyboard.as_ref())?;
-            let mut flow = Flow::Continue;
-            if from_machine {
-                let count = output.read(&mut buffer).context(LOST)?;
-                if count == 0 {
-                    return Ok(Ended::ByItself(self.group.wait()?));
-                }
-                last_byte = Instant::now();
-                flow = listener.received(buffer.get(..count).unwrap_or_default())?;
-                let answer = listener.answer();
-                if !answer.is_empty() {
-                    input.write_all(&answer).and_then(|()| input.flush()).context(LOST)?;
-                }
-            }
-            if from_user {
-                // Not through `Stdin`, whose buffer would hide bytes from `poll`.
-                let count = rustix::io::read(rustix::stdio::stdin(), &mut buffer).unwrap_or(0);
-                if count == 0 {
-                    keyboard = None;
-                }
-                let (bytes, wish) = listener.typed(buffer.get(..count).unwrap_or_default());
-                input.write_all(&bytes).and_then(|()| input.flush()).context(LOST)?;
-                if wish == Flow::Stop {
-                    flow = Flow::Stop;
-                }
-            }
-            if !from_machine && flow == Flow::Continue {
-                flow = listener.idle()?;
-            }
-            if flow == Flow::Stop {
-                return Ok(Ended::Stopped);
-            }
-            match limits {
-                Some(limits) if started.elapsed() > limits.total => return Ok(Ended::TimeLimit),
-                Some(limits) if last_byte.elapsed() > limits.silence => return Ok(Ended::Silence),
-                Some(_) | None => {}
-            }
-        }
+        let output = self.group.child().stdout.take().context(drive::LOST)?;
+        let mut input = self.group.child().stdin.take().context(drive::LOST)?;
+        let sources: Vec<Box<dyn Source>> = vec![Box::new(output)];
+        drive::drive(&mut self.group, sources, &mut input, listener, keyboard, limits)
     }
 
     /// What QEMU itself said, on one line.
@@ -263,20 +173,29 @@ impl Running {
     }
 }
 
-/// Waits up to 50 ms for bytes from the machine or from the user.
-fn wait(output: &impl AsFd, keyboard: Option<&std::io::Stdin>) -> anyhow::Result<(bool, bool)> {
-    let timeout = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-    let mut polled = vec![PollFd::new(output, PollFlags::IN)];
-    if let Some(keyboard) = keyboard {
-        polled.push(PollFd::new(keyboard, PollFlags::IN));
+impl Board for Machine {
+    fn start(&self) -> anyhow::Result<Box<dyn Started>> {
+        Ok(Box::new(Self::start(self)?))
     }
-    match poll(&mut polled, Some(&timeout)) {
-        Ok(_) => {}
-        Err(rustix::io::Errno::INTR) => return Ok((false, false)),
-        Err(error) => return Err(error).context("cannot wait for QEMU"),
+
+    fn name(&self) -> &'static str {
+        "QEMU"
     }
-    let mut ready = polled.iter().map(|fd| !fd.revents().is_empty());
-    Ok((ready.next().unwrap_or(false), ready.next().unwrap_or(false)))
+}
+
+impl Started for Running {
+    fn drive(
+        &mut self,
+        listener: &mut dyn Listener,
+        keyboard: bool,
+        limits: Option<Limits>,
+    ) -> anyhow::Result<Ended> {
+        Self::drive(self, listener, keyboard, limits)
+    }
+
+    fn messages(&self) -> String {
+        Self::messages(self)
+    }
 }
 
 #[cfg(test)]

@@ -5,25 +5,39 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
+
 use crate::cache::Cache;
-use crate::cli::{ImageOptions, RunOptions, SetupOptions};
+use crate::cli::{ImageOptions, Platform, RunOptions, SetupOptions};
 use crate::console::log::Decoder;
 use crate::console::watch::{Mode, Watch};
+use crate::drive::{Board, Ended, Limits};
 use crate::fault::{IoContext, Verdict};
 use crate::image::{self, HOST, MONITOR, Packed};
-use crate::job::Job;
-use crate::qemu::{Ended, Limits, Machine};
+use crate::job::{self, Job};
+use crate::qemu::{Load, Machine};
 use crate::setup::{self, Ready};
 use crate::terminal::{Keys, RawMode};
 use crate::token::relying::RelyingParty;
 use crate::token::rim;
-use crate::{initramfs, kernel, paths, tfa};
+use crate::{fvp, initramfs, kernel, paths, tfa};
 
 /// With `--check`: longest time without a byte on the UART. Booting is the quietest phase.
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// The `image` subcommand.
 pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
+    if options.platform == Platform::Fvp {
+        let firmware = fvp::firmware(options, pack_monitor(options)?)?;
+        println!("monitor:  {}", firmware.monitor.flat.display());
+        println!("host:     {}", firmware.host.flat.display());
+        println!(
+            "BL1:      {} (for the model's secureflashloader)",
+            firmware.package.bl1.display()
+        );
+        println!("package:  {} (for the model's flashloader0)", firmware.package.fip.display());
+        return Ok(());
+    }
     let ready = prepare(options, None)?;
     let firmware = pack(options, &ready)?;
     println!("monitor:  {}", firmware.monitor.flat.display());
@@ -57,13 +71,18 @@ pub fn firmware(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Resul
     pack(options, &prepare(options, qemu)?)
 }
 
+/// The monitor: one image for every board.
+fn pack_monitor(options: &ImageOptions) -> anyhow::Result<Packed> {
+    let flat = paths::output()?.join("rmm.bin");
+    match &options.image {
+        Some(file) => image::adopt(file, flat),
+        None => image::pack(image::build(MONITOR, options.log)?, flat),
+    }
+}
+
 fn pack(options: &ImageOptions, ready: &Ready) -> anyhow::Result<Firmware> {
     let output = paths::output()?;
-    let flat = output.join("rmm.bin");
-    let monitor = match &options.image {
-        Some(file) => image::adopt(file, flat)?,
-        None => image::pack(image::build(MONITOR, options.log)?, flat)?,
-    };
+    let monitor = pack_monitor(options)?;
     let host = image::pack(image::build(HOST, options.log)?, output.join("host.bin"))?;
     let flash = output.join("qemu_fw.bios");
     tfa::pack(&ready.tf_a, &monitor.flat, &host.flat, &flash)?;
@@ -74,38 +93,34 @@ fn pack(options: &ImageOptions, ready: &Ready) -> anyhow::Result<Firmware> {
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     check_files(options)?;
     let ready = prepare(&options.image, options.qemu.as_ref())?;
-    let firmware = pack(&options.image, &ready)?;
     let output = paths::output()?;
     let job = job_for(options, || Ok(ready.guest.clone()))?;
-    let machine = Machine {
-        program: ready.qemu.clone(),
-        cpus: options.cpus,
-        firmware: firmware.flash,
-        loads: job.prepare(&output.join("job.txt"))?,
-        gdb: options.gdb,
-        messages: output.join("qemu.log"),
-        extra: Vec::new(),
+    let text = output.join("job.txt");
+    let (monitor, board) = match options.image.platform {
+        Platform::Qemu => on_qemu(options, &ready, job.prepare(&text, &job::QEMU)?)?,
+        Platform::Fvp => {
+            let firmware = fvp::firmware(&options.image, pack_monitor(&options.image)?)?;
+            let loads = job.prepare(&text, &job::FVP)?;
+            let Some(model) = fvp::model(options, &firmware.package, loads)? else {
+                return Ok(());
+            };
+            let board: Box<dyn Board> = Box::new(model);
+            (firmware.monitor, board)
+        }
     };
-    let decoder = match &firmware.monitor.elf {
+    let decoder = match &monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,
     };
-    if let (Some(port), Some(elf)) = (options.gdb, &firmware.monitor.elf) {
-        println!("The machine waits for a debugger. In another terminal:");
-        println!(
-            "  gdb-multiarch -ex 'add-symbol-file {} -o 0x40100000' -ex 'target remote :{port}'",
-            elf.display()
-        );
-    }
     let guest = match &options.kernel {
         Some(file) => file.display().to_string(),
         None => ready.guest_version,
     };
     println!("Booting a Realm: {} CPUs, {} MiB, {guest}.", options.cpus, options.memory >> 20);
     if options.check {
-        unattended(options, &job, &machine, decoder)
+        unattended(options, &job, board.as_ref(), decoder)
     } else {
-        attended(options, &machine, decoder)
+        attended(options, board.as_ref(), decoder)
     }
 }
 
@@ -154,6 +169,36 @@ fn job_for(
     })
 }
 
+/// QEMU with our firmware in its flash.
+fn on_qemu(
+    options: &RunOptions,
+    ready: &Ready,
+    loads: Vec<Load>,
+) -> anyhow::Result<(Packed, Box<dyn Board>)> {
+    if options.fvp.is_some() || options.disk.is_some() || options.print {
+        bail!("--fvp, --disk and --print need --platform fvp");
+    }
+    let firmware = pack(&options.image, ready)?;
+    if let (Some(port), Some(elf)) = (options.gdb, &firmware.monitor.elf) {
+        println!("The machine waits for a debugger. In another terminal:");
+        println!(
+            "  gdb-multiarch -ex 'add-symbol-file {} -o {:#x}' -ex 'target remote :{port}'",
+            elf.display(),
+            platform_qemu::MONITOR.start
+        );
+    }
+    let machine = Machine {
+        program: ready.qemu.clone(),
+        cpus: options.cpus,
+        firmware: firmware.flash,
+        loads,
+        gdb: options.gdb,
+        messages: paths::output()?.join("qemu.log"),
+        extra: Vec::new(),
+    };
+    Ok((firmware.monitor, Box::new(machine)))
+}
+
 /// The guest's kernel command line.
 fn command_line(options: &RunOptions) -> String {
     // A panic must end the Realm, not hang it. Each byte on the console is an exit, so a check boots quietly; a
@@ -170,12 +215,12 @@ fn command_line(options: &RunOptions) -> String {
 
 fn attended(
     options: &RunOptions,
-    machine: &Machine,
+    board: &dyn Board,
     decoder: Option<Decoder>,
 ) -> anyhow::Result<()> {
     println!("Ctrl-A x ends the machine.");
     let mut watch = Watch::new(decoder, options.image.log, Mode::Keys(Keys::default()));
-    let mut running = machine.start()?;
+    let mut running = board.start()?;
     let raw = RawMode::enter();
     let ended = running.drive(&mut watch, true, None);
     let finished = watch.finish();
@@ -189,7 +234,7 @@ fn attended(
             Ok(())
         }
         (Ended::ByItself(status), _) => {
-            fail(format!("QEMU failed ({status}): {}", running.messages()))
+            fail(format!("{} failed ({status}): {}", board.name(), running.messages()))
         }
         (Ended::Stopped | Ended::TimeLimit | Ended::Silence, _) => {
             println!("The machine was ended.");
@@ -201,7 +246,7 @@ fn attended(
 fn unattended(
     options: &RunOptions,
     job: &Job,
-    machine: &Machine,
+    board: &dyn Board,
     decoder: Option<Decoder>,
 ) -> anyhow::Result<()> {
     let name = format!("check-{}cpu-{}M", options.cpus, options.memory >> 20);
@@ -212,13 +257,15 @@ fn unattended(
     watch.answer_with(party.challenge());
     let limits = Limits { total: Duration::from_secs(options.timeout), silence: SILENCE };
     let started = Instant::now();
-    let mut running = machine.start()?;
+    let mut running = board.start()?;
     let ended = running.drive(&mut watch, false, options.gdb.is_none().then_some(limits));
     let wall = started.elapsed();
     watch.finish()?;
     let trouble = match ended? {
         Ended::ByItself(status) if status.success() => None,
-        Ended::ByItself(status) => Some(format!("QEMU failed ({status}): {}", running.messages())),
+        Ended::ByItself(status) => {
+            Some(format!("{} failed ({status}): {}", board.name(), running.messages()))
+        }
         Ended::TimeLimit => {
             Some(format!("the run took longer than {} s (--timeout)", options.timeout))
         }

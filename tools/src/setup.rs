@@ -43,7 +43,7 @@ pub fn command(options: &SetupOptions) -> anyhow::Result<()> {
     if let Some(qemu) = &record.qemu {
         fact(&format!("{} with RME at {}", qemu.version, qemu.path.display()));
     }
-    for entry in [&record.tf_a, &record.guest].into_iter().flatten() {
+    for entry in [&record.tf_a, &record.fvp, &record.guest].into_iter().flatten() {
         fact(&entry.version);
     }
     println!(
@@ -82,7 +82,7 @@ pub fn ensure(cache: &Cache, options: &SetupOptions, qemu: Option<&Path>) -> any
 }
 
 fn has_tf_a(cache: &Cache, record: &Record) -> bool {
-    record.tf_a.as_ref().is_some_and(tfa::is_current)
+    record.tf_a.as_ref().is_some_and(|entry| tfa::QEMU.is_current(entry))
         && cache.folder(record.tf_a.as_ref()).is_some()
 }
 
@@ -124,7 +124,7 @@ fn complete_parts(
         locked.store(&record)?;
     }
     if needs_tf_a {
-        record.tf_a = Some(tfa::fetch(&locked, &Machine::read()?)?);
+        record.tf_a = Some(tfa::QEMU.fetch(&locked, &Machine::read()?)?);
         locked.store(&record)?;
     }
     if needs_guest {
@@ -135,6 +135,33 @@ fn complete_parts(
         }
     }
     Ok(record)
+}
+
+/// Makes sure that TF-A for Arm FVP is there, and returns its folder.
+pub fn ensure_fvp(cache: &Cache, is_offline: bool) -> anyhow::Result<PathBuf> {
+    let has = |record: &Record| {
+        let entry = record.fvp.as_ref().filter(|entry| tfa::FVP.is_current(entry));
+        cache.folder(entry)
+    };
+    if let Some(folder) = has(&cache.record()) {
+        return Ok(folder);
+    }
+    if is_offline {
+        bail!(
+            "--offline, but TF-A for Arm FVP is not in the cache {}; run `cargo xtask image --platform fvp` once with \
+             a network",
+            cache.root().display()
+        );
+    }
+    let locked = cache.lock()?;
+    let mut record = cache.record(); // another process may have finished it meanwhile
+    if has(&record).is_none() {
+        locked.require_space(SPACE)?;
+        install_packages(&locked, true, false)?;
+        record.fvp = Some(tfa::FVP.fetch(&locked, &Machine::read()?)?);
+        locked.store(&record)?;
+    }
+    has(&record).context("TF-A for Arm FVP was built, but is not in the cache; try again")
 }
 
 /// Completes the record from what is on the machine already.

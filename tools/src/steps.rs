@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 
-use crate::cli::{RunOptions, TestOptions};
+use crate::cli::{ImageOptions, Platform, RunOptions, TestOptions};
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{bench, process, run, setup, signals, size, unsafe_count};
@@ -69,11 +69,17 @@ const STEPS: &[Step] = &[
     step("unsafe", Tool(unsafe_count::command)),
     step("size", Tool(size::command)),
     step("bench", Tool(bench::check)),
+    step("fvp-image", Tool(fvp_image)),
     step("linux-1cpu", Check(1, 256, 240)),
     step("linux-2cpu", Check(2, 256, 240)),
     long("linux-4cpu-512M", Check(4, 512, 600)),
     long("linux-8cpu-1G", Check(8, 1024, 900)),
 ];
+
+/// Arm FVP: its firmware is built, and the checks of its size and placement hold.
+fn fvp_image() -> anyhow::Result<()> {
+    run::image(&ImageOptions { platform: Platform::Fvp, ..ImageOptions::default() })
+}
 
 /// The `test` subcommand.
 pub fn command(options: &TestOptions) -> anyhow::Result<()> {

@@ -1,5 +1,5 @@
-//! Trusted Firmware-A: fetched as Debian's source package, built once for QEMU with RME, and packed with a monitor
-//! and a Normal-world payload into the flash image that QEMU boots.
+//! Trusted Firmware-A: fetched as Debian's source package, built once for each board with RME, and packed with a
+//! monitor and a Normal-world payload into the flash image that QEMU boots (for Arm FVP see [`crate::fvp`]).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,14 +20,55 @@ const PACKAGE: &str = "arm-trusted-firmware";
 /// The release that Cairn is developed with; another one is used only if this one cannot be had.
 const RELEASE: &str = "2.12.1";
 
-/// Changes when the build options below change, so that old builds are not used.
-const RECIPE: u32 = 1;
-
 /// Suites to look in, from the first that has [`RELEASE`].
 const SUITES: [&str; 2] = ["trixie", "trixie sid"];
 
-/// Prefix of cache entries made here.
-pub const PREFIX: &str = "tfa-";
+/// How TF-A is built for one board, and which files are kept.
+#[derive(Debug)]
+pub struct Recipe {
+    /// Prefix of its cache entries.
+    prefix: &'static str,
+    /// Changes when anything else here changes, so that old builds are not used.
+    revision: u32,
+    /// The board's name in TF-A's build folder.
+    platform: &'static str,
+    /// Options for this board.
+    options: &'static [&'static str],
+    /// What to make.
+    targets: &'static [&'static str],
+    /// Files to keep: path below the build folder, name in the cache.
+    files: &'static [(&'static str, &'static str)],
+    /// Lines that the build prints, for its progress bar.
+    lines: f64,
+}
+
+/// QEMU: the parts, to be packed anew for each monitor.
+pub const QEMU: Recipe = Recipe {
+    prefix: "tfa-",
+    revision: 1,
+    platform: "qemu",
+    options: &["PLAT=qemu", "QEMU_USE_GIC_DRIVER=QEMU_GICV3"],
+    targets: &["all", "fiptool"],
+    files: &[
+        ("bl1.bin", "bl1.bin"),
+        ("bl2.bin", "bl2.bin"),
+        ("bl31.bin", "bl31.bin"),
+        ("rmm.bin", "trp.bin"),
+    ],
+    lines: 245.0,
+};
+
+/// Arm FVP Base RevC: a whole package with TF-A's own test monitor and its device trees, in which monitor and payload
+/// are replaced.
+pub const FVP: Recipe = Recipe {
+    prefix: "fvp-tfa-",
+    revision: 1,
+    platform: "fvp",
+    options: &["PLAT=fvp", "FVP_HW_CONFIG_DTS=fdts/fvp-base-gicv3-psci-1t.dts"],
+    targets: &["all", "fip"],
+    files: &[("bl1.bin", "bl1.bin"), ("bl2.bin", "bl2.bin"), ("fip.bin", "fip.bin")],
+    lines: 330.0,
+};
 
 /// Debian packages that building TF-A and its packing tool needs.
 pub const BUILD_PACKAGES: [&str; 8] = [
@@ -41,12 +82,10 @@ pub const BUILD_PACKAGES: [&str; 8] = [
     "xz-utils",
 ];
 
-/// Build options. Release, but with warnings: a quiet console that still says why the monitor was refused. `E=0`:
-/// newer compilers warn about more.
-const OPTIONS: [&str; 8] = [
-    "PLAT=qemu",
+/// Build options for every board. Release, but with warnings: a quiet console that still says why the monitor was
+/// refused. `E=0`: newer compilers warn about more.
+const OPTIONS: [&str; 6] = [
     "ENABLE_RME=1",
-    "QEMU_USE_GIC_DRIVER=QEMU_GICV3",
     "DEBUG=0",
     "LOG_LEVEL=30",
     "E=0",
@@ -55,46 +94,81 @@ const OPTIONS: [&str; 8] = [
     "BUILD_MESSAGE_TIMESTAMP=\"for Cairn\"",
 ];
 
-/// Lines that the build prints, for its progress bar.
-const BUILD_LINES: f64 = 245.0;
-
 /// Where the boot flash holds the FIP; BL1 is at 0 (`plat/qemu/qemu/include/platform_def.h`).
 const FIP_OFFSET: usize = 256 << 10;
 
-/// Whether `entry` was made with these options.
-pub fn is_current(entry: &Entry) -> bool {
-    entry.folder.ends_with(&format!("-r{RECIPE}"))
-}
-
-/// Fetches the source and builds BL1, BL2, BL31, TF-A's own test monitor and fiptool.
-pub fn fetch(locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
-    let stage = locked.stage("tf-a")?;
-    if stage.path().to_string_lossy().contains(char::is_whitespace) {
-        bail!(
-            "TF-A cannot be built in {}: the path contains a space; set CAIRN_CACHE to a folder without one",
-            stage.path().display()
-        );
+impl Recipe {
+    /// Whether `entry` was made by this recipe.
+    pub fn is_current(&self, entry: &Entry) -> bool {
+        entry.folder.starts_with(self.prefix)
+            && entry.folder.ends_with(&format!("-r{}", self.revision))
     }
-    let (apt, version) = find(&stage, machine)?;
-    let label = format!("download TF-A {version}");
-    apt.download_source(&format!("{PACKAGE}={version}"), stage.path(), &label)?;
-    let source = unpack(&stage, &version)?;
-    let built = build(&stage, &source, &version)?;
 
-    let made = stage.folder("made")?;
-    for (from, to) in [
-        (built.join("bl1.bin"), "bl1.bin"),
-        (built.join("bl2.bin"), "bl2.bin"),
-        (built.join("bl31.bin"), "bl31.bin"),
-        (built.join("rmm.bin"), "trp.bin"),
-        (source.join("tools/fiptool/fiptool"), "fiptool"),
-    ] {
-        std::fs::copy(&from, made.join(to)).at("copy", &from)?;
+    /// Fetches the source, builds it, and keeps the recipe's files and fiptool.
+    pub fn fetch(&self, locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
+        let stage = locked.stage("tf-a")?;
+        if stage.path().to_string_lossy().contains(char::is_whitespace) {
+            bail!(
+                "TF-A cannot be built in {}: the path contains a space; set CAIRN_CACHE to a folder without one",
+                stage.path().display()
+            );
+        }
+        let (apt, version) = find(&stage, machine)?;
+        let label = format!("download TF-A {version}");
+        apt.download_source(&format!("{PACKAGE}={version}"), stage.path(), &label)?;
+        let source = unpack(&stage, &version)?;
+        let built = self.build(&stage, &source, &version)?;
+
+        let made = stage.folder("made")?;
+        let fiptool = (source.join("tools/fiptool/fiptool"), "fiptool");
+        let files = self.files.iter().map(|(from, to)| (built.join(from), *to));
+        for (from, to) in files.chain([fiptool]) {
+            std::fs::copy(&from, made.join(to)).at("copy", &from)?;
+        }
+        let folder = format!("{}{version}-r{}", self.prefix, self.revision);
+        stage.commit(&made, &folder)?;
+        locked.prune(self.prefix, &folder)?;
+        Ok(Entry { folder, version: format!("TF-A {version} for {}", self.platform) })
     }
-    let folder = format!("{PREFIX}{version}-r{RECIPE}");
-    stage.commit(&made, &folder)?;
-    locked.prune(PREFIX, &folder)?;
-    Ok(Entry { folder, version: format!("TF-A {version}") })
+
+    fn build(&self, stage: &Stage, source: &Path, version: &str) -> anyhow::Result<PathBuf> {
+        let progress = Progress::start(&format!("build TF-A {version} for {}", self.platform));
+        let base = stage.path().join("build");
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut command = Command::new("make");
+        command.env("LC_ALL", "C").current_dir(source);
+        for variable in [
+            "MAKEFLAGS",
+            "MFLAGS",
+            "MAKELEVEL",
+            "CFLAGS",
+            "LDFLAGS",
+            "CC",
+            "LD",
+            "AS",
+            "CPP",
+            "V",
+            "RMM",
+        ] {
+            command.env_remove(variable);
+        }
+        command.arg(format!("-j{jobs}")).args(OPTIONS).args(self.options);
+        command.arg(format!("BUILD_BASE={}", base.display()));
+        command.args(self.targets);
+        if self.targets.contains(&"fip") {
+            // A package needs a payload; it is replaced when an image is packed.
+            let payload = stage.path().join("payload.bin");
+            std::fs::write(&payload, [0; 4096]).at("write", &payload)?;
+            command.arg(format!("BL33={}", payload.display()));
+        }
+        let mut lines = 0.0;
+        process::captured(&mut command, Stop::AtOnce, &mut |_| {
+            lines += 1.0;
+            progress.percent((lines / self.lines * 100.0).min(99.0));
+        })?;
+        progress.done("");
+        Ok(base.join(self.platform).join("release"))
+    }
 }
 
 fn find(stage: &Stage, machine: &Machine) -> anyhow::Result<(PrivateApt, String)> {
@@ -149,38 +223,6 @@ fn without_epoch(version: &str) -> &str {
     version.split_once(':').map_or(version, |(_, rest)| rest)
 }
 
-fn build(stage: &Stage, source: &Path, version: &str) -> anyhow::Result<PathBuf> {
-    let progress = Progress::start(&format!("build TF-A {version}"));
-    let base = stage.path().join("build");
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut command = Command::new("make");
-    command.env("LC_ALL", "C").current_dir(source);
-    for variable in [
-        "MAKEFLAGS",
-        "MFLAGS",
-        "MAKELEVEL",
-        "CFLAGS",
-        "LDFLAGS",
-        "CC",
-        "LD",
-        "AS",
-        "CPP",
-        "V",
-        "RMM",
-    ] {
-        command.env_remove(variable);
-    }
-    command.arg(format!("-j{jobs}")).args(OPTIONS).arg(format!("BUILD_BASE={}", base.display()));
-    command.args(["all", "fiptool"]);
-    let mut lines = 0.0;
-    process::captured(&mut command, Stop::AtOnce, &mut |_| {
-        lines += 1.0;
-        progress.percent((lines / BUILD_LINES * 100.0).min(99.0));
-    })?;
-    progress.done("");
-    Ok(base.join("qemu/release"))
-}
-
 /// Packs TF-A in `tf_a`, the monitor `rmm` and the payload `bl33` (flat images) into `out`, ready for QEMU's `-bios`.
 pub fn pack(tf_a: &Path, rmm: &Path, bl33: &Path, out: &Path) -> anyhow::Result<()> {
     let fip = out.with_extension("fip");
@@ -227,6 +269,16 @@ mod tests {
         assert_eq!(choose(&offers).unwrap(), "2.12.1+dfsg-1");
         assert_eq!(choose(&offers[1..]).unwrap(), "2.14.0+dfsg-1");
         assert_eq!(choose(&[]), None);
+    }
+
+    #[test]
+    fn each_board_has_entries_of_its_own() {
+        let entry = |folder: &str| Entry { folder: folder.into(), version: String::new() };
+        assert!(QEMU.is_current(&entry("tfa-2.12.1+dfsg-1-r1")));
+        assert!(FVP.is_current(&entry("fvp-tfa-2.12.1+dfsg-1-r1")));
+        assert!(!QEMU.is_current(&entry("fvp-tfa-2.12.1+dfsg-1-r1")));
+        // Pruning one must not remove the other.
+        assert!(!FVP.prefix.starts_with(QEMU.prefix) && !QEMU.prefix.starts_with(FVP.prefix));
     }
 
     #[test]

@@ -41,6 +41,24 @@ pub const NORMAL_WORLD: Range<u64> = 0x4190_0000..0x1_0000_0000;
 /// Where EL3 loads the Normal world's first program (BL33).
 pub const BL33: u64 = 0x6000_0000;
 
+/// Console of the Normal world: the board has one PL011 for everybody.
+pub const CONSOLE_NORMAL_WORLD: u64 = CONSOLE;
+/// Interrupt of that console, counted from the first shared one.
+pub const CONSOLE_INTERRUPT: u32 = 1;
+
+/// Our Normal-world host: image, stacks and heap. It is loaded as BL33.
+pub const HOST: Range<u64> = 0x6000_0000..0x6200_0000;
+/// What the host is to do, as text that the machine's loader puts there.
+pub const JOB: Range<u64> = 0x6200_0000..0x6210_0000;
+/// Kernel of the guest, from the loader.
+pub const KERNEL: Range<u64> = 0x6210_0000..0x6e00_0000;
+/// Initial RAM disk of the guest, from the loader.
+pub const INITRD: Range<u64> = 0x6e00_0000..0x7400_0000;
+/// Memory that the host maps: what can be there at all.
+pub const RAM: [Range<u64>; 1] = [DRAM];
+/// Memory at which the host keeps away whatever the device tree says: the tree, the monitor, a little room.
+pub const RESERVED: Range<u64> = 0x4000_0000..0x4200_0000;
+
 /// Most CPUs; EL3 tells the monitor this number whatever is installed.
 pub const CPUS_MAX: u64 = 32;
 
@@ -58,6 +76,16 @@ mod tests {
         assert_eq!(SHARED_BUFFER.end - MONITOR.start, 24 << 20);
         assert_eq!(DRAM.end - DRAM.start, MEMORY_MIB << 20);
         assert!(NORMAL_WORLD.contains(&BL33));
+        assert!(RESERVED.start <= DEVICE_TREE.start && SHARED_BUFFER.end <= RESERVED.end);
+    }
+
+    #[test]
+    fn the_host_and_its_files_follow_each_other_in_normal_memory() {
+        assert_eq!(HOST.start, BL33);
+        for (before, after) in [(HOST, JOB), (JOB, KERNEL), (KERNEL, INITRD)] {
+            assert!(before.end <= after.start);
+        }
+        assert!(NORMAL_WORLD.contains(&HOST.start) && NORMAL_WORLD.contains(&INITRD.end));
     }
 
     #[test]

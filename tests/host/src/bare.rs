@@ -148,8 +148,8 @@ fn free_ram(facts: &MachineFacts, job: &Job) -> Vec<Range<u64>> {
     for file in [Some(job.kernel), job.initrd].into_iter().flatten() {
         taken.push(file.base..file.base + file.size);
     }
-    taken.push(0..platform::MAPPED_RAM.start);
-    taken.push(platform::MAPPED_RAM.end..u64::MAX);
+    let unmapped = ram::without(alloc::vec![0..u64::MAX], platform::MAPPED_RAM);
+    taken.extend(unmapped);
     ram::without(facts.ram.clone(), &taken)
 }
 

@@ -1,30 +1,54 @@
-//! Facts about QEMU's `virt` machine under TF-A, and where the loader puts things.
+//! Facts of the board that the host is built for; all of them stand in the board's own crate.
 
 use core::ops::Range;
 
-/// The PL011 that EL3, the monitor, the host and the guest share.
-pub const PL011_BASE: usize = 0x0900_0000;
+#[cfg(feature = "fvp")]
+use platform_fvp as board;
+#[cfg(not(feature = "fvp"))]
+use platform_qemu as board;
+
+/// The PL011 of the Normal world.
+pub const PL011_BASE: u64 = board::CONSOLE_NORMAL_WORLD;
 
 /// The interrupt distributor.
-pub const GICD_BASE: usize = 0x0800_0000;
+pub const GICD_BASE: u64 = board::GIC_DISTRIBUTOR;
 
 /// The first redistributor.
-pub const GICR_BASE: usize = 0x080A_0000;
+pub const GICR_BASE: u64 = board::GIC_REDISTRIBUTORS;
 
 /// Number of the PL011's shared interrupt.
-pub const PL011_SPI: u32 = 1;
+pub const PL011_SPI: u32 = board::CONSOLE_INTERRUPT;
 
 /// Where the job text is.
-pub const JOB_TEXT: u64 = 0x6200_0000;
+pub const JOB_TEXT: u64 = board::JOB.start;
 
-/// Where QEMU puts the device tree.
-pub const DEVICE_TREE: u64 = 0x4000_0000;
+/// Where the device tree is if nobody says.
+pub const DEVICE_TREE: u64 = board::DEVICE_TREE.start;
 
-/// Device tree, monitor, and a little room around them.
-pub const FIRMWARE: Range<u64> = 0x4000_0000..0x4200_0000;
+/// What belongs to the firmware, with a little room around it.
+pub const FIRMWARE: Range<u64> = board::RESERVED;
 
 /// The host itself, with stacks and heap.
-pub const HOST_IMAGE: Range<u64> = 0x6000_0000..0x6200_0000;
+pub const HOST_IMAGE: Range<u64> = board::HOST;
 
-/// RAM that the host's own tables map.
-pub const MAPPED_RAM: Range<u64> = 0x4000_0000..0x1_0000_0000;
+/// RAM that the host's own tables map, in ascending order.
+pub const MAPPED_RAM: &[Range<u64>] = &board::RAM;
+
+/// The GiB that holds the host's image; the tables describe it in blocks of 2 MiB.
+pub const HOST_GIB: u64 = HOST_IMAGE.start >> 30;
+
+/// The 2 MiB block of that GiB with the host's code.
+pub const HOST_BLOCK: u64 = (HOST_IMAGE.start >> 21) % 512;
+
+/// GiBs that the tables map as normal memory: those that RAM begins, fills or ends in.
+pub const fn is_normal_gib(gib: u64) -> bool {
+    let (start, end) = (gib << 30, (gib + 1) << 30);
+    let mut rest = MAPPED_RAM;
+    while let [bank, others @ ..] = rest {
+        if bank.start < end && start < bank.end {
+            return true;
+        }
+        rest = others;
+    }
+    false
+}

@@ -20,7 +20,6 @@ use anyhow::bail;
 
 use crate::cli::BenchOptions;
 use crate::fault::{IoContext, Verdict};
-use crate::image;
 use crate::job;
 use crate::paths::{self, write_whole};
 use crate::progress::Progress;
@@ -129,5 +128,5 @@ fn symbols(firmware: &Firmware) -> anyhow::Result<Vec<u8>> {
 /// Where the monitor is loaded, and how long it is.
 fn span(firmware: &Firmware) -> anyhow::Result<(u64, u64)> {
     let flat = &firmware.monitor.flat;
-    Ok((image::LOAD_ADDRESS, std::fs::metadata(flat).at("read", flat)?.len()))
+    Ok((platform_qemu::MONITOR.start, std::fs::metadata(flat).at("read", flat)?.len()))
 }

@@ -24,7 +24,8 @@ impl Sink for Pl011 {
 
 fn with_console<T>(f: impl FnOnce(&mut Console<Pl011>) -> T) -> T {
     f(CONSOLE.lock().get_or_insert_with(|| {
-        let address = const { NonZeroUsize::new(platform::PL011_BASE).expect("not zero") };
+        let address = usize::try_from(platform::PL011_BASE).ok().and_then(NonZeroUsize::new);
+        let address = address.expect("the board has a console");
         let registers = NonNull::<PL011Registers>::with_exposed_provenance(address);
         // SAFETY: the address is that of the machine's PL011, mapped as device memory for good;
         // this is the only place that makes a pointer to it, once, under the lock.

@@ -2,10 +2,10 @@
 //!
 //! The MMU goes on before anything is written: the tables are constants in the image, so there is
 //! nothing whose cached and uncached views could differ. Addresses are mapped to themselves, in
-//! 39 bits: the first GiB as device memory, the next three as normal memory. Only the 2 MiB block
-//! with the image is executable.
+//! 39 bits: the first GiB as device memory, the GiBs with RAM as normal memory. Only the 2 MiB block
+//! with the image's code is executable.
 
-use crate::bare;
+use crate::{bare, platform};
 use core::arch::global_asm;
 
 global_asm!(
@@ -105,27 +105,33 @@ host_vectors:
     vector  14
     vector  15
 
-    // Level 1: device GiB, a table for the GiB with the image, two GiB of normal memory.
+    // Level 1: the first GiB holds devices; GiBs with RAM; a table for the GiB with the image.
     .section .rodata, "a"
     .balign 4096
     .global host_tables
 host_tables:
+    .set    gib, 0
+    .rept   512
+    .if     gib == 0
     .quad   {device}
+    .elseif gib == {host_gib}
     .quad   host_tables + 4096 + 3
-    .quad   {normal} + 0x80000000
-    .quad   {normal} + 0xc0000000
-    .fill   508, 8, 0
-    // Level 2: 2 MiB blocks from 0x4000_0000. The image is at 0x6000_0000, block 256.
-    .set    block, 0x40000000
-    .rept   256
-    .quad   {normal} + block
-    .set    block, block + 0x200000
+    .elseif (gib < 64) && (({normal_gibs} >> gib) & 1)
+    .quad   {normal} + (gib << 30)
+    .else
+    .quad   0
+    .endif
+    .set    gib, gib + 1
     .endr
-    .quad   {code} + block
-    .set    block, block + 0x200000
-    .rept   255
-    .quad   {normal} + block
-    .set    block, block + 0x200000
+    // Level 2: 2 MiB blocks of the GiB with the image.
+    .set    block, 0
+    .rept   512
+    .if     block == {host_block}
+    .quad   {code} + ({host_gib} << 30) + (block << 21)
+    .else
+    .quad   {normal} + ({host_gib} << 30) + (block << 21)
+    .endif
+    .set    block, block + 1
     .endr
     "#,
     start = sym start,
@@ -140,7 +146,23 @@ host_tables:
     device = const DEVICE,
     normal = const NORMAL,
     code = const CODE,
+    host_gib = const platform::HOST_GIB,
+    host_block = const platform::HOST_BLOCK,
+    normal_gibs = const NORMAL_GIBS,
 );
+
+/// The first 64 GiBs, a bit for each that holds normal memory. No board has any beyond.
+const NORMAL_GIBS: i64 = {
+    let mut mask = 0;
+    let mut gib = 0;
+    while gib < 64 {
+        if platform::is_normal_gib(gib) {
+            mask |= 1 << gib;
+        }
+        gib += 1;
+    }
+    mask
+};
 
 /// 39-bit addresses, 4 KiB pages, write-back inner-shareable walks, 40-bit physical addresses,
 /// and the bits that are always one.

@@ -39,8 +39,9 @@ static GIC: Mutex<Option<GicV3<'static>>> = Mutex::new(None);
 /// Affinity of each CPU.
 static AFFINITY: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
-fn pointer<T>(address: usize) -> Option<NonNull<T>> {
-    Some(NonNull::with_exposed_provenance(NonZeroUsize::new(address)?))
+fn pointer<T>(address: u64) -> Option<NonNull<T>> {
+    let address = usize::try_from(address).ok().and_then(NonZeroUsize::new)?;
+    Some(NonNull::with_exposed_provenance(address))
 }
 
 /// Sets up the distributor, with or without console input. Called once, by CPU 0.

@@ -6,6 +6,7 @@
 
 use crate::platform::{HOST_IMAGE, MAPPED_RAM};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 const PAGE_SIZE: u64 = 0x1000;
 
@@ -16,7 +17,8 @@ const PAGE_SIZE: u64 = 0x1000;
 /// The range is not RAM, or it touches the host's image: a mistake of the host.
 fn check(pa: u64, size: u64, align: u64) -> usize {
     let end = pa.checked_add(size);
-    let mapped = pa >= MAPPED_RAM.start && end.is_some_and(|end| end <= MAPPED_RAM.end);
+    let in_bank = |bank: &Range<u64>| pa >= bank.start && end.is_some_and(|end| end <= bank.end);
+    let mapped = MAPPED_RAM.iter().any(in_bank);
     let outside = pa >= HOST_IMAGE.end || end.is_some_and(|end| end <= HOST_IMAGE.start);
     assert!(mapped && outside && pa.is_multiple_of(align), "bad access to {pa:#x}, {size} bytes");
     usize::try_from(pa).expect("addresses have 64 bits")
@@ -73,7 +75,8 @@ pub fn read_text(pa: u64, limit: usize) -> Vec<u8> {
 pub fn device_tree(pa: u64) -> Option<&'static [u8]> {
     const MAGIC: u32 = 0xd00d_feed;
     const LIMIT: u32 = 0x10_0000;
-    if pa < MAPPED_RAM.start || pa >= HOST_IMAGE.start - u64::from(LIMIT) {
+    let start = MAPPED_RAM.first().map_or(u64::MAX, |bank| bank.start);
+    if pa < start || pa >= HOST_IMAGE.start - u64::from(LIMIT) {
         return None;
     }
     let mut header = [0; 8];

@@ -1,0 +1,188 @@
+//! The loop that connects a machine's serial ports to a listener and our keyboard to the machine, until something ends it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::process::Group;
+use crate::signals;
+
+/// What is said when a pipe or socket of the machine fails.
+pub const LOST: &str = "the connection to the machine was lost";
+
+/// A machine that can be started.
+pub trait Board {
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    fn start(&self) -> anyhow::Result<Box<dyn Started>>;
+
+    /// What runs it, as a sentence names it.
+    fn name(&self) -> &'static str;
+}
+
+/// A started machine; dropping it ends it.
+pub trait Started {
+    /// Connects the serial ports to `listener` (and, if `keyboard`, our standard input to the machine) until something
+    /// ends it.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost, or the listener fails.
+    fn drive(
+        &mut self,
+        listener: &mut dyn Listener,
+        keyboard: bool,
+        limits: Option<Limits>,
+    ) -> anyhow::Result<Ended>;
+
+    /// What the program that runs the machine said, on one line.
+    fn messages(&self) -> String;
+}
+
+/// A serial port of the machine: a pipe or a socket.
+pub trait Source: Read + AsFd {}
+
+impl<T: Read + AsFd> Source for T {}
+
+/// When to give up on a machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// After this long in any case.
+    pub total: Duration,
+    /// After this long without a byte on the UART.
+    pub silence: Duration,
+}
+
+/// Why the machine stopped.
+#[derive(Debug)]
+pub enum Ended {
+    /// The machine's process ended by itself.
+    ByItself(ExitStatus),
+    /// The listener wanted no more.
+    Stopped,
+    /// [`Limits::total`] was reached.
+    TimeLimit,
+    /// [`Limits::silence`] was reached.
+    Silence,
+}
+
+/// Whether the loop should go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Stop the machine.
+    Stop,
+}
+
+/// What listens to the UART and may type on it.
+pub trait Listener {
+    /// The machine sent these bytes.
+    fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow>;
+
+    /// The user typed these bytes; what comes back is sent to the machine.
+    fn typed(&mut self, bytes: &[u8]) -> (Vec<u8>, Flow);
+
+    /// What the machine has asked for and gets typed.
+    fn answer(&mut self) -> Vec<u8>;
+
+    /// Nothing happened for a moment.
+    fn idle(&mut self) -> anyhow::Result<Flow>;
+}
+
+/// Connects `sources` and `sink` of the machine `group` to `listener` (and, if `keyboard`, our standard input to the
+/// sink) until something ends it. The machine ends by itself when it has closed all sources.
+pub fn drive(
+    group: &mut Group,
+    mut sources: Vec<Box<dyn Source>>,
+    sink: &mut dyn Write,
+    listener: &mut dyn Listener,
+    keyboard: bool,
+    limits: Option<Limits>,
+) -> anyhow::Result<Ended> {
+    let mut keyboard = keyboard.then(std::io::stdin);
+    let started = Instant::now();
+    let mut last_byte = started;
+    let mut buffer = [0; 4096];
+    loop {
+        signals::check()?;
+        let (ready, from_user) = wait(&sources, keyboard.as_ref())?;
+        let from_machine = !ready.is_empty();
+        let mut flow = Flow::Continue;
+        // From the last to the first, so that a closed source can be taken out.
+        for index in ready.into_iter().rev() {
+            let Some(source) = sources.get_mut(index) else { continue };
+            let count = match source.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+                result => result.context(LOST)?,
+            };
+            if count == 0 {
+                drop(sources.remove(index));
+                continue;
+            }
+            last_byte = Instant::now();
+            if listener.received(buffer.get(..count).unwrap_or_default())? == Flow::Stop {
+                flow = Flow::Stop;
+            }
+            let answer = listener.answer();
+            if !answer.is_empty() {
+                sink.write_all(&answer).and_then(|()| sink.flush()).context(LOST)?;
+            }
+        }
+        if sources.is_empty() {
+            return Ok(Ended::ByItself(group.wait()?));
+        }
+        if from_user {
+            // Not through `Stdin`, whose buffer would hide bytes from `poll`.
+            let count = rustix::io::read(rustix::stdio::stdin(), &mut buffer).unwrap_or(0);
+            if count == 0 {
+                keyboard = None;
+            }
+            let (bytes, wish) = listener.typed(buffer.get(..count).unwrap_or_default());
+            sink.write_all(&bytes).and_then(|()| sink.flush()).context(LOST)?;
+            if wish == Flow::Stop {
+                flow = Flow::Stop;
+            }
+        }
+        if !from_machine && flow == Flow::Continue {
+            flow = listener.idle()?;
+        }
+        if flow == Flow::Stop {
+            return Ok(Ended::Stopped);
+        }
+        match limits {
+            Some(limits) if started.elapsed() > limits.total => return Ok(Ended::TimeLimit),
+            Some(limits) if last_byte.elapsed() > limits.silence => return Ok(Ended::Silence),
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Waits up to 50 ms for bytes: the indices of the sources that have some, and whether the user has typed.
+fn wait(
+    sources: &[Box<dyn Source>],
+    keyboard: Option<&std::io::Stdin>,
+) -> anyhow::Result<(Vec<usize>, bool)> {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    let mut polled: Vec<PollFd<'_>> =
+        sources.iter().map(|source| PollFd::new(source, PollFlags::IN)).collect();
+    if let Some(keyboard) = keyboard {
+        polled.push(PollFd::new(keyboard, PollFlags::IN));
+    }
+    match poll(&mut polled, Some(&timeout)) {
+        Ok(_) => {}
+        Err(rustix::io::Errno::INTR) => return Ok((Vec::new(), false)),
+        Err(error) => return Err(error).context("cannot wait for the machine"),
+    }
+    let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+    let user = keyboard.is_some() && polled.pop().is_some_and(|fd| is_ready(&fd));
+    let ready = polled.iter().enumerate().filter(|(_, fd)| is_ready(fd)).map(|(index, _)| index);
+    Ok((ready.collect(), user))
+}

@@ -1,0 +1,85 @@
+//! Arm FVP Base RevC: its firmware, and the model that runs it.
+//!
+//! The model is under a licence of its own and is not fetched. What is here has been tried with a program that stands
+//! in for it: the package is built and checked, the command line is compared with TF-A's documentation, and the serial
+//! ports are connected as with QEMU.
+
+pub mod model;
+pub mod package;
+
+use anyhow::bail;
+
+use crate::cache::Cache;
+use crate::cli::{ImageOptions, RunOptions};
+use crate::image::{self, HOST_FOR_FVP, Packed};
+use crate::qemu::Load;
+use crate::{paths, setup};
+use model::Model;
+use package::Package;
+
+/// Where the model can be had.
+const SOURCE: &str =
+    "https://developer.arm.com/downloads/-/arm-ecosystem-fvps (\"Base RevC AEM FVP\")";
+
+/// What the model's binary is called.
+const PROGRAM: &str = "FVP_Base_RevC-2xAEMvA";
+
+/// The firmware and its parts.
+#[derive(Debug)]
+pub struct Firmware {
+    /// The monitor: the same flat image as for QEMU.
+    pub monitor: Packed,
+    /// The host, built for this board's addresses.
+    pub host: Packed,
+    /// What the model boots from.
+    pub package: Package,
+}
+
+/// Builds and checks the firmware; `monitor` is the packed monitor.
+pub fn firmware(options: &ImageOptions, monitor: Packed) -> anyhow::Result<Firmware> {
+    let tf_a = setup::ensure_fvp(&Cache::locate()?, options.offline)?;
+    let output = paths::output()?.join("fvp");
+    std::fs::create_dir_all(&output)?;
+    let host = image::build(HOST_FOR_FVP, options.log)?;
+    let host = image::pack(host, output.join("host.bin"))?;
+    let package = package::pack(&tf_a, &monitor.flat, &host.flat, &output)?;
+    Ok(Firmware { monitor, host, package })
+}
+
+/// The model as `options` want it; `None` if only its command line was wanted, which has been printed then.
+pub fn model(
+    options: &RunOptions,
+    package: &Package,
+    loads: Vec<Load>,
+) -> anyhow::Result<Option<Model>> {
+    if options.gdb.is_some() {
+        bail!(
+            "--gdb is for QEMU; the model brings a debugger of its own (its option --iris-server)"
+        );
+    }
+    let output = paths::output()?.join("fvp");
+    let model = Model {
+        program: options.fvp.clone().unwrap_or_else(|| PROGRAM.into()),
+        bl1: package.bl1.clone(),
+        fip: package.fip.clone(),
+        loads,
+        disk: options.disk.clone(),
+        el3_log: output.join("el3.log"),
+        messages: output.join("model.log"),
+    };
+    if options.print {
+        println!("{}", model.command_line());
+        return Ok(None);
+    }
+    let Some(program) = &options.fvp else {
+        println!("{}\n", model.command_line());
+        bail!(
+            "the model is not part of this repository: get it from {SOURCE}, then pass the path of {PROGRAM} with \
+             --fvp, or run the command line above yourself"
+        );
+    };
+    if !program.is_file() {
+        bail!("there is no model at {}; get it from {SOURCE}", program.display());
+    }
+    Ok(Some(model))
+}
