@@ -76,7 +76,9 @@ mod tests {
         assert_eq!(SHARED_BUFFER.end - MONITOR.start, 24 << 20);
         assert_eq!(DRAM.end - DRAM.start, MEMORY_MIB << 20);
         assert!(NORMAL_WORLD.contains(&BL33));
-        assert!(RESERVED.start <= DEVICE_TREE.start && SHARED_BUFFER.end <= RESERVED.end);
+        for inside in [DEVICE_TREE, MONITOR, SHARED_BUFFER] {
+            assert!(RESERVED.contains(&inside.start) && inside.end <= RESERVED.end);
+        }
     }
 
     #[test]
