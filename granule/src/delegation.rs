@@ -12,22 +12,26 @@
 
 use crate::addr::GranuleAddr;
 use crate::guard::GranuleGuard;
-use crate::ledger::{Ledger, Step};
+use crate::history::{History, RealmNumber};
+use crate::ledger::{Failure, Ledger, Step};
 use crate::machine::log::{Event, Log};
 use crate::machine::memory::{Memory, Slot};
 use crate::machine::root::{El3Error, RootWorld};
 use crate::state::{Delegated, InRealmPas, State, TransitionTo, Undelegated};
+use crate::table::GranuleTable;
 
 /// Takes a granule from the Host: GPT Non-secure to Realm, state UNDELEGATED to DELEGATED.
 ///
 /// # Errors
 ///
 /// EL3's code if it refuses, for example because the granule is Secure; nothing changed then.
-pub fn delegate(
+pub fn delegate<'t>(
     machine: &impl RootWorld,
-    granule: GranuleGuard<'_, Undelegated>,
+    granules: &GranuleTable<'t>,
+    granule: GranuleGuard<'t, Undelegated>,
 ) -> Result<GranuleAddr, El3Error> {
     machine.delegate(granule.addr())?;
+    granules.account().moved(Undelegated::STATE, Delegated::STATE);
     Ok(granule.transition::<Delegated>().addr())
 }
 
@@ -36,16 +40,19 @@ pub fn delegate(
 /// # Errors
 ///
 /// EL3's code if it refuses; the granule is wiped, still DELEGATED, and in the ledger then.
-pub fn undelegate<M: Memory + RootWorld + Log>(
+pub fn undelegate<'t, M: Memory + RootWorld + Log>(
     machine: &M,
+    granules: &GranuleTable<'t>,
     ledger: &Ledger,
-    mut granule: GranuleGuard<'_, Delegated>,
+    mut granule: GranuleGuard<'t, Delegated>,
 ) -> Result<(), El3Error> {
     let addr = granule.addr();
     machine.wipe(Slot::Object, granule.exclusive());
     if let Err(el3) = machine.undelegate(addr) {
-        let entry = ledger.enter(addr, Delegated::STATE, Step::GptToNonSecure, el3);
-        machine.log(Event::Leaked(&entry));
+        let history = granule.history();
+        let failure = Failure { granule: addr, history, step: Step::GptToNonSecure, el3 };
+        let (entry, kept) = ledger.enter(failure);
+        machine.log(Event::Leaked { entry: &entry, kept });
         return Err(el3);
     }
     // Before the lock goes: it orders all entries about one granule.
@@ -54,19 +61,39 @@ pub fn undelegate<M: Memory + RootWorld + Log>(
     {
         machine.log(Event::Recovered(&entry));
     }
+    granules.account().moved(Delegated::STATE, Undelegated::STATE);
     granule.transition::<Undelegated>().unlock();
     Ok(())
 }
 
-/// Ends the use of a granule: its contents go, then it is DELEGATED again.
+/// Ends the use of a granule by a Realm: its contents go, then it is DELEGATED again.
 pub fn release<'t, S>(
     machine: &impl Memory,
+    granules: &GranuleTable<'t>,
+    granule: GranuleGuard<'t, S>,
+    realm: RealmNumber,
+) -> GranuleGuard<'t, Delegated>
+where
+    S: InRealmPas + TransitionTo<Delegated>,
+{
+    let history = History::new(S::STATE, realm);
+    put_back(machine, granules, granule, history)
+}
+
+/// Undoes [`GranuleTable::claim`] when a command fails: wiped and DELEGATED, with the history it had.
+pub fn put_back<'t, S>(
+    machine: &impl Memory,
+    granules: &GranuleTable<'t>,
     mut granule: GranuleGuard<'t, S>,
+    history: History,
 ) -> GranuleGuard<'t, Delegated>
 where
     S: InRealmPas + TransitionTo<Delegated>,
 {
     granule.set_count(0);
     machine.wipe(Slot::Object, granule.exclusive());
-    granule.transition()
+    granules.account().moved(S::STATE, Delegated::STATE);
+    let granule = granule.transition::<Delegated>();
+    granule.set_history(history);
+    granule
 }

@@ -10,15 +10,16 @@ use core::mem;
 use core::sync::atomic::{AtomicU16, Ordering};
 
 use crate::addr::GranuleAddr;
+use crate::history::History;
 use crate::machine::memory::{Exclusive, Shared};
-use crate::state::{GranuleState, InRealmPas, RecState, State, TransitionTo};
+use crate::state::{Delegated, GranuleState, InRealmPas, RecState, State, TransitionTo};
 
 /// Bit 15 of a granule's word: somebody holds it.
 const LOCKED: u16 = 1 << 15;
 /// Bits 14:10: the [`GranuleState`].
 const STATE_SHIFT: u32 = 10;
 const STATE_MASK: u16 = 0x1f;
-/// Bits 9:0: the reference count, whose meaning depends on the state.
+/// Bits 9:0: the reference count, whose meaning depends on the state; of a DELEGATED granule its [`History`].
 const COUNT_MASK: u16 = 0x3ff;
 
 /// Largest reference count of a granule.
@@ -96,15 +97,17 @@ impl<'t, S: State> GranuleGuard<'t, S> {
         self.count.set(count);
     }
 
-    /// Moves the granule to `T`, consuming the proof that it was in `S`. The count must be 0.
-    pub fn transition<T: State>(self) -> GranuleGuard<'t, T>
+    /// Moves the granule to `T`, consuming the proof that it was in `S`. The count begins at 0.
+    ///
+    /// Callers outside this crate use [`crate::GranuleTable::claim`] or [`crate::delegation`], which also keep the account.
+    pub(crate) fn transition<T: State>(self) -> GranuleGuard<'t, T>
     where
         S: TransitionTo<T>,
     {
         let next = GranuleGuard {
             word: self.word,
             addr: self.addr,
-            count: Cell::new(self.count.get()),
+            count: Cell::new(0),
             state: PhantomData,
         };
         mem::forget(self);
@@ -114,6 +117,17 @@ impl<'t, S: State> GranuleGuard<'t, S> {
     /// Releases the granule. The same as dropping the guard, for places where the order matters.
     pub fn unlock(self) {
         drop(self);
+    }
+}
+
+impl GranuleGuard<'_, Delegated> {
+    /// What the granule was before.
+    pub fn history(&self) -> History {
+        History::from_bits(self.count.get())
+    }
+
+    pub(crate) fn set_history(&self, history: History) {
+        self.count.set(history.bits());
     }
 }
 

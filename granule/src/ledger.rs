@@ -3,11 +3,12 @@
 //! A granule whose undelegation EL3 refused stays DELEGATED and wiped: it costs memory, never a secret.
 //! The ledger remembers it until a later try works. It has a fixed capacity; what does not fit is counted.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use spin::Mutex;
 
 use crate::addr::GranuleAddr;
+use crate::history::{History, RealmNumber};
 use crate::machine::root::El3Error;
 use crate::state::GranuleState;
 
@@ -30,16 +31,33 @@ impl Step {
     }
 }
 
+/// A failed try to give a granule back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The granule.
+    pub granule: GranuleAddr,
+    /// What it was before it became DELEGATED, which it still is.
+    pub history: History,
+    /// The step that failed.
+    pub step: Step,
+    /// EL3's code.
+    pub el3: El3Error,
+}
+
 /// One granule that could not be given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The granule.
     pub granule: GranuleAddr,
-    /// What it was before the failing step, and still is.
-    pub state: GranuleState,
+    /// Its last role; UNDELEGATED if it came from the Host and has had none.
+    pub role: GranuleState,
+    /// The Realm that it served last, if any.
+    pub realm: Option<RealmNumber>,
+    /// Whether that Realm has been destroyed since the failure or before.
+    pub realm_is_gone: bool,
     /// The step that failed.
     pub step: Step,
-    /// EL3's code.
+    /// EL3's code of the last try.
     pub el3: El3Error,
     /// How many tries have failed.
     pub tries: u32,
@@ -54,43 +72,70 @@ struct Inner {
     overflowed: u64,
 }
 
-/// The ledger. Locked only when something fails, and by undelegation while it is not empty.
+/// The ledger. Locked only when something fails, by undelegation while it is not empty, and when a Realm comes or goes.
 #[derive(Debug)]
 pub struct Ledger {
     inner: Mutex<Inner>,
     /// Number of entries, so that the way without failures reads one word and takes no lock.
     entries: AtomicUsize,
+    /// Number of the latest Realm.
+    latest: AtomicU64,
 }
 
 impl Ledger {
     /// An empty ledger.
     pub const fn new() -> Self {
         let inner = Inner { entries: heapless::Vec::new(), next_sequence: 0, overflowed: 0 };
-        Self { inner: Mutex::new(inner), entries: AtomicUsize::new(0) }
+        Self { inner: Mutex::new(inner), entries: AtomicUsize::new(0), latest: AtomicU64::new(0) }
     }
 
-    /// Enters a failure, or counts one more try of a granule that is already there.
-    pub fn enter(
-        &self,
-        granule: GranuleAddr,
-        state: GranuleState,
-        step: Step,
-        el3: El3Error,
-    ) -> Entry {
+    /// The number of a new Realm.
+    pub fn number_realm(&self) -> RealmNumber {
+        RealmNumber(self.latest.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Enters a failure, or counts one more try of a granule that is already there. The entry, and whether there was room to
+    /// keep it.
+    pub fn enter(&self, failure: Failure) -> (Entry, bool) {
+        let Failure { granule, history, step, el3 } = failure;
         let mut inner = self.inner.lock();
         if let Some(entry) = inner.entries.iter_mut().find(|entry| entry.granule == granule) {
             entry.tries = entry.tries.saturating_add(1);
             entry.el3 = el3;
-            return *entry;
+            return (*entry, true);
         }
         let sequence = inner.next_sequence;
         inner.next_sequence += 1;
-        let entry = Entry { granule, state, step, el3, tries: 1, sequence };
-        if inner.entries.push(entry).is_err() {
+        let latest = RealmNumber(self.latest.load(Ordering::Relaxed));
+        let (role, realm) = (history.role(), history.realm(latest));
+        // RD and start tables are released only by the end of their Realm.
+        let realm_is_gone = role == GranuleState::Rd;
+        let entry = Entry { granule, role, realm, realm_is_gone, step, el3, tries: 1, sequence };
+        let kept = inner.entries.push(entry).is_ok();
+        if !kept {
             inner.overflowed += 1;
         }
         self.entries.store(inner.entries.len(), Ordering::Relaxed);
-        entry
+        (entry, kept)
+    }
+
+    /// Marks the entries of a Realm that is destroyed: nobody but the Host can bring them back now. How many there are.
+    pub fn realm_destroyed(&self, realm: RealmNumber) -> u64 {
+        if !self.has_entries() {
+            return 0;
+        }
+        let mut inner = self.inner.lock();
+        let mut count = 0;
+        for entry in inner.entries.iter_mut().filter(|entry| entry.realm == Some(realm)) {
+            entry.realm_is_gone = true;
+            count += 1;
+        }
+        count
+    }
+
+    /// Lets `look` see each entry, in no order.
+    pub fn for_each(&self, look: impl FnMut(&Entry)) {
+        self.inner.lock().entries.iter().for_each(look);
     }
 
     /// Removes a granule that has been given back after all.
@@ -129,26 +174,26 @@ impl Default for Ledger {
 mod tests {
     use super::*;
 
-    fn at(index: u64) -> GranuleAddr {
-        GranuleAddr::new(index * 4096).unwrap()
+    fn failure(index: u64, history: History, code: i64) -> Failure {
+        let granule = GranuleAddr::new(index * 4096).unwrap();
+        Failure { granule, history, step: Step::GptToNonSecure, el3: El3Error(code) }
     }
 
     #[test]
     fn a_second_failure_of_the_same_granule_is_one_entry_with_two_tries() {
         let ledger = Ledger::new();
-        ledger.enter(at(1), GranuleState::Delegated, Step::GptToNonSecure, El3Error(-3));
-        let entry =
-            ledger.enter(at(1), GranuleState::Delegated, Step::GptToNonSecure, El3Error(-6));
-        assert_eq!((entry.tries, entry.el3, entry.sequence), (2, El3Error(-6), 0));
+        ledger.enter(failure(1, History::FRESH, -3));
+        let (entry, kept) = ledger.enter(failure(1, History::FRESH, -6));
+        assert_eq!((entry.tries, entry.el3, entry.sequence, kept), (2, El3Error(-6), 0, true));
         assert_eq!(ledger.len(), (1, 0));
     }
 
     #[test]
     fn settling_removes_the_entry() {
         let ledger = Ledger::new();
-        ledger.enter(at(1), GranuleState::Delegated, Step::GptToNonSecure, El3Error(-3));
-        assert!(ledger.settle(at(2)).is_none());
-        assert!(ledger.settle(at(1)).is_some());
+        ledger.enter(failure(1, History::FRESH, -3));
+        assert!(ledger.settle(GranuleAddr::new(0x2000).unwrap()).is_none());
+        assert!(ledger.settle(GranuleAddr::new(0x1000).unwrap()).is_some());
         assert!(ledger.is_empty());
     }
 
@@ -156,8 +201,23 @@ mod tests {
     fn what_does_not_fit_is_counted() {
         let ledger = Ledger::new();
         for index in 0..=CAPACITY as u64 {
-            ledger.enter(at(index), GranuleState::Delegated, Step::GptToNonSecure, El3Error(-1));
+            let (_, kept) = ledger.enter(failure(index, History::FRESH, -1));
+            assert_eq!(kept, index < CAPACITY as u64);
         }
         assert_eq!(ledger.len(), (CAPACITY, 1));
+    }
+
+    #[test]
+    fn an_entry_knows_the_role_and_the_realm_and_learns_of_its_end() {
+        let ledger = Ledger::new();
+        let (first, second) = (ledger.number_realm(), ledger.number_realm());
+        let (entry, _) = ledger.enter(failure(1, History::new(GranuleState::Data, first), -1));
+        assert_eq!((entry.role, entry.realm), (GranuleState::Data, Some(first)));
+        ledger.enter(failure(2, History::new(GranuleState::Rtt, second), -1));
+        ledger.enter(failure(3, History::FRESH, -1));
+        assert_eq!(ledger.realm_destroyed(first), 1);
+        let mut gone = Vec::new();
+        ledger.for_each(|entry| gone.push((entry.realm, entry.realm_is_gone)));
+        assert_eq!(gone, [(Some(first), true), (Some(second), false), (None, false)]);
     }
 }

@@ -9,9 +9,11 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod addr;
 pub mod delegation;
 pub mod guard;
+pub mod history;
 pub mod ledger;
 pub mod machine;
 pub mod state;
@@ -19,6 +21,7 @@ pub mod table;
 
 pub use addr::{GRANULE_SIZE, GranuleAddr};
 pub use guard::{GranuleGuard, Running};
+pub use history::{History, RealmNumber};
 pub use state::{
     Data, Delegated, GranuleState, RdState, RecAuxState, RecState, RttState, State, TransitionTo,
     Undelegated,

@@ -2,9 +2,10 @@
 
 use core::sync::atomic::{AtomicU16, Ordering};
 
+use crate::account::Account;
 use crate::addr::{GRANULE_SIZE, GranuleAddr};
 use crate::guard::{self, GranuleGuard};
-use crate::state::{GranuleState, State};
+use crate::state::{Delegated, GranuleState, State, TransitionTo};
 
 /// Most banks of DRAM the monitor tracks: EL3's manifest names at most a few, and each hole that the
 /// monitor's own memory makes splits one in two.
@@ -82,6 +83,7 @@ pub struct GranuleTable<'t> {
     /// The largest bank: that is where most granules are.
     main: Run<'t>,
     others: heapless::Vec<Run<'t>, BANKS_MAX>,
+    account: Account,
     words: &'t [AtomicU16],
 }
 
@@ -110,7 +112,8 @@ impl<'t> GranuleTable<'t> {
             }
             others.push(run).ok()?;
         }
-        Some(Self { banks, main, others, words })
+        let account = Account::new(words.len() as u64);
+        Some(Self { banks, main, others, account, words })
     }
 
     /// The tracked DRAM.
@@ -144,6 +147,21 @@ impl<'t> GranuleTable<'t> {
     /// State of a granule at this instant, without holding it; `None` if it is not tracked.
     pub fn peek(&self, addr: GranuleAddr) -> Option<GranuleState> {
         self.word(addr).map(|word| guard::state_of(word.load(Ordering::Acquire)))
+    }
+
+    /// How many granules are in each state.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Gives a DELEGATED granule a role.
+    #[inline]
+    pub fn claim<T: State>(&self, granule: GranuleGuard<'t, Delegated>) -> GranuleGuard<'t, T>
+    where
+        Delegated: TransitionTo<T>,
+    {
+        self.account.moved(Delegated::STATE, T::STATE);
+        granule.transition()
     }
 
     /// Locks one granule in state `S`.
@@ -195,7 +213,7 @@ impl<'t> GranuleTable<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{Delegated, RecState, RttState, Undelegated};
+    use crate::state::{RecState, RttState, Undelegated};
 
     fn table(words: &[AtomicU16]) -> GranuleTable<'_> {
         let mut banks = Banks::new();

@@ -1,9 +1,10 @@
 //! The Realm Descriptor: what is true of a whole Realm.
 
-use granule::GranuleAddr;
 use granule::addr::GRANULE_WORDS;
+use granule::{GranuleAddr, RealmNumber};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::holdings::Holdings;
 use crate::ipa::IpaSpace;
 use crate::measurement::{Algorithm, Measurements};
 use crate::rec::RecIndex;
@@ -37,6 +38,9 @@ pub struct Rd {
     lpa2: u64,
     vmid: u64,
     algorithm: u64,
+    number: u64,
+    /// Granules of the Realm.
+    pub holdings: Holdings,
     /// Realm Personalization Value, opaque to the monitor.
     pub rpv: [u8; 64],
     /// RIM and REMs.
@@ -46,7 +50,8 @@ pub struct Rd {
     reserved: [u64; RESERVED_WORDS],
 }
 
-const RESERVED_WORDS: usize = GRANULE_WORDS - (9 * 8 + 64 + 5 * 64 + TRACKED_RECS / 8) / 8;
+const RESERVED_WORDS: usize =
+    GRANULE_WORDS - (10 * 8 + size_of::<Holdings>() + 64 + 5 * 64 + TRACKED_RECS / 8) / 8;
 
 /// Indices of RECs whose end is remembered. Indices are never used again, so a Host that makes and destroys more than these
 /// while it builds a Realm gets more; of those, PSCI takes each that was ever made to exist.
@@ -63,6 +68,8 @@ impl Rd {
         self.lpa2 = u64::from(tree.format == Format::Address52);
         self.vmid = u64::from(tree.vmid);
         self.algorithm = algorithm as u64;
+        self.number = tree.number.0;
+        self.holdings.add_tables(tree.roots);
         self.rpv = rpv;
     }
 
@@ -123,7 +130,8 @@ impl Rd {
             unreachable!("Realm Descriptor geometry")
         };
         let format = if self.lpa2 == 0 { Format::Address48 } else { Format::Address52 };
-        Tree { space, root, start, roots: self.rtt_roots, format, vmid }
+        let number = RealmNumber(self.number);
+        Tree { space, root, start, roots: self.rtt_roots, format, vmid, number }
     }
 }
 
@@ -142,6 +150,7 @@ mod tests {
             roots: 8,
             format: Format::Address52,
             vmid: 65535,
+            number: RealmNumber(3),
         };
         let rd: &mut Rd = page.view_mut();
         rd.init(&tree, Algorithm::Sha512, [7; 64]);

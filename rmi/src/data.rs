@@ -65,7 +65,8 @@ pub fn create<M: Memory + HostMemory + Hasher>(
         machine.publish();
         Ok(())
     })?;
-    data.transition::<Data>().unlock();
+    rmm.granules.claim::<Data>(data).unlock();
+    rd.holdings.add_data();
     Ok(NONE)
 }
 
@@ -85,7 +86,9 @@ pub fn create_unknown<M: Memory>(
     let machine = rmm.machine;
     let (mut data, mut rd) =
         args::lock_pair::<Delegated, RdState, _>(rmm, (&DATA, data), (&RD, rd))?;
-    let tree = machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().tree();
+    let mut page = machine.page(Slot::Rd, rd.exclusive());
+    let rd: &mut Rd = page.view_mut();
+    let tree = rd.tree();
     let addr = data.addr();
     check_page(&tree, addr, ipa)?;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
@@ -95,7 +98,8 @@ pub fn create_unknown<M: Memory>(
         machine.publish();
         Ok(())
     })?;
-    data.transition::<Data>().unlock();
+    rmm.granules.claim::<Data>(data).unlock();
+    rd.holdings.add_data();
     Ok(NONE)
 }
 
@@ -125,7 +129,9 @@ pub fn destroy<M: Memory + Stage2Tlb>(
 ) -> Result<Outputs, Refusal> {
     let machine = rmm.machine;
     let mut rd = RD.lock::<RdState, _>(rmm, rd)?;
-    let tree = machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().tree();
+    let mut page = machine.page(Slot::Rd, rd.exclusive());
+    let rd: &mut Rd = page.view_mut();
+    let tree = rd.tree();
     args::protected_page(tree.space, ipa)?;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
         let refused = |condition| Refusal::rtt(at.level, condition).with_top(at.walk_top(ipa));
@@ -144,7 +150,8 @@ pub fn destroy<M: Memory + Stage2Tlb>(
         let Ok(page) = rmm.granules.lock::<Data>(data) else {
             unreachable!("DATA of an RTT entry")
         };
-        delegation::release(machine, page).unlock();
+        delegation::release(machine, &rmm.granules, page, tree.number).unlock();
+        rd.holdings.remove_data();
         Ok([data.as_u64(), at.walk_top(ipa), 0, 0])
     })
 }

@@ -18,7 +18,8 @@ use crate::error::Refusal;
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_GRANULE_DELEGATE`.
 pub fn delegate(rmm: &Rmm<'_, '_, impl RootWorld>, addr: u64) -> Result<Outputs, Refusal> {
     let granule = GRAN.lock::<Undelegated, _>(rmm, addr)?;
-    delegation::delegate(rmm.machine, granule).map_err(|_| Refusal::input("gran_gpt"))?;
+    delegation::delegate(rmm.machine, &rmm.granules, granule)
+        .map_err(|_| Refusal::input("gran_gpt"))?;
     Ok(NONE)
 }
 
@@ -35,7 +36,7 @@ pub fn undelegate<M: Memory + RootWorld + Log>(
     addr: u64,
 ) -> Result<Outputs, Refusal> {
     let granule = GRAN.lock::<Delegated, _>(rmm, addr)?;
-    delegation::undelegate(rmm.machine, &rmm.ledger, granule)
+    delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, granule)
         .map_err(|_| Refusal::input("el3_refused"))?;
     Ok(NONE)
 }

@@ -3,7 +3,7 @@
 use granule::delegation;
 use granule::machine::stage2::Stale;
 use granule::machine::{Event, Hasher, HostMemory, Log, Memory, Slot, Stage2Tlb};
-use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RttState};
+use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RealmNumber, RttState};
 use realm::features::IPA_WIDTH_MIN;
 use realm::measurement::Algorithm;
 use realm::rd::{Rd, RealmState};
@@ -53,13 +53,15 @@ pub fn create<M: Memory + HostMemory + Hasher + Log>(
 
     let (mut rd, tables) = lock_all(rmm, rd, &tree)?;
     // Nothing can fail from here on.
+    let number = rmm.ledger.number_realm();
+    let tree = Tree { number, ..tree };
     for (number, table) in tables.into_iter().enumerate() {
-        let mut table = table.transition::<RttState>();
+        let mut table = rmm.granules.claim::<RttState>(table);
         rtt::init_start_table(rmm, &tree, number as u64, &mut table);
     }
     machine.publish();
     machine.wipe(Slot::Object, rd.exclusive());
-    let mut rd = rd.transition::<RdState>();
+    let mut rd = rmm.granules.claim::<RdState>(rd);
     {
         let mut page = machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &mut Rd = page.view_mut();
@@ -69,7 +71,7 @@ pub fn create<M: Memory + HostMemory + Hasher + Log>(
     let addr = rd.addr();
     rd.unlock();
     vmid.keep();
-    machine.log(Event::RealmCreated { rd: addr, vmid: tree.vmid });
+    machine.log(Event::RealmCreated { number, rd: addr, vmid: tree.vmid });
     Ok(NONE)
 }
 
@@ -112,7 +114,9 @@ fn geometry(features: &Features, params: &RealmParams) -> Result<Tree, Refusal> 
     if params.vmid() > 255 && !features.vmid16 {
         return Err(Refusal::input("vmid_valid"));
     }
-    Ok(Tree { space, root, start, roots, format, vmid: params.vmid() })
+    // The number is given once nothing can fail.
+    let number = RealmNumber(0);
+    Ok(Tree { space, root, start, roots, format, vmid: params.vmid(), number })
 }
 
 const ROOTS: usize = ROOTS_MAX;
@@ -178,7 +182,11 @@ pub fn destroy<M: Memory + Stage2Tlb + Log>(
     if rd.count() != 0 {
         return Err(LIVE);
     }
-    let tree = machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().tree();
+    let (tree, most) = {
+        let page = machine.page(Slot::Rd, rd.exclusive());
+        let descriptor: &Rd = page.view();
+        (descriptor.tree(), descriptor.holdings.most())
+    };
     let mut tables: heapless::Vec<args::TableGuard<'_>, ROOTS> = heapless::Vec::new();
     for table in rtt::start_tables(&tree) {
         let table = lock_table(&rmm.granules, table);
@@ -191,10 +199,16 @@ pub fn destroy<M: Memory + Stage2Tlb + Log>(
     // Unprotected blocks in start-level tables may be cached.
     machine.invalidate(tree.vmid, Stale::All);
     for table in tables {
-        delegation::release(machine, table).unlock();
+        delegation::release(machine, &rmm.granules, table, tree.number).unlock();
     }
-    delegation::release(machine, rd).unlock();
+    delegation::release(machine, &rmm.granules, rd, tree.number).unlock();
     rmm.vmids.release(tree.vmid);
-    machine.log(Event::RealmDestroyed { rd: addr });
+    machine.log(Event::RealmDestroyed {
+        number: tree.number,
+        rd: addr,
+        most,
+        leaked: rmm.ledger.realm_destroyed(tree.number),
+        granules: rmm.granules.account().granules(),
+    });
     Ok(NONE)
 }

@@ -4,6 +4,7 @@ use granule::delegation;
 use granule::machine::stage2::Stale;
 use granule::machine::{Event, Hasher, Log, Memory, Slot, Stage2Tlb};
 use granule::{Delegated, GranuleAddr, RdState, RecState, RttState};
+use realm::holdings::Holdings;
 use realm::rd::{Rd, RealmState};
 use realm::rtt::{Entry, Level, Position, Ripas, Tree, ripas, scan, tree};
 use realm::{Rec, Rmm};
@@ -15,6 +16,15 @@ use crate::error::Refusal;
 /// The translation tables of the Realm whose descriptor is locked.
 fn tree_of<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: &mut args::RdGuard<'_>) -> Tree {
     rmm.machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().tree()
+}
+
+/// Keeps the Realm's books after a table has come or gone.
+fn note<M: Memory>(
+    rmm: &Rmm<'_, '_, M>,
+    rd: &mut args::RdGuard<'_>,
+    note: impl FnOnce(&mut Holdings),
+) {
+    note(&mut rmm.machine.page(Slot::Rd, rd.exclusive()).view_mut::<Rd>().holdings);
 }
 
 /// `RMI_RTT_CREATE`: links a table below an entry; what the entry said is spread over the table (unfolding).
@@ -66,9 +76,10 @@ pub fn create<M: Memory + Stage2Tlb>(
         at.count_up();
         Ok(0)
     })?;
-    let table = table.transition::<RttState>();
+    let table = rmm.granules.claim::<RttState>(table);
     table.set_count(count);
     table.unlock();
+    note(rmm, &mut rd, |holdings| holdings.add_tables(1));
     Ok(NONE)
 }
 
@@ -113,7 +124,7 @@ fn unlink<M: Memory + Stage2Tlb>(
     if !left.is_live() {
         at.count_down();
     }
-    delegation::release(machine, table).unlock();
+    delegation::release(machine, &rmm.granules, table, tree.number).unlock();
 }
 
 /// `RMI_RTT_DESTROY`: takes a table without live entries out of the tree. X1 is the table, X2 the next live address.
@@ -153,6 +164,7 @@ pub fn destroy<M: Memory + Stage2Tlb>(
         unlink(rmm, &tree, &at, ipa, table, left);
         Ok([addr.as_u64(), at.walk_top(ipa), 0, 0])
     })
+    .inspect(|_| note(rmm, &mut rd, Holdings::remove_table))
 }
 
 /// Whether a table with live entries has others than Host memory.
@@ -198,6 +210,7 @@ pub fn fold<M: Memory + Stage2Tlb + Log>(
         unlink(rmm, &tree, &at, ipa, table, folded);
         Ok([addr.as_u64(), 0, 0, 0])
     })
+    .inspect(|_| note(rmm, &mut rd, Holdings::remove_table))
 }
 
 /// The IPA of an unprotected mapping.

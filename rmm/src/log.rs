@@ -15,7 +15,7 @@ pub fn log(event: Event<'_>) {
         Event::NotHomogeneous { ipa } => {
             defmt::debug!("table not folded: first differing entry at IPA {=u64:#x}", ipa);
         }
-        Event::Leaked(entry) => leaked(entry),
+        Event::Leaked { entry, kept } => leaked(entry, kept),
         Event::Recovered(entry) => {
             let (granule, tries) = (entry.granule.as_u64(), entry.tries);
             defmt::info!(
@@ -45,23 +45,53 @@ pub fn log(event: Event<'_>) {
                 code
             );
         }
-        Event::RealmCreated { rd, vmid } => {
-            defmt::info!("Realm {=u64:#x} created, VMID {=u16}", rd.as_u64(), vmid);
+        Event::RealmCreated { number, rd, vmid } => {
+            let rd = rd.as_u64();
+            defmt::info!("Realm {=u64} created, RD {=u64:#x}, VMID {=u16}", number.0, rd, vmid);
         }
-        Event::RealmDestroyed { rd } => defmt::info!("Realm {=u64:#x} destroyed", rd.as_u64()),
+        Event::RealmDestroyed { number, rd, most, leaked, granules } => {
+            defmt::info!(
+                "Realm {=u64} destroyed, RD {=u64:#x}; held at most {=u64} DATA, {=u64} RTT, {=u64} REC and REC_AUX; {=u64} leaked",
+                number.0,
+                rd.as_u64(),
+                most.data,
+                most.rtt,
+                most.rec,
+                leaked
+            );
+            census(granules);
+        }
         Event::RealmActivated { rd } => defmt::info!("Realm {=u64:#x} activated", rd.as_u64()),
         Event::RealmOff { rd } => defmt::info!("Realm {=u64:#x} is off", rd.as_u64()),
     }
 }
 
-fn leaked(entry: &Entry) {
+/// How many granules are in each state: the sum is the tracked memory.
+fn census([undelegated, delegated, rd, rec, rec_aux, data, rtt]: [u64; 7]) {
+    defmt::info!(
+        "granules: {=u64} UNDELEGATED, {=u64} DELEGATED, {=u64} RD, {=u64} REC, {=u64} REC_AUX, {=u64} DATA, {=u64} RTT",
+        undelegated,
+        delegated,
+        rd,
+        rec,
+        rec_aux,
+        data,
+        rtt
+    );
+}
+
+fn leaked(entry: &Entry, kept: bool) {
     defmt::error!(
-        "ledger: leaked granule {=u64:#x}, state {=str}, step {=str}, EL3 {=i64}, try {=u32}, number {=u64}",
+        "ledger: leaked granule {=u64:#x}, was {=str} of Realm {=u64}, step {=str}, EL3 {=i64}, try {=u32}, number {=u64}",
         entry.granule.as_u64(),
-        entry.state.name(),
+        entry.role.name(),
+        entry.realm.map_or(0, |realm| realm.0),
         entry.step.name(),
         entry.el3.0,
         entry.tries,
         entry.sequence
     );
+    if !kept {
+        defmt::error!("ledger: full; the last granule is only counted");
+    }
 }

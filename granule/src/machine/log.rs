@@ -1,6 +1,9 @@
 //! Things worth telling a person who debugs a host or a guest. No contents of Realm memory, no keys.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::addr::GranuleAddr;
+use crate::history::RealmNumber;
 use crate::ledger::Entry;
 
 /// Something that happened. The firmware turns it into a log line; tests collect it.
@@ -21,7 +24,12 @@ pub enum Event<'a> {
         ipa: u64,
     },
     /// A granule could not be given back and is now in the leak ledger.
-    Leaked(&'a Entry),
+    Leaked {
+        /// The entry.
+        entry: &'a Entry,
+        /// Whether there was room for it.
+        kept: bool,
+    },
     /// A granule of the leak ledger has been given back after all.
     Recovered(&'a Entry),
     /// A Realm used a system register that the monitor neither emulates nor passes through.
@@ -63,6 +71,8 @@ pub enum Event<'a> {
     },
     /// A Realm was created.
     RealmCreated {
+        /// Its number.
+        number: RealmNumber,
         /// Its Realm Descriptor.
         rd: GranuleAddr,
         /// Its VMID.
@@ -70,8 +80,16 @@ pub enum Event<'a> {
     },
     /// A Realm was destroyed.
     RealmDestroyed {
+        /// Its number.
+        number: RealmNumber,
         /// Its former Realm Descriptor.
         rd: GranuleAddr,
+        /// Granules that it had at most at one time: DATA and RTT, and RECs with their auxiliary granules.
+        most: RealmGranules,
+        /// Granules of it that are in the leak ledger.
+        leaked: u64,
+        /// Granules in each state now, in the order of [`GranuleState::ALL`](crate::GranuleState::ALL).
+        granules: [u64; 7],
     },
     /// A Realm was activated.
     RealmActivated {
@@ -83,6 +101,20 @@ pub enum Event<'a> {
         /// Its Realm Descriptor.
         rd: GranuleAddr,
     },
+}
+
+/// Granules of a Realm by role. Its one RD is not counted.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct RealmGranules {
+    /// DATA.
+    pub data: u64,
+    /// RTT, start-level tables included.
+    pub rtt: u64,
+    /// REC and REC_AUX.
+    pub rec: u64,
 }
 
 /// Where events go.

@@ -118,6 +118,7 @@ mod tests {
     use crate::ipa::IpaSpace;
     use crate::rtt::Level;
     use granule::GranuleAddr;
+    use granule::RealmNumber;
 
     fn tree(width: u8, start: i64, format: Format, root: u64) -> Tree {
         Tree {
@@ -127,6 +128,7 @@ mod tests {
             roots: 1,
             format,
             vmid: 0x1234,
+            number: RealmNumber(1),
         }
     }
 

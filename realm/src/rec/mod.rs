@@ -7,10 +7,10 @@ pub mod index;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
-use granule::GranuleAddr;
 use granule::addr::GRANULE_WORDS;
 use granule::machine::Words;
 use granule::machine::vcpu::VcpuRegisters;
+use granule::{GranuleAddr, RealmNumber};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 pub use index::RecIndex;
@@ -84,6 +84,7 @@ struct TreeWords {
     roots: u64,
     lpa2: u64,
     vmid: u64,
+    number: u64,
 }
 
 /// How far the attestation token of a REC is. What there is of it lies in the REC's auxiliary granule.
@@ -169,6 +170,7 @@ impl Rec {
             roots: tree.roots,
             lpa2: u64::from(tree.format == Format::Address52),
             vmid: u64::from(tree.vmid),
+            number: tree.number.0,
         };
     }
 
@@ -255,14 +257,16 @@ impl Rec {
             .zip(u16::try_from(self.tree.vmid).ok());
         let Some((((space, root), start), vmid)) = parts else { unreachable!("REC geometry") };
         let format = if self.tree.lpa2 == 0 { Format::Address48 } else { Format::Address52 };
-        Tree { space, root, start, roots: self.tree.roots, format, vmid }
+        let number = RealmNumber(self.tree.number);
+        Tree { space, root, start, roots: self.tree.roots, format, vmid, number }
     }
 
     /// Remembers the auxiliary granules.
-    pub fn set_aux(&mut self, granules: &[GranuleAddr]) {
-        self.aux_count = granules.len() as u64;
+    pub fn set_aux(&mut self, granules: impl Iterator<Item = GranuleAddr>) {
+        self.aux_count = 0;
         for (word, granule) in self.aux.iter_mut().zip(granules) {
             *word = granule.as_u64();
+            self.aux_count += 1;
         }
     }
 
@@ -348,7 +352,7 @@ mod tests {
         rec.set_gpr(31, 9);
         assert_eq!((rec.gpr(30), rec.gpr(31)), (7, 0));
         assert_eq!(rec.aux().count(), 0);
-        rec.set_aux(&[GranuleAddr::new(0x1000).unwrap()]);
+        rec.set_aux([GranuleAddr::new(0x1000).unwrap()].into_iter());
         assert_eq!(rec.aux().next().unwrap().as_u64(), 0x1000);
     }
 

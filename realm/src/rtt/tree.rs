@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use granule::machine::{Memory, Slot, Words};
-use granule::{GranuleAddr, GranuleGuard, GranuleTable, RttState};
+use granule::{GranuleAddr, GranuleGuard, GranuleTable, RealmNumber, RttState};
 
 use super::entry::{Entry, Format, raw};
 use super::level::Level;
@@ -28,6 +28,8 @@ pub struct Tree {
     pub format: Format,
     /// The Realm's VMID.
     pub vmid: u16,
+    /// The Realm's number.
+    pub number: RealmNumber,
 }
 
 /// Number of start-level tables for an IPA width, if the start level can serve it.

@@ -5,7 +5,7 @@ pub mod gic;
 
 use granule::delegation;
 use granule::machine::{Hasher, HostMemory, Memory, Slot};
-use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RecAuxState, RecState};
+use granule::{Delegated, GranuleAddr, GranuleGuard, History, RdState, RecAuxState, RecState};
 use realm::features::MAX_RECS_ORDER;
 use realm::rd::{Rd, RealmState};
 use realm::rec::{AUX_COUNT, AUX_MAX, RecIndex, controls};
@@ -39,7 +39,7 @@ pub fn aux_count<M>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Outputs, Refusal> {
 /// nothing else can take it.
 struct Claim<'r, 'a, 't, M: Memory> {
     rmm: &'r Rmm<'a, 't, M>,
-    granules: heapless::Vec<GranuleAddr, AUX_MAX>,
+    granules: heapless::Vec<(GranuleAddr, History), AUX_MAX>,
     kept: bool,
 }
 
@@ -48,14 +48,15 @@ impl<'r, 'a, 't, M: Memory> Claim<'r, 'a, 't, M> {
         let mut claim = Self { rmm, granules: heapless::Vec::new(), kept: false };
         for &raw in addresses {
             let addr = GranuleAddr::new(raw).ok_or(Refusal::input(AUX.align))?;
-            if addr == rec || claim.granules.contains(&addr) {
+            if addr == rec || claim.granules.iter().any(|(taken, _)| *taken == addr) {
                 return Err(Refusal::input("aux_alias"));
             }
             let mut granule =
                 rmm.granules.lock::<Delegated>(addr).map_err(|error| AUX.refusal(error))?;
             rmm.machine.wipe(Slot::Object, granule.exclusive());
-            claim.granules.push(addr).map_err(|_| Refusal::input("num_aux"))?;
-            granule.transition::<RecAuxState>().unlock();
+            let history = granule.history();
+            claim.granules.push((addr, history)).map_err(|_| Refusal::input("num_aux"))?;
+            rmm.granules.claim::<RecAuxState>(granule).unlock();
         }
         Ok(claim)
     }
@@ -70,18 +71,19 @@ impl<M: Memory> Drop for Claim<'_, '_, '_, M> {
         if self.kept {
             return;
         }
-        for &addr in &self.granules {
-            release_aux(self.rmm, addr);
+        for &(addr, history) in &self.granules {
+            let granule = lock_aux(self.rmm, addr);
+            delegation::put_back(self.rmm.machine, &self.rmm.granules, granule, history).unlock();
         }
     }
 }
 
-/// Gives an auxiliary granule back to DELEGATED, wiped.
-fn release_aux<M: Memory>(rmm: &Rmm<'_, '_, M>, addr: GranuleAddr) {
-    let Ok(granule) = rmm.granules.lock::<RecAuxState>(addr) else {
-        unreachable!("auxiliary granule of a REC")
-    };
-    delegation::release(rmm.machine, granule).unlock();
+/// Locks an auxiliary granule that a REC, or one that is being made, has.
+fn lock_aux<'t, M>(rmm: &Rmm<'_, 't, M>, addr: GranuleAddr) -> GranuleGuard<'t, RecAuxState> {
+    match rmm.granules.lock(addr) {
+        Ok(granule) => granule,
+        Err(_) => unreachable!("auxiliary granule of a REC"),
+    }
 }
 
 /// `RMI_REC_CREATE`: makes a REC of a new Realm from parameters in a page of the Host's.
@@ -136,7 +138,8 @@ pub fn create<M: Memory + HostMemory + Hasher>(
         machine.wipe(Slot::Object, rec.exclusive());
         let mut rec_page = machine.page(Slot::Rec, rec.exclusive());
         fill(rmm, rec_page.view_mut(), (rd_addr, descriptor), index, &params);
-        rec_page.view_mut::<Rec>().set_aux(&claim.granules);
+        rec_page.view_mut::<Rec>().set_aux(claim.granules.iter().map(|(addr, _)| *addr));
+        descriptor.holdings.add_rec(claim.granules.len() as u64);
         descriptor.next_rec_index += 1;
         descriptor.set_rec_exists(index, true);
         if params.flags() & FLAG_RUNNABLE != 0 {
@@ -146,7 +149,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
     }
     rd.set_count(num_recs + 1);
     rd.unlock();
-    rec.transition::<RecState>().unlock();
+    rmm.granules.claim::<RecState>(rec).unlock();
     claim.keep();
     Ok(NONE)
 }
@@ -198,20 +201,27 @@ pub fn destroy<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: u64) -> Result<Outputs, Ref
         return Err(Refusal::rec("rec_state"));
     }
     let mut aux: heapless::Vec<GranuleAddr, AUX_MAX> = heapless::Vec::new();
-    let (owner, index) = {
+    let (owner, index, number) = {
         let page = rmm.machine.page(Slot::Rec, rec.exclusive());
         let rec: &Rec = page.view();
         aux.extend(rec.aux());
-        (rec.owner(), rec.index())
+        (rec.owner(), rec.index(), rec.tree().number)
     };
+    let aux_count = aux.len() as u64;
     for addr in aux {
-        release_aux(rmm, addr);
+        let granule = lock_aux(rmm, addr);
+        delegation::release(rmm.machine, &rmm.granules, granule, number).unlock();
     }
-    delegation::release(rmm.machine, rec).unlock();
+    delegation::release(rmm.machine, &rmm.granules, rec, number).unlock();
     // After the REC is gone: REALM_DESTROY must not see a Realm without RECs while one exists. Both locks are never
     // held at once, because nothing orders their addresses.
     let Ok(mut rd) = rmm.granules.lock::<RdState>(owner) else { unreachable!("RD of a REC") };
-    rmm.machine.page(Slot::Rd, rd.exclusive()).view_mut::<Rd>().set_rec_exists(index, false);
+    {
+        let mut page = rmm.machine.page(Slot::Rd, rd.exclusive());
+        let descriptor: &mut Rd = page.view_mut();
+        descriptor.set_rec_exists(index, false);
+        descriptor.holdings.remove_rec(aux_count);
+    }
     rd.set_count(rd.count() - 1);
     Ok(NONE)
 }

@@ -66,7 +66,9 @@ impl FakeMachine {
             let pas = granule.pas();
             self.violation(format!("{pa:#x} is {state:?} and {pas:?}"));
         }
-        let counts = matches!(state, GranuleState::Rd | GranuleState::Rtt);
+        // The bits of a DELEGATED granule are its history.
+        let counts =
+            matches!(state, GranuleState::Rd | GranuleState::Rtt | GranuleState::Delegated);
         if !counts && word & COUNT_MASK != 0 {
             self.violation(format!("{pa:#x} is {state:?} with count {}", word & COUNT_MASK));
         }
@@ -90,10 +92,18 @@ impl FakeMachine {
         if !found.vmids.insert(tree.vmid) {
             self.violation(format!("VMID {} belongs to two Realms", tree.vmid));
         }
+        let (tables, data) = (found.tables.len(), found.data.len());
         for number in 0..tree.roots {
             let first = number * 512 * tree.start.entry_size();
             let root = tree.root.as_u64() + number * GRANULE_SIZE;
             self.check_table(&tree, root, tree.start, first, found);
+        }
+        let holds = page.view::<Rd>().holdings.now();
+        let [tables, data] = [found.tables.len() - tables, found.data.len() - data];
+        if (holds.rtt, holds.data) != (tables as u64, data as u64) {
+            self.violation(format!(
+                "Realm {pa:#x} counts {holds:?}, has {tables} RTT, {data} DATA"
+            ));
         }
     }
 
@@ -241,6 +251,10 @@ impl FakeMachine {
                 let state = self.state_of(pa);
                 self.violation(format!("{pa:#x} is mapped as memory but {state:?}"));
             }
+        }
+        let (account, census) = (self.shared.granules.account().granules(), self.census());
+        if account != census {
+            self.violation(format!("the account is {account:?}, the granules are {census:?}"));
         }
         let vmids = self.shared.vmids.count();
         if u32::try_from(found.vmids.len()) != Ok(vmids) {
