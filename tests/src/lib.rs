@@ -20,6 +20,7 @@ extern crate alloc;
 
 pub mod abi;
 pub mod conditions;
+pub mod need;
 pub mod outcome;
 pub mod port;
 pub mod program;

@@ -1,6 +1,7 @@
 //! What a scenario needs of a machine under test. Small on purpose: the fake machine implements it, and so can a program
 //! in the Normal world of a real one.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::abi::HostPage;
@@ -34,6 +35,17 @@ pub enum Mishap {
     El3Keeps(u64, i64),
 }
 
+/// Memory that a Realm needs before it can run a program, on a machine where programs are made of instructions.
+#[derive(Clone, Debug)]
+pub struct Quarters {
+    /// Protected address of the page with the instructions.
+    pub code: u64,
+    /// What is in that page.
+    pub contents: Box<HostPage>,
+    /// Blocks at level 2 of the unprotected half: address, descriptor.
+    pub shared: [(u64, u64); 2],
+}
+
 /// A machine under test, its Host, and its Realms.
 pub trait Port {
     /// One call of the Host: X0 to X7 in, X0 to X4 out. `None` if the monitor does not answer any more.
@@ -50,6 +62,21 @@ pub trait Port {
 
     /// An address with a property; `None` if this machine has none.
     fn place(&self, place: Place) -> Option<u64>;
+
+    /// Where RECs of a Realm of this width start: the first of 8 entry points that are 16 bytes apart.
+    fn entry(&self, _width: u64) -> u64 {
+        crate::rec::ENTRY
+    }
+
+    /// What the Realm with this VMID and width needs to run programs on RECs 0 to `recs - 1`.
+    fn quarters(&mut self, _vmid: u64, _width: u64, _recs: u64) -> Option<Quarters> {
+        None
+    }
+
+    /// ICH_VMCR_EL2 of a REC that has not touched its interrupt controller.
+    fn vmcr(&self) -> u64 {
+        0
+    }
 
     /// Gives the REC with this index, of the Realm with this VMID, a program.
     fn program(&mut self, vmid: u64, index: u64, actions: &[Action]);

@@ -81,6 +81,10 @@ pub enum Action {
     Wait(Wait, u64),
     /// HVC.
     Hvc,
+    /// An instruction of the Scalable Vector Extension.
+    Sve,
+    /// An instruction of the Scalable Matrix Extension.
+    Sme,
     /// Writes V0 and reads what was in it.
     Simd(u64),
     /// A physical IRQ or FIQ becomes pending for the CPU.

@@ -21,7 +21,7 @@ pub struct Rec {
     pub run: u64,
 }
 
-/// Where a REC starts.
+/// Where a REC starts on a machine whose programs need no memory.
 pub const ENTRY: u64 = 0x1000;
 
 /// Base of the vectors of the programs: nothing is fetched from there.
@@ -37,7 +37,7 @@ impl World<'_> {
             *slot = self.delegated()?;
         }
         let mpidr = rec_mpidr(index);
-        Ok(RecParams { flags: 1, mpidr, pc: ENTRY, gprs: [0; 8], num_aux: count, aux })
+        Ok(RecParams { flags: 1, mpidr, pc: realm.entry(0), gprs: [0; 8], num_aux: count, aux })
     }
 
     /// Creates a REC with these parameters.
@@ -104,7 +104,10 @@ impl World<'_> {
         let page = self.port.read_page(rec.run);
         let mut words = [0; 256];
         words.copy_from_slice(&page[256..]);
-        let (exit, stray) = RecExit::from_words(&words);
+        let (mut exit, stray) = RecExit::from_words(&words);
+        if exit.gicv3_vmcr == self.port.vmcr() {
+            exit.gicv3_vmcr = 0;
+        }
         match stray {
             Some(offset) => fail(format!("exit page not zero at {offset:#x}: {exit:x?}")),
             None => Ok(exit),

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::abi::{Command, HostPage, INPUT, RealmParams, entry_state, rtt_error};
 use crate::outcome::{Outcome, Reply, fail};
-use crate::port::{Mishap, Place, Port};
+use crate::port::{Mishap, Place, Port, Quarters};
 
 /// A Realm as the Host knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Realm {
     pub roots: u64,
     /// VMID.
     pub vmid: u64,
+    /// First address where a REC can start.
+    pub entries: u64,
 }
 
 impl Realm {
@@ -34,10 +36,23 @@ impl Realm {
         1 << (self.width - 1)
     }
 
+    /// Where a REC can start: 8 addresses that differ.
+    pub const fn entry(&self, number: u64) -> u64 {
+        self.entries + 16 * number
+    }
+
     /// First address past the IPA space.
     pub const fn end(&self) -> u64 {
         1 << self.width
     }
+}
+
+/// What was added to a Realm so that it can run programs.
+struct Built {
+    code: u64,
+    shared: [u64; 2],
+    /// Address and level, in the order in which they were made.
+    tables: Vec<(u64, i64)>,
 }
 
 /// Bytes that an entry at `level` describes.
@@ -51,7 +66,10 @@ pub struct World<'p> {
     pub port: &'p mut dyn Port,
     delegated: Vec<u64>,
     realms: Vec<Realm>,
-    recs: Vec<u64>,
+    /// REC, RD, index.
+    recs: Vec<(u64, u64, u64)>,
+    /// RDs of Realms that have got quarters, and what was built for them.
+    quarters: BTreeMap<u64, Built>,
     next_vmid: u64,
     params_page: Option<u64>,
     tally: BTreeMap<(Command, u64), u64>,
@@ -65,6 +83,7 @@ impl<'p> World<'p> {
             delegated: Vec::new(),
             realms: Vec::new(),
             recs: Vec::new(),
+            quarters: BTreeMap::new(),
             next_vmid: 1,
             params_page: None,
             tally: BTreeMap::new(),
@@ -123,18 +142,26 @@ impl<'p> World<'p> {
             Command::GranuleUndelegate => self.delegated.retain(|&pa| pa != first),
             Command::RealmCreate => {
                 let page = self.port.read_page(second);
+                let width = page[1] & 0xff;
                 self.realms.push(Realm {
                     rd: first,
-                    width: page[1] & 0xff,
+                    width,
+                    entries: self.port.entry(width),
                     start: page[0x810 / 8].cast_signed(),
                     rtt_base: page[0x808 / 8],
                     roots: page[0x818 / 8] & 0xffff_ffff,
                     vmid: page[0x800 / 8] & 0xffff,
                 });
             }
-            Command::RealmDestroy => self.realms.retain(|realm| realm.rd != first),
-            Command::RecCreate => self.recs.push(second),
-            Command::RecDestroy => self.recs.retain(|&pa| pa != first),
+            Command::RealmDestroy => {
+                self.realms.retain(|realm| realm.rd != first);
+                self.quarters.remove(&first);
+            }
+            Command::RecCreate => {
+                let mpidr = self.port.read_page(reply.arguments[2])[0x100 / 8];
+                self.recs.push((second, first, mpidr & 0xf | (mpidr >> 8) << 4));
+            }
+            Command::RecDestroy => self.recs.retain(|(pa, ..)| *pa != first),
             _ => {}
         }
     }
@@ -244,6 +271,14 @@ impl<'p> World<'p> {
     /// Makes the tables down to `level` that lead to `ipa`, as far as they are missing.
     #[track_caller]
     pub fn tables(&mut self, realm: &Realm, ipa: u64, level: i64) -> Outcome {
+        self.missing_tables(realm, ipa, level)?;
+        Ok(())
+    }
+
+    /// The same; the address and level of each table that was made.
+    #[track_caller]
+    fn missing_tables(&mut self, realm: &Realm, ipa: u64, level: i64) -> Outcome<Vec<(u64, i64)>> {
+        let mut made = Vec::new();
         for level in realm.start + 1..=level {
             let base = ipa & !(entry_size(level - 1) - 1);
             let parent = self.read_entry(realm, base, level - 1)?;
@@ -252,8 +287,9 @@ impl<'p> World<'p> {
                 continue;
             }
             self.table(realm, base, level)?;
+            made.push((base, level));
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Makes one table.
@@ -301,10 +337,42 @@ impl<'p> World<'p> {
         Ok(())
     }
 
-    /// REALM_ACTIVATE.
+    /// REALM_ACTIVATE. A Realm with RECs gets what they need to run programs first.
     #[track_caller]
     pub fn activate(&mut self, realm: &Realm) -> Outcome {
+        let indices = self.recs.iter().filter(|(_, rd, _)| *rd == realm.rd).map(|rec| rec.2);
+        if let Some(last) = indices.max()
+            && let Some(quarters) = self.port.quarters(realm.vmid, realm.width, last + 1)
+        {
+            self.move_in(realm, &quarters)?;
+        }
         self.call(Command::RealmActivate, [realm.rd])?.ok()?;
+        Ok(())
+    }
+
+    fn move_in(&mut self, realm: &Realm, quarters: &Quarters) -> Outcome {
+        let mut tables = self.missing_tables(realm, quarters.code, 3)?;
+        self.data(realm, quarters.code, &quarters.contents)?;
+        for (ipa, desc) in quarters.shared {
+            tables.extend(self.missing_tables(realm, ipa, 2)?);
+            self.call(Command::RttMapUnprotected, [realm.rd, ipa, 2, desc])?.ok()?;
+        }
+        let shared = quarters.shared.map(|(ipa, _)| ipa);
+        self.quarters.insert(realm.rd, Built { code: quarters.code, shared, tables });
+        Ok(())
+    }
+
+    /// Takes away what [`World::activate`] added to a Realm that the scenario takes apart by hand.
+    #[track_caller]
+    pub fn move_out(&mut self, realm: &Realm) -> Outcome {
+        let Some(built) = self.quarters.remove(&realm.rd) else { return Ok(()) };
+        self.call(Command::DataDestroy, [realm.rd, built.code])?.ok()?;
+        for ipa in built.shared {
+            self.call(Command::RttUnmapUnprotected, [realm.rd, ipa, 2])?.ok()?;
+        }
+        for (ipa, level) in built.tables.into_iter().rev() {
+            self.call(Command::RttDestroy, [realm.rd, ipa, level.cast_unsigned()])?.ok()?;
+        }
         Ok(())
     }
 
@@ -312,7 +380,7 @@ impl<'p> World<'p> {
     ///
     /// This is the closure property: from any state that a scenario leaves, every granule comes back.
     pub fn give_everything_back(&mut self) -> Outcome {
-        for rec in self.recs.clone() {
+        for rec in self.recs() {
             self.call(Command::RecDestroy, [rec])?.ok()?;
         }
         for realm in self.realms.clone() {
@@ -407,7 +475,7 @@ impl<'p> World<'p> {
 
     /// RECs that exist now.
     pub fn recs(&self) -> Vec<u64> {
-        self.recs.clone()
+        self.recs.iter().map(|(pa, ..)| *pa).collect()
     }
 }
 

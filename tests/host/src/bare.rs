@@ -6,16 +6,16 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use cairn_host::Failure;
-use cairn_host::bench;
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
 use cairn_host::job::{self, Job, Mode};
 use cairn_host::ram::{self, MachineFacts};
 use cairn_host::realm::{Realm, teardown};
+use cairn_host::{bench, conformance};
 use cairn_host::{report, vcpu};
 use core::fmt;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use spin::Mutex;
 
 /// What the other CPUs work on.
@@ -27,6 +27,9 @@ struct Work {
 
 /// Work for the other CPUs; they look after each interrupt.
 static WORK: Mutex<Option<Work>> = Mutex::new(None);
+
+/// Mailboxes of the conformance suite, in which its Realms ask other CPUs for commands; 0 if it does not run.
+static MAILBOXES: AtomicU64 = AtomicU64::new(0);
 
 /// CPUs besides the first that have arrived.
 static ARRIVED: AtomicUsize = AtomicUsize::new(0);
@@ -48,6 +51,10 @@ pub fn start_secondary(cpu: usize) -> ! {
     ARRIVED.fetch_add(1, Ordering::Release);
     loop {
         BareMachine::serve_interrupts();
+        let mailboxes = MAILBOXES.load(Ordering::Acquire);
+        if mailboxes != 0 {
+            conformance::assist(&BareMachine, mailboxes);
+        }
         let work = WORK.lock().clone();
         if let Some(Work { host, realm }) = work.filter(|work| !work.realm.is_stopping()) {
             vcpu::run(&host, &realm, cpu);
@@ -81,7 +88,8 @@ fn run(device_tree: u64) -> Result<(), Failure> {
         .ok_or("there is no device tree, neither where X0 points nor at the start of RAM")?;
     let facts = ram::read_device_tree(tree)?;
     let job = Job::parse(&leaf::read_text(platform::JOB_TEXT, job::MAX_SIZE_BYTES))?;
-    let pool = Pool::new(&free_ram(&facts, &job));
+    let free = free_ram(&facts, &job);
+    let pool = Pool::new(&free);
     leaf::console_line(format_args!(
         "[host] {} CPUs, {} MiB of free RAM",
         facts.cpus.len(),
@@ -90,15 +98,30 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     leaf::init_interrupts(facts.cpus.len(), job.interactive)?;
     leaf::init_cpu_interrupts(0);
     start_others(&facts, &job)?;
+    if job.mode == Mode::Conformance {
+        return run_conformance(&job, free);
+    }
     let host = Arc::new(Host::new(Box::new(BareMachine), pool)?);
     let start = report::start(job.cpus, job.memory, host.rmi_version);
     leaf::console_line(format_args!("{start}"));
     let ended = match job.mode {
         Mode::Linux => run_realm(&host, &job),
-        Mode::Bench => bench::run(&host, &BareMachine, leaf::bench_program(), &job.until),
+        Mode::Bench | Mode::Conformance => {
+            bench::run(&host, &BareMachine, leaf::bench_program(), &job.until)
+        }
     };
     let accounted = host.account();
     ended.and(accounted)
+}
+
+/// Runs the conformance suite in the largest piece of free memory.
+fn run_conformance(job: &Job, free: Vec<Range<u64>>) -> Result<(), Failure> {
+    leaf::init_program_interrupts()?;
+    let memory = free.into_iter().max_by_key(|range| range.end - range.start);
+    let memory = memory.ok_or("there is no free memory")?;
+    conformance::run(&BareMachine, leaf::realm_program(), memory, &job.scenarios, |mailboxes| {
+        MAILBOXES.store(mailboxes, Ordering::Release);
+    })
 }
 
 /// Builds a Realm, runs it to its end, and takes it down.

@@ -29,6 +29,8 @@ pub enum Mode {
     Linux,
     /// Measure what each command costs; needs neither guest nor memory.
     Bench,
+    /// Run the conformance suite.
+    Conformance,
 }
 
 /// How the Realm is measured.
@@ -82,6 +84,8 @@ pub struct Job {
     pub interactive: bool,
     /// The operation after which a bench ends.
     pub until: String,
+    /// Scenarios of the conformance suite, by number.
+    pub scenarios: String,
 }
 
 impl Job {
@@ -119,6 +123,7 @@ struct Draft {
     append: String,
     interactive: bool,
     until: String,
+    scenarios: String,
 }
 
 impl Draft {
@@ -126,7 +131,9 @@ impl Draft {
         match key {
             "mode" if value == "linux" => self.mode = Mode::Linux,
             "mode" if value == "bench" => self.mode = Mode::Bench,
-            "mode" => return Err("the modes are `linux` and `bench`"),
+            "mode" if value == "conformance" => self.mode = Mode::Conformance,
+            "mode" => return Err("the modes are `linux`, `bench` and `conformance`"),
+            "scenarios" => self.scenarios = value.to_string(),
             "cpus" => self.cpus = Some(value.parse().map_err(|_| "not a number")?),
             "memory" => self.memory = Some(number(value)?),
             "kernel" => self.kernel = Some(payload(value)?),
@@ -151,7 +158,7 @@ impl Draft {
         if cpus == 0 || cpus > MAX_CPUS {
             return Err(failure!("the job asks for {cpus} CPUs, but 1 to {MAX_CPUS} are possible"));
         }
-        if self.mode == Mode::Bench {
+        if self.mode != Mode::Linux {
             return Ok(self.without_guest(cpus));
         }
         let memory = self.memory.ok_or("the job does not say how much memory the guest gets")?;
@@ -176,6 +183,7 @@ impl Draft {
             append: self.append.clone(),
             interactive: self.interactive,
             until: self.until.clone(),
+            scenarios: self.scenarios.clone(),
         }
     }
 }

@@ -17,6 +17,7 @@ extern crate alloc;
 mod failure;
 
 pub mod bench;
+pub mod conformance;
 pub mod console;
 pub mod devices;
 pub mod granules;

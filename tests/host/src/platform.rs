@@ -19,6 +19,9 @@ pub const GICR_BASE: u64 = board::GIC_REDISTRIBUTORS;
 /// Number of the PL011's shared interrupt.
 pub const PL011_SPI: u32 = board::CONSOLE_INTERRUPT;
 
+/// Shared interrupts that no device has, for the first and the second CPU: 200 and 201 are 232 and 233 of the distributor.
+pub const PROGRAM_SPIS: [u32; 2] = [200, 201];
+
 /// Where the job text is.
 pub const JOB_TEXT: u64 = board::JOB.start;
 

@@ -72,6 +72,7 @@ pub(crate) fn job(cpus: usize) -> Job {
         append: "quiet".into(),
         interactive: true,
         until: String::new(),
+        scenarios: String::new(),
     }
 }
 

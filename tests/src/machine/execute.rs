@@ -167,6 +167,8 @@ impl FakeCpu<'_> {
             }
             Action::Wait(wait, operand) => self.wait(loaded, registers, *wait, *operand),
             Action::Hvc => sync(0x16 << 26 | 1 << 25),
+            Action::Sve => sync(0x19 << 26 | 1 << 25),
+            Action::Sme => sync(0x1d << 26 | 1 << 25),
             Action::Simd(value) => match &mut loaded.simd {
                 None => sync(0x07 << 26 | 1 << 25 | 0x1e << 20),
                 Some(simd) => {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::good::good;
 use super::registry::Registry;
 use crate::abi::{Command, INPUT};
+use crate::need::Need;
 use crate::outcome::{Outcome, fail};
 use crate::port::{Mishap, Place};
 use crate::rec::Rec;
@@ -152,7 +153,9 @@ pub(super) fn add(registry: &mut Registry) {
         registry.add(format!("{name}/{bound}"), |w| out_of_bounds(w, argument));
         registry.add(format!("{name}/{state}"), |w| wrong_state(w, argument));
         if argument.wants == Wants::Pointer {
-            registry.add(format!("{name}/{state}/fault_at_any_word"), |w| faults(w, argument));
+            registry
+                .add(format!("{name}/{state}/fault_at_any_word"), |w| faults(w, argument))
+                .needs(Need::HostFault);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::data::{fill_block, folded_block};
 use super::good::{DESC, IPA, good, realm_with_tables};
 use super::registry::Registry;
 use crate::abi::{Command, INPUT, REC, RecEnter, RecExit, enter_flags, ripas, rsi, rtt_error};
+use crate::need::Need;
 use crate::outcome::{fail, holds, same};
 use crate::port::{Mishap, Place};
 use crate::program::{Access, Action, El1, Observed, RawException};
@@ -28,14 +29,14 @@ fn add_leaks(registry: &mut Registry) {
     registry.add("bugs/l1_each_timer_in_its_own_field", |w| {
         let rec = w.running()?;
         let actions = [
-            Action::Timer(false, 3, false),
+            Action::Timer(false, 3, true),
             Action::Timer(true, 2, false),
             Action::SetEl1(El1::CntpCval, 0x1111),
             Action::SetEl1(El1::CntvCval, 0x2222),
         ];
         let exit = w.run(&rec, &actions)?;
         let expected = RecExit {
-            cntp_ctl: 3,
+            cntp_ctl: 7,
             cntp_cval: 0x1111,
             cntv_ctl: 2,
             cntv_cval: 0x2222,
@@ -43,18 +44,20 @@ fn add_leaks(registry: &mut Registry) {
         };
         same("exit", exit, expected)
     });
-    registry.add("bugs/l2_serror_and_abort_syndromes_are_masked", |w| {
-        let rec = w.running()?;
-        let esr = 0x2f << 26 | 1 << 25 | 2 << 10 | 1 << 9 | 0x11 | 1 << 13 | 1 << 6;
-        let raw = RawException { cause: 3, esr, far: 0, hpfar: 0 };
-        let exit = w.run(&rec, &[Action::Raw(raw)])?;
-        same("esr", exit.esr, 0x2f << 26 | 2 << 10 | 1 << 9 | 0x11)?;
-        let ipa = rec.realm.unprotected();
-        let esr = 0x24 << 26 | 0x1ff_ffff & !(1 << 24) & !0x3f | 4;
-        let raw = RawException { cause: 0, esr, far: ipa | 0xabc, hpfar: ipa >> 8 };
-        let exit = w.run(&rec, &[Action::Raw(raw)])?;
-        same("esr, far", (exit.esr, exit.far), (0x24 << 26 | 0x1e00 | 4, 0))
-    });
+    registry
+        .add("bugs/l2_serror_and_abort_syndromes_are_masked", |w| {
+            let rec = w.running()?;
+            let esr = 0x2f << 26 | 1 << 25 | 2 << 10 | 1 << 9 | 0x11 | 1 << 13 | 1 << 6;
+            let raw = RawException { cause: 3, esr, far: 0, hpfar: 0 };
+            let exit = w.run(&rec, &[Action::Raw(raw)])?;
+            same("esr", exit.esr, 0x2f << 26 | 2 << 10 | 1 << 9 | 0x11)?;
+            let ipa = rec.realm.unprotected();
+            let esr = 0x24 << 26 | 0x1ff_ffff & !(1 << 24) & !0x3f | 4;
+            let raw = RawException { cause: 0, esr, far: ipa | 0xabc, hpfar: ipa >> 8 };
+            let exit = w.run(&rec, &[Action::Raw(raw)])?;
+            same("esr, far", (exit.esr, exit.far), (0x24 << 26 | 0x1e00 | 4, 0))
+        })
+        .needs(Need::RawException);
     registry.add("bugs/l3_register_number_of_an_access_is_hidden", |w| {
         let rec = w.running()?;
         let ipa = rec.realm.unprotected();
@@ -135,14 +138,16 @@ fn add_inputs(registry: &mut Registry) {
         }
         Ok(())
     });
-    registry.add("bugs/v7_address_above_48_bits", |w| {
-        let Some(high) = w.place(Place::High) else { return Ok(()) };
-        w.call(Command::GranuleDelegate, [high])?.ok()?;
-        let realm = realm_with_tables(w)?;
-        w.call(Command::DataCreateUnknown, [realm.rd, high, IPA])?.is(INPUT)?;
-        w.call(Command::RttCreate, [realm.rd, high, IPA + 0x20_0000, 3])?.is(INPUT)?;
-        Ok(())
-    });
+    registry
+        .add("bugs/v7_address_above_48_bits", |w| {
+            let Some(high) = w.place(Place::High) else { return Ok(()) };
+            w.call(Command::GranuleDelegate, [high])?.ok()?;
+            let realm = realm_with_tables(w)?;
+            w.call(Command::DataCreateUnknown, [realm.rd, high, IPA])?.is(INPUT)?;
+            w.call(Command::RttCreate, [realm.rd, high, IPA + 0x20_0000, 3])?.is(INPUT)?;
+            Ok(())
+        })
+        .needs(Need::HighMemory);
     registry.add("bugs/v8_same_granule_twice", |w| {
         for command in [Command::DataCreate, Command::DataCreateUnknown, Command::RttCreate] {
             let call = good(w, command)?;
@@ -189,14 +194,16 @@ fn add_inputs(registry: &mut Registry) {
 }
 
 fn add_lifetime(registry: &mut Registry) {
-    registry.add("bugs/c2_c4_error_paths_leave_nothing_held", |w| {
-        // The fake machine looks for locks and mappings after each of these; so does the success at the end.
-        let call = good(w, Command::RecCreate)?;
-        w.arm(Mishap::HostFault(5))?;
-        call.with(w, 0, call.arguments[0], INPUT)?;
-        call.with(w, 1, call.arguments[0], INPUT)?;
-        call.succeeds(w)
-    });
+    registry
+        .add("bugs/c2_c4_error_paths_leave_nothing_held", |w| {
+            // The fake machine looks for locks and mappings after each of these; so does the success at the end.
+            let call = good(w, Command::RecCreate)?;
+            w.arm(Mishap::HostFault(5))?;
+            call.with(w, 0, call.arguments[0], INPUT)?;
+            call.with(w, 1, call.arguments[0], INPUT)?;
+            call.succeeds(w)
+        })
+        .needs(Need::HostFault);
     registry.add("bugs/c5_vmid_is_free_after_a_late_failure", |w| {
         let params = w.realm_params(40, 0, 1)?;
         let rd = w.granule();
@@ -205,37 +212,43 @@ fn add_lifetime(registry: &mut Registry) {
         w.realm_with(&params)?;
         Ok(())
     });
-    registry.add("bugs/c6_failed_commands_leave_states_alone", |w| {
-        let call = good(w, Command::DataCreate)?;
-        w.arm(Mishap::HostFault(300))?;
-        call.with(w, 4, 1, INPUT)?;
-        call.succeeds(w)
-    });
+    registry
+        .add("bugs/c6_failed_commands_leave_states_alone", |w| {
+            let call = good(w, Command::DataCreate)?;
+            w.arm(Mishap::HostFault(300))?;
+            call.with(w, 4, 1, INPUT)?;
+            call.succeeds(w)
+        })
+        .needs(Need::HostFault);
     registry.add("bugs/c8_destroy_gives_every_granule_back", |w| {
         let (realm, _) = folded_block(w)?;
         let before = w.delegated_count();
         w.rec(&realm, 0)?;
         holds("auxiliary granules were taken", w.delegated_count() > before)
     });
-    registry.add("bugs/c10_parameters_change_while_read", |w| {
-        let good_params = w.realm_params(40, 0, 1)?;
-        let rd = w.delegated()?;
-        let page = w.page(&good_params.to_page());
-        // After the whole page is read, s2sz becomes nonsense: too late for the Host.
-        w.arm(Mishap::HostChange(511, page + 8, 99))?;
-        w.call(Command::RealmCreate, [rd, page])?.ok()?;
-        let reply = w.call(Command::RttReadEntry, [rd, 1 << 39, 3])?.ok()?;
-        same("a 40-bit Realm", reply.outputs[0], 0)?;
-        // Keep the Host's own books right.
-        w.call(Command::RealmDestroy, [rd])?.ok()?;
-        Ok(())
-    });
-    registry.add("bugs/c10_run_page_changes_while_read", |w| {
-        let rec = w.running()?;
-        w.arm(Mishap::HostChange(0, rec.run, enter_flags::EMUL_MMIO))?;
-        w.enter_raw(&rec, &RecEnter::default())?.ok()?;
-        Ok(())
-    });
+    registry
+        .add("bugs/c10_parameters_change_while_read", |w| {
+            let good_params = w.realm_params(40, 0, 1)?;
+            let rd = w.delegated()?;
+            let page = w.page(&good_params.to_page());
+            // After the whole page is read, s2sz becomes nonsense: too late for the Host.
+            w.arm(Mishap::HostChange(511, page + 8, 99))?;
+            w.call(Command::RealmCreate, [rd, page])?.ok()?;
+            let reply = w.call(Command::RttReadEntry, [rd, 1 << 39, 3])?.ok()?;
+            same("a 40-bit Realm", reply.outputs[0], 0)?;
+            // Keep the Host's own books right.
+            w.call(Command::RealmDestroy, [rd])?.ok()?;
+            Ok(())
+        })
+        .needs(Need::HostChange);
+    registry
+        .add("bugs/c10_run_page_changes_while_read", |w| {
+            let rec = w.running()?;
+            w.arm(Mishap::HostChange(0, rec.run, enter_flags::EMUL_MMIO))?;
+            w.enter_raw(&rec, &RecEnter::default())?.ok()?;
+            Ok(())
+        })
+        .needs(Need::HostChange);
 }
 
 fn add_translation(registry: &mut Registry) {
@@ -294,6 +307,7 @@ fn add_translation(registry: &mut Registry) {
         let rec = w.running()?;
         let realm = rec.realm;
         w.observe(&rec, &[Action::Store(0, WORD, 7)])?;
+        w.move_out(&realm)?;
         w.call(Command::RecDestroy, [rec.pa])?.ok()?;
         w.call(Command::DataDestroy, [realm.rd, 0])?.ok()?;
         for level in [3, 2, 1] {

@@ -3,6 +3,7 @@
 use super::good::{IPA, realm_with_tables, request};
 use super::registry::{Cpu, Registry};
 use crate::abi::{Command, INPUT, RealmParams, RecEnter, entry_state, ripas, rtt_error};
+use crate::need::Need;
 use crate::outcome::{Outcome, holds, same};
 use crate::port::{Mishap, Place};
 use crate::program::{Access, Action, Observed};
@@ -50,29 +51,33 @@ fn add_create(registry: &mut Registry) {
         let reply = w.call(Command::DataCreate, [realm.rd, data, IPA, src, 0xf0])?;
         holds("success or RMI_ERROR_INPUT", reply.code <= INPUT)
     });
-    registry.add("data_create/src_changes_while_copied", |w| {
-        let realm = realm_with_tables(w)?;
-        let data = w.delegated()?;
-        let src = w.page(&[1; 512]);
-        // The Host rewrites a word that was copied already, and one that was not.
-        w.arm(Mishap::HostChange(100, src + 8 * 50, 2))?;
-        w.call(Command::DataCreate, [realm.rd, data, IPA, src, 1])?.ok()?;
-        let rec = w.rec(&realm, 0)?;
-        w.activate(&realm)?;
-        let observed = w.observe(&rec, &[Action::Load(IPA + 8 * 50, Access::WORD)])?;
-        same("contents as copied", observed, [Observed::Value(1)].into())
-    });
-    registry.add("data_create/fault_leaves_no_trace", |w| {
-        let realm = realm_with_tables(w)?;
-        let data = w.delegated()?;
-        let src = w.page(&secret_page(8));
-        w.arm(Mishap::HostFault(511))?;
-        w.call(Command::DataCreate, [realm.rd, data, IPA, src, 1])?.is(INPUT)?;
-        w.expect_entry(&realm, (IPA, 3), (3, UNASSIGNED, 0, ripas::EMPTY))?;
-        // Still DELEGATED.
-        w.call(Command::GranuleUndelegate, [data])?.ok()?;
-        Ok(())
-    });
+    registry
+        .add("data_create/src_changes_while_copied", |w| {
+            let realm = realm_with_tables(w)?;
+            let data = w.delegated()?;
+            let src = w.page(&[1; 512]);
+            // The Host rewrites a word that was copied already, and one that was not.
+            w.arm(Mishap::HostChange(100, src + 8 * 50, 2))?;
+            w.call(Command::DataCreate, [realm.rd, data, IPA, src, 1])?.ok()?;
+            let rec = w.rec(&realm, 0)?;
+            w.activate(&realm)?;
+            let observed = w.observe(&rec, &[Action::Load(IPA + 8 * 50, Access::WORD)])?;
+            same("contents as copied", observed, [Observed::Value(1)].into())
+        })
+        .needs(Need::HostChange);
+    registry
+        .add("data_create/fault_leaves_no_trace", |w| {
+            let realm = realm_with_tables(w)?;
+            let data = w.delegated()?;
+            let src = w.page(&secret_page(8));
+            w.arm(Mishap::HostFault(511))?;
+            w.call(Command::DataCreate, [realm.rd, data, IPA, src, 1])?.is(INPUT)?;
+            w.expect_entry(&realm, (IPA, 3), (3, UNASSIGNED, 0, ripas::EMPTY))?;
+            // Still DELEGATED.
+            w.call(Command::GranuleUndelegate, [data])?.ok()?;
+            Ok(())
+        })
+        .needs(Need::HostFault);
 }
 
 fn add_create_unknown(registry: &mut Registry) {
@@ -221,20 +226,22 @@ fn add_bounds(registry: &mut Registry) {
             create(w, &realm, data, IPA)?.ok()?;
             Ok(())
         });
-        registry.add(alloc::format!("{label}/data_bound2"), move |w| {
-            let Some(high) = w.place(Place::High) else { return Ok(()) };
-            w.call(Command::GranuleDelegate, [high])?.ok()?;
-            let realm = realm_with_tables(w)?;
-            create(w, &realm, high, IPA)?.is(INPUT)?;
-            let mut params = w.realm_params(40, 0, 1)?;
-            params.flags = RealmParams::LPA2;
-            let large = w.realm_with(&params)?;
-            w.tables(&large, IPA, 3)?;
-            create(w, &large, high, IPA)?.ok()?;
-            let reply = w.read_entry(&large, IPA, 3)?;
-            reply.out(3, high)?;
-            Ok(())
-        });
+        registry
+            .add(alloc::format!("{label}/data_bound2"), move |w| {
+                let Some(high) = w.place(Place::High) else { return Ok(()) };
+                w.call(Command::GranuleDelegate, [high])?.ok()?;
+                let realm = realm_with_tables(w)?;
+                create(w, &realm, high, IPA)?.is(INPUT)?;
+                let mut params = w.realm_params(40, 0, 1)?;
+                params.flags = RealmParams::LPA2;
+                let large = w.realm_with(&params)?;
+                w.tables(&large, IPA, 3)?;
+                create(w, &large, high, IPA)?.ok()?;
+                let reply = w.read_entry(&large, IPA, 3)?;
+                reply.out(3, high)?;
+                Ok(())
+            })
+            .needs(Need::HighMemory);
         registry.add(alloc::format!("{label}/rtt_walk/each_level"), move |w| {
             let realm = w.realm()?;
             let data = w.delegated()?;

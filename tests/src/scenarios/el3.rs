@@ -4,6 +4,7 @@ use alloc::format;
 
 use super::registry::Registry;
 use crate::abi::{Command, INPUT};
+use crate::need::Need;
 use crate::outcome::{Outcome, same};
 use crate::port::Mishap;
 use crate::world::World;
@@ -20,61 +21,71 @@ fn ledger(w: &World<'_>, expected: usize) -> Outcome {
 
 pub(super) fn add(registry: &mut Registry) {
     for code in CODES {
-        registry.add(format!("granule_delegate/el3_refuses/{code}"), move |w| {
-            let pa = w.granule();
-            w.arm(Mishap::El3Refuses(0, code))?;
-            w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
-            w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
-            ledger(w, 0)?;
-            w.call(Command::GranuleDelegate, [pa])?.ok()?;
-            Ok(())
-        });
-        registry.add(format!("granule_undelegate/el3_refuses/{code}"), move |w| {
+        registry
+            .add(format!("granule_delegate/el3_refuses/{code}"), move |w| {
+                let pa = w.granule();
+                w.arm(Mishap::El3Refuses(0, code))?;
+                w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
+                w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
+                ledger(w, 0)?;
+                w.call(Command::GranuleDelegate, [pa])?.ok()?;
+                Ok(())
+            })
+            .needs(Need::El3Refusal);
+        registry
+            .add(format!("granule_undelegate/el3_refuses/{code}"), move |w| {
+                let pa = w.delegated()?;
+                w.arm(Mishap::El3Refuses(0, code))?;
+                w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
+                ledger(w, 1)?;
+                // It is DELEGATED, and of use.
+                w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
+                w.call(Command::GranuleUndelegate, [pa])?.ok()?;
+                ledger(w, 0)
+            })
+            .needs(Need::El3Refusal);
+    }
+    registry
+        .add("granule_undelegate/el3_refuses/again_and_again", |w| {
             let pa = w.delegated()?;
-            w.arm(Mishap::El3Refuses(0, code))?;
-            w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
-            ledger(w, 1)?;
-            // It is DELEGATED, and of use.
-            w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
+            w.arm(Mishap::El3Keeps(pa, -6))?;
+            for _ in 0..3 {
+                w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
+                ledger(w, 1)?;
+            }
+            w.arm(Mishap::El3Keeps(pa, 0))?;
             w.call(Command::GranuleUndelegate, [pa])?.ok()?;
             ledger(w, 0)
-        });
-    }
-    registry.add("granule_undelegate/el3_refuses/again_and_again", |w| {
-        let pa = w.delegated()?;
-        w.arm(Mishap::El3Keeps(pa, -6))?;
-        for _ in 0..3 {
+        })
+        .needs(Need::El3Refusal);
+    registry
+        .add("granule_undelegate/el3_refuses/more_than_the_ledger_holds", |w| {
+            let base = w.delegated_run(100, 4096)?;
+            for number in 0..100 {
+                w.arm(Mishap::El3Keeps(base + number * 4096, -3))?;
+                w.call(Command::GranuleUndelegate, [base + number * 4096])?.is(INPUT)?;
+            }
+            for number in 0..100 {
+                w.arm(Mishap::El3Keeps(base + number * 4096, 0))?;
+                w.call(Command::GranuleUndelegate, [base + number * 4096])?.ok()?;
+            }
+            ledger(w, 0)
+        })
+        .needs(Need::El3Refusal);
+    registry
+        .add("granule_undelegate/el3_refuses/used_again_instead", |w| {
+            // A stuck granule may serve a Realm; when that is over, it is still known.
+            let pa = w.delegated()?;
+            w.arm(Mishap::El3Keeps(pa, -3))?;
             w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
-            ledger(w, 1)?;
-        }
-        w.arm(Mishap::El3Keeps(pa, 0))?;
-        w.call(Command::GranuleUndelegate, [pa])?.ok()?;
-        ledger(w, 0)
-    });
-    registry.add("granule_undelegate/el3_refuses/more_than_the_ledger_holds", |w| {
-        let base = w.delegated_run(100, 4096)?;
-        for number in 0..100 {
-            w.arm(Mishap::El3Keeps(base + number * 4096, -3))?;
-            w.call(Command::GranuleUndelegate, [base + number * 4096])?.is(INPUT)?;
-        }
-        for number in 0..100 {
-            w.arm(Mishap::El3Keeps(base + number * 4096, 0))?;
-            w.call(Command::GranuleUndelegate, [base + number * 4096])?.ok()?;
-        }
-        ledger(w, 0)
-    });
-    registry.add("granule_undelegate/el3_refuses/used_again_instead", |w| {
-        // A stuck granule may serve a Realm; when that is over, it is still known.
-        let pa = w.delegated()?;
-        w.arm(Mishap::El3Keeps(pa, -3))?;
-        w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
-        let realm = w.realm()?;
-        w.tables(&realm, 0, 3)?;
-        w.call(Command::DataCreateUnknown, [realm.rd, pa, 0])?.ok()?;
-        w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
-        w.call(Command::DataDestroy, [realm.rd, 0])?.ok()?.out(1, pa)?;
-        w.arm(Mishap::El3Keeps(pa, 0))?;
-        w.call(Command::GranuleUndelegate, [pa])?.ok()?;
-        ledger(w, 0)
-    });
+            let realm = w.realm()?;
+            w.tables(&realm, 0, 3)?;
+            w.call(Command::DataCreateUnknown, [realm.rd, pa, 0])?.ok()?;
+            w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
+            w.call(Command::DataDestroy, [realm.rd, 0])?.ok()?.out(1, pa)?;
+            w.arm(Mishap::El3Keeps(pa, 0))?;
+            w.call(Command::GranuleUndelegate, [pa])?.ok()?;
+            ledger(w, 0)
+        })
+        .needs(Need::El3Refusal);
 }

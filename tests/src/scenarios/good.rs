@@ -84,7 +84,7 @@ pub fn cpu_on_request(w: &mut World<'_>) -> Outcome<(Rec, Rec)> {
     let calling = w.rec(&realm, 0)?;
     let target = w.rec_off(&realm, 1)?;
     w.activate(&realm)?;
-    let call = [rsi::PSCI_CPU_ON, crate::abi::realm_mpidr(1), 0x4000, 0x77];
+    let call = [rsi::PSCI_CPU_ON, crate::abi::realm_mpidr(1), realm.entry(1), 0x77];
     w.run(&calling, &[smc(&call), Action::Gprs])?;
     Ok((calling, target))
 }

@@ -2,6 +2,7 @@
 
 use super::registry::{Cpu, Registry};
 use crate::abi::{Command, INPUT, SUCCESS, ripas};
+use crate::need::Need;
 use crate::outcome::{holds, same};
 use crate::port::Place;
 use crate::world::secret_page;
@@ -59,12 +60,14 @@ pub(super) fn add(registry: &mut Registry) {
         w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
         Ok(())
     });
-    registry.add("granule_delegate/success/anywhere", |w| {
-        if let Some(high) = w.place(Place::High) {
-            w.call(Command::GranuleDelegate, [high])?.ok()?;
-        }
-        Ok(())
-    });
+    registry
+        .add("granule_delegate/success/anywhere", |w| {
+            if let Some(high) = w.place(Place::High) {
+                w.call(Command::GranuleDelegate, [high])?.ok()?;
+            }
+            Ok(())
+        })
+        .needs(Need::HighMemory);
     registry.add("granule_undelegate/success", |w| {
         let pa = w.delegated()?;
         w.call(Command::GranuleUndelegate, [pa])?.ok()?;

@@ -82,6 +82,7 @@ fn activate(w: &mut World<'_>, realm: &Realm) -> Outcome<Rec> {
 
 /// Steps 15 to 19.
 fn tear_down(w: &mut World<'_>, realm: &Realm, rec: &Rec, data: u64, unknown: u64) -> Outcome {
+    w.move_out(realm)?;
     let rd = realm.rd;
     let destroy = Command::DataDestroy;
     let end = 0x20_0000;

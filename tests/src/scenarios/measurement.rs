@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use super::registry::Registry;
 use crate::abi::{Command, RecParams, rsi};
+use crate::need::Need;
 use crate::outcome::{Outcome, holds, same};
 use crate::world::{Realm, World};
 
@@ -32,7 +33,8 @@ pub(super) fn add(registry: &mut Registry) {
     for (algorithm, name) in ["sha256", "sha512"].into_iter().enumerate() {
         for (step, label) in STEPS {
             let name = format!("measurement/vectors/{name}_{label}");
-            registry.add(name, move |w| vector(w, algorithm, step));
+            let scenario = registry.add(name, move |w| vector(w, algorithm, step));
+            scenario.needs(Need::NoProgramInMemory);
         }
     }
     add_rules(registry);

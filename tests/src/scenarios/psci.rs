@@ -111,7 +111,7 @@ fn add_simple(registry: &mut Registry) {
         w.enter_raw(&target, &RecEnter::default())?.is(REC)?;
         w.finish(&calling, &RecEnter::default())?;
         // It can be switched on again.
-        w.run(&calling, &[smc(&[CPU_ON, realm_mpidr(1), 0x9000, 0])])?;
+        w.run(&calling, &[smc(&[CPU_ON, realm_mpidr(1), calling.realm.entry(2), 0])])?;
         w.call(COMPLETE, [calling.pa, target.pa, 0])?.ok()?;
         same("exit", w.enter(&target)?, idle_exit())
     });
@@ -215,7 +215,7 @@ fn add_complete(registry: &mut Registry) {
         let target = w.rec_off(&realm, 1)?;
         w.activate(&realm)?;
         let big_endian = 0xc5_0878 | 1 << 25;
-        let call = smc(&[CPU_ON, realm_mpidr(1), 0x4000, 0x77]);
+        let call = smc(&[CPU_ON, realm_mpidr(1), realm.entry(1), 0x77]);
         w.run(&calling, &[Action::SetEl1(El1::Sctlr, big_endian), call])?;
         w.enter_raw(&calling, &RecEnter::default())?.is(REC)?;
         w.enter_raw(&target, &RecEnter::default())?.is(REC)?;
@@ -227,7 +227,7 @@ fn add_complete(registry: &mut Registry) {
         let mut gprs = Box::new([0; 31]);
         gprs[0] = 0x77;
         let expected = [
-            Observed::State(0x4000, 0x3c5),
+            Observed::State(realm.entry(1), 0x3c5),
             Observed::Gprs(gprs),
             // The caller's endianness, and nothing else of it.
             Observed::Value(big_endian),
@@ -247,7 +247,7 @@ fn add_complete(registry: &mut Registry) {
         ];
         w.run(&target, &actions)?;
         w.finish(&calling, &RecEnter::default())?;
-        w.run(&calling, &[smc(&[CPU_ON, realm_mpidr(1), 0x5000, 0x88])])?;
+        w.run(&calling, &[smc(&[CPU_ON, realm_mpidr(1), calling.realm.entry(2), 0x88])])?;
         w.call(COMPLETE, [calling.pa, target.pa, 0])?.ok()?;
         let actions =
             [Action::State, Action::Gprs, Action::El1(El1::Vbar), Action::El1(El1::Tpidr)];
@@ -255,7 +255,7 @@ fn add_complete(registry: &mut Registry) {
         let mut gprs = Box::new([0; 31]);
         gprs[0] = 0x88;
         let expected = [
-            Observed::State(0x5000, 0x3c5),
+            Observed::State(calling.realm.entry(2), 0x3c5),
             Observed::Gprs(gprs),
             Observed::Value(0),
             Observed::Value(0),
@@ -267,13 +267,13 @@ fn add_complete(registry: &mut Registry) {
         let calling = w.rec(&realm, 0)?;
         let target = w.rec(&realm, 1)?;
         w.activate(&realm)?;
-        w.run(&calling, &[smc(&[CPU_ON, 1, 0x4000, 0x77])])?;
+        w.run(&calling, &[smc(&[CPU_ON, 1, realm.entry(1), 0x77])])?;
         w.call(COMPLETE, [calling.pa, target.pa, 0])?.ok()?;
         completed(&w.finish(&calling, &RecEnter::default())?, psci::ALREADY_ON)?;
         same(
             "untouched",
             w.observe(&target, &[Action::State])?,
-            [Observed::State(crate::rec::ENTRY, 0x3c5)].into(),
+            [Observed::State(realm.entry(0), 0x3c5)].into(),
         )
     });
     registry.add("psci_complete/success/denied", |w| {
@@ -289,8 +289,8 @@ fn add_complete(registry: &mut Registry) {
         let target = w.rec_off(&realm, 1)?;
         let second = w.rec(&realm, 2)?;
         w.activate(&realm)?;
-        w.run(&first, &[smc(&[CPU_ON, 1, 0x4000, 1])])?;
-        w.run(&second, &[smc(&[CPU_ON, 1, 0x5000, 2])])?;
+        w.run(&first, &[smc(&[CPU_ON, 1, realm.entry(1), 1])])?;
+        w.run(&second, &[smc(&[CPU_ON, 1, realm.entry(2), 2])])?;
         w.call(COMPLETE, [second.pa, target.pa, 0])?.ok()?;
         w.call(COMPLETE, [first.pa, target.pa, 0])?.ok()?;
         completed(&w.finish(&second, &RecEnter::default())?, psci::SUCCESS)?;
@@ -298,7 +298,7 @@ fn add_complete(registry: &mut Registry) {
         same(
             "entry",
             w.observe(&target, &[Action::State])?,
-            [Observed::State(0x5000, 0x3c5)].into(),
+            [Observed::State(realm.entry(2), 0x3c5)].into(),
         )
     });
     for (name, on, expected) in [("on", true, 0), ("off", false, 1)] {

@@ -6,6 +6,7 @@ use super::arguments::{Kind, Zoo};
 use super::good::DESC;
 use super::registry::{Cpu, Registry};
 use crate::abi::{Command, INPUT, REALM, RealmParams, ripas, rsi};
+use crate::need::Need;
 use crate::outcome::{Outcome, holds, same};
 use crate::rec::smc;
 use crate::world::World;
@@ -142,10 +143,12 @@ fn add_create(registry: &mut Registry) {
         w.call(Command::RealmCreate, [rd, page])?.ok()?;
         Ok(())
     });
-    registry.add_on(Cpu::Plain, "realm_create/vmid_valid/8_bits", |w| {
-        refused(w, |p| p.vmid = 256)?;
-        refused(w, |p| p.vmid = 0xffff)
-    });
+    registry
+        .add_on(Cpu::Plain, "realm_create/vmid_valid/8_bits", |w| {
+            refused(w, |p| p.vmid = 256)?;
+            refused(w, |p| p.vmid = 0xffff)
+        })
+        .needs(Need::SmallVmids);
     registry.add("realm_create/success/vmids", |w| {
         for vmid in [0, 255, 256, 0xffff] {
             let mut params = w.realm_params(40, 0, 1)?;
@@ -154,14 +157,16 @@ fn add_create(registry: &mut Registry) {
         }
         Ok(())
     });
-    registry.add_on(Cpu::Plain, "realm_create/success/vmids_of_8_bits", |w| {
-        for vmid in [0, 255] {
-            let mut params = w.realm_params(40, 0, 1)?;
-            params.vmid = vmid;
-            w.realm_with(&params)?;
-        }
-        Ok(())
-    });
+    registry
+        .add_on(Cpu::Plain, "realm_create/success/vmids_of_8_bits", |w| {
+            for vmid in [0, 255] {
+                let mut params = w.realm_params(40, 0, 1)?;
+                params.vmid = vmid;
+                w.realm_with(&params)?;
+            }
+            Ok(())
+        })
+        .needs(Need::SmallVmids);
 }
 
 fn add_rtts(registry: &mut Registry) {
@@ -238,17 +243,19 @@ fn add_rtts(registry: &mut Registry) {
         w.realm_with(&params)?;
         Ok(())
     });
-    registry.add("realm_create/rtt_base_above_48_bits", |w| {
-        let Some(high) = w.place(crate::port::Place::High) else { return Ok(()) };
-        w.call(Command::GranuleDelegate, [high])?.ok()?;
-        // VTTBR_EL2 of a Realm without LPA2 cannot hold it.
-        refused(w, |p| p.rtt_base = high)?;
-        let mut params = w.realm_params(40, 0, 1)?;
-        params.flags = RealmParams::LPA2;
-        params.rtt_base = high;
-        w.realm_with(&params)?;
-        Ok(())
-    });
+    registry
+        .add("realm_create/rtt_base_above_48_bits", |w| {
+            let Some(high) = w.place(crate::port::Place::High) else { return Ok(()) };
+            w.call(Command::GranuleDelegate, [high])?.ok()?;
+            // VTTBR_EL2 of a Realm without LPA2 cannot hold it.
+            refused(w, |p| p.rtt_base = high)?;
+            let mut params = w.realm_params(40, 0, 1)?;
+            params.flags = RealmParams::LPA2;
+            params.rtt_base = high;
+            w.realm_with(&params)?;
+            Ok(())
+        })
+        .needs(Need::HighMemory);
 }
 
 fn add_life(registry: &mut Registry) {
@@ -316,6 +323,7 @@ fn add_life(registry: &mut Registry) {
         let desc = 0x8000_0000 | DESC & 0xfff;
         w.call(Command::RttMapUnprotected, [realm.rd, ipa, 1, desc])?.ok()?;
         w.enter(&rec)?;
+        w.move_out(&realm)?;
         w.call(Command::RecDestroy, [rec.pa])?.ok()?;
         w.call(Command::DataDestroy, [realm.rd, 0])?.ok()?;
         w.call(Command::RttDestroy, [realm.rd, 0, 3])?.ok()?;

@@ -10,6 +10,7 @@ use crate::abi::{
     Command, INPUT, REALM, REC, RecEnter, RecParams, enter_flags, exit_reason, realm_mpidr,
     rec_mpidr, rsi,
 };
+use crate::need::Need;
 use crate::outcome::{Outcome, fail, holds, same};
 use crate::program::{Action, El1, Observed};
 use crate::rec::{Rec, smc};
@@ -42,7 +43,7 @@ fn add_create(registry: &mut Registry) {
     registry.add("rec_create/success", |w| {
         let realm = w.realm()?;
         let params = RecParams {
-            pc: 0x7000,
+            pc: realm.entry(3),
             gprs: [1, 2, 3, 4, 5, 6, 7, 0xffff_0000_1234_5678],
             ..w.rec_params(&realm, 0)?
         };
@@ -58,7 +59,7 @@ fn add_create(registry: &mut Registry) {
             "registers at the start",
             observed,
             [
-                Observed::State(0x7000, 0x3c5),
+                Observed::State(realm.entry(3), 0x3c5),
                 Observed::Gprs(gprs),
                 Observed::Value(1 << 31),
                 Observed::Value(0xc5_0878),
@@ -335,14 +336,16 @@ fn add_enter(registry: &mut Registry) {
         let exit = w.enter_with(&rec, &RecEnter::flags(u64::MAX << 5))?;
         same("exit", exit, crate::rec::idle_exit())
     });
-    registry.add("rec_enter/run_pas/exit_cannot_be_written", |w| {
-        let rec = w.running()?;
-        // 50 words are read; the first of the exit page faults.
-        w.arm(crate::port::Mishap::HostFault(50))?;
-        w.enter_raw(&rec, &RecEnter::default())?.is(INPUT)?;
-        w.enter(&rec)?;
-        Ok(())
-    });
+    registry
+        .add("rec_enter/run_pas/exit_cannot_be_written", |w| {
+            let rec = w.running()?;
+            // 50 words are read; the first of the exit page faults.
+            w.arm(crate::port::Mishap::HostFault(50))?;
+            w.enter_raw(&rec, &RecEnter::default())?.is(INPUT)?;
+            w.enter(&rec)?;
+            Ok(())
+        })
+        .needs(Need::HostFault);
     registry.add("rec_enter/failure_writes_no_exit", |w| {
         let rec = w.running()?;
         let enter = RecEnter::flags(enter_flags::EMUL_MMIO);

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::need::{Backend, Need};
 use crate::outcome::Outcome;
 use crate::world::World;
 
@@ -22,10 +23,33 @@ pub enum Cpu {
 pub struct Scenario {
     /// `command/condition`, unique.
     pub name: String,
-    /// The machine it needs.
+    /// The CPU it needs.
     pub cpu: Cpu,
+    /// What else it needs that not every machine has.
+    pub needs: Vec<Need>,
+    /// Where the specification leaves room, how this scenario reads it.
+    pub interpretation: Option<&'static str>,
     /// Carries it out.
     pub run: Box<dyn Fn(&mut World<'_>) -> Outcome + Send + Sync>,
+}
+
+impl Scenario {
+    /// Declares what not every machine can do.
+    pub fn needs(&mut self, need: Need) -> &mut Self {
+        self.needs.push(need);
+        self
+    }
+
+    /// Declares that the expectation is one of several readings of the specification.
+    pub fn reading(&mut self, interpretation: &'static str) -> &mut Self {
+        self.interpretation = Some(interpretation);
+        self
+    }
+
+    /// Why a backend cannot run it; `None` if it can.
+    pub fn missing_on(&self, backend: Backend) -> Option<&'static str> {
+        self.needs.iter().find_map(|need| need.missing_on(backend))
+    }
 }
 
 /// All scenarios, in the order they were added.
@@ -41,8 +65,8 @@ impl Registry {
         &mut self,
         name: impl Into<String>,
         run: impl Fn(&mut World<'_>) -> Outcome + Send + Sync + 'static,
-    ) {
-        self.add_on(Cpu::Max, name, run);
+    ) -> &mut Scenario {
+        self.add_on(Cpu::Max, name, run)
     }
 
     /// Adds a scenario for a particular machine.
@@ -51,7 +75,11 @@ impl Registry {
         cpu: Cpu,
         name: impl Into<String>,
         run: impl Fn(&mut World<'_>) -> Outcome + Send + Sync + 'static,
-    ) {
-        self.scenarios.push(Scenario { name: name.into(), cpu, run: Box::new(run) });
+    ) -> &mut Scenario {
+        let (needs, interpretation) = (Vec::new(), None);
+        let run = Box::new(run);
+        let index = self.scenarios.len();
+        self.scenarios.push(Scenario { name: name.into(), cpu, needs, interpretation, run });
+        &mut self.scenarios[index]
     }
 }

@@ -6,6 +6,7 @@ use super::data::folded_block;
 use super::good::{DESC, IPA, realm_with_tables};
 use super::registry::Registry;
 use crate::abi::{Command, INPUT, RealmParams, entry_state, ripas, rtt_error};
+use crate::need::Need;
 use crate::outcome::{holds, same};
 use crate::port::Place;
 use crate::world::entry_size;
@@ -133,18 +134,20 @@ fn add_create(registry: &mut Registry) {
         w.call(Command::RttDestroy, [realm.rd, ipa, 3])?.ok()?;
         w.expect_entry(&realm, (ipa, 2), (2, UNASSIGNED, 0, 0))
     });
-    registry.add("rtt_create/rtt_bound2", |w| {
-        let Some(high) = w.place(Place::High) else { return Ok(()) };
-        w.call(Command::GranuleDelegate, [high])?.ok()?;
-        let realm = w.realm()?;
-        w.call(Command::RttCreate, [realm.rd, high, 0, 1])?.is(INPUT)?;
-        let mut params = w.realm_params(40, 0, 1)?;
-        params.flags = RealmParams::LPA2;
-        let large = w.realm_with(&params)?;
-        w.call(Command::RttCreate, [large.rd, high, 0, 1])?.ok()?;
-        w.read_entry(&large, 0, 0)?.out(3, high)?;
-        Ok(())
-    });
+    registry
+        .add("rtt_create/rtt_bound2", |w| {
+            let Some(high) = w.place(Place::High) else { return Ok(()) };
+            w.call(Command::GranuleDelegate, [high])?.ok()?;
+            let realm = w.realm()?;
+            w.call(Command::RttCreate, [realm.rd, high, 0, 1])?.is(INPUT)?;
+            let mut params = w.realm_params(40, 0, 1)?;
+            params.flags = RealmParams::LPA2;
+            let large = w.realm_with(&params)?;
+            w.call(Command::RttCreate, [large.rd, high, 0, 1])?.ok()?;
+            w.read_entry(&large, 0, 0)?.out(3, high)?;
+            Ok(())
+        })
+        .needs(Need::HighMemory);
 }
 
 fn add_destroy(registry: &mut Registry) {

@@ -2,13 +2,14 @@
 
 use super::registry::Registry;
 use crate::abi::{Command, NOT_SUPPORTED, rsi};
+use crate::need::Need;
 use crate::outcome::{fail, same};
 use crate::program::{Action, El1, Observed};
 use crate::rec::{VECTORS, smc};
 
 pub(super) fn add(registry: &mut Registry) {
     registry.add("unknown/host/whole_range", |w| {
-        for fid in 0xc400_0150..=0xc400_01cf {
+        for fid in 0xc400_0150..=0xc400_018e {
             if Command::from_fid(fid).is_some() {
                 continue;
             }
@@ -17,13 +18,15 @@ pub(super) fn add(registry: &mut Registry) {
         }
         Ok(())
     });
-    registry.add("unknown/host/other_owners", |w| {
-        for fid in [0, 1, 0x8000_0000, 0x8400_0150, 0xc300_0150, 0x4400_0151, u64::MAX] {
-            let reply = w.port.call([fid, 0, 0, 0, 0, 0, 0, 0]);
-            same("X0", reply.map(|[code, ..]| code), Some(NOT_SUPPORTED))?;
-        }
-        Ok(())
-    });
+    registry
+        .add("unknown/host/other_owners", |w| {
+            for fid in [0, 1, 0x8000_0000, 0x8400_0150, 0xc300_0150, 0x4400_0151, u64::MAX] {
+                let reply = w.port.call([fid, 0, 0, 0, 0, 0, 0, 0]);
+                same("X0", reply.map(|[code, ..]| code), Some(NOT_SUPPORTED))?;
+            }
+            Ok(())
+        })
+        .needs(Need::NoFirmware);
     registry.add("unknown/realm/rmi", |w| {
         let rec = w.running()?;
         for command in Command::ALL {
@@ -71,7 +74,7 @@ pub(super) fn add(registry: &mut Registry) {
         let actions = [Action::SetEl1(El1::Vbar, VECTORS), smc(&[0xdead]), Action::State];
         let observed = w.observe(&rec, &actions)?;
         match observed.as_slice() {
-            [Observed::Smc(_), Observed::State(pc, _)] => same("PC", *pc, crate::rec::ENTRY + 8),
+            [Observed::Smc(_), Observed::State(pc, _)] => same("PC", *pc, rec.realm.entry(0) + 8),
             other => fail(alloc::format!("observed {other:x?}")),
         }
     });

@@ -59,6 +59,13 @@ pub(super) fn stop_el1_timers() {
     arm_timer(None);
 }
 
+/// What ICH_VMCR_EL2 reads after zero was written to it: some fields have other minima.
+pub(super) fn resting_vmcr() -> u64 {
+    write_register!("ich_vmcr_el2", 0);
+    isb();
+    read_register!("ich_vmcr_el2")
+}
+
 /// Makes earlier writes visible to a CPU that is interrupted next.
 pub(super) fn barrier_before_interrupting() {
     // SAFETY: a barrier changes nothing.

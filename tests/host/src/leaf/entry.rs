@@ -64,7 +64,7 @@ _start_secondary:                           // x0: linear CPU index
 4:  msr     spsel, #1
     adrp    x0, __stacks_start
     add     x1, x21, #1
-    add     x0, x0, x1, lsl #16
+    add     x0, x0, x1, lsl #18
     mov     sp, x0
     mov     x29, xzr
     adrp    x0, {vectors}
@@ -75,10 +75,26 @@ _start_secondary:                           // x0: linear CPU index
     ret
     .ltorg
 
-    // No exception is expected: every vector reports and never returns.
+    // No exception is expected but in the copy of a page, which then ends: every other reports and never returns.
     .section .text, "ax"
     .macro  vector kind
     .balign 0x80
+    .if     \kind == 4
+    mrs     x9, elr_el2
+    adrp    x10, host_copy_page
+    add     x10, x10, :lo12:host_copy_page
+    cmp     x9, x10
+    b.lo    9f
+    adrp    x10, host_copy_page_end
+    add     x10, x10, :lo12:host_copy_page_end
+    cmp     x9, x10
+    b.hs    9f
+    adrp    x10, host_copy_page_fault
+    add     x10, x10, :lo12:host_copy_page_fault
+    msr     elr_el2, x10
+    eret
+9:
+    .endif
     mov     x0, #\kind
     mrs     x1, esr_el2
     mrs     x2, elr_el2

@@ -9,7 +9,7 @@ use super::{console, cpu};
 use crate::platform;
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicV3, SgiTarget, SgiTargetGroup};
-use arm_gic::{IntId, InterruptGroup};
+use arm_gic::{IntId, InterruptGroup, Trigger};
 use cairn_host::Failure;
 use cairn_host::job::MAX_CPUS;
 use core::num::NonZeroUsize;
@@ -67,6 +67,23 @@ pub fn init_interrupts(cpus: usize, console_input: bool) -> Result<(), Failure> 
         console::enable_input();
     }
     *GIC.lock() = Some(gic);
+    Ok(())
+}
+
+/// Lets Realms of the conformance suite interrupt the first and the second CPU.
+///
+/// # Errors
+///
+/// The interrupt controller has no such interrupts.
+pub fn init_program_interrupts() -> Result<(), Failure> {
+    let mut gic = GIC.lock();
+    let gic = gic.as_mut().ok_or("no interrupt controller")?;
+    for (cpu, intid) in platform::PROGRAM_SPIS.into_iter().map(IntId::spi).enumerate() {
+        let mpidr = Some(affinity(cpu));
+        gic.set_trigger(intid, None, Trigger::Edge).map_err(|error| describe(&error))?;
+        gic.distributor().set_routing(intid, mpidr).map_err(|error| describe(&error))?;
+        gic.enable_interrupt(intid, None, true).map_err(|error| describe(&error))?;
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::super::good::{DESC, IPA, request};
 use super::super::registry::Registry;
 use super::sync_exit;
 use crate::abi::{Command, RecEnter, RecExit, enter_flags, exit_reason, ripas};
+use crate::need::Need;
 use crate::outcome::{Outcome, fail, holds, same};
 use crate::program::{Access, Action, El1, Observed, RawException};
 use crate::rec::{Rec, VECTORS, idle_exit};
@@ -74,14 +75,16 @@ fn add_protected(registry: &mut Registry) {
         w.enter_raw(&rec, &RecEnter::flags(enter_flags::EMUL_MMIO))?.is(crate::abi::REC)?;
         Ok(())
     });
-    registry.add("rec_exit/data_abort/mapped_meanwhile", |w| {
-        // The fault is old news: another CPU has mapped the page since. The Realm just goes on.
-        let rec = w.running()?;
-        let raw = RawException { cause: 0, esr: DATA | 1 << 25 | 7, far: 0, hpfar: 0 };
-        let exit = w.run(&rec, &[Action::Raw(raw), Action::Load(0, WORD)]);
-        // A raw exception repeats for ever if the monitor retries it; the fake stops after the first.
-        same("exit", exit?, idle_exit())
-    });
+    registry
+        .add("rec_exit/data_abort/mapped_meanwhile", |w| {
+            // The fault is old news: another CPU has mapped the page since. The Realm just goes on.
+            let rec = w.running()?;
+            let raw = RawException { cause: 0, esr: DATA | 1 << 25 | 7, far: 0, hpfar: 0 };
+            let exit = w.run(&rec, &[Action::Raw(raw), Action::Load(0, WORD)]);
+            // A raw exception repeats for ever if the monitor retries it; the fake stops after the first.
+            same("exit", exit?, idle_exit())
+        })
+        .needs(Need::RawException);
 }
 
 fn add_empty(registry: &mut Registry) {
@@ -151,14 +154,16 @@ fn add_instruction(registry: &mut Registry) {
         let exit = w.run(&rec, &[Action::Fetch(0)])?;
         same("exit", exit, sync_exit(INSTRUCTION | 7, 0))
     });
-    registry.add("rec_exit/instruction_abort/fnv_and_s1ptw_hidden", |w| {
-        let rec = ram_without_memory(w)?;
-        let esr = INSTRUCTION | 1 << 25 | 1 << 10 | 1 << 7 | 7;
-        let raw =
-            RawException { cause: 0, esr, far: 0x123, hpfar: IPA >> 8 | 0xf000_0000_0000_000f };
-        let exit = w.run(&rec, &[Action::Raw(raw)])?;
-        same("exit", exit, sync_exit(INSTRUCTION | 7, IPA))
-    });
+    registry
+        .add("rec_exit/instruction_abort/fnv_and_s1ptw_hidden", |w| {
+            let rec = ram_without_memory(w)?;
+            let esr = INSTRUCTION | 1 << 25 | 1 << 10 | 1 << 7 | 7;
+            let raw =
+                RawException { cause: 0, esr, far: 0x123, hpfar: IPA >> 8 | 0xf000_0000_0000_000f };
+            let exit = w.run(&rec, &[Action::Raw(raw)])?;
+            same("exit", exit, sync_exit(INSTRUCTION | 7, IPA))
+        })
+        .needs(Need::RawException);
     for (name, prepare) in [("empty", 0), ("unprotected_unmapped", 1), ("unprotected_mapped", 2)] {
         registry.add(format!("realm_abort/instruction/{name}"), move |w| {
             let rec = w.running()?;
@@ -179,7 +184,8 @@ fn add_unprotected(registry: &mut Registry) {
         let rec = w.running()?;
         let ipa = rec.realm.unprotected() + 0x3000;
         let exit = w.run(&rec, &[Action::Store(ipa + 8, WORD.without_syndrome(), 0x5ec3)])?;
-        same("exit", exit, sync_exit(DATA | 4, ipa))?;
+        let [level, ..] = w.read_entry(&rec.realm, ipa, 3)?.outputs;
+        same("exit", exit, sync_exit(DATA | (4 + level), ipa))?;
         w.enter_raw(&rec, &RecEnter::flags(enter_flags::EMUL_MMIO))?.is(crate::abi::REC)?;
         Ok(())
     });
@@ -226,16 +232,18 @@ fn add_unprotected(registry: &mut Registry) {
         same("observed", observed, [Observed::Value(page[1]), Observed::Done].into())?;
         same("the Host sees it", w.port.read_page(host)[2], 0x99)
     });
-    registry.add("rec_exit/data_abort/unprotected_break_before_make", |w| {
-        // A spurious fault while another CPU folds or unfolds a mapping is not the Host's business.
-        let rec = w.running()?;
-        let ipa = rec.realm.unprotected();
-        w.tables(&rec.realm, ipa, 3)?;
-        w.call(Command::RttMapUnprotected, [rec.realm.rd, ipa, 3, DESC])?.ok()?;
-        let esr = DATA | 1 << 25 | 1 << 24 | 3 << 22 | 1 << 15 | 6;
-        let raw = RawException { cause: 0, esr, far: ipa, hpfar: ipa >> 8 };
-        same("exit", w.run(&rec, &[Action::Raw(raw)])?, idle_exit())
-    });
+    registry
+        .add("rec_exit/data_abort/unprotected_break_before_make", |w| {
+            // A spurious fault while another CPU folds or unfolds a mapping is not the Host's business.
+            let rec = w.running()?;
+            let ipa = rec.realm.unprotected();
+            w.tables(&rec.realm, ipa, 3)?;
+            w.call(Command::RttMapUnprotected, [rec.realm.rd, ipa, 3, DESC])?.ok()?;
+            let esr = DATA | 1 << 25 | 1 << 24 | 3 << 22 | 1 << 15 | 6;
+            let raw = RawException { cause: 0, esr, far: ipa, hpfar: ipa >> 8 };
+            same("exit", w.run(&rec, &[Action::Raw(raw)])?, idle_exit())
+        })
+        .needs(Need::RawException);
     registry.add("rec_exit/data_abort/granule_protection_fault", |w| {
         // The Host delegates a page that it has mapped: the Realm gets the fault, not the monitor.
         let rec = w.running()?;
@@ -250,45 +258,53 @@ fn add_unprotected(registry: &mut Registry) {
 }
 
 fn add_raw(registry: &mut Registry) {
-    registry.add("rec_exit/data_abort/only_listed_fields", |w| {
-        // Every bit of the ISS that is not part of the format for this abort.
-        let rec = ram_without_memory(w)?;
-        let noise = 0x1ff_ffff & !0x3f & !(1 << 24);
-        let hpfar = IPA >> 8 | 0xffff_0000_0000_000f;
-        let raw = RawException { cause: 0, esr: DATA | noise | 7, far: 0x5e_c3e7, hpfar };
-        let exit = w.run(&rec, &[Action::Raw(raw)])?;
-        same("exit", exit, sync_exit(DATA | 0x1e00 | 7, IPA))
-    });
-    registry.add("rec_exit/data_abort/external_restartable", |w| {
-        let rec = w.running()?;
-        let esr = DATA | 1 << 25 | 0b11 << 11 | 1 << 9 | 0x10;
-        let raw = RawException { cause: 0, esr, far: 0x123, hpfar: 0x4560 };
-        let exit = w.run(&rec, &[Action::Raw(raw)])?;
-        let shown = DATA | 0b11 << 11 | 1 << 9 | 0x10;
-        same("exit", exit, sync_exit(shown, 0))
-    });
-    registry.add("rec_exit/data_abort/external_recoverable", |w| {
-        let rec = w.running()?;
-        let esr = DATA | 1 << 25 | 1 << 9 | 0x10;
-        let raw = RawException { cause: 0, esr, far: 0x123, hpfar: 0x4560 };
-        let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(raw)];
-        same("exit", w.run(&rec, &actions)?, sync_exit(DATA | 1 << 9 | 0x10, 0))?;
-        is_sea(&w.finish(&rec, &RecEnter::default())?, 0x25)
-    });
+    registry
+        .add("rec_exit/data_abort/only_listed_fields", |w| {
+            // Every bit of the ISS that is not part of the format for this abort.
+            let rec = ram_without_memory(w)?;
+            let noise = 0x1ff_ffff & !0x3f & !(1 << 24);
+            let hpfar = IPA >> 8 | 0xffff_0000_0000_000f;
+            let raw = RawException { cause: 0, esr: DATA | noise | 7, far: 0x5e_c3e7, hpfar };
+            let exit = w.run(&rec, &[Action::Raw(raw)])?;
+            same("exit", exit, sync_exit(DATA | 0x1e00 | 7, IPA))
+        })
+        .needs(Need::RawException);
+    registry
+        .add("rec_exit/data_abort/external_restartable", |w| {
+            let rec = w.running()?;
+            let esr = DATA | 1 << 25 | 0b11 << 11 | 1 << 9 | 0x10;
+            let raw = RawException { cause: 0, esr, far: 0x123, hpfar: 0x4560 };
+            let exit = w.run(&rec, &[Action::Raw(raw)])?;
+            let shown = DATA | 0b11 << 11 | 1 << 9 | 0x10;
+            same("exit", exit, sync_exit(shown, 0))
+        })
+        .needs(Need::RawException);
+    registry
+        .add("rec_exit/data_abort/external_recoverable", |w| {
+            let rec = w.running()?;
+            let esr = DATA | 1 << 25 | 1 << 9 | 0x10;
+            let raw = RawException { cause: 0, esr, far: 0x123, hpfar: 0x4560 };
+            let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(raw)];
+            same("exit", w.run(&rec, &actions)?, sync_exit(DATA | 1 << 9 | 0x10, 0))?;
+            is_sea(&w.finish(&rec, &RecEnter::default())?, 0x25)
+        })
+        .needs(Need::RawException);
     for (name, aet, delivered) in
         [("ueu", 1, true), ("uer", 3, true), ("ueo", 2, false), ("ce", 6, false)]
     {
-        registry.add(format!("rec_exit/serror/{name}"), move |w| {
-            let rec = w.running()?;
-            let esr = 0x2f << 26 | 1 << 25 | aet << 10 | 1 << 9 | 0x11;
-            let raw = RawException { cause: 3, esr, far: 0x123, hpfar: 0x4560 };
-            let exit = w.run(&rec, &[Action::Raw(raw)])?;
-            let shown = 0x2f << 26 | aet << 10 | 1 << 9 | 0x11;
-            let expected =
-                RecExit { exit_reason: exit_reason::SERROR, esr: shown, ..RecExit::default() };
-            same("exit", exit, expected)?;
-            let observed = w.finish(&rec, &RecEnter::default())?;
-            same("virtual SErrors", observed.len(), usize::from(delivered))
-        });
+        registry
+            .add(format!("rec_exit/serror/{name}"), move |w| {
+                let rec = w.running()?;
+                let esr = 0x2f << 26 | 1 << 25 | aet << 10 | 1 << 9 | 0x11;
+                let raw = RawException { cause: 3, esr, far: 0x123, hpfar: 0x4560 };
+                let exit = w.run(&rec, &[Action::Raw(raw)])?;
+                let shown = 0x2f << 26 | aet << 10 | 1 << 9 | 0x11;
+                let expected =
+                    RecExit { exit_reason: exit_reason::SERROR, esr: shown, ..RecExit::default() };
+                same("exit", exit, expected)?;
+                let observed = w.finish(&rec, &RecEnter::default())?;
+                same("virtual SErrors", observed.len(), usize::from(delivered))
+            })
+            .needs(Need::RawException);
     }
 }

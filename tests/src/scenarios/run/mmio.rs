@@ -5,6 +5,7 @@ use alloc::format;
 use super::super::registry::Registry;
 use super::sync_exit;
 use crate::abi::{REC, RecEnter, RecExit, enter_flags};
+use crate::need::Need;
 use crate::outcome::{Outcome, fail, same};
 use crate::program::{Access, Action, El1, Observed};
 use crate::rec::{Rec, VECTORS, idle_exit};
@@ -13,7 +14,7 @@ use crate::world::World;
 const DATA: u64 = 0x24 << 26;
 const ISV: u64 = 1 << 24;
 const WNR: u64 = 1 << 6;
-/// Translation fault at level 0: no tables there.
+/// Translation fault at level 0; the level of the walk is added.
 const FAULT: u64 = 4;
 
 /// Where the device is: an offset in an unprotected page.
@@ -56,12 +57,12 @@ fn add_read(registry: &mut Registry, access: Access) {
     let kind = if access.sign { "signed" } else { "unsigned" };
     let register = if access.wide { "x" } else { "w" };
     let name = format!("rec_enter/emul_mmio/read_{}_{kind}_{register}", 8 << access.size);
-    registry.add(name, move |w| {
+    let scenario = registry.add(name, move |w| {
         let rec = w.running()?;
         for value in [0x8877_6655_4433_2211, 0x0102_0304_8586_8788, u64::MAX, 0x7f7f_7f7f_7f7f_7f7f]
         {
             let exit = w.run(&rec, &[Action::Load(device(&rec, 0x18), access)])?;
-            same("exit", exit, emulatable(&rec, access, None))?;
+            same("exit", exit, emulatable(w, &rec, access, None)?)?;
             let mut enter = RecEnter::flags(enter_flags::EMUL_MMIO);
             enter.gprs[0] = value;
             // Nothing but X0 is looked at.
@@ -71,25 +72,37 @@ fn add_read(registry: &mut Registry, access: Access) {
         }
         Ok(())
     });
+    // A 32-bit load without sign extension names a W register.
+    if access.size == 2 && !access.sign && access.wide {
+        scenario.needs(Need::NoSuchLoad);
+    }
 }
 
 /// The exit of an emulatable access at offset 0x18.
-fn emulatable(rec: &Rec, access: Access, stored: Option<u64>) -> RecExit {
-    let mut esr = DATA | ISV | access.size << 22 | u64::from(access.wide) << 15 | FAULT;
+fn emulatable(
+    w: &mut World<'_>,
+    rec: &Rec,
+    access: Access,
+    stored: Option<u64>,
+) -> Outcome<RecExit> {
+    // No tables are made there, but a machine may need some nearby.
+    let [level, ..] = w.read_entry(&rec.realm, device(rec, 0), 3)?.outputs;
+    let fault = FAULT + level;
+    let mut esr = DATA | ISV | access.size << 22 | u64::from(access.wide) << 15 | fault;
     if stored.is_some() {
         esr |= WNR;
     }
     let mut exit = sync_exit(esr, device(rec, 0));
     exit.far = 0x18;
     exit.gprs[0] = stored.map_or(0, |value| value & (u64::MAX >> (64 - (8 << access.size))));
-    exit
+    Ok(exit)
 }
 
 fn write(w: &mut World<'_>, access: Access) -> Outcome {
     let rec = w.running()?;
     let value = 0x8877_6655_4433_2211;
     let exit = w.run(&rec, &[Action::Store(device(&rec, 0x18), access, value)])?;
-    same("exit", exit, emulatable(&rec, access, Some(value)))?;
+    same("exit", exit, emulatable(w, &rec, access, Some(value))?)?;
     let mut enter = RecEnter::flags(enter_flags::EMUL_MMIO);
     enter.gprs = [0xbad; 31];
     same("store", w.finish(&rec, &enter)?, [Observed::Done].into())
@@ -100,7 +113,7 @@ fn add_registers(registry: &mut Registry) {
         let rec = w.running()?;
         let access = Access { register: 31, ..Access::WORD };
         let exit = w.run(&rec, &[Action::Store(device(&rec, 0x18), access, 0x123)])?;
-        same("exit", exit, emulatable(&rec, access, Some(0)))?;
+        same("exit", exit, emulatable(w, &rec, access, Some(0))?)?;
         w.finish(&rec, &RecEnter::flags(enter_flags::EMUL_MMIO))?;
         let actions = [Action::Load(device(&rec, 0x18), access), Action::Gprs];
         let before = w.observe(&rec, &[Action::Gprs])?;

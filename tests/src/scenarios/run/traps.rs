@@ -4,13 +4,22 @@ use alloc::format;
 
 use super::super::registry::Registry;
 use crate::abi::{RecEnter, RecExit, enter_flags, exit_reason};
+use crate::need::Need;
 use crate::outcome::{fail, holds, same};
 use crate::program::{Action, El1, Observed, RawException, SystemRegister, Wait};
 use crate::rec::{VECTORS, idle_exit};
 
 /// ICC_SGI1R_EL1 and its kin, ICC_DIR_EL1, ICC_PMR_EL1.
 const GIC: [SystemRegister; 5] =
-    [(3, 0, 12, 11, 5), (3, 0, 12, 11, 6), (3, 0, 12, 11, 7), (3, 0, 12, 11, 1), (3, 0, 4, 6, 0)];
+    [(3, 0, 12, 11, 5), (3, 0, 12, 11, 6), (3, 0, 12, 11, 7), (3, 0, 12, 11, 1), ICC_PMR];
+
+const ICC_PMR: SystemRegister = (3, 0, 4, 6, 0);
+
+/// ICH_HCR_EL2.TDIR.
+const TDIR: u64 = 1 << 14;
+
+/// Operand of the timed instructions: not yet, so that they have to wait.
+const DEADLINE: u64 = 0x7fff_ffff_1234_5678;
 
 pub(super) fn add(registry: &mut Registry) {
     add_wait(registry);
@@ -34,9 +43,9 @@ fn add_wait(registry: &mut Registry) {
         ("wfit", Wait::Wfit, enter_flags::TRAP_WFI),
         ("wfet", Wait::Wfet, enter_flags::TRAP_WFE),
     ] {
-        registry.add(format!("rec_exit/wait/{name}"), move |w| {
+        let scenario = registry.add(format!("rec_exit/wait/{name}"), move |w| {
             let rec = w.running()?;
-            w.port.program(rec.realm.vmid, 0, &[Action::Wait(wait, 0x1234_5678), Action::Gprs]);
+            w.port.program(rec.realm.vmid, 0, &[Action::Wait(wait, DEADLINE), Action::Gprs]);
             let exit = w.enter_with(&rec, &RecEnter::flags(flag))?;
             let timed = matches!(wait, Wait::Wfit | Wait::Wfet);
             let mut expected = RecExit {
@@ -44,7 +53,7 @@ fn add_wait(registry: &mut Registry) {
                 esr: 0x01 << 26 | wait as u64,
                 ..RecExit::default()
             };
-            expected.gprs[0] = if timed { 0x1234_5678 } else { 0 };
+            expected.gprs[0] = if timed { DEADLINE } else { 0 };
             same("exit", exit, expected)?;
             let enter = RecEnter { gprs: [0xbad; 31], ..RecEnter::default() };
             let observed = w.finish(&rec, &enter)?;
@@ -53,6 +62,12 @@ fn add_wait(registry: &mut Registry) {
             };
             holds("the Host's registers do not reach the Realm", !gprs.contains(&0xbad))
         });
+        if flag == enter_flags::TRAP_WFE {
+            scenario.needs(Need::WfeTraps);
+        }
+        if wait == Wait::Wfit {
+            scenario.needs(Need::WfitSyndrome);
+        }
         registry.add(format!("rec_run/wait/{name}_not_trapped"), move |w| {
             let rec = w.running()?;
             w.port.program(rec.realm.vmid, 0, &[Action::Wait(wait, 0)]);
@@ -82,38 +97,50 @@ fn add_hvc(registry: &mut Registry) {
         };
         same("UNDEFINED at the HVC", (*esr, *vector, *at_instruction), (0x200_0000, 0x200, true))
     });
-    for (name, class) in [
-        ("sve", 0x19),
-        ("sme", 0x1d),
-        ("ls64", 0x0a),
-        ("pauth", 0x09),
-        ("sysreg128", 0x14),
-        ("eret", 0x1a),
-    ] {
+    for (name, action) in [("sve", Action::Sve), ("sme", Action::Sme)] {
         registry.add(format!("realm_undefined/{name}"), move |w| {
             let rec = w.running()?;
-            let raw =
-                RawException { cause: 0, esr: class << 26 | 1 << 25 | 0x5e, far: 0, hpfar: 0 };
-            let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(raw)];
-            let observed = w.observe(&rec, &actions)?;
+            let observed = w.observe(&rec, core::slice::from_ref(&action))?;
             match observed.as_slice() {
                 [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] => Ok(()),
                 other => fail(format!("no UNDEFINED but {other:x?}")),
             }
         });
     }
+    for (name, class) in [("ls64", 0x0a), ("pauth", 0x09), ("sysreg128", 0x14), ("eret", 0x1a)] {
+        registry
+            .add(format!("realm_undefined/{name}"), move |w| {
+                let rec = w.running()?;
+                let raw =
+                    RawException { cause: 0, esr: class << 26 | 1 << 25 | 0x5e, far: 0, hpfar: 0 };
+                let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(raw)];
+                let observed = w.observe(&rec, &actions)?;
+                match observed.as_slice() {
+                    [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] => Ok(()),
+                    other => fail(format!("no UNDEFINED but {other:x?}")),
+                }
+            })
+            .needs(Need::RawException);
+    }
 }
 
 fn add_registers(registry: &mut Registry) {
     for (number, register) in GIC.into_iter().enumerate() {
-        registry.add(format!("rec_exit/system_register/gic_{number}"), move |w| {
+        let scenario = registry.add(format!("rec_exit/system_register/gic_{number}"), move |w| {
             let rec = w.running()?;
-            let exit = w.run(&rec, &[Action::Write(register, 0x5005_0001), Action::Gprs])?;
+            w.port.program(
+                rec.realm.vmid,
+                0,
+                &[Action::Write(register, 0x5005_0001), Action::Gprs],
+            );
+            // The Host asks for the trap of ICC_DIR_EL1.
+            let exit = w.enter_with(&rec, &RecEnter { gicv3_hcr: TDIR, ..RecEnter::default() })?;
             let (op0, op1, crn, crm, op2) = register;
             let iss = op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | 5 << 5 | crm << 1;
             let mut expected = RecExit {
                 exit_reason: exit_reason::SYNC,
                 esr: 0x18 << 26 | 1 << 25 | iss,
+                gicv3_hcr: TDIR,
                 ..RecExit::default()
             };
             expected.gprs[0] = 0x5005_0001;
@@ -126,6 +153,9 @@ fn add_registers(registry: &mut Registry) {
             };
             same("a write changes no register", gprs[5], 0x5005_0001)
         });
+        if register == ICC_PMR {
+            scenario.needs(Need::GicTraps);
+        }
     }
     registry.add("realm_undefined/implementation_defined_register", |w| {
         let rec = w.running()?;

@@ -1,0 +1,68 @@
+//! What a scenario needs of a machine beyond commands, memory and a Realm that runs; and which backend has it.
+
+/// A kind of machine that scenarios run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The fake machine on the build host.
+    Fake,
+    /// A monitor's image under EL3 firmware on QEMU.
+    Qemu,
+}
+
+/// Something that not every machine can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Host memory faults at a chosen access.
+    HostFault,
+    /// Host memory changes at a chosen access.
+    HostChange,
+    /// EL3 refuses a call.
+    El3Refusal,
+    /// An exception with a chosen syndrome.
+    RawException,
+    /// A physical FIQ.
+    Fiq,
+    /// DRAM above 2^48.
+    HighMemory,
+    /// A CPU with 8-bit VMIDs.
+    SmallVmids,
+    /// An interrupt controller with 16-bit interrupt numbers.
+    SmallInterruptNumbers,
+    /// A Realm that runs without memory of its own, so that its measurement is just what the scenario made.
+    NoProgramInMemory,
+    /// Nobody between the Host and the monitor answers calls.
+    NoFirmware,
+    /// Accesses to ICC_PMR_EL1 trap whatever the monitor programs.
+    GicTraps,
+    /// WFE and WFET trap.
+    WfeTraps,
+    /// A trapped WFIT has a syndrome of its own.
+    WfitSyndrome,
+    /// Loads that the architecture can describe in a syndrome, but has no instruction for.
+    NoSuchLoad,
+}
+
+impl Need {
+    /// Why a backend cannot do this; `None` if it can.
+    pub const fn missing_on(self, backend: Backend) -> Option<&'static str> {
+        if matches!(backend, Backend::Fake) {
+            return None;
+        }
+        Some(match self {
+            Self::HostFault => "QEMU cannot make Host memory fault in the middle of a command",
+            Self::HostChange => "QEMU cannot change Host memory in the middle of a command",
+            Self::El3Refusal => "real firmware at EL3 refuses nothing that the Host may delegate",
+            Self::RawException => "hardware does not produce this exception on request",
+            Self::Fiq => "group 0 interrupts belong to EL3: a Realm is not left with a FIQ",
+            Self::HighMemory => "QEMU's machine has no DRAM above 2^48",
+            Self::SmallVmids => "QEMU's CPU with RME has 16-bit VMIDs",
+            Self::SmallInterruptNumbers => "QEMU's interrupt controller has 24-bit numbers",
+            Self::NoProgramInMemory => "the program of a real Realm is memory, and measured",
+            Self::NoFirmware => "EL3 answers calls that are not for the monitor",
+            Self::GicTraps => "hardware traps this register only if the monitor asks for it",
+            Self::WfeTraps => "QEMU's WFE does nothing, and so does not trap",
+            Self::WfitSyndrome => "QEMU reports a trapped WFIT as a WFI",
+            Self::NoSuchLoad => "there is no such load",
+        })
+    }
+}
