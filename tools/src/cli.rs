@@ -25,6 +25,8 @@ pub enum Command {
     Test(TestOptions),
     /// Count the instructions of each command under QEMU, and compare them with the committed figures
     Bench(BenchOptions),
+    /// Run the conformance suite against a monitor: ours or any other
+    Conformance(ConformanceOptions),
     /// Install and fetch what the other commands need: Rust target, QEMU, TF-A, guest kernel
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
@@ -179,6 +181,51 @@ pub struct BenchOptions {
     /// What to measure.
     #[command(flatten)]
     pub image: ImageOptions,
+}
+
+/// What the conformance suite runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// The monitor's crates on a simulated machine.
+    Fake,
+    /// A monitor's image under TF-A on QEMU.
+    #[default]
+    Qemu,
+}
+
+/// Options of `conformance`.
+#[derive(Debug, Default, Args)]
+pub struct ConformanceOptions {
+    /// What to run on
+    #[arg(long, value_name = "NAME", default_value = "qemu")]
+    pub backend: Backend,
+    /// Run only the scenarios whose name contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// List the scenarios and stop
+    #[arg(long)]
+    pub list: bool,
+    /// Also write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Also write the results as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Also run the scenarios that take minutes
+    #[arg(long)]
+    pub long: bool,
+    /// Scenarios, or machines, at a time (default: one for each CPU, at most 4)
+    #[arg(long, value_name = "1..8", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub jobs: Option<u8>,
+    /// With --backend qemu: use this monitor (flat image or ELF file) instead of building Cairn
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// The QEMU to use
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+    /// Use only what is in the cache already
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Options of `clean`.

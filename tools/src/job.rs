@@ -20,6 +20,13 @@ pub struct Layout {
     initrd: (u64, u64),
 }
 
+impl Layout {
+    /// Where the job text is.
+    pub const fn job(&self) -> u64 {
+        self.job
+    }
+}
+
 const fn ends(range: &std::ops::Range<u64>) -> (u64, u64) {
     (range.start, range.end)
 }
@@ -105,6 +112,11 @@ impl Job {
         ensure!(text.len() <= LARGEST_JOB, "the text for --append is too long");
         Ok(text)
     }
+}
+
+/// The text that makes the host run these scenarios of the conformance suite.
+pub fn conformance(scenarios: &str) -> String {
+    format!("cairn-host-job 1\nmode=conformance\ncpus=2\nscenarios={scenarios}\n\0")
 }
 
 /// The size of `file`, if it fits into `window`.

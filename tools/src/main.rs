@@ -9,6 +9,7 @@ mod cache;
 mod check;
 mod clean;
 mod cli;
+mod conformance;
 mod console;
 mod drive;
 mod fault;
@@ -53,6 +54,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Run(options) => run::command(options),
         Command::Test(options) => steps::command(options),
         Command::Bench(options) => bench::command(options),
+        Command::Conformance(options) => conformance::command(options),
         Command::Unsafe => unsafe_count::command(),
         Command::Size => size::command(),
         Command::Token(command) => token::command(command),

@@ -19,7 +19,7 @@ pub use crate::drive::{Ended, Flow, Limits, Listener};
 const PROGRAM: &str = "qemu-system-aarch64";
 const MACHINE: [&str; 4] =
     ["-M", "virt,virtualization=on,secure=on,gic-version=3", "-M", "acpi=off"];
-const CPU: [&str; 2] = ["-cpu", "max,x-rme=on,pauth-impdef=on"];
+const CPU: &str = "max,x-rme=on,pauth-impdef=on";
 
 /// A file that QEMU puts into memory before the first instruction.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct Machine {
     pub program: PathBuf,
     /// Physical CPUs.
     pub cpus: u32,
+    /// More properties of the CPUs, each with a comma before it.
+    pub cpu_properties: &'static str,
     /// Boot flash: BL1 and FIP.
     pub firmware: PathBuf,
     /// Files in memory.
@@ -86,7 +88,7 @@ pub fn probe(path: &Path) -> anyhow::Result<String> {
     let mut command = Command::new(path);
     command
         .args(MACHINE)
-        .args(CPU)
+        .args(["-cpu", CPU])
         .args(["-S", "-display", "none", "-nic", "none", "-serial", "none"]);
     command
         .args(["-qmp", "stdio"])
@@ -110,7 +112,7 @@ pub fn probe(path: &Path) -> anyhow::Result<String> {
 impl Machine {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(MACHINE).args(CPU);
+        command.args(MACHINE).args(["-cpu", &format!("{CPU}{}", self.cpu_properties)]);
         command.args(["-m", "3G", "-smp", &self.cpus.to_string()]);
         command.args(["-display", "none", "-monitor", "none", "-nic", "none"]);
         command.args(["-chardev", "stdio,id=uart,signal=off", "-serial", "chardev:uart"]);
@@ -206,6 +208,7 @@ mod tests {
         Machine {
             program: "qemu".into(),
             cpus: 2,
+            cpu_properties: "",
             firmware: "fw".into(),
             loads: vec![Load { file: "a,b".into(), address: 0x6210_0000 }],
             gdb: None,

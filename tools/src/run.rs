@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -28,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// The `image` subcommand.
 pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
     if options.platform == Platform::Fvp {
-        let firmware = fvp::firmware(options, pack_monitor(options)?)?;
+        let firmware = fvp::firmware(options, pack_monitor(options, &paths::output()?)?)?;
         println!("monitor:  {}", firmware.monitor.flat.display());
         println!("host:     {}", firmware.host.flat.display());
         println!(
@@ -39,14 +39,15 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
         return Ok(());
     }
     let ready = prepare(options, None)?;
-    let firmware = pack(options, &ready)?;
+    let firmware = pack(options, &ready, &paths::output()?)?;
     println!("monitor:  {}", firmware.monitor.flat.display());
     println!("host:     {}", firmware.host.flat.display());
     println!("firmware: {} (TF-A, monitor and host; for QEMU's -bios)", firmware.flash.display());
     Ok(())
 }
 
-fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
+/// Sets up what is missing.
+pub fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
     let setup = SetupOptions { offline: options.offline, update: false };
     setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))
 }
@@ -56,7 +57,8 @@ fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Rea
 pub struct Firmware {
     /// The monitor.
     pub monitor: Packed,
-    host: Packed,
+    /// The Normal-world host.
+    pub host: Packed,
     /// TF-A, monitor and host in one.
     pub flash: PathBuf,
     /// The QEMU that is to boot it.
@@ -68,21 +70,21 @@ pub fn firmware(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Resul
     for file in options.image.iter() {
         std::fs::metadata(file).at("read", file)?;
     }
-    pack(options, &prepare(options, qemu)?)
+    pack(options, &prepare(options, qemu)?, &paths::output()?)
 }
 
 /// The monitor: one image for every board.
-fn pack_monitor(options: &ImageOptions) -> anyhow::Result<Packed> {
-    let flat = paths::output()?.join("rmm.bin");
+fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Packed> {
+    let flat = output.join("rmm.bin");
     match &options.image {
         Some(file) => image::adopt(file, flat),
         None => image::pack(image::build(MONITOR, options.log)?, flat),
     }
 }
 
-fn pack(options: &ImageOptions, ready: &Ready) -> anyhow::Result<Firmware> {
-    let output = paths::output()?;
-    let monitor = pack_monitor(options)?;
+/// Builds and packs everything into `output`.
+pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Result<Firmware> {
+    let monitor = pack_monitor(options, output)?;
     let host = image::pack(image::build(HOST, options.log)?, output.join("host.bin"))?;
     let flash = output.join("qemu_fw.bios");
     tfa::pack(&ready.tf_a, &monitor.flat, &host.flat, &flash)?;
@@ -99,7 +101,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     let (monitor, board) = match options.image.platform {
         Platform::Qemu => on_qemu(options, &ready, job.prepare(&text, &job::QEMU)?)?,
         Platform::Fvp => {
-            let firmware = fvp::firmware(&options.image, pack_monitor(&options.image)?)?;
+            let firmware = fvp::firmware(&options.image, pack_monitor(&options.image, &output)?)?;
             let loads = job.prepare(&text, &job::FVP)?;
             let Some(model) = fvp::model(options, &firmware.package, loads)? else {
                 return Ok(());
@@ -178,7 +180,8 @@ fn on_qemu(
     if options.fvp.is_some() || options.disk.is_some() || options.print {
         bail!("--fvp, --disk and --print need --platform fvp");
     }
-    let firmware = pack(&options.image, ready)?;
+    let output = paths::output()?;
+    let firmware = pack(&options.image, ready, &output)?;
     if let (Some(port), Some(elf)) = (options.gdb, &firmware.monitor.elf) {
         println!("The machine waits for a debugger. In another terminal:");
         println!(
@@ -190,10 +193,11 @@ fn on_qemu(
     let machine = Machine {
         program: ready.qemu.clone(),
         cpus: options.cpus,
+        cpu_properties: "",
         firmware: firmware.flash,
         loads,
         gdb: options.gdb,
-        messages: paths::output()?.join("qemu.log"),
+        messages: output.join("qemu.log"),
         extra: Vec::new(),
     };
     Ok((firmware.monitor, Box::new(machine)))

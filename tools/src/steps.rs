@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 
-use crate::cli::{ImageOptions, Platform, RunOptions, TestOptions};
+use crate::cli::{ConformanceOptions, ImageOptions, Platform, RunOptions, TestOptions};
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
-use crate::{bench, process, run, setup, signals, size, unsafe_count};
+use crate::{bench, conformance, process, run, setup, signals, size, unsafe_count};
 
 /// One thing to test.
 struct Step {
@@ -70,6 +70,7 @@ const STEPS: &[Step] = &[
     step("size", Tool(size::command)),
     step("bench", Tool(bench::check)),
     step("fvp-image", Tool(fvp_image)),
+    step("conformance-qemu", Tool(conformance_on_qemu)),
     step("linux-1cpu", Check(1, 256, 240)),
     step("linux-2cpu", Check(2, 256, 240)),
     long("linux-4cpu-512M", Check(4, 512, 600)),
@@ -79,6 +80,11 @@ const STEPS: &[Step] = &[
 /// Arm FVP: its firmware is built, and the checks of its size and placement hold.
 fn fvp_image() -> anyhow::Result<()> {
     run::image(&ImageOptions { platform: Platform::Fvp, ..ImageOptions::default() })
+}
+
+/// The scenarios on the simulated machine are unit tests already; here they meet the real image.
+fn conformance_on_qemu() -> anyhow::Result<()> {
+    conformance::command(&ConformanceOptions::default())
 }
 
 /// The `test` subcommand.

@@ -24,6 +24,7 @@ mod life;
 mod measurement;
 mod orders;
 mod psci;
+mod readings;
 mod rec;
 mod ripas;
 mod rsi;
@@ -57,5 +58,6 @@ pub fn all() -> Registry {
     ] {
         add(&mut registry);
     }
+    readings::apply(&mut registry);
     registry
 }

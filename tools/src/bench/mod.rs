@@ -99,6 +99,7 @@ fn boot(firmware: &Firmware, until: &str, extra: &[&str]) -> anyhow::Result<Vec<
     let machine = Machine {
         program: firmware.qemu.clone(),
         cpus: 1,
+        cpu_properties: "",
         firmware: firmware.flash.clone(),
         loads: vec![job::bench(until, &output.join("bench-job.txt"))?],
         gdb: None,

@@ -1,0 +1,235 @@
+//! What a machine says on its console about the scenarios that it runs.
+//!
+//! Whatever a broken monitor writes there, it ends as the failure of the scenario that was running.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use super::Bar;
+use super::outcome::{Outcome, Results};
+use crate::console::demux::{Demux, Item};
+use crate::console::lines::Lines;
+use crate::console::log::Decoder;
+use crate::qemu::{Flow, Listener};
+
+/// How a line of the host begins.
+const HOST: &str = "@cairn ";
+/// What EL3 says first when a machine starts.
+const BOOT: &str = "Booting Trusted Firmware";
+/// Lines that are kept to explain a failure.
+const TAIL: usize = 12;
+/// Longest time from the start of a machine to its first scenario.
+const BOOT_TIME: Duration = Duration::from_secs(90);
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event {
+    ScenarioStart {
+        name: String,
+    },
+    Scenario {
+        name: String,
+        result: String,
+        #[serde(default)]
+        why: String,
+    },
+    End {
+        result: String,
+        why: Option<String>,
+    },
+    #[serde(other)]
+    Other,
+}
+
+/// Listens to one machine.
+pub struct Console<'a> {
+    results: &'a Results,
+    bar: &'a Bar,
+    limit: Duration,
+    demux: Demux,
+    decoder: Option<&'a Decoder>,
+    lines: Lines,
+    log: BufWriter<File>,
+    tail: VecDeque<String>,
+    running: Option<(String, Instant)>,
+    started: Instant,
+    boots: u32,
+    /// Names of the scenarios that were begun.
+    pub begun: Vec<String>,
+    /// The machine is of no more use, and why.
+    pub broken: Option<String>,
+    /// The host has said its last word; why it gave up, if it did.
+    pub ended: Option<Option<String>>,
+}
+
+impl<'a> Console<'a> {
+    /// A console whose scenarios may take `limit` each.
+    pub fn new(
+        results: &'a Results,
+        bar: &'a Bar,
+        decoder: Option<&'a Decoder>,
+        log: File,
+        limit: Duration,
+    ) -> Self {
+        Self {
+            results,
+            bar,
+            limit,
+            demux: Demux::default(),
+            decoder,
+            lines: Lines::default(),
+            log: BufWriter::new(log),
+            tail: VecDeque::new(),
+            running: None,
+            started: Instant::now(),
+            boots: 0,
+            begun: Vec::new(),
+            broken: None,
+            ended: None,
+        }
+    }
+
+    fn byte(&mut self, byte: u8) -> std::io::Result<()> {
+        let Some(decoder) = self.decoder else { return self.text(byte) };
+        match self.demux.push(byte) {
+            Some(Item::Text(byte)) => self.text(byte),
+            Some(Item::Frame(frame)) => {
+                for message in decoder.decode(&frame) {
+                    self.keep(&anstream::adapter::strip_str(&message.to_string()).to_string())?;
+                }
+                Ok(())
+            }
+            Some(Item::Damaged) => self.keep("(a log frame was damaged)"),
+            None => Ok(()),
+        }
+    }
+
+    fn text(&mut self, byte: u8) -> std::io::Result<()> {
+        match self.lines.push(byte) {
+            Some(line) => self.line(&line),
+            None => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, line: &str) -> std::io::Result<()> {
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line.to_owned());
+        writeln!(self.log, "{line}")
+    }
+
+    fn line(&mut self, line: &str) -> std::io::Result<()> {
+        self.boots += u32::from(line.contains(BOOT));
+        if self.boots > 1 {
+            self.broken = Some("the machine rebooted".to_owned());
+        }
+        // Another monitor may have left its own line unfinished.
+        let Some((before, json)) = line.split_once(HOST) else { return self.keep(line) };
+        if !before.is_empty() {
+            self.keep(before)?;
+        }
+        writeln!(self.log, "{HOST}{json}")?;
+        match serde_json::from_str(json) {
+            Ok(event) => self.event(event),
+            Err(_) => {
+                self.end(Outcome::Failed(format!("garbage on the console: {}", printable(line))));
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::ScenarioStart { name } => {
+                self.tail.clear();
+                self.begun.push(name.clone());
+                self.running = Some((name, Instant::now()));
+            }
+            Event::Scenario { name, result, why } => {
+                if self.running.as_ref().is_some_and(|(running, _)| *running == name) {
+                    let passed = result == "pass";
+                    self.end(if passed { Outcome::Passed } else { Outcome::Failed(why) });
+                }
+            }
+            Event::End { result, why } => {
+                self.ended = Some(if result == "ok" { None } else { why.or(Some(result)) });
+            }
+            Event::Other => {}
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        let Some((name, since)) = self.running.take() else { return };
+        let done = self.results.ended(&name, outcome.clone(), since.elapsed());
+        self.bar.ended(&name, &outcome, done);
+    }
+
+    /// The machine is gone, for this reason: whatever was running has failed.
+    pub fn finish(&mut self, why: &str) -> std::io::Result<()> {
+        if !self.lines.is_empty()
+            && let Some(line) = self.lines.take()
+        {
+            self.line(&line)?;
+        }
+        let said: Vec<String> = self.tail.iter().map(|line| printable(line)).collect();
+        let why = match (&self.broken, &self.ended) {
+            (Some(broken), _) => broken.clone(),
+            (None, Some(Some(last))) => last.clone(),
+            (None, _) => why.to_owned(),
+        };
+        let said = if said.is_empty() {
+            String::new()
+        } else {
+            format!("\n    the console said: {}", said.join("\n    "))
+        };
+        self.end(Outcome::Failed(format!("{why}{said}")));
+        self.log.flush()
+    }
+
+    /// What the machine said last.
+    pub fn last_words(&self) -> String {
+        self.tail.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Without what a terminal might take for a command.
+fn printable(text: &str) -> String {
+    let plain = |c: char| if c.is_control() || c == '\u{fffd}' { '?' } else { c };
+    text.chars().map(plain).take(400).collect()
+}
+
+impl Listener for Console<'_> {
+    fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow> {
+        bytes.iter().try_for_each(|&byte| self.byte(byte)).context("cannot write the log file")?;
+        self.idle()
+    }
+
+    fn typed(&mut self, _: &[u8]) -> (Vec<u8>, Flow) {
+        (Vec::new(), Flow::Continue)
+    }
+
+    fn answer(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn idle(&mut self) -> anyhow::Result<Flow> {
+        if let Some((_, since)) = &self.running
+            && since.elapsed() > self.limit
+        {
+            let seconds = self.limit.as_secs();
+            self.broken = Some(format!("the machine hung: no result within {seconds} s"));
+        }
+        if self.begun.is_empty() && self.started.elapsed() > BOOT_TIME {
+            let seconds = BOOT_TIME.as_secs();
+            self.broken = Some(format!("the machine did not boot within {seconds} s"));
+        }
+        let over = self.broken.is_some() || self.ended.is_some();
+        Ok(if over { Flow::Stop } else { Flow::Continue })
+    }
+}

@@ -1,0 +1,37 @@
+//! The scenarios on the simulated machine, several at a time.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use cairn_tests::harness;
+
+use super::Bar;
+use super::outcome::{Outcome, Results};
+use crate::signals;
+
+/// Runs everything that waits.
+pub fn run(results: &Results, jobs: usize, bar: &Bar) {
+    // A panic inside the monitor is a violation that the scenario reports.
+    std::panic::set_hook(Box::new(|_| {}));
+    let queue = Mutex::new(VecDeque::from(results.queue()));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while signals::check().is_ok() {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(scenario) = next else { return };
+                    let started = Instant::now();
+                    let outcome = match harness::run(&scenario) {
+                        Ok(()) => Outcome::Passed,
+                        Err(why) => Outcome::Failed(why),
+                    };
+                    let done = results.ended(&scenario.name, outcome.clone(), started.elapsed());
+                    bar.ended(&scenario.name, &outcome, done);
+                }
+            });
+        }
+    });
+    // The tool's own panics are shown again.
+    drop(std::panic::take_hook());
+}

@@ -1,0 +1,104 @@
+//! The results as files for other programs.
+
+use std::path::Path;
+
+use anyhow::Context;
+use cairn_tests::conditions;
+use cairn_tests::need::Backend as Kind;
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use serde_json::{Value, json};
+
+use super::outcome::{Outcome, Row, Status, status};
+use crate::paths::write_whole;
+
+/// Writes JUnit XML: a suite for each command.
+pub fn junit(rows: &[Row], subject: &str, file: &Path) -> anyhow::Result<()> {
+    let mut report = Report::new(format!("conformance: {subject}"));
+    let mut groups: Vec<&str> = Vec::new();
+    for row in rows {
+        let group = conditions::command(&row.scenario.name);
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    for group in groups {
+        let mut suite = TestSuite::new(group);
+        for row in rows.iter().filter(|row| conditions::command(&row.scenario.name) == group) {
+            suite.add_test_case(case(row));
+        }
+        report.add_test_suite(suite);
+    }
+    let text = report.to_string().context("cannot write JUnit XML")?;
+    write_whole(file, text.as_bytes())
+}
+
+fn case(row: &Row) -> TestCase {
+    let status = match &row.outcome {
+        Outcome::Passed => TestCaseStatus::success(),
+        Outcome::Failed(why) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(why.lines().next().unwrap_or_default()).set_description(why.clone());
+            status
+        }
+        Outcome::Skipped(_) | Outcome::Waiting => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(reason(&row.outcome));
+            status
+        }
+    };
+    let mut case = TestCase::new(row.scenario.name.clone(), status);
+    case.set_time(row.took);
+    let clause = conditions::clause(&row.scenario.name);
+    if !clause.is_empty() {
+        case.add_property(Property::new("clause", format!("RMM 1.0 {clause}")));
+    }
+    if let Some(reading) = row.scenario.interpretation {
+        case.add_property(Property::new("interpretation", reading));
+    }
+    case
+}
+
+fn reason(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Passed => "",
+        Outcome::Failed(why) => why,
+        Outcome::Skipped(why) => why,
+        Outcome::Waiting => "did not run",
+    }
+}
+
+/// Writes JSON: scenarios and conditions.
+pub fn json(rows: &[Row], kind: Kind, subject: &str, file: &Path) -> anyhow::Result<()> {
+    let scenarios: Vec<Value> = rows.iter().map(scenario).collect();
+    let conditions: Vec<Value> = conditions::all()
+        .iter()
+        .map(|name| {
+            let (status, reason) = match status(name, rows, kind) {
+                Status::Covered => ("covered", ""),
+                Status::Failing => ("failing", ""),
+                Status::Excused(reason) => ("excused", reason),
+                Status::Uncovered => ("uncovered", ""),
+            };
+            json!({"name": name, "clause": conditions::clause(name), "status": status, "reason": reason})
+        })
+        .collect();
+    let whole = json!({"subject": subject, "scenarios": scenarios, "conditions": conditions});
+    let text = serde_json::to_string_pretty(&whole).context("cannot write JSON")?;
+    write_whole(file, text.as_bytes())
+}
+
+fn scenario(row: &Row) -> Value {
+    let result = match row.outcome {
+        Outcome::Passed => "pass",
+        Outcome::Failed(_) => "fail",
+        Outcome::Skipped(_) | Outcome::Waiting => "skip",
+    };
+    json!({
+        "name": row.scenario.name,
+        "clause": conditions::clause(&row.scenario.name),
+        "result": result,
+        "why": reason(&row.outcome),
+        "interpretation": row.scenario.interpretation,
+        "seconds": row.took.as_secs_f64(),
+    })
+}

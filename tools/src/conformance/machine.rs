@@ -1,0 +1,212 @@
+//! The scenarios on QEMU: machines that run a list of them, started again with the rest when one goes wrong.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::bail;
+use cairn_tests::scenarios::{Cpu, Scenario};
+
+use super::Bar;
+use super::console::Console;
+use super::outcome::Results;
+use crate::cli::{ConformanceOptions, ImageOptions, LogLevel};
+use crate::console::log::Decoder;
+use crate::fault::IoContext;
+use crate::job;
+use crate::paths;
+use crate::qemu::{Ended, Load, Machine};
+use crate::run;
+use crate::signals;
+
+/// Scenarios that a machine is started for at a time.
+const BATCH: usize = 120;
+/// Longest time for a scenario, and for one that is known to be long.
+const LIMIT: Duration = Duration::from_secs(60);
+const LONG_LIMIT: Duration = Duration::from_secs(1800);
+/// Machines in a row that may go without beginning a scenario.
+const FALSE_STARTS: u32 = 2;
+
+/// A kind of machine, and the numbers of the scenarios to run on it.
+struct Batch {
+    cpu: Cpu,
+    numbers: Vec<usize>,
+}
+
+/// What all machines of a run share.
+struct Bench<'a> {
+    all: &'a [Arc<Scenario>],
+    results: &'a Results,
+    bar: &'a Bar,
+    qemu: PathBuf,
+    firmware: PathBuf,
+    decoder: Option<Decoder>,
+    folder: Folder,
+    machines: AtomicUsize,
+}
+
+/// A folder of this run's own, so that two runs at once share no file. What they built goes with it; the logs stay.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let Ok(entries) = std::fs::read_dir(&self.0) else { return };
+        for entry in entries.flatten() {
+            if entry.path().extension().is_none_or(|extension| extension != "log") {
+                drop(std::fs::remove_file(entry.path()));
+            }
+        }
+    }
+}
+
+/// Runs everything that waits.
+pub fn run(
+    options: &ConformanceOptions,
+    all: &[Arc<Scenario>],
+    results: &Results,
+    jobs: usize,
+    bar: &Bar,
+) -> anyhow::Result<()> {
+    if let Some(image) = &options.image {
+        std::fs::metadata(image).at("read", image)?;
+    }
+    let image = ImageOptions {
+        image: options.image.clone(),
+        log: LogLevel::default(),
+        offline: options.offline,
+        ..ImageOptions::default()
+    };
+    let ready = run::prepare(&image, options.qemu.as_ref())?;
+    let folder = paths::output()?.join(format!("conformance-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).at("make the folder", &folder)?;
+    let folder = Folder(folder);
+    let firmware = run::pack(&image, &ready, &folder.0)?;
+    let decoder = match &firmware.monitor.elf {
+        Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
+        None => None,
+    };
+    let bench = Bench {
+        all,
+        results,
+        bar,
+        qemu: ready.qemu,
+        firmware: firmware.flash,
+        decoder,
+        folder,
+        machines: AtomicUsize::new(0),
+    };
+    let queue = Mutex::new(batches(all, results));
+    std::thread::scope(|scope| {
+        let work = || {
+            loop {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let Some(batch) = next else { return anyhow::Ok(()) };
+                bench.batch(batch)?;
+            }
+        };
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let ended = workers.into_iter().map(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.collect::<Vec<_>>().into_iter().collect::<anyhow::Result<()>>()
+    })
+}
+
+/// The scenarios that wait, by machine; the long ones each on a machine of their own.
+fn batches(all: &[Arc<Scenario>], results: &Results) -> VecDeque<Batch> {
+    let waiting: Vec<String> =
+        results.queue().into_iter().map(|scenario| scenario.name.clone()).collect();
+    let mut batches = VecDeque::new();
+    for (cpu, size) in [(Cpu::Large, 1), (Cpu::Max, BATCH), (Cpu::Plain, BATCH)] {
+        let fits = |s: &Scenario| s.cpu == cpu && waiting.contains(&s.name);
+        let numbers: Vec<usize> = (0..).zip(all).filter(|(_, s)| fits(s)).map(|(n, _)| n).collect();
+        batches.extend(numbers.chunks(size).map(|part| Batch { cpu, numbers: part.to_vec() }));
+    }
+    batches
+}
+
+impl Bench<'_> {
+    /// Runs a batch, on as many machines as it takes.
+    fn batch(&self, mut batch: Batch) -> anyhow::Result<()> {
+        let mut false_starts = 0;
+        while !batch.numbers.is_empty() {
+            signals::check()?;
+            let begun = self.machine(&batch, false_starts == FALSE_STARTS)?;
+            false_starts = if begun.is_empty() { false_starts + 1 } else { 0 };
+            let name = |number: &usize| self.all.get(*number).map(|scenario| &scenario.name);
+            batch.numbers.retain(|number| name(number).is_some_and(|name| !begun.contains(name)));
+        }
+        Ok(())
+    }
+
+    /// Starts one machine; the names of the scenarios that it began.
+    fn machine(&self, batch: &Batch, last: bool) -> anyhow::Result<Vec<String>> {
+        let number = self.machines.fetch_add(1, Ordering::Relaxed);
+        let file = |name: &str| self.folder.0.join(format!("{name}-{number}"));
+        let text = job::conformance(&ranges(&batch.numbers));
+        let job = file("job");
+        paths::write_whole(&job, text.as_bytes())?;
+        let log = file("console").with_extension("log");
+        let machine = Machine {
+            program: self.qemu.clone(),
+            cpus: 2,
+            cpu_properties: if batch.cpu == Cpu::Plain { ",lpa2=off" } else { "" },
+            firmware: self.firmware.clone(),
+            loads: vec![Load { file: job.clone(), address: job::QEMU.job() }],
+            gdb: None,
+            messages: file("qemu").with_extension("log"),
+            extra: Vec::new(),
+        };
+        let limit = if batch.cpu == Cpu::Large { LONG_LIMIT } else { LIMIT };
+        let output = File::create(&log).at("write", &log)?;
+        let mut console =
+            Console::new(self.results, self.bar, self.decoder.as_ref(), output, limit);
+        let mut running = machine.start()?;
+        let ended = running.drive(&mut console, false, None)?;
+        let why = match ended {
+            Ended::ByItself(status) if status.success() => "the machine switched itself off".into(),
+            Ended::ByItself(status) => {
+                format!("the machine stopped ({status}): {}", running.messages())
+            }
+            Ended::Stopped | Ended::TimeLimit | Ended::Silence => "the machine stopped".to_owned(),
+        };
+        console.finish(&why).at("write", &log)?;
+        drop(std::fs::remove_file(&job));
+        if console.begun.is_empty() && last {
+            bail!(
+                "the monitor does not boot to its first scenario; the console said:\n{}\n(the log is {})",
+                console.last_words(),
+                log.display()
+            );
+        }
+        Ok(console.begun)
+    }
+}
+
+/// Numbers as the host reads them: `0-5,7,9-12`.
+fn ranges(numbers: &[usize]) -> String {
+    let mut parts: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match parts.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            Some(_) | None => parts.push((number, number)),
+        }
+    }
+    let text = parts.iter().map(|(first, last)| format!("{first}-{last}"));
+    text.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_become_ranges() {
+        assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0-2,5-5,7-8");
+        assert_eq!(ranges(&[]), "");
+    }
+}

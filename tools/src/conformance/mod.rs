@@ -1,0 +1,148 @@
+//! `cargo xtask conformance`: the scenarios against a monitor, and which conditions of the specification they prove.
+//!
+//! | Module | Owns |
+//! | --- | --- |
+//! | `outcome` | what became of each scenario, and of each condition |
+//! | `fake` | running on the simulated machine |
+//! | `machine` | running on QEMU: a machine for a list of scenarios, started again when it goes wrong |
+//! | `console` | what the machine says about the scenario that it runs |
+//! | `table` | the summary for people |
+//! | `files` | JUnit and JSON |
+
+mod console;
+mod fake;
+mod files;
+mod machine;
+mod outcome;
+mod table;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use cairn_tests::need::Backend as Kind;
+use cairn_tests::scenarios::{self, Cpu, Scenario};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::{Backend, ConformanceOptions};
+use crate::fault::Verdict;
+use outcome::{Outcome, Results};
+
+/// Why a scenario does not run without `--long`.
+const LONG: &str = "takes minutes: only with --long";
+
+/// The `conformance` subcommand.
+pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
+    let all: Vec<Arc<Scenario>> = scenarios::all().scenarios.into_iter().map(Arc::new).collect();
+    let wanted = |scenario: &Scenario| match &options.filter {
+        Some(text) => scenario.name.contains(text.as_str()),
+        None => true,
+    };
+    let chosen: Vec<usize> = (0..).zip(&all).filter(|(_, s)| wanted(s)).map(|(n, _)| n).collect();
+    if chosen.is_empty() {
+        bail!("no scenario has that in its name; `cargo xtask conformance --list` shows all names");
+    }
+    let picked = chosen.iter().filter_map(|&number| all.get(number));
+    if options.list {
+        table::list(picked);
+        return Ok(());
+    }
+    let kind = match options.backend {
+        Backend::Fake if options.image.is_some() => {
+            bail!("the simulated machine runs our own crates; an image needs --backend qemu")
+        }
+        Backend::Fake => Kind::Fake,
+        Backend::Qemu => Kind::Qemu,
+    };
+    let started = Instant::now();
+    let results = Results::new(picked.cloned(), |scenario| {
+        scenario.missing_on(kind).or((scenario.cpu == Cpu::Large && !options.long).then_some(LONG))
+    });
+    let bar = Bar::start(results.waiting(), options.backend);
+    match options.backend {
+        Backend::Fake => fake::run(&results, jobs(options), &bar),
+        Backend::Qemu => machine::run(options, &all, &results, jobs(options), &bar)?,
+    }
+    bar.done();
+    let results = results.finish();
+    let subject = subject(options);
+    table::print(&results, kind, options.filter.is_some(), &subject, started.elapsed());
+    if let Some(file) = &options.junit {
+        files::junit(&results, &subject, file)?;
+    }
+    if let Some(file) = &options.json {
+        files::json(&results, kind, &subject, file)?;
+    }
+    verdict(&results, kind, options.filter.is_some())
+}
+
+/// What was tested, in words.
+fn subject(options: &ConformanceOptions) -> String {
+    match (options.backend, &options.image) {
+        (Backend::Fake, _) => "Cairn's crates on the simulated machine".to_owned(),
+        (Backend::Qemu, None) => "Cairn under TF-A on QEMU".to_owned(),
+        (Backend::Qemu, Some(image)) => format!("{} under TF-A on QEMU", image.display()),
+    }
+}
+
+fn jobs(options: &ConformanceOptions) -> usize {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    options.jobs.map_or(cpus.min(4), usize::from)
+}
+
+fn verdict(results: &[outcome::Row], kind: Kind, filtered: bool) -> anyhow::Result<()> {
+    let failed = results.iter().filter(|row| matches!(row.outcome, Outcome::Failed(_))).count();
+    let uncovered = if filtered { 0 } else { outcome::uncovered(results, kind).len() };
+    if failed == 0 && uncovered == 0 {
+        return Ok(());
+    }
+    let sentence =
+        format!("{failed} scenarios failed, {uncovered} conditions are without a passing test");
+    Err(Verdict(sentence).into())
+}
+
+/// Live progress: a bar on a terminal, a line now and then elsewhere.
+pub struct Bar {
+    bar: ProgressBar,
+    terminal: bool,
+    total: usize,
+}
+
+impl Bar {
+    fn start(total: usize, backend: Backend) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = if terminal {
+            ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX))
+        } else {
+            ProgressBar::hidden()
+        };
+        let template = "{spinner} {pos}/{len} {wide_bar} {elapsed} {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        if !terminal {
+            let name = if backend == Backend::Fake { "the simulated machine" } else { "QEMU" };
+            eprintln!("  {total} scenarios on {name} ...");
+        }
+        Self { bar, terminal, total }
+    }
+
+    /// A scenario has ended.
+    pub fn ended(&self, name: &str, outcome: &Outcome, done: usize) {
+        if let Outcome::Failed(why) = outcome {
+            let text = format!("FAILED {name}: {}", why.lines().next().unwrap_or_default());
+            if self.terminal { self.bar.println(text) } else { eprintln!("  {text}") }
+        }
+        self.bar.set_position(u64::try_from(done).unwrap_or(0));
+        self.bar.set_message(name.to_owned());
+        if !self.terminal && done.is_multiple_of(200) {
+            eprintln!("  {done}/{}", self.total);
+        }
+    }
+
+    fn done(&self) {
+        self.bar.finish_and_clear();
+    }
+}
