@@ -301,6 +301,25 @@ fn without_a_platform_token_the_token_fails_and_the_next_may_work() {
 }
 
 #[test]
+fn while_the_platform_is_busy_the_realm_has_to_ask_again() {
+    let machine = FakeMachine::new(Profile::Max);
+    on(&machine, |w| {
+        let rec = w.running().unwrap();
+        let whole = token(w, &rec);
+        init(w, &rec);
+        machine.keep_platform_busy(3);
+        let before = machine.polls();
+        assert_eq!(proceed(w, &rec, 0, 4096), (INCOMPLETE, 0));
+        let signing = machine.polls() - before;
+        assert_eq!([0, 1].map(|_| proceed(w, &rec, 0, 4096)), [(INCOMPLETE, 0); 2]);
+        assert!(signing > 90 && machine.polls() - before - signing < 5, "signed once");
+        let (code, size) = proceed(w, &rec, 0, 4096);
+        assert_eq!((code, read(w, &rec, 0, size)), (rsi::SUCCESS, whole));
+    });
+    assert!(!machine.take_events().iter().any(|event| event.contains("NoPlatformToken")));
+}
+
+#[test]
 fn two_recs_make_their_tokens_at_once_and_move_between_cpus() {
     let machine = FakeMachine::new(Profile::Max);
     let mut other = FakePort::at(&machine, 1, 0);

@@ -21,7 +21,8 @@ pub trait AttestRoot {
     ///
     /// # Errors
     ///
-    /// EL3's code, or -4 if the token does not fit.
+    /// EL3's code, or -4 if the token does not fit. After [`El3Error::AGAIN`] the caller lets the Host have its CPU before
+    /// it tries again: this never waits.
     fn platform_token(&self, challenge: &[u8; 32], into: &mut [u8]) -> Result<usize, El3Error>;
 
     /// Random bytes of the CPU, if it has a generator that works. They only ever add to a derived nonce: nothing depends on
@@ -31,7 +32,7 @@ pub trait AttestRoot {
     }
 
     /// Runs `secret` so that the time of its instructions does not depend on their data, if the CPU can promise that
-    /// (PSTATE.DIT).
+    /// (PSTATE.DIT), and wipes what it leaves on the stack.
     fn constant_time<R>(&self, secret: impl FnOnce() -> R) -> R {
         secret()
     }

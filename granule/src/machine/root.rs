@@ -8,6 +8,11 @@ use crate::addr::GranuleAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct El3Error(pub i64);
 
+impl El3Error {
+    /// It cannot now, for instance because another CPU uses the service; it may when it is asked again.
+    pub const AGAIN: Self = Self(-6);
+}
+
 /// Services of EL3 for granules.
 pub trait RootWorld {
     /// Asks EL3 to move a granule from the Non-secure to the Realm physical address space.

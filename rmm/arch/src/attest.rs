@@ -1,8 +1,9 @@
 //! Attestation services of EL3, through the page that both sides share.
 
 use core::arch::asm;
+use core::hint::black_box;
 use core::ptr;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use granule::machine::El3Error;
 use granule::machine::attest::AttestRoot;
@@ -19,6 +20,8 @@ use crate::smc;
 static BUFFER: Mutex<usize> = Mutex::new(0);
 /// The same, as EL3 takes it.
 static SHARED_PA: AtomicU64 = AtomicU64::new(0);
+/// Whether EL3 gives the platform token in hunks.
+static HUNKS: AtomicBool = AtomicBool::new(false);
 
 /// Bytes of the realm attestation key, a P-384 scalar.
 const KEY_BYTES: usize = 48;
@@ -26,10 +29,14 @@ const KEY_BYTES: usize = 48;
 const CHALLENGE_BYTES: usize = 32;
 /// EL3's code for "no room".
 const NO_MEMORY: El3Error = El3Error(-4);
-/// EL3's code for "ask again".
-const AGAIN: i64 = -6;
-/// Most tries while EL3 says so: its attestation hardware is busy.
+/// EL3's code for anything else.
+const UNKNOWN: El3Error = El3Error(-1);
+/// Most tries at boot while EL3 says "again": its attestation hardware is busy. Later the Realm tries again.
 const TRIES_MAX: u32 = 1_000_000;
+/// First minor version of the interface in which the platform token comes in hunks, and X2 tells how much is left.
+const HUNKS_SINCE: u64 = 3;
+/// Bytes of stack below a computation with secrets that are wiped after it: more than it uses.
+const SECRET_STACK_BYTES: usize = 8 << 10;
 
 /// Most tries of the random number generator, which may be out of entropy for a moment.
 ///
@@ -60,8 +67,9 @@ fn random() -> Option<u64> {
     None
 }
 
-/// Remembers where the shared page is; cold boot has mapped it.
-pub(crate) fn set_shared_buffer(pa: u64) {
+/// Remembers where the shared page is, which cold boot has mapped, and what can be done with it.
+pub(crate) fn set_shared_buffer(pa: u64, interface: u64) {
+    HUNKS.store(interface & 0xffff >= HUNKS_SINCE, Ordering::Relaxed);
     SHARED_PA.store(pa, Ordering::Relaxed);
     *BUFFER.lock() = usize::try_from(pa).unwrap_or(0);
 }
@@ -97,18 +105,36 @@ fn write(buffer: usize, from: &[u8]) {
     }
 }
 
-/// Calls an attestation service with the whole page, as often as EL3 wants to be asked again; its X1 and X2.
+/// Calls an attestation service with the whole page; its X1 and X2.
 fn serve(function: u64, argument: u64) -> Result<(u64, u64), El3Error> {
     let pa = SHARED_PA.load(Ordering::Relaxed);
+    let [x0, x1, x2] = smc::call(function, [pa, PAGE, argument]);
+    result(x0).map(|()| (x1, x2))
+}
+
+/// Asks for the realm attestation key until EL3 has an answer; its length in bytes.
+fn serve_key() -> Result<u64, El3Error> {
+    const P384: u64 = 0;
     for _ in 0..TRIES_MAX {
-        let [x0, x1, x2] = smc::call(function, [pa, PAGE, argument]);
-        match result(x0) {
-            Ok(()) => return Ok((x1, x2)),
-            Err(El3Error(AGAIN)) => {}
+        match serve(smc::ATTEST_GET_REALM_KEY, P384) {
+            Ok((length, _)) => return Ok(length),
+            Err(El3Error::AGAIN) => {}
             Err(other) => return Err(other),
         }
     }
-    Err(El3Error(AGAIN))
+    Err(El3Error::AGAIN)
+}
+
+/// Runs `secret` with a stack frame of its own, so that [`wipe_stack`] in the caller reaches all that it leaves.
+#[inline(never)]
+fn apart<R>(secret: impl FnOnce() -> R) -> R {
+    secret()
+}
+
+/// Overwrites the stack below the caller, where a computation that has ended has left copies of its secrets.
+#[inline(never)]
+fn wipe_stack() {
+    black_box(&mut [0_u8; SECRET_STACK_BYTES]);
 }
 
 /// Fetches the platform token, hunk by hunk.
@@ -127,9 +153,12 @@ fn fetch_token(
         let room = into.get_mut(done..).and_then(|room| room.get_mut(..hunk)).ok_or(NO_MEMORY)?;
         read(buffer, room);
         done += hunk;
-        // EL3 before interface 0.3 gives the token whole and leaves X2 as it was: 32.
-        if remaining == 0 || hunk == 0 {
+        // An EL3 that gives the token whole does not say what is left, and leaves X2 as it was.
+        if remaining == 0 || !HUNKS.load(Ordering::Relaxed) {
             return Ok(done);
+        }
+        if hunk == 0 {
+            return Err(UNKNOWN);
         }
         argument = 0;
     }
@@ -139,8 +168,7 @@ impl<F: Firmware> AttestRoot for Cpu<F> {
     fn realm_key(&self) -> Result<[u8; KEY_BYTES], El3Error> {
         let buffer = BUFFER.lock();
         let mut key = [0; KEY_BYTES];
-        // Curve 0 is P-384.
-        let answer = serve(smc::ATTEST_GET_REALM_KEY, 0).and_then(|(length, _)| {
+        let answer = serve_key().and_then(|length| {
             if length != KEY_BYTES as u64 {
                 return Err(NO_MEMORY);
             }
@@ -156,7 +184,8 @@ impl<F: Firmware> AttestRoot for Cpu<F> {
         challenge: &[u8; CHALLENGE_BYTES],
         into: &mut [u8],
     ) -> Result<usize, El3Error> {
-        let buffer = BUFFER.lock();
+        // Another CPU may be using the page: this one does not wait for it.
+        let buffer = BUFFER.try_lock().ok_or(El3Error::AGAIN)?;
         let answer = fetch_token(*buffer, challenge, into);
         write(*buffer, &[]);
         answer
@@ -174,13 +203,16 @@ impl<F: Firmware> AttestRoot for Cpu<F> {
     }
 
     fn constant_time<R>(&self, secret: impl FnOnce() -> R) -> R {
-        if !self.area().features.get().dit {
-            return secret();
+        let has_dit = self.area().features.get().dit;
+        let before = if has_dit { mrs!("s3_3_c4_c2_5") } else { 0 }; // DIT
+        if has_dit {
+            msr!("s3_3_c4_c2_5", before | DIT);
         }
-        let before = mrs!("s3_3_c4_c2_5"); // DIT
-        msr!("s3_3_c4_c2_5", before | DIT);
-        let result = secret();
-        msr!("s3_3_c4_c2_5", before);
+        let result = apart(secret);
+        wipe_stack();
+        if has_dit {
+            msr!("s3_3_c4_c2_5", before);
+        }
         result
     }
 }

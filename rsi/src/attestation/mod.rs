@@ -107,8 +107,14 @@ pub fn proceed<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
         if let Err(error) = guest::with_page(rmm, &rec.tree(), ipa, |_| ()) {
             return guest::failed(rec, ipa, error);
         }
-        if !complete(rmm, rec, key, length) {
-            return fail(rmm, rec);
+        match complete(rmm, rec, key, length) {
+            Ok(()) => {}
+            // The Realm asks again. In between, the Host can have its CPU.
+            Err(El3Error::AGAIN) => return Outcome::Return([INCOMPLETE, 0, 0, 0]),
+            Err(El3Error(code)) => {
+                rmm.machine.log(Event::NoPlatformToken { code });
+                return fail(rmm, rec);
+            }
         }
     }
     hand_out(rmm, rec, ipa, offset, size)
@@ -144,28 +150,23 @@ fn sign<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, key: &RealmKey, length:
     })
 }
 
-/// Fetches the platform's token and puts both into their container. False if there is none.
+/// Fetches the platform's token and puts both into their container.
 fn complete<M: Machine>(
     rmm: &Rmm<'_, '_, M>,
     rec: &mut Rec,
     key: &RealmKey,
     length: usize,
-) -> bool {
+) -> Result<(), El3Error> {
     let mut platform = [0; PLATFORM_TOKEN_MAX];
-    let platform = match rmm.machine.platform_token(key.challenge(), &mut platform) {
-        Ok(bytes) => platform.get(..bytes).unwrap_or_default(),
-        Err(El3Error(code)) => {
-            rmm.machine.log(Event::NoPlatformToken { code });
-            return false;
-        }
-    };
+    let bytes = rmm.machine.platform_token(key.challenge(), &mut platform)?;
+    let platform = platform.get(..bytes).unwrap_or_default();
     let length = workspace::with(rmm, rec, |page| {
         let realm = page.view::<Draft>().realm;
         let Complete(token) = page.view_mut();
         token::container(platform, realm.get(..length).unwrap_or_default(), token)
     });
     rec.set_token(TokenState::Ready { length, copied: 0 });
-    true
+    Ok(())
 }
 
 /// Copies what fits of the rest of the token into the Realm's page.

@@ -16,6 +16,8 @@ pub const PLATFORM_TOKEN: &[u8] = &[0xd2, 0x84, 0x40, 0xa0, 0x40, 0x40];
 /// The realm attestation key, private.
 pub const REALM_KEY: [u8; 48] = [0x17; 48];
 
+/// E_RMM_AGAIN.
+const AGAIN: i64 = -6;
 /// E_RMM_NOMEM.
 const NO_ROOM: i64 = -4;
 /// E_RMM_UNK.
@@ -25,6 +27,7 @@ const UNKNOWN: i64 = -1;
 #[derive(Debug, Default)]
 pub struct Attestation {
     refuses: AtomicBool,
+    busy: AtomicU64,
     polls: AtomicU64,
     interrupt_every: AtomicU64,
 }
@@ -38,6 +41,11 @@ impl FakeMachine {
     /// EL3 gives no platform tokens from now on, or gives them again.
     pub fn refuse_platform_tokens(&self, refuses: bool) {
         self.attestation.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    /// EL3 answers the next requests for a platform token, this many, with "again".
+    pub fn keep_platform_busy(&self, requests: u64) {
+        self.attestation.busy.store(requests, Ordering::Relaxed);
     }
 
     /// Whenever the monitor has asked this often, an interrupt is pending; 0 for never.
@@ -76,6 +84,11 @@ impl AttestRoot for FakeCpu<'_> {
     fn platform_token(&self, challenge: &[u8; 32], into: &mut [u8]) -> Result<usize, El3Error> {
         if self.machine.attestation.refuses.load(Ordering::Relaxed) {
             return Err(El3Error(UNKNOWN));
+        }
+        let less = |requests: u64| requests.checked_sub(1);
+        let busy = &self.machine.attestation.busy;
+        if busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            return Err(El3Error(AGAIN));
         }
         let token: Vec<u8> = PLATFORM_TOKEN.iter().chain(challenge).copied().collect();
         let room = into.get_mut(..token.len()).ok_or(El3Error(NO_ROOM))?;

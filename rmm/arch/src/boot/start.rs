@@ -47,7 +47,7 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     // SAFETY: cold boot, and the only reference.
     let interface = unsafe { INTERFACE.write() };
     *interface = args.interface;
-    crate::attest::set_shared_buffer(args.shared_buffer);
+    crate::attest::set_shared_buffer(args.shared_buffer, args.interface);
     if let Some(console) = layout.console {
         console::open(console);
     }
