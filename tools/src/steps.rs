@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
+use cairn_host::job::HashAlgorithm;
 
 use crate::cli::{ConformanceOptions, ImageOptions, Platform, RunOptions, TestOptions};
 use crate::fault::{Interrupted, Verdict};
@@ -73,6 +74,11 @@ const STEPS: &[Step] = &[
     step("conformance-qemu", Tool(conformance_on_qemu)),
     step("linux-1cpu", Check(1, 256, 240)),
     step("linux-2cpu", Check(2, 256, 240)),
+    long(
+        "fuzz-tokens",
+        Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
+    ),
+    long("linux-sha-512", Tool(other_guest)),
     long("linux-4cpu-512M", Check(4, 512, 600)),
     long("linux-8cpu-1G", Check(8, 1024, 900)),
 ];
@@ -137,6 +143,15 @@ fn perform(action: &Action) -> anyhow::Result<()> {
             run::command(&RunOptions::check(*cpus, mebibytes << 20, *timeout))
         }
     }
+}
+
+/// `run --check` of a guest that differs in everything else that is measured.
+fn other_guest() -> anyhow::Result<()> {
+    run::command(&RunOptions {
+        hash_algo: HashAlgorithm::Sha512,
+        append: "cairn.other".to_owned(),
+        ..RunOptions::check(1, 320 << 20, 240)
+    })
 }
 
 fn heading(text: &str) {

@@ -109,6 +109,16 @@ impl Sample {
         })
     }
 
+    /// A payload with a signature that is none: for decoders.
+    pub fn unsigned(&self, payload: &[u8]) -> Vec<u8> {
+        let header = encode(|e| e.map(1)?.u8(1)?.i64(self.algorithm).map(drop));
+        encode(|e| {
+            e.tag(Tag::new(18))?.array(4)?.bytes(&header)?.map(0)?.bytes(payload)?;
+            e.bytes(&[0x5a; 96])?;
+            Ok(())
+        })
+    }
+
     fn public_key(&self) -> Vec<u8> {
         let point = || VerifyingKey::from(&key(2)).to_encoded_point(false).as_bytes().to_vec();
         let proper = if self.older { point() } else { cose_key(&key(2), 2) };

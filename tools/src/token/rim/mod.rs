@@ -1,7 +1,7 @@
 //! `cargo xtask token rim`: the initial measurement (RIM) of the Realm that `run` would start.
 //!
 //! The Realm is built here as on the machine, by the same host code, on a [`machine`] that does nothing but measure.
-//! How that is done is this tool's own ([`measure`], [`tables`]), from the specification and not from the monitor.
+//! How that is done is this tool's own ([`mod@measure`], [`tables`]), from the specification and not from the monitor.
 
 mod machine;
 mod measure;
