@@ -38,8 +38,10 @@ impl KeyError {
 ///
 /// There is no key. The monitor works without; tokens then fail with RSI_ERROR_UNKNOWN.
 pub fn fetch(machine: &(impl AttestRoot + Hasher)) -> Result<RealmKey, KeyError> {
-    let secret = Zeroizing::new(machine.realm_key().map_err(KeyError::Refused)?);
-    machine.constant_time(|| derive(machine, &secret))
+    machine.constant_time(|| {
+        let secret = Zeroizing::new(machine.realm_key().map_err(KeyError::Refused)?);
+        derive(machine, &secret)
+    })
 }
 
 /// The key with this private scalar, big endian.
