@@ -80,10 +80,10 @@ pub struct ImageOptions {
     pub offline: bool,
 }
 
-/// Options of `run`.
-#[derive(Debug, Args)]
-pub struct RunOptions {
-    /// Run unattended: the guest checks itself and powers off, and the exit code tells the verdict
+/// What the guest is: everything that its initial measurement depends on.
+#[derive(Debug, Clone, Args)]
+pub struct GuestOptions {
+    /// An unattended run: the guest checks itself and powers off, and the exit code tells the verdict
     #[arg(long)]
     pub check: bool,
     /// CPUs of the Realm, each on a physical CPU of its own
@@ -104,6 +104,14 @@ pub struct RunOptions {
     /// Text to add to the guest's kernel command line
     #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
     pub append: String,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// The guest.
+    #[command(flatten)]
+    pub guest: GuestOptions,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
@@ -130,7 +138,7 @@ pub struct RunOptions {
 impl RunOptions {
     /// The options of `run --check` with this many CPUs and this much memory.
     pub fn check(cpus: u32, memory: u64, timeout: u64) -> Self {
-        Self {
+        let guest = GuestOptions {
             check: true,
             cpus,
             memory,
@@ -138,6 +146,9 @@ impl RunOptions {
             initrd: None,
             hash_algo: HashAlgorithm::Sha256,
             append: String::new(),
+        };
+        Self {
+            guest,
             qemu: None,
             fvp: None,
             disk: None,
@@ -347,7 +358,8 @@ mod tests {
             options
         };
         let options = run(&["xtask", "run"]);
-        assert_eq!((options.cpus, options.memory, options.gdb), (2, 256 << 20, None));
+        let guest = &options.guest;
+        assert_eq!((guest.cpus, guest.memory, options.gdb), (2, 256 << 20, None));
         assert_eq!(run(&["xtask", "run", "--gdb"]).gdb, Some(1234));
         assert_eq!(run(&["xtask", "run", "--gdb=99"]).gdb, Some(99));
         assert!(Cli::try_parse_from(["xtask", "run", "--cpus", "9"]).is_err());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::cache::Cache;
-use crate::cli::{ImageOptions, Platform, RunOptions, SetupOptions};
+use crate::cli::{GuestOptions, ImageOptions, Platform, RunOptions, SetupOptions};
 use crate::console::log::Decoder;
 use crate::console::watch::{Mode, Watch};
 use crate::drive::{Board, Ended, Limits};
@@ -19,7 +19,7 @@ use crate::qemu::{Load, Machine};
 use crate::setup::{self, Ready};
 use crate::terminal::{Keys, RawMode};
 use crate::token::relying::RelyingParty;
-use crate::token::rim;
+use crate::token::{RimOptions, rim};
 use crate::{fvp, initramfs, kernel, paths, tfa};
 
 /// With `--check`: longest time without a byte on the UART. Booting is the quietest phase.
@@ -93,10 +93,13 @@ pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Res
 
 /// The `run` subcommand.
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
-    check_files(options)?;
+    check_files(&options.guest)?;
+    if let Some(image) = &options.image.image {
+        std::fs::metadata(image).at("read", image)?;
+    }
     let ready = prepare(&options.image, options.qemu.as_ref())?;
     let output = paths::output()?;
-    let job = job_for(options, || Ok(ready.guest.clone()))?;
+    let job = job_for(&options.guest, &ready.guest)?;
     let text = output.join("job.txt");
     let (monitor, board) = match options.image.platform {
         Platform::Qemu => on_qemu(options, &ready, job.prepare(&text, &job::QEMU)?)?,
@@ -114,12 +117,16 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,
     };
-    let guest = match &options.kernel {
+    let guest = match &options.guest.kernel {
         Some(file) => file.display().to_string(),
         None => ready.guest_version,
     };
-    println!("Booting a Realm: {} CPUs, {} MiB, {guest}.", options.cpus, options.memory >> 20);
-    if options.check {
+    println!(
+        "Booting a Realm: {} CPUs, {} MiB, {guest}.",
+        options.guest.cpus,
+        options.guest.memory >> 20
+    );
+    if options.guest.check {
         unattended(options, &job, board.as_ref(), decoder)
     } else {
         attended(options, board.as_ref(), decoder)
@@ -127,43 +134,40 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
 }
 
 /// A wrong path is told before minutes of set-up and building.
-fn check_files(options: &RunOptions) -> anyhow::Result<()> {
+fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
     if let Some(kernel) = &options.kernel {
         kernel::check_image_file(kernel)?;
     }
-    for file in [&options.initrd, &options.image.image].into_iter().flatten() {
-        std::fs::metadata(file).at("read", file)?;
+    if let Some(initrd) = &options.initrd {
+        std::fs::metadata(initrd).at("read", initrd)?;
     }
     Ok(())
 }
 
-/// What `run` makes the host do; nothing is set up that the user gives.
-pub fn job(options: &RunOptions) -> anyhow::Result<Job> {
-    check_files(options)?;
-    job_for(options, || Ok(prepare(&options.image, options.qemu.as_ref())?.guest))
+/// What `run` makes the host do for this guest, for those who only want to know. What is missing of it is set up.
+pub fn job(options: &RimOptions) -> anyhow::Result<Job> {
+    let guest = &options.guest;
+    check_files(guest)?;
+    let image = ImageOptions { offline: options.offline, ..ImageOptions::default() };
+    let is_given = guest.kernel.is_some() && guest.initrd.is_some();
+    let parts = if is_given { PathBuf::new() } else { prepare(&image, None)?.guest };
+    job_for(guest, &parts)
 }
 
-/// The same, with the folder of the guest's parts for what the user does not give.
-fn job_for(
-    options: &RunOptions,
-    guest: impl Fn() -> anyhow::Result<PathBuf>,
-) -> anyhow::Result<Job> {
-    let kernel = match &options.kernel {
-        Some(file) => file.clone(),
-        None => guest()?.join("Image"),
-    };
+/// The same, with the folder of the parts that the user does not give.
+fn job_for(options: &GuestOptions, parts: &Path) -> anyhow::Result<Job> {
     let initrd = match &options.initrd {
         Some(file) => file.clone(),
         None => {
             let file = paths::output()?.join("initramfs.cpio");
-            initramfs::make(&guest()?, &file)?;
+            initramfs::make(parts, &file)?;
             file
         }
     };
     Ok(Job {
         cpus: options.cpus,
         memory: options.memory,
-        kernel,
+        kernel: options.kernel.clone().unwrap_or_else(|| parts.join("Image")),
         initrd,
         hash_algorithm: options.hash_algo,
         append: command_line(options),
@@ -192,7 +196,7 @@ fn on_qemu(
     }
     let machine = Machine {
         program: ready.qemu.clone(),
-        cpus: options.cpus,
+        cpus: options.guest.cpus,
         cpu_properties: "",
         firmware: firmware.flash,
         loads,
@@ -204,7 +208,7 @@ fn on_qemu(
 }
 
 /// The guest's kernel command line.
-fn command_line(options: &RunOptions) -> String {
+fn command_line(options: &GuestOptions) -> String {
     // A panic must end the Realm, not hang it. Each byte on the console is an exit, so a check boots quietly; a
     // `loglevel=7` in --append brings the kernel's messages back.
     let mut words = vec!["console=ttyS0".to_owned(), "panic=-1".to_owned()];
@@ -253,7 +257,7 @@ fn unattended(
     board: &dyn Board,
     decoder: Option<Decoder>,
 ) -> anyhow::Result<()> {
-    let name = format!("check-{}cpu-{}M", options.cpus, options.memory >> 20);
+    let name = format!("check-{}cpu-{}M", options.guest.cpus, options.guest.memory >> 20);
     let file = paths::output()?.join(name).with_extension("log");
     let party = RelyingParty::new(rim::predict(job)?, file.with_extension("token"))?;
     let log = BufWriter::new(File::create(&file).at("write", &file)?);
@@ -309,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_check_tells_the_guest_how_many_cpus_to_expect() {
-        let mut options = RunOptions::check(2, 256 << 20, 240);
+        let mut options = RunOptions::check(2, 256 << 20, 240).guest;
         assert_eq!(command_line(&options), "console=ttyS0 panic=-1 quiet cairn.check cairn.cpus=2");
         options.check = false;
         options.append = "quiet".to_owned();

@@ -147,11 +147,10 @@ fn perform(action: &Action) -> anyhow::Result<()> {
 
 /// `run --check` of a guest that differs in everything else that is measured.
 fn other_guest() -> anyhow::Result<()> {
-    run::command(&RunOptions {
-        hash_algo: HashAlgorithm::Sha512,
-        append: "cairn.other".to_owned(),
-        ..RunOptions::check(1, 320 << 20, 240)
-    })
+    let mut options = RunOptions::check(1, 320 << 20, 240);
+    options.guest.hash_algo = HashAlgorithm::Sha512;
+    options.guest.append = "cairn.other".to_owned();
+    run::command(&options)
 }
 
 fn heading(text: &str) {

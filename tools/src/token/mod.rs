@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use crate::cli::RunOptions;
+use crate::cli::GuestOptions;
 use crate::fault::IoContext;
 use crate::run;
 
@@ -54,7 +54,7 @@ pub enum TokenCommand {
     /// Check signatures, challenge and claims of a token
     Verify(VerifyOptions),
     /// Print the initial measurement of the Realm that `run` would start with the same options
-    Rim(Box<RunOptions>),
+    Rim(RimOptions),
 }
 
 /// Options of `token show`.
@@ -80,6 +80,17 @@ pub struct VerifyOptions {
     /// The platform's public key: PEM, DER, JWK or a SEC 1 point (default: TF-A's sample, which proves nothing)
     #[arg(long, value_name = "FILE")]
     pub platform_key: Option<PathBuf>,
+}
+
+/// Options of `token rim`.
+#[derive(Debug, Args)]
+pub struct RimOptions {
+    /// The guest.
+    #[command(flatten)]
+    pub guest: GuestOptions,
+    /// Use only what is in the cache already
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Bytes given as hexadecimal digits.
