@@ -11,6 +11,7 @@ use spin::Mutex;
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
+use crate::hunks::{self, NO_MEMORY};
 use crate::layout::{PAGE, PAGE_BYTES};
 use crate::registers::{mrs, msr};
 use crate::root::result;
@@ -27,14 +28,8 @@ static HUNKS: AtomicBool = AtomicBool::new(false);
 const KEY_BYTES: usize = 48;
 /// Bytes of the challenge, a SHA-256.
 const CHALLENGE_BYTES: usize = 32;
-/// EL3's code for "no room".
-const NO_MEMORY: El3Error = El3Error(-4);
-/// EL3's code for anything else.
-const UNKNOWN: El3Error = El3Error(-1);
 /// Most tries at boot while EL3 says "again": its attestation hardware is busy. Later the Realm tries again.
 const TRIES_MAX: u32 = 1_000_000;
-/// First minor version of the interface in which the platform token comes in hunks, and X2 tells how much is left.
-const HUNKS_SINCE: u64 = 3;
 /// Bytes of stack below a computation with secrets that are wiped after it: more than it uses.
 const SECRET_STACK_BYTES: usize = 8 << 10;
 
@@ -69,7 +64,7 @@ fn random() -> Option<u64> {
 
 /// Remembers where the shared page is, which cold boot has mapped, and what can be done with it.
 pub(crate) fn set_shared_buffer(pa: u64, interface: u64) {
-    HUNKS.store(interface & 0xffff >= HUNKS_SINCE, Ordering::Relaxed);
+    HUNKS.store(hunks::are_given(interface), Ordering::Relaxed);
     SHARED_PA.store(pa, Ordering::Relaxed);
     *BUFFER.lock() = usize::try_from(pa).unwrap_or(0);
 }
@@ -144,24 +139,9 @@ fn fetch_token(
     into: &mut [u8],
 ) -> Result<usize, El3Error> {
     write(buffer, challenge);
-    let mut done = 0;
-    let mut argument = CHALLENGE_BYTES as u64;
-    loop {
-        let (hunk, remaining) = serve(smc::ATTEST_GET_PLAT_TOKEN, argument)?;
-        let hunk = usize::try_from(hunk).ok().filter(|&hunk| hunk <= PAGE_BYTES);
-        let hunk = hunk.ok_or(NO_MEMORY)?;
-        let room = into.get_mut(done..).and_then(|room| room.get_mut(..hunk)).ok_or(NO_MEMORY)?;
-        read(buffer, room);
-        done += hunk;
-        // An EL3 that gives the token whole does not say what is left, and leaves X2 as it was.
-        if remaining == 0 || !HUNKS.load(Ordering::Relaxed) {
-            return Ok(done);
-        }
-        if hunk == 0 {
-            return Err(UNKNOWN);
-        }
-        argument = 0;
-    }
+    let request = |argument| serve(smc::ATTEST_GET_PLAT_TOKEN, argument);
+    let in_hunks = HUNKS.load(Ordering::Relaxed);
+    hunks::collect(into, CHALLENGE_BYTES as u64, in_hunks, request, |hunk| read(buffer, hunk))
 }
 
 impl<F: Firmware> AttestRoot for Cpu<F> {

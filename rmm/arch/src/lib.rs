@@ -13,6 +13,7 @@
 pub mod boot;
 pub mod features;
 pub mod frame;
+pub mod hunks;
 pub mod layout;
 pub mod mmu;
 pub mod registers;
