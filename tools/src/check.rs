@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::ledger::Ledger;
+
 /// Checks that the guest must pass, as named by `assets/init.sh`.
 pub const EXPECTED: [&str; 7] = ["rsi", "memory", "cpus", "timer", "shared", "simd", "token"];
 
@@ -56,9 +58,20 @@ pub struct Report {
     accounting: Option<Accounting>,
     end: Option<(String, Option<String>)>,
     trouble: Vec<String>,
+    ledger: Ledger,
 }
 
 impl Report {
+    /// Takes one message of the monitor.
+    pub fn message(&mut self, message: &str) {
+        self.ledger.line(message);
+    }
+
+    /// The monitor's leak ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Takes one line of text.
     pub fn line(&mut self, line: &str) {
         let line = line.trim();
@@ -163,6 +176,13 @@ impl Report {
                     problems.push(format!(
                         "{} granules were delegated but {} returned",
                         sum.delegated, sum.returned
+                    ));
+                }
+                let named = self.ledger.granules();
+                if sum.leaked != named {
+                    problems.push(format!(
+                        "the host counts {} leaked granules, the monitor's ledger {named}",
+                        sum.leaked
                     ));
                 }
                 if sum.delegated == 0 {

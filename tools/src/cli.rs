@@ -31,6 +31,8 @@ pub enum Command {
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
     Image(ImageOptions),
+    /// Print the leak ledger out of a saved log
+    Ledger(LedgerOptions),
     /// Print section sizes and the size budget
     Size,
     /// Count unsafe code per crate, and fail if any stands where it must not
@@ -237,6 +239,14 @@ pub struct ConformanceOptions {
     /// Use only what is in the cache already
     #[arg(long)]
     pub offline: bool,
+}
+
+/// Options of `ledger`.
+#[derive(Debug, Args)]
+pub struct LedgerOptions {
+    /// A log that `run --check` has written
+    #[arg(value_name = "LOGFILE")]
+    pub file: PathBuf,
 }
 
 /// Options of `clean`.

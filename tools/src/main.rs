@@ -18,6 +18,7 @@ mod image;
 mod initramfs;
 mod job;
 mod kernel;
+mod ledger;
 mod paths;
 mod process;
 mod progress;
@@ -55,6 +56,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Test(options) => steps::command(options),
         Command::Bench(options) => bench::command(options),
         Command::Conformance(options) => conformance::command(options),
+        Command::Ledger(options) => ledger::command(options),
         Command::Unsafe => unsafe_count::command(),
         Command::Size => size::command(),
         Command::Token(command) => token::command(command),

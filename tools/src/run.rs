@@ -235,7 +235,9 @@ fn attended(
     drop(raw);
     let ended = ended?;
     finished?;
-    match (ended, watch.report().end_of_host()) {
+    let report = watch.report();
+    print!("{}", report.ledger().table());
+    match (ended, report.end_of_host()) {
         (Ended::ByItself(_), Some(Err(why))) => fail(format!("the host failed: {why}")),
         (Ended::ByItself(status), _) if status.success() => {
             println!("The machine powered off.");
@@ -286,6 +288,7 @@ fn unattended(
         report.trouble(format!("{error:#}"));
     }
     println!("\n{}  {:<20} {}", report.table(wall), "log", file.display());
+    print!("  {}", report.ledger().table());
     party.rows().iter().for_each(|(name, value)| println!("  {name:<20} {value}"));
     let problems = report.problems();
     let Some((first, others)) = problems.split_first() else {

@@ -120,6 +120,7 @@ impl Watch {
 
     fn message(&mut self, message: &Message) -> std::io::Result<()> {
         let text = message.to_string();
+        self.report.message(&anstream::adapter::strip_str(&text).to_string());
         if let Mode::Whole(log) = &mut self.mode {
             writeln!(log, "{}", anstream::adapter::strip_str(&text))?;
         }

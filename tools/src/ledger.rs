@@ -1,0 +1,217 @@
+//! The monitor's leak ledger as its log tells it: granules that could not be given back, and why.
+//!
+//! `cargo xtask run` ends with it; `cargo xtask ledger LOGFILE` reads it out of a saved log.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use anyhow::bail;
+
+use crate::cli::LedgerOptions;
+use crate::fault::IoContext;
+
+/// What the monitor's messages about the ledger begin with.
+const MARK: &str = "ledger: ";
+
+/// A granule that is in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    role: String,
+    realm: u64,
+    step: String,
+    el3: i64,
+    tries: u64,
+    sequence: u64,
+}
+
+/// The ledger after all messages seen so far.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    entries: BTreeMap<u64, Entry>,
+    /// The granule of the last entry, for which there may have been no room.
+    last: u64,
+    recovered: u64,
+    overflowed: u64,
+    /// Realms that have been destroyed.
+    gone: Vec<u64>,
+    /// The last line that says how many granules are in each state.
+    granules: Option<String>,
+}
+
+impl Ledger {
+    /// Takes one message or one line of a log.
+    pub fn line(&mut self, line: &str) {
+        if let Some((_, message)) = line.split_once(MARK) {
+            if let Some((granule, entry)) = leaked(message) {
+                self.entries.insert(granule, entry);
+                self.last = granule;
+            } else if let Some(granule) =
+                message.strip_prefix("recovered granule ").and_then(address)
+            {
+                self.entries.remove(&granule);
+                self.recovered += 1;
+            } else if message.starts_with("full") {
+                self.entries.remove(&self.last);
+                self.overflowed += 1;
+            }
+        } else if let Some((_, rest)) = line.split_once("] INFO  Realm ")
+            && let Some((number, rest)) = rest.split_once(' ')
+            && rest.starts_with("destroyed")
+        {
+            self.gone.extend(number.parse::<u64>());
+        } else if let Some((_, rest)) = line.split_once("granules: ")
+            && rest.contains("UNDELEGATED")
+        {
+            let counts = rest.split_once(" (").map_or(rest, |(counts, _)| counts);
+            self.granules = Some(counts.to_owned());
+        }
+    }
+
+    /// Reads a whole log.
+    pub fn read(log: &str) -> Self {
+        let mut ledger = Self::default();
+        log.lines().for_each(|line| ledger.line(line));
+        ledger
+    }
+
+    /// How many granules are in the ledger, those that did not fit included.
+    pub fn granules(&self) -> u64 {
+        self.entries.len() as u64 + self.overflowed
+    }
+
+    /// One line per granule, or the statement that there is none.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        if self.entries.is_empty() && self.overflowed == 0 {
+            text.push_str("ledger: empty");
+        } else {
+            let _ = write!(
+                text,
+                "ledger: {} granules\n  {:>6} {:>18} {:<12} {:<12} {:<18} {:>5} {:>6}",
+                self.entries.len(),
+                "number",
+                "granule",
+                "was",
+                "of Realm",
+                "step",
+                "EL3",
+                "tries"
+            );
+        }
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(_, entry)| entry.sequence);
+        for (granule, Entry { role, realm, step, el3, tries, sequence }) in entries {
+            let realm = match realm {
+                0 => "-".to_owned(),
+                realm if self.gone.contains(realm) => format!("{realm} (gone)"),
+                realm => realm.to_string(),
+            };
+            let _ = write!(
+                text,
+                "\n  {sequence:>6} {granule:>#18x} {role:<12} {realm:<12} {step:<18} {el3:>5} {tries:>6}"
+            );
+        }
+        if self.overflowed > 0 {
+            let _ = write!(text, "\n  {} more did not fit and are only counted", self.overflowed);
+        }
+        if self.recovered > 0 {
+            let _ = write!(text, "\n  {} given back after all", self.recovered);
+        }
+        if let Some(granules) = &self.granules {
+            let _ = write!(text, "\n  granules at the end of the last Realm: {granules}");
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// `leaked granule 0x.., was ROLE of Realm N, step STEP, EL3 CODE, try N, number N`.
+fn leaked(message: &str) -> Option<(u64, Entry)> {
+    let message = message.split_once(" (").map_or(message, |(message, _)| message);
+    let mut parts = message.strip_prefix("leaked granule ")?.split(", ");
+    let granule = address(parts.next()?)?;
+    let (role, realm) = parts.next()?.strip_prefix("was ")?.split_once(" of Realm ")?;
+    let step = parts.next()?.strip_prefix("step ")?;
+    let el3 = parts.next()?.strip_prefix("EL3 ")?.parse().ok()?;
+    let tries = parts.next()?.strip_prefix("try ")?.parse().ok()?;
+    let sequence = parts.next()?.strip_prefix("number ")?.trim().parse().ok()?;
+    let entry = Entry {
+        role: role.to_owned(),
+        realm: realm.parse().ok()?,
+        step: step.to_owned(),
+        el3,
+        tries,
+        sequence,
+    };
+    Some((granule, entry))
+}
+
+/// The address at the beginning of a text.
+fn address(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x")?.split(|c: char| !c.is_ascii_hexdigit()).next()?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// The `ledger` subcommand.
+pub fn command(options: &LedgerOptions) -> anyhow::Result<()> {
+    let file = &options.file;
+    let log = String::from_utf8_lossy(&std::fs::read(file).at("read", file)?).into_owned();
+    if !log.contains("[rmm] ") {
+        bail!(
+            "{} has no message of the monitor; give the log that `cargo xtask run --check` names",
+            file.display()
+        );
+    }
+    print!("{}", Ledger::read(&log).table());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "\
+[rmm] ERROR ledger: leaked granule 0x42001000, was DATA of Realm 1, step gpt_to_non_secure, EL3 -3, try 1, number 0 (rmm::log::leaked:70)
+[rmm] ERROR ledger: leaked granule 0x42002000, was UNDELEGATED of Realm 0, step gpt_to_non_secure, EL3 -6, try 1, number 1 (rmm::log::leaked:70)
+[rmm] ERROR ledger: leaked granule 0x42003000, was RTT of Realm 2, step gpt_to_non_secure, EL3 -6, try 1, number 2
+[rmm] ERROR ledger: leaked granule 0x42001000, was DATA of Realm 1, step gpt_to_non_secure, EL3 -3, try 2, number 0
+[rmm] INFO  ledger: recovered granule 0x42002000 after 1 failures (rmm::log::log:22)
+[rmm] INFO  Realm 1 destroyed, RD 0x42000000; held at most 3 DATA, 4 RTT, 2 REC and REC_AUX; 1 leaked (rmm::log)
+[rmm] INFO  granules: 7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT (rmm::log::census:60)
+";
+
+    #[test]
+    fn what_was_recovered_is_not_in_the_table() {
+        let ledger = Ledger::read(LOG);
+        assert_eq!(ledger.granules(), 2);
+        assert_eq!((ledger.recovered, ledger.overflowed), (1, 0));
+        let table = ledger.table();
+        let row = |what: &str| table.lines().find(|line| line.contains(what)).unwrap().to_owned();
+        let words = row("0x42001000");
+        let words: Vec<&str> = words.split_whitespace().collect();
+        assert_eq!(
+            words,
+            ["0", "0x42001000", "DATA", "1", "(gone)", "gpt_to_non_secure", "-3", "2"]
+        );
+        assert!(row("0x42003000").contains("RTT"));
+        assert!(table.contains("1 given back after all"));
+        assert!(
+            table.ends_with("7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT\n")
+        );
+    }
+
+    #[test]
+    fn an_empty_ledger_says_so() {
+        assert_eq!(Ledger::default().table(), "ledger: empty\n");
+        assert_eq!(Ledger::read("noise\nledger: leaked granule nonsense\n"), Ledger::default());
+    }
+
+    #[test]
+    fn what_did_not_fit_is_only_counted() {
+        let log = LOG.lines().next().unwrap().to_owned()
+            + "\n[rmm] ERROR ledger: full; the last granule is only counted\n";
+        let ledger = Ledger::read(&log);
+        assert_eq!((ledger.entries.len(), ledger.granules()), (0, 1));
+        assert!(ledger.table().contains("1 more did not fit"));
+    }
+}
