@@ -5,6 +5,7 @@
 
 mod arguments;
 mod cases;
+mod convert;
 mod data;
 mod fold;
 mod good;
@@ -45,6 +46,7 @@ pub fn all() -> Registry {
         fold::add,
         unprotected::add,
         ripas::add,
+        convert::add,
         geometry::add,
         measurement::add,
         run::add,
