@@ -31,11 +31,12 @@ pub(super) fn read(context: &Context<'_>, address: u64, size: u64) -> u64 {
     let realm = context.realm;
     match find(context, address) {
         Some(Device::Uart(offset)) => {
-            let (value, level) = {
+            let (value, set) = {
+                // Held until the line is set: it must not be that of an earlier state.
                 let mut uart = realm.uart.lock();
-                (uart.read(offset), uart.interrupt())
+                let value = uart.read(offset);
+                (value, realm.vgic.lock().set_spi(ipa::UART_INTID, uart.interrupt()))
             };
-            let set = realm.vgic.lock().set_spi(ipa::UART_INTID, level);
             context.kick_others(set);
             u64::from(value)
         }
@@ -54,14 +55,15 @@ pub(super) fn write(context: &Context<'_>, address: u64, size: u64, value: u64) 
     let realm = context.realm;
     let set = match find(context, address) {
         Some(Device::Uart(offset)) => {
-            let (sent, level) = {
+            let (sent, set) = {
                 let mut uart = realm.uart.lock();
-                (uart.write(offset, (value & 0xff) as u8), uart.interrupt())
+                let sent = uart.write(offset, (value & 0xff) as u8);
+                (sent, realm.vgic.lock().set_spi(ipa::UART_INTID, uart.interrupt()))
             };
             if let Some(byte) = sent {
                 context.host.machine().console_write(&[byte]);
             }
-            realm.vgic.lock().set_spi(ipa::UART_INTID, level)
+            set
         }
         Some(Device::Rng(offset)) => {
             let value = (value & 0xffff_ffff) as u32;

@@ -179,15 +179,17 @@ impl Context<'_> {
         if !self.realm.interactive {
             return;
         }
-        while let Some(byte) = machine.console_read() {
-            let level = {
-                let mut uart = self.realm.uart.lock();
+        let set = {
+            // Held while the bytes are taken: those that another CPU takes must not overtake them.
+            let mut uart = self.realm.uart.lock();
+            let Some(first) = machine.console_read() else { return };
+            uart.receive(first);
+            while let Some(byte) = machine.console_read() {
                 uart.receive(byte);
-                uart.interrupt()
-            };
-            let set = self.realm.vgic.lock().set_spi(ipa::UART_INTID, level);
-            self.kick_others(set);
-        }
+            }
+            self.realm.vgic.lock().set_spi(ipa::UART_INTID, uart.interrupt())
+        };
+        self.kick_others(set);
     }
 
     /// Makes other virtual CPUs look at their interrupts again.
