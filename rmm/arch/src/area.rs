@@ -30,6 +30,8 @@ pub(crate) struct CpuArea {
     pub(crate) faulted: Cell<u64>,
     /// Linear index of this CPU.
     pub(crate) index: Cell<u64>,
+    /// X0 of the Host's call that this CPU serves, for reports.
+    pub(crate) command: Cell<u64>,
     /// What this CPU has.
     pub(crate) features: Cell<Features>,
     /// `CNTHCTL_EL2` as it was last written.

@@ -39,14 +39,22 @@ impl<F: Firmware> Cpu<F> {
     /// Reports the end of this CPU's boot to EL3 and waits for the Host's first request.
     pub fn boot_complete(&self) -> Request {
         self.give_vectors_back();
-        smc::boot_complete(0)
+        self.note(smc::boot_complete(0))
     }
 
     /// Hands the Host its answer (X0 to X4) and waits for its next request (X0 to X7).
     #[inline(always)]
     pub fn complete(&self, reply: Reply) -> Request {
         self.give_vectors_back();
-        smc::complete(reply)
+        self.note(smc::complete(reply))
+    }
+
+    /// Keeps the name of the call, so that a report can say it.
+    #[inline(always)]
+    fn note(&self, request: Request) -> Request {
+        let [function, ..] = request;
+        self.area().command.set(function);
+        request
     }
 
     /// EL3's optional features: bit 0 is "signs tokens". 0 if EL3 does not know the question.

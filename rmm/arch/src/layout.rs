@@ -19,6 +19,8 @@
 //! | 480 to 481 | stack of fatal exceptions |
 //! | 476 to 478 | SIMD registers of the Host while they are lent |
 
+use core::ops::Range;
+
 use granule::machine::Slot;
 
 /// Size of a page of the monitor's own address space.
@@ -95,6 +97,18 @@ pub mod block {
     pub const PAGES: usize = SIMD + SIMD_PAGES;
 }
 
+/// What [`public`] makes of any other value.
+pub const HIDDEN: u64 = u64::MAX;
+
+/// A register's value if it is an address, of the image, of a page of the high half or of a whole granule; else
+/// [`HIDDEN`]. Anything else may be a Realm's data.
+pub fn public(value: u64, image: &Range<u64>) -> u64 {
+    const HIGH: u64 = 0u64.wrapping_sub(512 << 12);
+    const GRANULES_END: u64 = 1 << 52;
+    let is_granule = value < GRANULES_END && value.is_multiple_of(PAGE);
+    if is_granule || value >= HIGH || image.contains(&value) { value } else { HIDDEN }
+}
+
 /// What a virtual address in the high half belongs to, for reports.
 pub fn describe(address: u64) -> &'static str {
     const TOP: u64 = 0u64.wrapping_sub(512 << 12);
@@ -117,6 +131,17 @@ pub fn describe(address: u64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_shows_addresses_and_hides_everything_else() {
+        let image = 0xfdc0_0000..0xfdc4_0000;
+        for address in [0, 0x4200_0000, 0xfdc0_0004, AREA as u64 + 8, STACK_TOP as u64 - 24] {
+            assert_eq!(public(address, &image), address);
+        }
+        for data in [1, 0xff, 0x4200_0008, 0xfdc4_0008, 0x1234_5678_9abc_d000, u64::MAX << 30] {
+            assert_eq!(public(data, &image), HIDDEN, "{data:#x}");
+        }
+    }
 
     #[test]
     fn the_pages_do_not_overlap_and_each_stack_has_a_guard_below() {

@@ -49,7 +49,7 @@ pub(crate) fn image_base() -> u64 {
     (&raw const __image_start).addr() as u64
 }
 
-fn image_span() -> ImageSpan {
+pub(crate) fn image_span() -> ImageSpan {
     let end = (&raw const __bss_end).addr() as u64;
     ImageSpan { base: image_base(), end: end.next_multiple_of(PAGE) }
 }

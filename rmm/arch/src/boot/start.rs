@@ -109,6 +109,12 @@ pub(crate) fn refuse_if_booting() {
     }
 }
 
+/// Where the image is, zeroed data included.
+pub(crate) fn image_range() -> core::ops::Range<u64> {
+    let span = cold::image_span();
+    span.base..span.end
+}
+
 /// Offset of a code address from the start of the image: what the ELF file calls it.
 pub(crate) fn image_offset(address: u64) -> u64 {
     address.wrapping_sub(cold::image_base())

@@ -1,6 +1,8 @@
 //! The last words of a CPU: one complete report of an exception from EL2 or a panic, then it halts.
 //!
-//! Reports hold addresses, syndromes and the monitor's own registers, never the contents of memory.
+//! Reports hold addresses and syndromes, never the contents of memory: of the general-purpose registers, which may hold
+//! a Realm's data while it is copied or hashed, or a Realm's own values on its way in or out, they show those that are
+//! addresses of the monitor or of granules.
 
 mod class;
 
@@ -11,7 +13,7 @@ use aarch64_cpu::asm::wfe;
 use defmt::error;
 
 use crate::area;
-use crate::boot::start::{image_offset, refuse_if_booting};
+use crate::boot::start::{image_offset, image_range, refuse_if_booting};
 use crate::layout;
 
 /// What the vectors save of an exception from EL2.
@@ -65,13 +67,28 @@ extern "C" fn cairn_fatal(frame: &Frame) -> ! {
         layout::describe(frame.far),
         frame.hpfar
     );
+    error!(
+        "  serving Host call {=u64:#x}; registers that are no addresses read as all ones:",
+        command()
+    );
+    let image = image_range();
     for (row, registers) in frame.gprs.chunks(4).enumerate() {
-        error!("  X{=usize}.. {=[?]:#x}", row * 4, registers);
+        let mut shown = [0; 4];
+        for (to, from) in shown.iter_mut().zip(registers) {
+            *to = layout::public(*from, &image);
+        }
+        let shown = shown.get(..registers.len()).unwrap_or_default();
+        error!("  X{=usize}.. {=[?]:#x}", row * 4, shown);
     }
     let [.., frame_pointer, link] = frame.gprs;
     error!("  called from image+{=u64:#x}", image_offset(link));
     backtrace(frame_pointer);
     halt()
+}
+
+/// The call of the Host that this CPU serves; 0 during its boot.
+fn command() -> u64 {
+    area::here().command.get()
 }
 
 /// Walks the chain of frame pointers, as far as it stays on this CPU's stacks.
@@ -112,8 +129,9 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     }
     let (file, line) = info.location().map_or(("?", 0), |place| (place.file(), place.line()));
     error!(
-        "fatal: panic on CPU {=u64} at {=str}:{=u32}: {}",
+        "fatal: panic on CPU {=u64}, serving Host call {=u64:#x}, at {=str}:{=u32}: {}",
         area.index.get(),
+        command(),
         file,
         line,
         defmt::Display2Format(&info.message())
