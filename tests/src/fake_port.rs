@@ -107,10 +107,11 @@ impl FakeMachine {
             Place::Device => config::DEVICE,
             Place::BeyondPa => match self.profile {
                 Profile::Plain => (1 << 48) + (1 << 40) + 4096,
-                Profile::Max | Profile::Large => (1 << 52) + 4096,
+                Profile::Max | Profile::Large | Profile::Fvp => (1 << 52) + 4096,
             },
             Place::Secure => base + bytes - 4096,
             Place::Root => base + bytes - 2 * 4096,
+            Place::High if self.profile == Profile::Fvp => platform_fvp::DRAM.last()?.end - 4096,
             Place::High => config::HIGH_BASE + 0x4000,
         })
     }

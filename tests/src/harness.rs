@@ -27,12 +27,17 @@ impl From<Cpu> for Profile {
 /// Runs a scenario on a new fake machine: its own expectations, then what the machine has to say, and at last that
 /// everything can be given back.
 pub fn run(scenario: &Arc<Scenario>) -> Result<(), String> {
+    run_on(scenario.cpu.into(), scenario)
+}
+
+/// The same on a machine of another kind.
+pub fn run_on(profile: Profile, scenario: &Arc<Scenario>) -> Result<(), String> {
     let (done, result) = channel();
     let running = Arc::clone(scenario);
     let thread = thread::Builder::new().name(scenario.name.clone());
     let spawned = thread.spawn(move || {
         // The other end is gone only after a timeout.
-        let _ = done.send(run_here(&running));
+        let _ = done.send(run_here(profile, &running));
     });
     let Ok(thread) = spawned else { return Err("no thread".into()) };
     match result.recv_timeout(TIMEOUT) {
@@ -48,8 +53,8 @@ pub fn run(scenario: &Arc<Scenario>) -> Result<(), String> {
     }
 }
 
-fn run_here(scenario: &Scenario) -> Result<(), String> {
-    let machine = FakeMachine::new(scenario.cpu.into());
+fn run_here(profile: Profile, scenario: &Scenario) -> Result<(), String> {
+    let machine = FakeMachine::new(profile);
     let mut port = FakePort::new(&machine);
     let mut world = World::new(&mut port);
     let outcome = (scenario.run)(&mut world);

@@ -1,5 +1,7 @@
 //! The machines that can be built: which CPU, how much DRAM, and what in it is not the Host's.
 
+use std::ops::Range;
+
 use granule::machine::CpuFacts;
 
 /// A kind of machine.
@@ -11,6 +13,8 @@ pub enum Profile {
     Plain,
     /// As `Max`, with 2 GiB of DRAM in one piece.
     Large,
+    /// As `Max`, with the two banks of Arm FVP Base RevC.
+    Fvp,
 }
 
 const MIB: u64 = 1 << 20;
@@ -32,6 +36,10 @@ impl Profile {
         let main = match self {
             Self::Max | Self::Plain => 20 * MIB,
             Self::Large => 2048 * MIB,
+            Self::Fvp => {
+                let bank = |bank: Range<u64>| (bank.start, bank.end - bank.start);
+                return platform_fvp::DRAM.into_iter().map(bank).collect();
+            }
         };
         vec![(MAIN_BASE, main), (SECOND_BASE, MIB / 4), (HIGH_BASE, MIB / 4)]
     }
@@ -39,7 +47,7 @@ impl Profile {
     /// Identification registers.
     pub(crate) fn facts(self) -> CpuFacts {
         match self {
-            Self::Max | Self::Large => CpuFacts {
+            Self::Max | Self::Large | Self::Fvp => CpuFacts {
                 id_aa64pfr0: 0x1201_1111_2122_0011,
                 id_aa64pfr1: 0x0000_0000_0010_0121,
                 id_aa64dfr0: 0x1000_0000_1030_560a,
