@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use cairn_host::job::HashAlgorithm;
 
-use crate::cli::{ConformanceOptions, ImageOptions, Platform, RunOptions, TestOptions};
+use crate::cli::{Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, TestOptions};
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{bench, conformance, process, run, setup, signals, size, unsafe_count};
@@ -79,6 +79,14 @@ const STEPS: &[Step] = &[
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
     long("linux-sha-512", Tool(other_guest)),
+    long(
+        "property-1e9",
+        Cargo(
+            &["test", "--release", "-p", "cairn-tests", "--test", "property"],
+            &[("CAIRN_PROPERTY_COMMANDS", "1000000000")],
+        ),
+    ),
+    long("conformance-long", Tool(conformance_long)),
     long("linux-4cpu-512M", Check(4, 512, 600)),
     long("linux-8cpu-1G", Check(8, 1024, 900)),
 ];
@@ -91,6 +99,16 @@ fn fvp_image() -> anyhow::Result<()> {
 /// The scenarios on the simulated machine are unit tests already; here they meet the real image.
 fn conformance_on_qemu() -> anyhow::Result<()> {
     conformance::command(&ConformanceOptions::default())
+}
+
+/// The scenarios that take minutes, on both backends.
+fn conformance_long() -> anyhow::Result<()> {
+    for backend in [Backend::Fake, Backend::Qemu] {
+        let filter = Some("assigned_to_1_gib".to_owned());
+        let options = ConformanceOptions { backend, filter, long: true, ..Default::default() };
+        conformance::command(&options)?;
+    }
+    Ok(())
 }
 
 /// The `test` subcommand.

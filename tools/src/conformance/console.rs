@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::Bar;
 use super::outcome::{Outcome, Results};
+use crate::cli::LogLevel;
 use crate::console::demux::{Demux, Item};
 use crate::console::lines::Lines;
 use crate::console::log::Decoder;
@@ -21,8 +22,13 @@ use crate::qemu::{Flow, Listener};
 const HOST: &str = "@cairn ";
 /// What EL3 says first when a machine starts.
 const BOOT: &str = "Booting Trusted Firmware";
+/// How the monitor's last message begins, and what EL3 says when it gives up.
+const FATAL: &str = "fatal:";
+const EL3_ENDS: [&str; 3] = ["PANIC in EL3", "Unhandled Exception in EL3", "BACKTRACE: START"];
 /// Lines that are kept to explain a failure.
 const TAIL: usize = 12;
+/// How long a monitor or EL3 that has given up may go on to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Longest time from the start of a machine to its first scenario.
 const BOOT_TIME: Duration = Duration::from_secs(90);
 
@@ -59,6 +65,8 @@ pub struct Console<'a> {
     running: Option<(String, Instant)>,
     started: Instant,
     boots: u32,
+    /// The monitor or EL3 has given up, in its own words, and when.
+    fatal: Option<(String, Instant)>,
     /// Names of the scenarios that were begun.
     pub begun: Vec<String>,
     /// The machine is of no more use, and why.
@@ -88,6 +96,7 @@ impl<'a> Console<'a> {
             running: None,
             started: Instant::now(),
             boots: 0,
+            fatal: None,
             begun: Vec::new(),
             broken: None,
             ended: None,
@@ -100,6 +109,9 @@ impl<'a> Console<'a> {
             Some(Item::Text(byte)) => self.text(byte),
             Some(Item::Frame(frame)) => {
                 for message in decoder.decode(&frame) {
+                    if message.level == Some(LogLevel::Error) && message.text.starts_with(FATAL) {
+                        self.give_up(&message.text);
+                    }
                     self.keep(&anstream::adapter::strip_str(&message.to_string()).to_string())?;
                 }
                 Ok(())
@@ -107,6 +119,10 @@ impl<'a> Console<'a> {
             Some(Item::Damaged) => self.keep("(a log frame was damaged)"),
             None => Ok(()),
         }
+    }
+
+    fn give_up(&mut self, text: &str) {
+        self.fatal.get_or_insert_with(|| (printable(text), Instant::now()));
     }
 
     fn text(&mut self, byte: u8) -> std::io::Result<()> {
@@ -128,6 +144,9 @@ impl<'a> Console<'a> {
         self.boots += u32::from(line.contains(BOOT));
         if self.boots > 1 {
             self.broken = Some("the machine rebooted".to_owned());
+        }
+        if EL3_ENDS.iter().any(|text| line.contains(text)) {
+            self.give_up(line);
         }
         // Another monitor may have left its own line unfinished.
         let Some((before, json)) = line.split_once(HOST) else { return self.keep(line) };
@@ -229,7 +248,69 @@ impl Listener for Console<'_> {
             let seconds = BOOT_TIME.as_secs();
             self.broken = Some(format!("the machine did not boot within {seconds} s"));
         }
+        if let Some((text, since)) = &self.fatal
+            && since.elapsed() > LAST_WORDS
+        {
+            self.broken = Some(format!("the machine gave up: {text}"));
+        }
         let over = self.broken.is_some() || self.ended.is_some();
         Ok(if over { Flow::Stop } else { Flow::Continue })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Backend;
+    use cairn_tests::scenarios::Registry;
+    use std::sync::Arc;
+
+    /// What becomes of the scenario `a` on a machine that writes this.
+    fn outcome(written: &[u8], gone: &str) -> Outcome {
+        let mut registry = Registry::default();
+        registry.add("a", |_| Ok(()));
+        let results = Results::new(registry.scenarios.into_iter().map(Arc::new), |_| None);
+        let bar = Bar::start(1, Backend::Qemu);
+        let log = File::options().write(true).open("/dev/null").unwrap();
+        let mut console = Console::new(&results, &bar, None, log, Duration::from_secs(60));
+        console.received(written).unwrap();
+        console.finish(gone).unwrap();
+        results.finish().first().unwrap().outcome.clone()
+    }
+
+    const START: &str = "@cairn {\"event\":\"scenario_start\",\"name\":\"a\"}\n";
+
+    fn failure(after_start: &[u8]) -> String {
+        match outcome(&[START.as_bytes(), after_start].concat(), "the machine stopped") {
+            Outcome::Failed(why) => why,
+            other @ (Outcome::Waiting | Outcome::Passed | Outcome::Skipped(_)) => {
+                panic!("{other:?}")
+            }
+        }
+    }
+
+    #[test]
+    fn a_result_counts_even_behind_an_unfinished_line_of_the_monitor() {
+        let line =
+            "loading... @cairn {\"event\":\"scenario\",\"name\":\"a\",\"result\":\"pass\"}\n";
+        assert_eq!(outcome(format!("{START}{line}").as_bytes(), ""), Outcome::Passed);
+    }
+
+    #[test]
+    fn whatever_ends_the_machine_is_the_failure_of_what_was_running() {
+        assert!(failure(b"last words").starts_with("the machine stopped\n"));
+        assert!(failure(b"@cairn {\"event\":\"scen\xff\x00\n").starts_with("garbage"));
+        assert!(
+            failure(b"@cairn {\"event\":\"end\",\"result\":\"error\",\"why\":\"w\"}")
+                .starts_with('w')
+        );
+        let boot = "NOTICE:  Booting Trusted Firmware\n";
+        assert!(failure(format!("{boot}{boot}").as_bytes()).starts_with("the machine rebooted"));
+        assert!(failure(&[0xff; 100_000]).starts_with("the machine stopped"));
+    }
+
+    #[test]
+    fn a_scenario_that_never_started_waits() {
+        assert_eq!(outcome(b"nothing of note\n", "gone"), Outcome::Waiting);
     }
 }
