@@ -15,6 +15,8 @@ pub enum Profile {
     Large,
     /// As `Max`, with the two banks of Arm FVP Base RevC.
     Fvp,
+    /// As `Max`, with little DRAM: every command looks at all of it, so sequences of many commands take it.
+    Small,
 }
 
 const MIB: u64 = 1 << 20;
@@ -35,6 +37,7 @@ impl Profile {
     pub(crate) fn banks(self) -> Vec<(u64, u64)> {
         let main = match self {
             Self::Max | Self::Plain => 20 * MIB,
+            Self::Small => MIB,
             Self::Large => 2048 * MIB,
             Self::Fvp => {
                 let bank = |bank: Range<u64>| (bank.start, bank.end - bank.start);
@@ -47,7 +50,7 @@ impl Profile {
     /// Identification registers.
     pub(crate) fn facts(self) -> CpuFacts {
         match self {
-            Self::Max | Self::Large | Self::Fvp => CpuFacts {
+            Self::Max | Self::Large | Self::Fvp | Self::Small => CpuFacts {
                 id_aa64pfr0: 0x1201_1111_2122_0011,
                 id_aa64pfr1: 0x0000_0000_0010_0121,
                 id_aa64dfr0: 0x1000_0000_1030_560a,

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use cairn_tests::abi::Command;
 use cairn_tests::fake_port::FakePort;
@@ -37,14 +37,14 @@ type Tally = BTreeMap<(Command, u64), u64>;
 const COMMANDS: u64 = 1_000_000;
 /// Longest sequence. Long ones reach deeper, and their machine is built once.
 const LONGEST: usize = 1000;
-/// Attempts to make a failing sequence shorter.
-const ATTEMPTS: usize = 5000;
+/// How long to look for a shorter failing sequence.
+const SHORTENING: Duration = Duration::from_secs(60);
 
 const STARTS: [Start; 3] = [Start::Empty, Start::New, Start::Active];
 
 /// Runs a sequence, looks for broken rules after each step, and gives everything back.
 fn follow(start: Start, steps: &[Step]) -> Result<Tally, String> {
-    let machine = FakeMachine::new(Profile::Max);
+    let machine = FakeMachine::new(Profile::Small);
     let mut port = FakePort::new(&machine);
     let mut world = World::new(&mut port);
     let mut host = Host::new(&mut world, start);
@@ -91,10 +91,8 @@ fn minimise(
 ) -> Vec<Step> {
     let mut shortest = tree.current();
     let mut going = tree.simplify();
-    for _ in 0..ATTEMPTS {
-        if !going {
-            break;
-        }
+    let started = Instant::now();
+    while going && started.elapsed() < SHORTENING {
         let current = tree.current();
         going = if fails(&current) {
             shortest = current;
@@ -125,7 +123,8 @@ fn work(seed: u64, sent: &AtomicU64, enough: u64, total: &Mutex<Tally>) -> Resul
                     *total.entry(result).or_default() += count;
                 }
             }
-            Err(_) => {
+            Err(why) => {
+                eprintln!("a sequence fails, looking for a shorter one: {why}");
                 let steps = minimise(tree, |steps| holds(start, steps).is_err());
                 let why = holds(start, &steps).err().unwrap_or_default();
                 // The others need not go on.
