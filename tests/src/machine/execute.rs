@@ -282,6 +282,9 @@ impl FakeCpu<'_> {
     }
 }
 
+/// Repetitions of one instruction after which the Host's timer fires.
+const REPEATS_MAX: u32 = 1000;
+
 fn raw_exit(raw: RawException) -> Step {
     let cause = match raw.cause {
         0 => Cause::Sync,
@@ -319,6 +322,15 @@ impl FakeCpu<'_> {
                 Err(action) => again = Some(action),
             }
         }
+        program.repeats = if again.is_some() { program.repeats + 1 } else { 0 };
+        if program.repeats > REPEATS_MAX {
+            self.check_repeated(loaded, registers, again.as_ref());
+            // The Host's timer ends it.
+            program.actions.extend(again);
+            program.actions.rotate_right(1);
+            program.repeats = 0;
+            return NO_EXCEPTION;
+        }
         loop {
             if loaded.timer_fires(program.timer_conditions) {
                 if let Some(action) = again {
@@ -353,6 +365,14 @@ impl FakeCpu<'_> {
                 }
                 Step::Async(exit) => return exit,
             }
+        }
+    }
+
+    /// A Realm that repeats an instruction for ever does so by its own will: its vectors stand where the instruction does.
+    fn check_repeated(&self, loaded: &Loaded, registers: &VcpuRegisters, action: Option<&Action>) {
+        let vector = registers.pc.wrapping_sub(loaded.el1.vbar_el1);
+        if !matches!(vector, 0 | 0x200 | 0x400 | 0x600) {
+            self.machine.violation(format!("the monitor repeats {action:x?} for ever"));
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Program {
     pub(super) actions: VecDeque<Action>,
     pub(super) in_flight: Option<InFlight>,
     pub(crate) observed: Vec<Observed>,
+    /// How often the action in flight has been repeated.
+    pub(super) repeats: u32,
     /// Whether the conditions of CNTP and CNTV are met.
     pub(super) timer_conditions: [bool; 2],
 }
