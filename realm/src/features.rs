@@ -1,6 +1,7 @@
 //! What the CPUs can give a Realm: the limits that the Host reads in feature register 0.
 
 use granule::machine::CpuFacts;
+use granule::machine::extensions::Extensions;
 
 /// Smallest IPA width of a Realm, in bits. The lower bound is the monitor's choice.
 pub const IPA_WIDTH_MIN: u8 = 32;
@@ -33,6 +34,25 @@ pub struct Features {
     pub intid_bits: u8,
     /// Extended SPI and PPI ranges (ICC_CTLR_EL1.ExtRange).
     pub extended_intids: bool,
+    /// With SVE, the longest vector as `ZCR_EL2.LEN` has it: in units of 128 bits, minus one.
+    pub sve_vl: Option<u8>,
+    /// With performance monitors, the number of event counters.
+    pub counters: Option<u8>,
+    /// EL1 may be left without event counters (FEAT_HPMN0).
+    pub no_counters: bool,
+}
+
+/// What a Host wants of a Realm's CPUs: the fields of its parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// With SVE, `sve_vl`.
+    pub sve_vl: Option<u8>,
+    /// With performance monitors, `pmu_num_ctrs`.
+    pub counters: Option<u8>,
+    /// `num_bps`.
+    pub breakpoints_minus_one: u8,
+    /// `num_wps`.
+    pub watchpoints_minus_one: u8,
 }
 
 /// A four-bit field of an ID register.
@@ -53,26 +73,26 @@ impl Features {
         let lpa2 = tgran4_stage2 == 3 || (tgran4_stage2 == 0 && tgran4 == 1);
         let pa_range = field(facts.id_aa64mmfr0, 0).min(6);
         let pa_bits = PA_BITS.get(usize::from(pa_range)).copied().unwrap_or(48);
-        let breakpoints = match field(facts.id_aa64dfr0, 12) {
-            15 => u8::try_from((facts.id_aa64dfr1 >> 8) & 0xff).unwrap_or(0).clamp(15, 63),
-            count => count,
-        };
-        let watchpoints = match field(facts.id_aa64dfr0, 20) {
-            15 => u8::try_from((facts.id_aa64dfr1 >> 16) & 0xff).unwrap_or(0).clamp(15, 63),
-            count => count,
-        };
+        let small = |value: u64| u8::try_from(value).unwrap_or(u8::MAX);
+        // VL in units of 128 bits; the field of the Host's feature register ends at 2048 bits, as does the architecture.
+        let sve_vl = small(facts.vector_bytes / 16).min(16).checked_sub(1);
+        let has_pmu = !matches!(field(facts.id_aa64dfr0, 8), 0 | 15);
         Self {
             ipa_width_max: if lpa2 { pa_bits } else { pa_bits.min(48) },
             lpa2: lpa2 && pa_bits == 52,
             vmid16: field(facts.id_aa64mmfr1, 4) == 2,
             small_tables: field(facts.id_aa64mmfr2, 28) == 1,
             pa_range,
-            breakpoints_minus_one: breakpoints,
-            watchpoints_minus_one: watchpoints,
+            // More than 16 of a kind take banks (FEAT_Debugv8p9), which are not switched.
+            breakpoints_minus_one: field(facts.id_aa64dfr0, 12),
+            watchpoints_minus_one: field(facts.id_aa64dfr0, 20),
             list_registers_minus_one: field(facts.ich_vtr, 0),
             priority_bits: u8::try_from((facts.ich_vtr >> 29) & 7).unwrap_or(0) + 1,
             intid_bits: if (facts.ich_vtr >> 23) & 7 == 0 { 16 } else { 24 },
             extended_intids: (facts.icc_ctlr >> 19) & 1 == 1,
+            sve_vl,
+            counters: has_pmu.then_some(small((facts.pmcr >> 11) & 0x1f)),
+            no_counters: field(facts.id_aa64dfr0, 60) == 1,
         }
     }
 
@@ -81,12 +101,45 @@ impl Features {
         usize::from(self.list_registers_minus_one) + 1
     }
 
+    /// What CPUs a Realm gets for the parameters of its Host; `None` if these CPUs do not have it.
+    ///
+    /// Fields of what is not asked for are not looked at.
+    ///
+    /// Source: RMM specification (Arm DEN0137) 1.0, `RealmParamsSupported`, A3.1.3 to A3.1.5.
+    pub fn extensions(&self, wish: &Wish) -> Option<Extensions> {
+        // The counts are "minus one", and 0 is reserved.
+        if !(1..=self.breakpoints_minus_one).contains(&wish.breakpoints_minus_one)
+            || !(1..=self.watchpoints_minus_one).contains(&wish.watchpoints_minus_one)
+        {
+            return None;
+        }
+        let mut extensions =
+            Extensions::new(wish.breakpoints_minus_one, wish.watchpoints_minus_one);
+        if let Some(vl) = wish.sve_vl {
+            if vl > self.sve_vl? {
+                return None;
+            }
+            extensions = extensions.with_sve(vl);
+        }
+        if let Some(counters) = wish.counters {
+            if counters > self.counters? || (counters == 0 && !self.no_counters) {
+                return None;
+            }
+            extensions = extensions.with_pmu(counters);
+        }
+        Some(extensions)
+    }
+
     /// `RmiFeatureRegister0` as the Host reads it.
     ///
-    /// Source: RMM specification (Arm DEN0137) 1.0, `RmiFeatureRegister0`. SVE and PMU are not offered.
+    /// Source: RMM specification (Arm DEN0137) 1.0, `RmiFeatureRegister0`.
     pub fn register0(&self) -> u64 {
         u64::from(self.ipa_width_max)
             | u64::from(self.lpa2) << 8
+            | u64::from(self.sve_vl.is_some()) << 9
+            | u64::from(self.sve_vl.unwrap_or(0)) << 10
+            | u64::from(self.counters.is_some()) << 26
+            | u64::from(self.counters.unwrap_or(0)) << 27
             | u64::from(self.breakpoints_minus_one) << 14
             | u64::from(self.watchpoints_minus_one) << 20
             | 1 << 32 // SHA-256
@@ -108,9 +161,14 @@ mod tests {
             id_aa64mmfr2: 0x1221_0111_1201_1011,
             id_aa64dfr0: 0x1000_0000_1030_560a,
             ich_vtr: 0x90b8_0003,
+            pmcr: 0x4101_3000,
+            vector_bytes: 256,
             ..CpuFacts::default()
         }
     }
+
+    const PLAIN: Wish =
+        Wish { sve_vl: None, counters: None, breakpoints_minus_one: 1, watchpoints_minus_one: 1 };
 
     #[test]
     fn the_feature_register_of_qemu() {
@@ -122,7 +180,33 @@ mod tests {
         assert_eq!((features.register0() >> 20) & 0x3f, 3);
         assert_eq!((features.register0() >> 34) & 0xf, 3);
         assert_eq!(features.register0() >> 42, 0);
+        assert_eq!((features.register0() >> 9) & 0x1f, 0x1f, "SVE, 2048 bits");
+        assert_eq!((features.register0() >> 26) & 0x3f, 6 << 1 | 1, "PMU, 6 counters");
         assert_eq!((features.priority_bits, features.intid_bits), (5, 24));
+    }
+
+    #[test]
+    fn a_realm_gets_at_most_what_the_cpu_has() {
+        let features = Features::new(&qemu());
+        for (wish, granted) in [
+            (PLAIN, true),
+            (Wish { sve_vl: Some(15), ..PLAIN }, true),
+            (Wish { sve_vl: Some(16), ..PLAIN }, false),
+            (Wish { counters: Some(6), ..PLAIN }, true),
+            (Wish { counters: Some(7), ..PLAIN }, false),
+            (Wish { counters: Some(0), ..PLAIN }, true),
+            (Wish { breakpoints_minus_one: 5, watchpoints_minus_one: 3, ..PLAIN }, true),
+            (Wish { breakpoints_minus_one: 6, ..PLAIN }, false),
+            (Wish { watchpoints_minus_one: 0, ..PLAIN }, false),
+        ] {
+            assert_eq!(features.extensions(&wish).is_some(), granted, "{wish:?}");
+        }
+        let plain = Features::new(&CpuFacts { id_aa64dfr0: 0x30_560a, ..qemu() });
+        assert!(plain.extensions(&Wish { counters: Some(0), ..PLAIN }).is_none(), "FEAT_HPMN0");
+        let none = Features::new(&CpuFacts { id_aa64dfr0: 0x30_500a, vector_bytes: 0, ..qemu() });
+        assert!(none.extensions(&Wish { counters: Some(1), ..PLAIN }).is_none());
+        assert!(none.extensions(&Wish { sve_vl: Some(0), ..PLAIN }).is_none());
+        assert_eq!((none.register0() >> 9) & 1 | (none.register0() >> 26) & 1, 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The Realm Descriptor: what is true of a whole Realm.
 
 use granule::addr::GRANULE_WORDS;
+use granule::machine::extensions::Extensions;
 use granule::{GranuleAddr, RealmNumber};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -39,6 +40,8 @@ pub struct Rd {
     vmid: u64,
     algorithm: u64,
     number: u64,
+    /// What its CPUs have.
+    pub extensions: Extensions,
     /// Granules of the Realm.
     pub holdings: Holdings,
     /// Realm Personalization Value, opaque to the monitor.
@@ -50,8 +53,9 @@ pub struct Rd {
     reserved: [u64; RESERVED_WORDS],
 }
 
-const RESERVED_WORDS: usize =
-    GRANULE_WORDS - (10 * 8 + size_of::<Holdings>() + 64 + 5 * 64 + TRACKED_RECS / 8) / 8;
+const RESERVED_WORDS: usize = GRANULE_WORDS
+    - (10 * 8 + size_of::<Extensions>() + size_of::<Holdings>() + 64 + 5 * 64 + TRACKED_RECS / 8)
+        / 8;
 
 /// Indices of RECs whose end is remembered. Indices are never used again, so a Host that makes and destroys more than these
 /// while it builds a Realm gets more; of those, PSCI takes each that was ever made to exist.
@@ -59,7 +63,13 @@ const TRACKED_RECS: usize = 16_384;
 
 impl Rd {
     /// Initialises the descriptor of a new Realm; `self` must be zeroed.
-    pub fn init(&mut self, tree: &Tree, algorithm: Algorithm, rpv: [u8; 64]) {
+    pub fn init(
+        &mut self,
+        tree: &Tree,
+        extensions: Extensions,
+        algorithm: Algorithm,
+        rpv: [u8; 64],
+    ) {
         self.state = RealmState::New as u64;
         self.ipa_width_bits = u64::from(tree.space.width_bits());
         self.rtt_base = tree.root.as_u64();
@@ -69,6 +79,7 @@ impl Rd {
         self.vmid = u64::from(tree.vmid);
         self.algorithm = algorithm as u64;
         self.number = tree.number.0;
+        self.extensions = extensions;
         self.holdings.add_tables(tree.roots);
         self.rpv = rpv;
     }
@@ -153,7 +164,7 @@ mod tests {
             number: RealmNumber(3),
         };
         let rd: &mut Rd = page.view_mut();
-        rd.init(&tree, Algorithm::Sha512, [7; 64]);
+        rd.init(&tree, Extensions::new(1, 2), Algorithm::Sha512, [7; 64]);
         assert_eq!(rd.tree(), tree);
         assert_eq!(rd.state(), RealmState::New);
         assert_eq!(rd.algorithm(), Algorithm::Sha512);

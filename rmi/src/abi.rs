@@ -163,6 +163,11 @@ impl RealmParams {
         low_byte(self.u64_at::<0x8>())
     }
 
+    /// `sve_vl`: longest vector of SVE, in units of 128 bits, minus one.
+    pub fn sve_vl(&self) -> u8 {
+        low_byte(self.u64_at::<0x10>())
+    }
+
     /// `num_bps`: breakpoints, minus one.
     pub fn num_bps(&self) -> u8 {
         low_byte(self.u64_at::<0x18>())
@@ -171,6 +176,11 @@ impl RealmParams {
     /// `num_wps`: watchpoints, minus one.
     pub fn num_wps(&self) -> u8 {
         low_byte(self.u64_at::<0x20>())
+    }
+
+    /// `pmu_num_ctrs`: event counters of the performance monitors.
+    pub fn pmu_num_ctrs(&self) -> u8 {
+        low_byte(self.u64_at::<0x28>())
     }
 
     /// `hash_algo`.

@@ -1,10 +1,11 @@
 //! Realm commands: create, activate, destroy.
 
 use granule::delegation;
+use granule::machine::extensions::Extensions;
 use granule::machine::stage2::Stale;
 use granule::machine::{Event, Hasher, HostMemory, Log, Memory, Slot, Stage2Tlb};
 use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RealmNumber, RttState};
-use realm::features::IPA_WIDTH_MIN;
+use realm::features::{IPA_WIDTH_MIN, Wish};
 use realm::measurement::Algorithm;
 use realm::rd::{Rd, RealmState};
 use realm::rtt::tree::{ROOTS_MAX, lock_table, roots_for};
@@ -44,6 +45,7 @@ pub fn create<M: Memory + HostMemory + Hasher + Log>(
     machine.read_host(params_ptr, 0, params.words_mut()).map_err(args::host_fault("params_pas"))?;
     let algorithm =
         Algorithm::from_u64(u64::from(params.hash_algo())).ok_or(Refusal::input("params_valid"))?;
+    let extensions = extensions(&rmm.features, &params)?;
     let tree = geometry(&rmm.features, &params)?;
     let end = tree.root.as_u64() + tree.roots * granule::GRANULE_SIZE;
     if (tree.root.as_u64()..end).contains(&rd.as_u64()) {
@@ -65,7 +67,7 @@ pub fn create<M: Memory + HostMemory + Hasher + Log>(
     {
         let mut page = machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &mut Rd = page.view_mut();
-        descriptor.init(&tree, algorithm, params.rpv());
+        descriptor.init(&tree, extensions, algorithm, params.rpv());
         descriptor.measurements.init(machine, algorithm, &params.measured());
     }
     let addr = rd.addr();
@@ -75,13 +77,25 @@ pub fn create<M: Memory + HostMemory + Hasher + Log>(
     Ok(NONE)
 }
 
+const UNSUPPORTED: Refusal = Refusal::input("params_supp");
+
+/// `params_supp`: SVE, performance monitors, breakpoints and watchpoints.
+fn extensions(features: &Features, params: &RealmParams) -> Result<Extensions, Refusal> {
+    let flags = params.flags();
+    let wish = Wish {
+        sve_vl: (flags & FLAG_SVE != 0).then_some(params.sve_vl()),
+        counters: (flags & FLAG_PMU != 0).then_some(params.pmu_num_ctrs()),
+        breakpoints_minus_one: params.num_bps(),
+        watchpoints_minus_one: params.num_wps(),
+    };
+    features.extensions(&wish).ok_or(UNSUPPORTED)
+}
+
 /// `params_supp`, `rtt_align`, `rtt_num_level` and the range of `vmid_valid`.
 fn geometry(features: &Features, params: &RealmParams) -> Result<Tree, Refusal> {
-    const UNSUPPORTED: Refusal = Refusal::input("params_supp");
     const NUMBER: Refusal = Refusal::input("rtt_num_level");
-    let flags = params.flags();
-    let lpa2 = flags & FLAG_LPA2 != 0;
-    if (lpa2 && !features.lpa2) || flags & (FLAG_SVE | FLAG_PMU) != 0 {
+    let lpa2 = params.flags() & FLAG_LPA2 != 0;
+    if lpa2 && !features.lpa2 {
         return Err(UNSUPPORTED);
     }
     let format = if lpa2 { Format::Address52 } else { Format::Address48 };
@@ -91,12 +105,6 @@ fn geometry(features: &Features, params: &RealmParams) -> Result<Tree, Refusal> 
         return Err(UNSUPPORTED);
     }
     let space = IpaSpace::new(width).ok_or(UNSUPPORTED)?;
-    // The counts are "minus one", and 0 is reserved.
-    if !(1..=features.breakpoints_minus_one).contains(&params.num_bps())
-        || !(1..=features.watchpoints_minus_one).contains(&params.num_wps())
-    {
-        return Err(UNSUPPORTED);
-    }
     let start = Level::new(params.rtt_level_start()).ok_or(NUMBER)?;
     if start == Level::PAGE && !features.small_tables {
         return Err(NUMBER);

@@ -101,11 +101,11 @@ pub static CONDITIONS: &[(&str, &str, &str)] = &[
     (
         "rec_exit",
         "A4.3",
-        "data_abort instruction_abort serror irq fiq wait system_register timer gicv3",
+        "data_abort instruction_abort serror irq fiq wait system_register timer gicv3 pmu_overflow",
     ),
     ("realm_abort", "A5.2", "data instruction"),
     ("realm_undefined", "A2.1.2", "hvc implementation_defined_register sve sme"),
-    ("rec_run", "A2.1.2", "simd wait system_register id_registers"),
+    ("rec_run", "A2.1.2", "simd sve pmu debug wait system_register id_registers"),
     ("rsi_version", "B5.3.10", "supported unsupported"),
     ("rsi_features", "B5.3.3", "all_indices"),
     ("rsi_measurement_read", "B5.3.8", "index success"),

@@ -38,6 +38,8 @@ pub enum Need {
     WfeTraps,
     /// A trapped WFIT has a syndrome of its own.
     WfitSyndrome,
+    /// The OS Lock holds back debug exceptions.
+    OsLock,
     /// Loads that the architecture can describe in a syndrome, but has no instruction for.
     NoSuchLoad,
 }
@@ -62,6 +64,7 @@ impl Need {
             Self::GicTraps => "hardware traps this register only if the monitor asks for it",
             Self::WfeTraps => "QEMU's WFE does nothing, and so does not trap",
             Self::WfitSyndrome => "QEMU reports a trapped WFIT as a WFI",
+            Self::OsLock => "QEMU's OS Lock reads as set and holds back nothing",
             Self::NoSuchLoad => "there is no such load",
         })
     }

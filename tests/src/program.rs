@@ -81,8 +81,12 @@ pub enum Action {
     Wait(Wait, u64),
     /// HVC.
     Hvc,
-    /// An instruction of the Scalable Vector Extension.
+    /// An instruction of the Scalable Vector Extension: the length of a vector in bytes.
     Sve,
+    /// Reads the last lane of Z31, and writes this into all of them.
+    Vector(u64),
+    /// Counts the active bytes of P15, and makes all of them active or none.
+    Predicate(bool),
     /// An instruction of the Scalable Matrix Extension.
     Sme,
     /// Writes V0 and reads what was in it.

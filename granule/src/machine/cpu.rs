@@ -22,4 +22,8 @@ pub struct CpuFacts {
     pub ich_vtr: u64,
     /// ICC_CTLR_EL1, for its ExtRange bit.
     pub icc_ctlr: u64,
+    /// PMCR_EL0, for its number of counters; 0 without performance monitors.
+    pub pmcr: u64,
+    /// Bytes of the longest vector of SVE; 0 without SVE.
+    pub vector_bytes: u64,
 }

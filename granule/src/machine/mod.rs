@@ -6,6 +6,7 @@
 
 pub mod attest;
 pub mod cpu;
+pub mod extensions;
 pub mod hash;
 pub mod log;
 pub mod memory;

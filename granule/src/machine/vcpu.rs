@@ -2,6 +2,8 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::extensions::{DebugRegisters, Extensions, PmuRegisters, SveRegisters};
+
 /// Most list registers that GICv3 has.
 pub const LRS_MAX: usize = 16;
 
@@ -110,6 +112,15 @@ pub struct VcpuRegisters {
     pub gic: GicRegisters,
     /// Floating point and SIMD.
     pub simd: SimdRegisters,
+    /// What the CPU has: decides what of the following means something.
+    pub extensions: Extensions,
+    /// SVE.
+    pub sve: SveRegisters,
+    /// Performance monitors.
+    pub pmu: PmuRegisters,
+    /// Breakpoints and watchpoints.
+    pub debug: DebugRegisters,
+    reserved: u64,
 }
 
 /// Which vector an exception from the Realm took.
@@ -149,17 +160,21 @@ pub enum LiveRegister {
     Far,
     Elr,
     Spsr,
+    /// OSLSR_EL1.OSLK, once the debug registers are lent.
+    OsLock,
 }
 
 /// One REC on one CPU, in this order: `load`, any number of `run`s, `unload`.
 pub trait Vcpu {
     /// Puts the Host's registers away and loads the Realm's, all but X0 to X30, PC and PSTATE.
-    fn load(&self, registers: &VcpuRegisters);
+    ///
+    /// Registers that only some Realms have may be exchanged: the Host's lie in `registers` until `unload`.
+    fn load(&self, registers: &mut VcpuRegisters);
 
     /// Runs the Realm from `registers.gprs`, `pc` and `pstate` until an exception, and writes them back.
     fn run(&self, registers: &mut VcpuRegisters) -> VcpuExit;
 
-    /// Stores the Realm's registers and brings the Host's back, SIMD included if it was lent.
+    /// Stores the Realm's registers and brings the Host's back, those that were lent included.
     fn unload(&self, registers: &mut VcpuRegisters);
 
     /// CNTP_CTL_EL0 and CNTV_CTL_EL0 of the loaded Realm at this moment, in this order.
@@ -169,8 +184,12 @@ pub trait Vcpu {
     /// lets them through, and waits until a masked one is no longer signalled.
     fn mask_timers(&self, physical: bool, virtual_: bool);
 
-    /// Lends the SIMD unit to the loaded Realm: saves the Host's registers, loads the Realm's.
+    /// Lends the SIMD unit to the loaded Realm, SVE included if it has that: saves the Host's registers, loads the
+    /// Realm's.
     fn lend_simd(&self, registers: &VcpuRegisters);
+
+    /// Lends the debug registers to the loaded Realm: exchanges them for those in `registers`, if that has not been done.
+    fn lend_debug(&self, registers: &mut VcpuRegisters);
 
     /// Reads a register of the loaded Realm.
     fn live(&self, register: LiveRegister) -> u64;

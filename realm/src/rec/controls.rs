@@ -18,6 +18,9 @@ pub const SCTLR_EE: u64 = 1 << 25;
 /// MDSCR_EL1.TDCC: debug communication channel traps.
 const MDSCR_RESET: u64 = 0x1000;
 
+/// PMCR_EL0 after reset: LC and DP. P and C, which a Host of the reference monitor finds set, only act when written.
+const PMCR_RESET: u64 = 0x60;
+
 /// HCR_EL2.TWI: WFI traps.
 pub const HCR_TWI: u64 = 1 << 13;
 /// HCR_EL2.TWE: WFE traps.
@@ -110,6 +113,8 @@ pub fn reset(registers: &mut VcpuRegisters) {
     registers.el1.sctlr_el1 = SCTLR_RESET;
     registers.el1.mdscr_el1 = MDSCR_RESET;
     registers.gic.hcr = GIC_HCR_OWN;
+    registers.pmu.pmcr_el0 = PMCR_RESET;
+    registers.debug.os_lock = 1;
 }
 
 #[cfg(test)]

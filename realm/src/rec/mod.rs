@@ -9,6 +9,7 @@ use core::sync::atomic::Ordering;
 
 use granule::addr::GRANULE_WORDS;
 use granule::machine::Words;
+use granule::machine::extensions::Extensions;
 use granule::machine::vcpu::VcpuRegisters;
 use granule::{GranuleAddr, RealmNumber};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
@@ -23,8 +24,10 @@ use crate::rtt::{Format, Level, Ripas, Tree};
 /// Most auxiliary granules of a REC that the ABI has room for.
 pub const AUX_MAX: usize = 16;
 
-/// Auxiliary granules that a REC needs: one, the workspace of attestation tokens.
-pub const AUX_COUNT: usize = 1;
+/// Auxiliary granules that a REC needs: the workspace of attestation tokens, then the granules of its vectors.
+pub const fn aux_count(extensions: &Extensions) -> usize {
+    1 + extensions.vector_granules()
+}
 
 /// What the Realm asked the Host for at the last exit, and is not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +166,7 @@ impl Rec {
         self.owner = owner.as_u64();
         self.index = index.as_u64();
         self.runnable = u64::from(runnable);
+        self.registers.extensions = rd.extensions;
         self.tree = TreeWords {
             ipa_width_bits: u64::from(tree.space.width_bits()),
             root: tree.root.as_u64(),
@@ -262,7 +266,8 @@ impl Rec {
     }
 
     /// Remembers the auxiliary granules.
-    pub fn set_aux(&mut self, granules: impl Iterator<Item = GranuleAddr>) {
+    pub fn set_aux(&mut self, granules: impl Iterator<Item = GranuleAddr> + Clone) {
+        self.registers.sve.set_granules(granules.clone().skip(1));
         self.aux_count = 0;
         for (word, granule) in self.aux.iter_mut().zip(granules) {
             *word = granule.as_u64();
@@ -323,6 +328,8 @@ impl Rec {
         self.registers.vttbr_el2 = old.vttbr_el2;
         self.registers.vmpidr_el2 = old.vmpidr_el2;
         self.registers.gic = old.gic;
+        self.registers.extensions = old.extensions;
+        self.registers.sve = old.sve.emptied();
         self.registers.el1.sctlr_el1 |= big_endian & controls::SCTLR_EE;
         self.registers.pc = entry;
         self.set_gpr(0, context);

@@ -4,11 +4,12 @@ pub mod enter;
 pub mod gic;
 
 use granule::delegation;
+use granule::machine::extensions::Extensions;
 use granule::machine::{Hasher, HostMemory, Memory, Slot};
 use granule::{Delegated, GranuleAddr, GranuleGuard, History, RdState, RecAuxState, RecState};
 use realm::features::MAX_RECS_ORDER;
 use realm::rd::{Rd, RealmState};
-use realm::rec::{AUX_COUNT, AUX_MAX, RecIndex, controls};
+use realm::rec::{AUX_MAX, RecIndex, controls};
 use realm::{Rec, Rmm};
 
 use crate::abi::{NONE, Outputs, RecParams};
@@ -27,9 +28,10 @@ const FLAG_RUNNABLE: u64 = 1;
 /// RMI_ERROR_INPUT: `rd_*`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REC_AUX_COUNT`.
-pub fn aux_count<M>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Outputs, Refusal> {
-    RD.lock::<RdState, _>(rmm, rd)?.unlock();
-    Ok([AUX_COUNT as u64, 0, 0, 0])
+pub fn aux_count<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Outputs, Refusal> {
+    let mut rd: GranuleGuard<'_, RdState> = RD.lock(rmm, rd)?;
+    let extensions = rmm.machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().extensions;
+    Ok([realm::rec::aux_count(&extensions) as u64, 0, 0, 0])
 }
 
 /// Auxiliary granules on their way to a REC: claimed one at a time, given back on failure.
@@ -110,11 +112,11 @@ pub fn create<M: Memory + HostMemory + Hasher>(
     machine.read_host(params_ptr, 0, params.words_mut()).map_err(args::host_fault("params_pas"))?;
     // Which state the Realm is in decides between RMI_ERROR_REALM and the rest; a Realm does not go back to NEW,
     // so a look before the claim is as good as one after.
-    check_realm(rmm, rd)?;
+    let extensions = check_realm(rmm, rd)?;
     let aux = params.aux();
     let aux = usize::try_from(params.num_aux())
         .ok()
-        .filter(|&count| count == AUX_COUNT)
+        .filter(|&count| count == realm::rec::aux_count(&extensions))
         .and_then(|count| aux.get(..count))
         .ok_or(Refusal::input("num_aux"))?;
     let claim = Claim::take(rmm, rec_addr, aux)?;
@@ -130,6 +132,10 @@ pub fn create<M: Memory + HostMemory + Hasher>(
         }
         if u64::from(num_recs) == (1 << MAX_RECS_ORDER) - 1 {
             return Err(Refusal::realm("num_recs"));
+        }
+        // Another Realm may have its RD here by now.
+        if claim.granules.len() != realm::rec::aux_count(&descriptor.extensions) {
+            return Err(Refusal::input("num_aux"));
         }
         let index = RecIndex::from_rmi(params.mpidr())
             .filter(|index| index.as_u64() == descriptor.next_rec_index)
@@ -154,14 +160,15 @@ pub fn create<M: Memory + HostMemory + Hasher>(
     Ok(NONE)
 }
 
-/// `realm_state` and `num_recs`, ahead of the checks that need the claim.
-fn check_realm<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<(), Refusal> {
+/// `realm_state` and `num_recs`, ahead of the checks that need the claim; what the Realm's CPUs have.
+fn check_realm<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Extensions, Refusal> {
     let mut rd: GranuleGuard<'_, RdState> = RD.lock(rmm, rd)?;
     let full = u64::from(rd.count()) == (1 << MAX_RECS_ORDER) - 1;
-    let state = rmm.machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().state();
-    match state {
+    let page = rmm.machine.page(Slot::Rd, rd.exclusive());
+    let descriptor: &Rd = page.view();
+    match descriptor.state() {
         RealmState::New if full => Err(Refusal::realm("num_recs")),
-        RealmState::New => Ok(()),
+        RealmState::New => Ok(descriptor.extensions),
         RealmState::Active | RealmState::SystemOff => Err(Refusal::realm("realm_state")),
     }
 }

@@ -38,6 +38,10 @@ pub(crate) struct CpuArea {
     pub(crate) cnthctl: Cell<u64>,
     /// Whether the loaded Realm has the SIMD unit.
     pub(crate) simd_lent: Cell<bool>,
+    /// Whether it has it with SVE.
+    pub(crate) sve_lent: Cell<bool>,
+    /// Whether the loaded Realm has the debug registers.
+    pub(crate) debug_lent: Cell<bool>,
     /// Whether V0 to V31 are saved and a hash function may have used them.
     pub(crate) hashing: Cell<bool>,
     /// The Host's EL1 registers while a Realm is loaded.

@@ -3,17 +3,23 @@
 use granule::machine::CpuFacts;
 
 use crate::registers::mrs;
+use crate::vcpu::simd;
 
 /// Reads the identification registers. Those that the CPU does not have read as zero.
 ///
 /// Source: Arm ARM (DDI0487), "Principles of the ID scheme": op0 3, op1 0, CRn 0, CRm 4 to 7 are never undefined.
 pub(crate) fn read() -> CpuFacts {
+    let id_aa64pfr0 = mrs!("id_aa64pfr0_el1");
+    let id_aa64dfr0 = mrs!("id_aa64dfr0_el1");
+    let has_sve = (id_aa64pfr0 >> 32) & 0xf != 0;
+    // 0 is none, 15 is one that is not the architecture's.
+    let has_pmu = !matches!((id_aa64dfr0 >> 8) & 0xf, 0 | 0xf);
     CpuFacts {
-        id_aa64pfr0: mrs!("id_aa64pfr0_el1"),
+        id_aa64pfr0,
         id_aa64pfr1: mrs!("id_aa64pfr1_el1"),
         id_aa64pfr2: mrs!("s3_0_c0_c4_2"),
         id_aa64zfr0: mrs!("s3_0_c0_c4_4"),
-        id_aa64dfr0: mrs!("id_aa64dfr0_el1"),
+        id_aa64dfr0,
         id_aa64dfr1: mrs!("id_aa64dfr1_el1"),
         id_aa64isar0: mrs!("id_aa64isar0_el1"),
         id_aa64isar1: mrs!("id_aa64isar1_el1"),
@@ -26,6 +32,8 @@ pub(crate) fn read() -> CpuFacts {
         id_aa64mmfr4: mrs!("s3_0_c0_c7_4"),
         ich_vtr: mrs!("s3_4_c12_c11_1"),
         icc_ctlr: mrs!("s3_0_c12_c12_4"),
+        pmcr: if has_pmu { mrs!("pmcr_el0") } else { 0 },
+        vector_bytes: if has_sve { simd::longest_vector() } else { 0 },
     }
 }
 

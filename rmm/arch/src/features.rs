@@ -15,6 +15,12 @@ pub struct Features {
     pub ras: bool,
     /// Scalable vectors (FEAT_SVE).
     pub sve: bool,
+    /// Event counters of the performance monitors.
+    pub counters: u8,
+    /// Breakpoints, 1 to 16.
+    pub breakpoints: u8,
+    /// Watchpoints, 1 to 16.
+    pub watchpoints: u8,
     /// Pointer authentication: keys exist.
     pub pauth: bool,
     /// EL3 does not keep the Host's pointer authentication keys (interface 0.1).
@@ -71,6 +77,9 @@ impl Features {
             tlbi_range: field(facts.id_aa64isar0, 56) >= 2,
             ras: field(facts.id_aa64pfr0, 28) >= 1,
             sve: field(facts.id_aa64pfr0, 32) >= 1,
+            counters: small((facts.pmcr >> 11) & 0x1f),
+            breakpoints: small(field(facts.id_aa64dfr0, 12)) + 1,
+            watchpoints: small(field(facts.id_aa64dfr0, 20)) + 1,
             pauth: pauth != 0,
             keep_host_keys: pauth != 0 && interface == 1,
             mops: has_mops(facts.id_aa64isar2),

@@ -93,6 +93,9 @@ impl<F: Firmware> Memory for Cpu<F> {
     }
 
     fn first_off_step(&self, words: &Words, first: u64, step: u64) -> Option<usize> {
+        if !self.has_vectors() {
+            return first_off_step(words, first, step);
+        }
         self.take_vectors();
         // SAFETY: the vectors are ours since `take_vectors`.
         if unsafe { sequence::goes_up(words, first, step) } {

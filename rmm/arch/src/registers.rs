@@ -24,13 +24,27 @@ pub const HCR_VSE: u64 = 1 << 8;
 
 /// `MDCR_EL2` besides HPMN: everything of debug, PMU, SPE and trace traps, and nothing counts at EL2.
 ///
-/// MTPME, HCCD, TTRF, HPMD, TPMS, TDRA, TDOSA, TDA, TPM, TPMCR. E2PB and E2TB 0: the buffers are EL2's.
+/// MTPME, TDCC, HCCD, TTRF, HPMD, TPMS, TDRA, TDOSA, TDA, TPM, TPMCR. E2PB and E2TB 0: the buffers are EL2's.
 ///
 /// Source: Arm ARM (DDI0487), MDCR_EL2.
-pub const MDCR: u64 =
-    1 << 28 | 1 << 23 | 1 << 19 | 1 << 17 | 1 << 14 | 1 << 11 | 1 << 10 | 1 << 9 | 1 << 6 | 1 << 5;
+pub const MDCR: u64 = 1 << 28
+    | 1 << 27
+    | 1 << 23
+    | 1 << 19
+    | 1 << 17
+    | 1 << 14
+    | 1 << 11
+    | 1 << 10
+    | MDCR_TDA
+    | MDCR_TPM;
+/// `MDCR_EL2.TDA`: breakpoints, watchpoints and MDSCR_EL1 trap.
+pub const MDCR_TDA: u64 = 1 << 9;
+/// `MDCR_EL2.TPM` and `TPMCR`: the performance monitors trap.
+pub const MDCR_TPM: u64 = 1 << 6 | 1 << 5;
+/// `MDCR_EL2.HPMN`: how many event counters EL1 has.
+pub const MDCR_HPMN: u64 = 0x1f;
 
-/// `PMCR_EL0` of the Realm world: LC and DP; E is 0, so no counter runs while a Realm does.
+/// `PMCR_EL0` of the Realm world: LC and DP; E is 0, so no counter runs while a Realm does, unless it has the monitors.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A8; bug catalogue L7.
 pub const PMCR: u64 = 1 << 6 | 1 << 5;

@@ -4,7 +4,7 @@
 //! that the monitor does not handle; the registers of hidden features trap.
 
 use granule::machine::CpuFacts;
-use realm::Features;
+use granule::machine::extensions::Extensions;
 
 /// Mask of four-bit fields, given by their lowest bit.
 const fn fields(shifts: &[u32]) -> u64 {
@@ -19,19 +19,28 @@ const fn fields(shifts: &[u32]) -> u64 {
     mask
 }
 
-// Source of all masks: Arm ARM (DDI0487), the register of that name. Hidden on purpose: AMU, MPAM, SVE, SME, MTE, GCS, NMI,
-// THE, TRBE, SPE, BRBE, trace, LS64, MOPS, PMU; they are not switched, or off at EL2 or EL3.
+// Source of all masks: Arm ARM (DDI0487), the register of that name. Hidden on purpose: AMU, MPAM, SME, MTE, GCS, NMI,
+// THE, TRBE, SPE, BRBE, trace, LS64, MOPS; they are not switched, or off at EL2 or EL3.
 
 // RAS stays hidden too: error records trap, and EL3 may not give the feature to this world.
 
 /// FP, AdvSIMD, GIC, DIT, CSV2, CSV3.
 const PFR0: u64 = fields(&[16, 20, 24, 48, 56, 60]);
+/// SVE, of a Realm that has it.
+const PFR0_SVE: u64 = fields(&[32]);
 /// EL0 and EL1 are AArch64 only, as the AArch32 identification registers read zero.
 const PFR0_AARCH64_ONLY: u64 = 0x11;
 /// BT, SSBS, CSV2_frac.
 const PFR1: u64 = fields(&[0, 4, 32]);
+/// SVEver, AES, BitPerm, BF16, B16B16, SHA3, SM4, I8MM, F32MM, F64MM: instructions without registers of their own.
+const ZFR0: u64 = fields(&[0, 4, 16, 20, 24, 32, 40, 44, 52, 56]);
 /// DebugVer.
 const DFR0: u64 = fields(&[0]);
+/// HPMN0, of a Realm with performance monitors.
+const DFR0_HPMN0: u64 = fields(&[60]);
+/// PMUVer: FEAT_PMUv3p8 is the last version whose registers are switched.
+const PMUVER_MAX: u64 = 8;
+const DFR0_PMUVER_SHIFT: u32 = 8;
 /// AES to Atomic, RDM to RNDR; not TME.
 const ISAR0: u64 = fields(&[4, 8, 12, 16, 20, 28, 32, 36, 40, 44, 48, 52, 56, 60]);
 /// DPB to XS; not LS64, which needs HCRX_EL2.
@@ -45,22 +54,29 @@ const MMFR1: u64 = fields(&[0, 12, 20, 28, 36, 44, 48]);
 /// CnP, UAO, LSM, VARange, CCIDX, ST, AT, IDS, TTL, BBM, E0PD.
 const MMFR2: u64 = fields(&[0, 4, 8, 16, 20, 28, 32, 36, 48, 52, 60]);
 
-/// CTX_CMPs reads 0 as well: one context-aware breakpoint.
+/// CTX_CMPs reads 0 as well, which means that the last breakpoint is context-aware. That is true only of the last that the
+/// CPU has; there is no way to say "none".
 const DFR0_BRPS_SHIFT: u32 = 12;
 const DFR0_WRPS_SHIFT: u32 = 20;
 
 /// The value of an identification register, (op0, op1, CRn, CRm, op2); what is not listed reads as zero.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.3, A3.1.
-pub fn read(facts: &CpuFacts, features: &Features, register: (u8, u8, u8, u8, u8)) -> u64 {
+pub fn read(facts: &CpuFacts, extensions: &Extensions, register: (u8, u8, u8, u8, u8)) -> u64 {
     let (_, _, _, crm, op2) = register;
+    let sve = extensions.sve_vl().is_some();
     match (crm, op2) {
-        (4, 0) => facts.id_aa64pfr0 & PFR0 | PFR0_AARCH64_ONLY,
+        (4, 0) => {
+            let sve = if sve { facts.id_aa64pfr0 & PFR0_SVE } else { 0 };
+            facts.id_aa64pfr0 & PFR0 | sve | PFR0_AARCH64_ONLY
+        }
         (4, 1) => facts.id_aa64pfr1 & PFR1,
+        (4, 4) if sve => facts.id_aa64zfr0 & ZFR0,
         (5, 0) => {
             facts.id_aa64dfr0 & DFR0
-                | u64::from(features.breakpoints_minus_one.min(15)) << DFR0_BRPS_SHIFT
-                | u64::from(features.watchpoints_minus_one.min(15)) << DFR0_WRPS_SHIFT
+                | pmu(facts, extensions)
+                | u64::from(extensions.breakpoints_minus_one) << DFR0_BRPS_SHIFT
+                | u64::from(extensions.watchpoints_minus_one) << DFR0_WRPS_SHIFT
         }
         (6, 0) => facts.id_aa64isar0 & ISAR0,
         (6, 1) => facts.id_aa64isar1 & ISAR1,
@@ -70,6 +86,15 @@ pub fn read(facts: &CpuFacts, features: &Features, register: (u8, u8, u8, u8, u8
         (7, 2) => facts.id_aa64mmfr2 & MMFR2,
         _ => 0,
     }
+}
+
+/// What ID_AA64DFR0_EL1 says of the performance monitors.
+fn pmu(facts: &CpuFacts, extensions: &Extensions) -> u64 {
+    if extensions.counters().is_none() {
+        return 0;
+    }
+    let version = ((facts.id_aa64dfr0 >> DFR0_PMUVER_SHIFT) & 0xf).min(PMUVER_MAX);
+    facts.id_aa64dfr0 & DFR0_HPMN0 | version << DFR0_PMUVER_SHIFT
 }
 
 #[cfg(test)]
@@ -86,15 +111,34 @@ mod tests {
             id_aa64isar1: u64::MAX,
             ..CpuFacts::default()
         };
-        let features = Features::new(&facts);
-        let pfr0 = read(&facts, &features, PFR0_REGISTER);
+        let none = Extensions::new(1, 1);
+        let pfr0 = read(&facts, &none, PFR0_REGISTER);
         for hidden in [28, 32, 36, 40, 44, 52] {
             assert_eq!((pfr0 >> hidden) & 0xf, 0, "bit {hidden}");
         }
         assert_eq!(pfr0 & 0xff, 0x11);
-        assert_eq!(read(&facts, &features, (3, 0, 0, 4, 1)), 0xf_0000_00ff);
-        assert_eq!(read(&facts, &features, (3, 0, 0, 6, 1)) >> 60, 0);
-        assert_eq!(read(&facts, &features, (3, 0, 0, 1, 0)), 0);
-        assert_eq!(read(&facts, &features, (3, 0, 0, 4, 5)), 0);
+        assert_eq!(read(&facts, &none, (3, 0, 0, 4, 1)), 0xf_0000_00ff);
+        assert_eq!(read(&facts, &none, (3, 0, 0, 6, 1)) >> 60, 0);
+        assert_eq!(read(&facts, &none, (3, 0, 0, 1, 0)), 0);
+        assert_eq!(read(&facts, &none, (3, 0, 0, 4, 5)), 0);
+    }
+
+    #[test]
+    fn a_realm_sees_what_it_was_given() {
+        let facts = CpuFacts {
+            id_aa64pfr0: u64::MAX,
+            id_aa64zfr0: u64::MAX,
+            id_aa64dfr0: u64::MAX,
+            ..CpuFacts::default()
+        };
+        const DFR0_REGISTER: (u8, u8, u8, u8, u8) = (3, 0, 0, 5, 0);
+        const ZFR0_REGISTER: (u8, u8, u8, u8, u8) = (3, 0, 0, 4, 4);
+        let none = Extensions::new(2, 3);
+        assert_eq!(read(&facts, &none, DFR0_REGISTER), 0x30_200f);
+        assert_eq!(read(&facts, &none, ZFR0_REGISTER), 0);
+        let all = none.with_sve(3).with_pmu(4);
+        assert_eq!(read(&facts, &all, DFR0_REGISTER), 0xf000_0000_0030_280f);
+        assert_eq!(read(&facts, &all, PFR0_REGISTER) >> 32 & 0xf, 0xf);
+        assert_eq!(read(&facts, &all, ZFR0_REGISTER), ZFR0);
     }
 }

@@ -28,7 +28,7 @@ pub fn run<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, answer: &Answer<'_>)
     if let Some(exit) = rsi::resume(rmm, rec, answer) {
         return exit;
     }
-    rmm.machine.load(&rec.registers);
+    rmm.machine.load(&mut rec.registers);
     let exit = run_loaded(rmm, rec);
     rmm.machine.unload(&mut rec.registers);
     let el1 = &rec.registers.el1;
@@ -37,6 +37,7 @@ pub fn run<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, answer: &Answer<'_>)
 }
 
 /// Runs a REC that is on the CPU until it has to leave it.
+#[inline(always)] // It has one caller, on the path that every entry takes.
 fn run_loaded<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Exit {
     let mut timers = Timers::new(rec.reported_timers);
     loop {
@@ -65,6 +66,10 @@ fn synchronous<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit)
         class::SYSREG => sysreg::access(rmm, rec, exit),
         class::WFX => Some(wait(rec, exit)),
         class::FP => {
+            rmm.machine.lend_simd(&rec.registers);
+            None
+        }
+        class::SVE if rec.registers.extensions.sve_vl().is_some() => {
             rmm.machine.lend_simd(&rec.registers);
             None
         }

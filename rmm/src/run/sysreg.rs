@@ -1,12 +1,15 @@
 //! System registers that trap: identification registers, the GIC's SGI registers, and everything else that a Realm
 //! does not have.
 
-use granule::machine::vcpu::VcpuExit;
+use granule::machine::vcpu::{LiveRegister, VcpuExit};
 use granule::machine::{Event, Machine};
 use realm::exit::{Exit, PageOffset};
 use realm::{Rec, Rmm};
 
 use super::{id_registers, register_of, remember, undefined};
+
+/// OSLSR_EL1.OSLM: the OS Lock is implemented.
+const OSLSR_IMPLEMENTED: u64 = 1 << 3;
 
 /// The instruction of a trapped access, from the syndrome.
 ///
@@ -42,7 +45,8 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) 
     match (access.register, access.read) {
         // Identification registers.
         ((3, 0, 0, 1..=7, _), true) => {
-            let value = id_registers::read(&rmm.facts, &rmm.features, access.register);
+            let extensions = &rec.registers.extensions;
+            let value = id_registers::read(&rmm.facts, extensions, access.register);
             rec.set_gpr(access.rt, value);
         }
         // ICC_PMR_EL1, ICC_DIR_EL1, ICC_SGI1R_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1.
@@ -58,7 +62,22 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) 
             undefined(rmm, rec);
             return None;
         }
-        // Debug and performance monitors: not offered, and harmless to touch.
+        // OSLAR_EL1, OSLSR_EL1.
+        ((2, 0, 1, 0, 4), false) => {
+            rmm.machine.lend_debug(&mut rec.registers);
+            rmm.machine.set_live(LiveRegister::OsLock, rec.gpr(access.rt) & 1);
+        }
+        ((2, 0, 1, 1, 4), true) => {
+            rmm.machine.lend_debug(&mut rec.registers);
+            let locked = rmm.machine.live(LiveRegister::OsLock);
+            rec.set_gpr(access.rt, OSLSR_IMPLEMENTED | locked << 1);
+        }
+        // MDSCR_EL1, breakpoints and watchpoints, claim tags: the Realm has them, and tries again.
+        ((2, 0, 0, 2, 2) | (2, 0, 0, _, 4..=7) | (2, 0, 7, 8 | 9, 6), _) => {
+            rmm.machine.lend_debug(&mut rec.registers);
+            return None;
+        }
+        // The rest of debug, and performance monitors that the Realm does not have: harmless to touch.
         ((2, ..) | (3, _, 9, 12..=14, _) | (3, 3, 14, 8..=15, _), read) => {
             if read {
                 rec.set_gpr(access.rt, 0);

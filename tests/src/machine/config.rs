@@ -60,6 +60,8 @@ impl Profile {
                 id_aa64mmfr1: 0x0110_1120_1031_2122,
                 id_aa64mmfr2: 0x1221_0111_1201_1011,
                 ich_vtr: 0x90b8_0003,
+                pmcr: 0x4101_3000,
+                vector_bytes: 256,
                 ..CpuFacts::default()
             },
             Self::Plain => CpuFacts {

@@ -3,6 +3,7 @@
 use granule::machine::vcpu::{Cause, VcpuExit, VcpuRegisters};
 
 use super::dram::Pas;
+use super::extensions::ZCR;
 use super::vcpu::{InFlight, Loaded, Program};
 use super::walk::{Fault, Mapping, Regime, walk};
 use super::{FakeCpu, lock};
@@ -114,6 +115,15 @@ impl FakeCpu<'_> {
                 return Step::Complete(Observed::ProtectionFault);
             }
         }
+        if loaded.watched(ipa) {
+            return Step::Complete(Observed::Exception {
+                esr: 0x35 << 26 | 1 << 25 | 0x22 | u64::from(write) << 6,
+                far: ipa,
+                vector: 0x200,
+                at_instruction: true,
+                pstate: 0x3c5,
+            });
+        }
         let bits = 8 << access.size;
         let mask = u64::MAX >> (64 - bits);
         let shift = (pa % 8) * 8;
@@ -160,14 +170,34 @@ impl FakeCpu<'_> {
                 self.data(loaded, registers, *ipa, *access, Some(*value))
             }
             Action::Fetch(ipa) => self.fetch(loaded, *ipa),
-            Action::Read(register) => sync(sysreg_esr(*register, true)),
+            Action::Read(register) => match loaded.native(*register, true) {
+                Some(native) => Step::Complete(Observed::Value(native.read())),
+                None => sync(sysreg_esr(*register, true)),
+            },
+            Action::Write(ZCR, _) if loaded.sve.is_none() => sync(0x19 << 26 | 1 << 25),
             Action::Write(register, value) => {
                 registers.gprs[5] = *value;
-                sync(sysreg_esr(*register, false))
+                match loaded.native(*register, false) {
+                    Some(mut native) => {
+                        native.write(*value);
+                        Step::Complete(Observed::Done)
+                    }
+                    None => sync(sysreg_esr(*register, false)),
+                }
             }
             Action::Wait(wait, operand) => self.wait(loaded, registers, *wait, *operand),
             Action::Hvc => sync(0x16 << 26 | 1 << 25),
-            Action::Sve => sync(0x19 << 26 | 1 << 25),
+            Action::Sve | Action::Vector(_) | Action::Predicate(_) => match &mut loaded.sve {
+                None => sync(0x19 << 26 | 1 << 25),
+                Some(sve) => Step::Complete(Observed::Value(match *action {
+                    Action::Vector(value) => core::mem::replace(&mut sve.lane, value),
+                    Action::Predicate(all) => {
+                        let active = if all { sve.vector_bytes() } else { 0 };
+                        core::mem::replace(&mut sve.active, active)
+                    }
+                    _ => sve.vector_bytes(),
+                })),
+            },
             Action::Sme => sync(0x1d << 26 | 1 << 25),
             Action::Simd(value) => match &mut loaded.simd {
                 None => sync(0x07 << 26 | 1 << 25 | 0x1e << 20),

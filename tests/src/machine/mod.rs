@@ -18,6 +18,7 @@ pub mod dram;
 
 mod check;
 mod execute;
+mod extensions;
 mod host;
 mod journal;
 mod memory;

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 
 use granule::machine::Vcpu;
+use granule::machine::extensions::{DebugRegisters, PmuRegisters};
 use granule::machine::vcpu::{
     El1Registers, GicRegisters, LiveRegister, SimdRegisters, VcpuExit, VcpuRegisters,
 };
 
+use super::extensions::{self, Sve};
 use super::walk::Regime;
 use super::{FakeCpu, lock};
 use crate::program::{Action, El1, Observed};
@@ -49,6 +51,10 @@ pub(crate) struct Loaded {
     pub(super) gic: GicRegisters,
     pub(super) masked: [bool; 2],
     pub(super) simd: Option<SimdRegisters>,
+    pub(super) sve: Option<Sve>,
+    /// Performance monitors, and the number of event counters.
+    pub(super) pmu: Option<(PmuRegisters, u8)>,
+    pub(super) debug: Option<DebugRegisters>,
     pub(super) vserror: Option<u64>,
     /// VMID and index: which program it runs.
     pub(super) key: (u16, u64),
@@ -92,7 +98,7 @@ impl Loaded {
 }
 
 impl Vcpu for FakeCpu<'_> {
-    fn load(&self, registers: &VcpuRegisters) {
+    fn load(&self, registers: &mut VcpuRegisters) {
         let regime = Regime { vtcr: registers.vtcr_el2, vttbr: registers.vttbr_el2 };
         lock(&self.machine.tlb).activate(regime);
         let loaded = Loaded {
@@ -103,6 +109,9 @@ impl Vcpu for FakeCpu<'_> {
             gic: registers.gic,
             masked: [false; 2],
             simd: None,
+            sve: None,
+            pmu: registers.extensions.counters().map(|counters| (registers.pmu, counters)),
+            debug: extensions::is_armed(registers.el1.mdscr_el1).then_some(registers.debug),
             vserror: (registers.vserror >> 63 == 1).then_some(registers.vserror << 1 >> 1),
             key: (regime.vmid(), index_of(registers.vmpidr_el2)),
         };
@@ -141,6 +150,11 @@ impl Vcpu for FakeCpu<'_> {
         if let Some(simd) = loaded.simd {
             registers.simd = simd;
         }
+        if let Some(sve) = loaded.sve {
+            sve.store(&self.machine.dram, registers);
+        }
+        registers.pmu = loaded.pmu.map_or(registers.pmu, |(pmu, _)| pmu);
+        registers.debug = loaded.debug.unwrap_or(registers.debug);
     }
 
     fn timer_controls(&self) -> (u64, u64) {
@@ -159,10 +173,17 @@ impl Vcpu for FakeCpu<'_> {
     }
 
     fn lend_simd(&self, registers: &VcpuRegisters) {
-        if let Some(loaded) = &mut self.local.borrow_mut().vcpu
-            && loaded.simd.replace(registers.simd).is_some()
-        {
-            self.machine.violation("SIMD lent twice");
+        if let Some(loaded) = &mut self.local.borrow_mut().vcpu {
+            if loaded.simd.replace(registers.simd).is_some() {
+                self.machine.violation("SIMD lent twice");
+            }
+            loaded.sve = Sve::load(&self.machine.dram, registers);
+        }
+    }
+
+    fn lend_debug(&self, registers: &mut VcpuRegisters) {
+        if let Some(loaded) = &mut self.local.borrow_mut().vcpu {
+            extensions::lend_debug(loaded, registers);
         }
     }
 
@@ -176,6 +197,7 @@ impl Vcpu for FakeCpu<'_> {
             LiveRegister::Far => loaded.el1.far_el1,
             LiveRegister::Elr => loaded.el1.elr_el1,
             LiveRegister::Spsr => loaded.el1.spsr_el1,
+            LiveRegister::OsLock => loaded.debug.map_or(0, |debug| debug.os_lock),
         }
     }
 
@@ -189,6 +211,10 @@ impl Vcpu for FakeCpu<'_> {
             LiveRegister::Far => &mut loaded.el1.far_el1,
             LiveRegister::Elr => &mut loaded.el1.elr_el1,
             LiveRegister::Spsr => &mut loaded.el1.spsr_el1,
+            LiveRegister::OsLock => match &mut loaded.debug {
+                Some(debug) => &mut debug.os_lock,
+                None => panic!("OS Lock without debug registers"),
+            },
         } = value;
     }
 

@@ -55,8 +55,8 @@ static UNSUPPORTED: &[(&str, Change)] = &[
     ("num_bps_above", |p| p.num_bps = 64),
     ("num_wps_above", |p| p.num_wps = 64),
     ("num_bps_255", |p| p.num_bps = 255),
-    ("sve", |p| p.flags = RealmParams::SVE),
-    ("pmu", |p| p.flags = RealmParams::PMU),
+    ("sve_vl_huge", |p| (p.flags, p.sve_vl) = (RealmParams::SVE, 255)),
+    ("pmu_num_ctrs_huge", |p| (p.flags, p.pmu_num_ctrs) = (RealmParams::PMU, 255)),
 ];
 
 /// Geometries that do not fit together: width, start level, number of tables.
@@ -92,7 +92,6 @@ fn add_create(registry: &mut Registry) {
     registry.add("realm_create/params_valid", |w| refused(w, |p| p.hash_algo = 2));
     registry.add("realm_create/params_valid/hash_255", |w| refused(w, |p| p.hash_algo = 255));
     for (name, change) in UNSUPPORTED {
-        // A CPU with optional features that the monitor offers could accept the last two.
         let change = *change;
         registry.add(format!("realm_create/params_supp/{name}"), move |w| refused(w, change));
     }

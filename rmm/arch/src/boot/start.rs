@@ -75,11 +75,10 @@ fn cpu_features() {
 
 /// Sets the EL2 controls that stay as they are, whatever runs.
 fn set_controls() {
-    let pmu = (mrs!("id_aa64dfr0_el1") >> 8) & 0xf;
-    let has_pmu = pmu != 0 && pmu != 0xf;
-    let counters = if has_pmu { (mrs!("pmcr_el0") >> 11) & 0x1f } else { 0 };
+    let facts = facts::read();
+    let counters = (facts.pmcr >> 11) & 0x1f;
     msr!("mdcr_el2", registers::MDCR | counters);
-    if has_pmu {
+    if facts.pmcr != 0 {
         msr!("pmcr_el0", registers::PMCR);
     }
     msr!("cnthctl_el2", registers::CNTHCTL);

@@ -1,7 +1,9 @@
 //! SHA-256, SHA-384 and SHA-512: the CPU's instructions where it has them, else crate `sha2`.
 //!
 //! The vector registers are the Host's or the Realm's. The first hash of a command saves them, later ones find
-//! them saved, and they come back before the command ends or the Realm runs: [`Cpu::give_vectors_back`].
+//! them saved, and they come back before the command ends or the Realm runs: [`Cpu::give_vectors_back`]. Only the
+//! vectors of a Realm with SVE stay where they are: there is no room to save them twice, so that its hashes take the
+//! library.
 
 mod sha256;
 mod sha512;
@@ -14,7 +16,13 @@ use crate::cpu::Cpu;
 use crate::vcpu::simd;
 
 impl<F: Firmware> Cpu<F> {
-    /// Makes V0 to V31 free to use.
+    /// Whether [`Self::take_vectors`] may be called.
+    #[inline(always)]
+    pub(crate) fn has_vectors(&self) -> bool {
+        !self.area().sve_lent.get()
+    }
+
+    /// Makes V0 to V31 free to use. They are not those of a Realm with SVE.
     #[inline(always)]
     pub(crate) fn take_vectors(&self) {
         let area = self.area();
@@ -92,7 +100,7 @@ impl<F: Firmware> Cpu<F> {
 
 impl<F: Firmware> Hasher for Cpu<F> {
     fn sha256(&self, message: &[u8]) -> [u8; 32] {
-        if !self.area().features.get().sha256 {
+        if !self.area().features.get().sha256 || !self.has_vectors() {
             return sha2::Sha256::digest(message).into();
         }
         let (blocks, rest) = message.as_chunks::<64>();
@@ -103,7 +111,7 @@ impl<F: Firmware> Hasher for Cpu<F> {
     }
 
     fn sha384(&self, message: &[u8]) -> [u8; 48] {
-        if !self.area().features.get().sha512 {
+        if !self.area().features.get().sha512 || !self.has_vectors() {
             return sha2::Sha384::digest(message).into();
         }
         let digest = self.sha512_from(&sha512::INITIAL_384, message);
@@ -111,7 +119,7 @@ impl<F: Firmware> Hasher for Cpu<F> {
     }
 
     fn sha512(&self, message: &[u8]) -> [u8; 64] {
-        if !self.area().features.get().sha512 {
+        if !self.area().features.get().sha512 || !self.has_vectors() {
             return sha2::Sha512::digest(message).into();
         }
         self.sha512_from(&sha512::INITIAL, message)

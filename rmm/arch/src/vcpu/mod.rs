@@ -9,9 +9,11 @@
 //! `HCR_EL2`, `VTCR_EL2`, `VTTBR_EL2` and `VMPIDR_EL2` keep the Realm's values after `unload`: they mean nothing to
 //! code at EL2, and EL3 switches them for the Host.
 
+mod debug;
 mod el1;
 mod gic;
 mod keys;
+mod pmu;
 pub(crate) mod simd;
 
 use core::arch::asm;
@@ -23,7 +25,7 @@ use granule::machine::vcpu::{Cause, LiveRegister, VcpuExit, VcpuRegisters};
 use crate::area::{LAST_RUN_ENTRIES, LastRun};
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
-use crate::registers::{CNTHCTL, CNTHCTL_CNTPMASK, CNTHCTL_CNTVMASK, HCR_VSE, mrs, msr};
+use crate::registers::{CNTHCTL, CNTHCTL_CNTPMASK, CNTHCTL_CNTVMASK, HCR_VSE, MDCR_TDA, mrs, msr};
 
 /// INTID of the EL1 virtual timer. Source: Arm Base System Architecture, PPI assignments.
 const VIRTUAL_TIMER: u64 = 27;
@@ -72,7 +74,7 @@ impl<F: Firmware> Cpu<F> {
 }
 
 impl<F: Firmware> Vcpu for Cpu<F> {
-    fn load(&self, registers: &VcpuRegisters) {
+    fn load(&self, registers: &mut VcpuRegisters) {
         let area = self.area();
         let features = area.features.get();
         area.host.set(el1::read());
@@ -103,6 +105,12 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         }
         msr!("hcr_el2", hcr);
         self.separate_from_last_run(registers);
+        if let Some(counters) = registers.extensions.counters() {
+            pmu::load(&mut registers.pmu, counters);
+        }
+        if debug::armed(registers.el1.mdscr_el1) {
+            self.lend_debug(registers);
+        }
         // The timers' ISTATUS, which the caller looks at before it runs the Realm, follows their new values.
         barrier::isb(SY);
     }
@@ -129,7 +137,14 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         let features = area.features.get();
         self.give_vectors_back();
         if area.simd_lent.get() {
-            simd::take_back(area, &features, &mut registers.simd);
+            simd::take_back(area, &features, registers);
+        }
+        if area.debug_lent.replace(false) {
+            msr!("mdcr_el2", mrs!("mdcr_el2") | MDCR_TDA);
+            debug::exchange(&mut registers.debug, &features);
+        }
+        if let Some(counters) = registers.extensions.counters() {
+            pmu::unload(&mut registers.pmu, counters, features.counters);
         }
         registers.el1 = el1::read();
         if features.pauth {
@@ -187,7 +202,16 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         self.give_vectors_back();
         let area = self.area();
         if !area.simd_lent.replace(true) {
-            simd::lend(&area.features.get(), &registers.simd);
+            simd::lend(area, &area.features.get(), registers);
+        }
+    }
+
+    #[cold]
+    fn lend_debug(&self, registers: &mut VcpuRegisters) {
+        let area = self.area();
+        if !area.debug_lent.replace(true) {
+            debug::exchange(&mut registers.debug, &area.features.get());
+            msr!("mdcr_el2", mrs!("mdcr_el2") & !MDCR_TDA);
         }
     }
 
@@ -199,6 +223,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             LiveRegister::Far => mrs!("s3_5_c6_c0_0"),
             LiveRegister::Elr => mrs!("s3_5_c4_c0_1"),
             LiveRegister::Spsr => mrs!("s3_5_c4_c0_0"),
+            LiveRegister::OsLock => debug::os_lock(),
         }
     }
 
@@ -210,6 +235,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             LiveRegister::Far => msr!("s3_5_c6_c0_0", value),
             LiveRegister::Elr => msr!("s3_5_c4_c0_1", value),
             LiveRegister::Spsr => msr!("s3_5_c4_c0_0", value),
+            LiveRegister::OsLock => debug::set_os_lock(value & 1),
         }
     }
 

@@ -1,34 +1,50 @@
 //! The SIMD unit: the Host's registers while a Realm has it.
 //!
-//! The unit is the Host's when a command starts and when it ends. A Realm gets it when it first uses it, without
-//! SVE: it sees V0 to V31, FPCR and FPSR. Writing a V register clears the rest of its Z register, so the Host's Z
-//! registers are saved whole, at the largest vector length; its predicates and FFR are out of the Realm's reach
-//! (`CPTR_EL2.ZEN`) and stay where they are.
+//! The unit is the Host's when a command starts and when it ends. A Realm gets it when it first uses it.
+//!
+//! | Realm | Sees | Saved of the Host |
+//! | --- | --- | --- |
+//! | without SVE | V0 to V31, FPCR, FPSR | Z0 to Z31 whole, since writing a V register clears the rest of its Z register; predicates and FFR are out of the Realm's reach (`CPTR_EL2.ZEN`) and stay |
+//! | with SVE | Z, P, FFR, ZCR_EL1 as well, as long as `ZCR_EL2` lets it | the same and those, at the longest length of the CPU |
+//!
+//! SME needs nothing: it traps in a Realm, and no supported firmware gives it to the Host.
 
 use core::arch::asm;
 
 use aarch64_cpu::asm::barrier::{self, SY};
-use granule::machine::vcpu::SimdRegisters;
+use granule::GranuleAddr;
+use granule::machine::Slot;
+use granule::machine::vcpu::VcpuRegisters;
 
 use crate::area::CpuArea;
 use crate::features::Features;
 use crate::layout;
+use crate::memory;
+use crate::mmu::descriptor::Access;
 use crate::registers::{CPTR_CLOSED, CPTR_FPEN, CPTR_ZEN, mrs, msr};
+use crate::slot::Mapping;
 
 /// `ZCR_EL2.LEN`: the largest vector length that the CPU and EL3 allow.
 const ZCR_LEN_MAX: u64 = 0xf;
 /// Bytes of a vector at the architecture's largest length.
 const VECTOR_BYTES_MAX: usize = 256;
+/// Where Z16 to Z31 of the Host are.
+const HIGH_VECTORS: usize = layout::SIMD + 16 * VECTOR_BYTES_MAX;
+/// Z registers that fit into a granule with the others if the vector is at most so long.
+const SHARED_VECTOR_BYTES: usize = 128;
 
-/// Offsets in the SIMD area of what follows the vectors.
+/// What follows the vectors in the SIMD area: FPCR and FPSR, P0 to P15, FFR, `ZCR_EL2` and ZCR_EL1.
 const STATUS: usize = layout::SIMD + 32 * VECTOR_BYTES_MAX;
+const PREDICATES: usize = STATUS + 16;
+const FFR: usize = PREDICATES + 2 * VECTOR_BYTES_MAX;
+const LENGTHS: usize = FFR + VECTOR_BYTES_MAX / 8;
 
-const _: () = assert!(32 * VECTOR_BYTES_MAX + 16 <= layout::SIMD_PAGES * 4096);
+const _: () = assert!(LENGTHS + 16 - layout::SIMD <= layout::SIMD_PAGES * layout::PAGE_BYTES);
 
-/// Stores Z0 to Z31 at `at`, one vector length apart.
+/// Stores or loads Z0 to Z15 at the first address and Z16 to Z31 at the second, one vector length apart.
 #[rustfmt::skip]
 macro_rules! all_vectors {
-    ($instruction:literal, $at:expr) => {
+    ($instruction:literal, $low:expr, $high:expr) => {
         asm!(
             ".arch_extension sve",
             concat!($instruction, " z0, [{0}, #0, mul vl]"), concat!($instruction, " z1, [{0}, #1, mul vl]"),
@@ -39,14 +55,36 @@ macro_rules! all_vectors {
             concat!($instruction, " z10, [{0}, #10, mul vl]"), concat!($instruction, " z11, [{0}, #11, mul vl]"),
             concat!($instruction, " z12, [{0}, #12, mul vl]"), concat!($instruction, " z13, [{0}, #13, mul vl]"),
             concat!($instruction, " z14, [{0}, #14, mul vl]"), concat!($instruction, " z15, [{0}, #15, mul vl]"),
-            concat!($instruction, " z16, [{0}, #16, mul vl]"), concat!($instruction, " z17, [{0}, #17, mul vl]"),
-            concat!($instruction, " z18, [{0}, #18, mul vl]"), concat!($instruction, " z19, [{0}, #19, mul vl]"),
-            concat!($instruction, " z20, [{0}, #20, mul vl]"), concat!($instruction, " z21, [{0}, #21, mul vl]"),
-            concat!($instruction, " z22, [{0}, #22, mul vl]"), concat!($instruction, " z23, [{0}, #23, mul vl]"),
-            concat!($instruction, " z24, [{0}, #24, mul vl]"), concat!($instruction, " z25, [{0}, #25, mul vl]"),
-            concat!($instruction, " z26, [{0}, #26, mul vl]"), concat!($instruction, " z27, [{0}, #27, mul vl]"),
-            concat!($instruction, " z28, [{0}, #28, mul vl]"), concat!($instruction, " z29, [{0}, #29, mul vl]"),
-            concat!($instruction, " z30, [{0}, #30, mul vl]"), concat!($instruction, " z31, [{0}, #31, mul vl]"),
+            concat!($instruction, " z16, [{1}, #0, mul vl]"), concat!($instruction, " z17, [{1}, #1, mul vl]"),
+            concat!($instruction, " z18, [{1}, #2, mul vl]"), concat!($instruction, " z19, [{1}, #3, mul vl]"),
+            concat!($instruction, " z20, [{1}, #4, mul vl]"), concat!($instruction, " z21, [{1}, #5, mul vl]"),
+            concat!($instruction, " z22, [{1}, #6, mul vl]"), concat!($instruction, " z23, [{1}, #7, mul vl]"),
+            concat!($instruction, " z24, [{1}, #8, mul vl]"), concat!($instruction, " z25, [{1}, #9, mul vl]"),
+            concat!($instruction, " z26, [{1}, #10, mul vl]"), concat!($instruction, " z27, [{1}, #11, mul vl]"),
+            concat!($instruction, " z28, [{1}, #12, mul vl]"), concat!($instruction, " z29, [{1}, #13, mul vl]"),
+            concat!($instruction, " z30, [{1}, #14, mul vl]"), concat!($instruction, " z31, [{1}, #15, mul vl]"),
+            ".arch_extension nosve",
+            in(reg) $low,
+            in(reg) $high,
+            options(nostack),
+        )
+    };
+}
+
+/// Stores or loads P0 to P15 at an address, one predicate length apart.
+#[rustfmt::skip]
+macro_rules! all_predicates {
+    ($instruction:literal, $at:expr) => {
+        asm!(
+            ".arch_extension sve",
+            concat!($instruction, " p0, [{0}, #0, mul vl]"), concat!($instruction, " p1, [{0}, #1, mul vl]"),
+            concat!($instruction, " p2, [{0}, #2, mul vl]"), concat!($instruction, " p3, [{0}, #3, mul vl]"),
+            concat!($instruction, " p4, [{0}, #4, mul vl]"), concat!($instruction, " p5, [{0}, #5, mul vl]"),
+            concat!($instruction, " p6, [{0}, #6, mul vl]"), concat!($instruction, " p7, [{0}, #7, mul vl]"),
+            concat!($instruction, " p8, [{0}, #8, mul vl]"), concat!($instruction, " p9, [{0}, #9, mul vl]"),
+            concat!($instruction, " p10, [{0}, #10, mul vl]"), concat!($instruction, " p11, [{0}, #11, mul vl]"),
+            concat!($instruction, " p12, [{0}, #12, mul vl]"), concat!($instruction, " p13, [{0}, #13, mul vl]"),
+            concat!($instruction, " p14, [{0}, #14, mul vl]"), concat!($instruction, " p15, [{0}, #15, mul vl]"),
             ".arch_extension nosve",
             in(reg) $at,
             options(nostack),
@@ -85,12 +123,45 @@ pub(crate) fn open(features: &Features) {
     barrier::isb(SY);
 }
 
-/// Makes the vector length the largest; what it was.
-fn widen() -> u64 {
-    let length = mrs!("s3_4_c1_c2_0"); // ZCR_EL2
-    msr!("s3_4_c1_c2_0", length | ZCR_LEN_MAX);
+/// `ZCR_EL2`.
+fn length() -> u64 {
+    mrs!("s3_4_c1_c2_0")
+}
+
+/// Writes `ZCR_EL2`.
+fn set_length(zcr: u64) {
+    msr!("s3_4_c1_c2_0", zcr);
     barrier::isb(SY);
-    length
+}
+
+/// Makes the vector length the largest; `ZCR_EL2` as it was.
+fn widen() -> u64 {
+    let before = length();
+    set_length(before | ZCR_LEN_MAX);
+    before
+}
+
+/// Bytes of the longest vector. Leaves the unit as it was: closed, at boot.
+pub(crate) fn longest_vector() -> u64 {
+    let before = mrs!("cptr_el2");
+    msr!("cptr_el2", before | CPTR_FPEN | CPTR_ZEN);
+    barrier::isb(SY);
+    let zcr = widen();
+    let bytes: u64;
+    // SAFETY: reads the vector length; the caller has checked for SVE.
+    unsafe {
+        asm!(
+            ".arch_extension sve",
+            "rdvl {0}, #1",
+            ".arch_extension nosve",
+            out(reg) bytes,
+            options(nomem, nostack),
+        );
+    }
+    set_length(zcr);
+    msr!("cptr_el2", before);
+    barrier::isb(SY);
+    bytes
 }
 
 /// Saves the Host's vectors in this CPU's SIMD area. The unit is open.
@@ -100,8 +171,8 @@ pub(crate) fn save_host(features: &Features) {
     if features.sve {
         let length = widen();
         // SAFETY: the SIMD area holds 32 vectors of the largest length, and is this CPU's.
-        unsafe { all_vectors!("str", layout::SIMD) };
-        msr!("s3_4_c1_c2_0", length);
+        unsafe { all_vectors!("str", layout::SIMD, HIGH_VECTORS) };
+        set_length(length);
     } else {
         // SAFETY: the SIMD area holds 32 vectors, and is this CPU's.
         unsafe { all_halves!("stp", layout::SIMD) };
@@ -115,8 +186,8 @@ pub(crate) fn restore_host(features: &Features) {
     if features.sve {
         let length = widen();
         // SAFETY: loads what `save_host` stored; the compiler, built for soft float, keeps nothing in them.
-        unsafe { all_vectors!("ldr", layout::SIMD) };
-        msr!("s3_4_c1_c2_0", length);
+        unsafe { all_vectors!("ldr", layout::SIMD, HIGH_VECTORS) };
+        set_length(length);
     } else {
         // SAFETY: loads what `save_host` stored; the compiler, built for soft float, keeps nothing in them.
         unsafe { all_halves!("ldp", layout::SIMD) };
@@ -152,33 +223,173 @@ fn status<'a>() -> &'a core::cell::Cell<[u64; 2]> {
     unsafe { &*status }
 }
 
-/// Puts the Host's registers away, loads the Realm's and opens the unit to it, not to SVE.
+/// Stores P0 to P15 and FFR, at the vector length of now. P0 is lost.
+///
+/// # Safety
+///
+/// SVE is there and open. `predicates` has room for 16 predicates, `ffr` for one.
+unsafe fn save_predicates(predicates: usize, ffr: usize) {
+    // SAFETY: the caller's.
+    unsafe { all_predicates!("str", predicates) };
+    // SAFETY: the caller's; P0 is stored.
+    unsafe {
+        asm!(
+            ".arch_extension sve",
+            "rdffr p0.b",
+            "str p0, [{0}]",
+            ".arch_extension nosve",
+            in(reg) ffr,
+            options(nostack),
+        );
+    }
+}
+
+/// Loads what [`save_predicates`] stored.
+///
+/// # Safety
+///
+/// SVE is there and open. `predicates` has 16 predicates, `ffr` has one.
+unsafe fn load_predicates(predicates: usize, ffr: usize) {
+    // SAFETY: the caller's; P0 follows.
+    unsafe {
+        asm!(
+            ".arch_extension sve",
+            "ldr p0, [{0}]",
+            "wrffr p0.b",
+            ".arch_extension nosve",
+            in(reg) ffr,
+            options(nostack),
+        );
+    }
+    // SAFETY: the caller's.
+    unsafe { all_predicates!("ldr", predicates) };
+}
+
+/// The two words after the Host's FFR: its `ZCR_EL2` and ZCR_EL1.
+fn lengths<'a>() -> &'a core::cell::Cell<[u64; 2]> {
+    let lengths: *const core::cell::Cell<[u64; 2]> = core::ptr::with_exposed_provenance(LENGTHS);
+    // SAFETY: inside the SIMD area by the assertion above, zeroed at boot, this CPU's, changed through the cell.
+    unsafe { &*lengths }
+}
+
+/// The granules of a REC's vectors, mapped.
+struct Vectors {
+    low: Mapping,
+    high: Option<Mapping>,
+}
+
+impl Vectors {
+    fn map((low, high): (GranuleAddr, Option<GranuleAddr>)) -> Self {
+        Self {
+            low: Mapping::new(Slot::RecAux as usize, low, Access::ReadWrite),
+            high: high.map(|high| Mapping::new(Slot::Object as usize, high, Access::ReadWrite)),
+        }
+    }
+
+    /// Zeroes them.
+    fn zero(&self, features: &Features) {
+        // SAFETY: the granule is the REC's, which is loaded on this CPU, and mapped here alone.
+        unsafe { memory::zero(self.low.address(), layout::PAGE_BYTES, features) };
+        if let Some(high) = &self.high {
+            // SAFETY: the same.
+            unsafe { memory::zero(high.address(), layout::PAGE_BYTES, features) };
+        }
+    }
+
+    /// Where Z0 and Z16 are.
+    fn addresses(&self) -> (usize, usize) {
+        let low = self.low.address();
+        let shared = low + 16 * SHARED_VECTOR_BYTES;
+        (low, self.high.as_ref().map_or(shared, Mapping::address))
+    }
+}
+
+/// Puts the Host's registers away, loads the Realm's and opens the unit to it.
 #[cold]
 #[inline(never)]
-pub(super) fn lend(features: &Features, realm: &SimdRegisters) {
+pub(super) fn lend(area: &CpuArea, features: &Features, realm: &VcpuRegisters) {
     open(features);
     save_host(features);
     status().set([mrs!("s3_3_c4_c4_0"), mrs!("s3_3_c4_c4_1")]);
-    // SAFETY: reads the 512 bytes of `v`.
-    unsafe { all_halves!("ldp", realm.v.as_ptr()) };
-    msr!("s3_3_c4_c4_0", realm.fpcr);
-    msr!("s3_3_c4_c4_1", realm.fpsr);
-    open_to_realm();
+    if let Some(vl) = realm.extensions.sve_vl() {
+        lend_sve(features, realm, vl);
+        area.sve_lent.set(true);
+    } else {
+        // SAFETY: reads the 512 bytes of `v`.
+        unsafe { all_halves!("ldp", realm.simd.v.as_ptr()) };
+        open_to_realm();
+    }
+    msr!("s3_3_c4_c4_0", realm.simd.fpcr);
+    msr!("s3_3_c4_c4_1", realm.simd.fpsr);
+}
+
+/// The same for what SVE adds. The Host's vectors are saved; the unit stays open.
+fn lend_sve(features: &Features, realm: &VcpuRegisters, vl: u8) {
+    let host = widen();
+    lengths().set([host, mrs!("s3_5_c1_c2_0")]); // ZCR_EL12
+    // SAFETY: both are in the SIMD area, with room for the longest length.
+    unsafe { save_predicates(PREDICATES, FFR) };
+    let sve = &realm.sve;
+    let vectors = Vectors::map(sve.granules());
+    if sve.used == 0 {
+        vectors.zero(features);
+    }
+    set_length(u64::from(vl));
+    let (low, high) = vectors.addresses();
+    // SAFETY: 16 vectors of this length fit at each address, by the number of granules that the length takes.
+    unsafe { all_vectors!("ldr", low, high) };
+    // SAFETY: reads fields that have room for the longest length.
+    unsafe {
+        load_predicates(
+            sve.predicates.as_ptr().expose_provenance(),
+            sve.ffr.as_ptr().expose_provenance(),
+        )
+    };
+    msr!("s3_5_c1_c2_0", sve.zcr_el1);
 }
 
 /// Stores the Realm's registers, brings the Host's back and closes the unit.
 #[cold]
 #[inline(never)]
-pub(super) fn take_back(area: &CpuArea, features: &Features, realm: &mut SimdRegisters) {
+pub(super) fn take_back(area: &CpuArea, features: &Features, realm: &mut VcpuRegisters) {
     open(features);
-    // SAFETY: writes the 512 bytes of `v`.
-    unsafe { all_halves!("stp", realm.v.as_mut_ptr()) };
-    realm.fpcr = mrs!("s3_3_c4_c4_0");
-    realm.fpsr = mrs!("s3_3_c4_c4_1");
+    realm.simd.fpcr = mrs!("s3_3_c4_c4_0");
+    realm.simd.fpsr = mrs!("s3_3_c4_c4_1");
+    if area.sve_lent.replace(false) {
+        take_sve_back(realm);
+    } else {
+        // SAFETY: writes the 512 bytes of `v`.
+        unsafe { all_halves!("stp", realm.simd.v.as_mut_ptr()) };
+    }
     restore_host(features);
     let [fpcr, fpsr] = status().get();
     msr!("s3_3_c4_c4_0", fpcr);
     msr!("s3_3_c4_c4_1", fpsr);
     close();
     area.simd_lent.set(false);
+}
+
+/// The same for what SVE adds. `ZCR_EL2` is still the Realm's.
+fn take_sve_back(realm: &mut VcpuRegisters) {
+    let sve = &mut realm.sve;
+    let vectors = Vectors::map(sve.granules());
+    let (low, high) = vectors.addresses();
+    // SAFETY: 16 vectors of this length fit at each address, by the number of granules that the length takes.
+    unsafe { all_vectors!("str", low, high) };
+    drop(vectors);
+    // SAFETY: writes fields that have room for the longest length.
+    unsafe {
+        save_predicates(
+            sve.predicates.as_mut_ptr().expose_provenance(),
+            sve.ffr.as_mut_ptr().expose_provenance(),
+        )
+    };
+    sve.zcr_el1 = mrs!("s3_5_c1_c2_0");
+    sve.used = 1;
+    let [zcr_el2, zcr_el1] = lengths().get();
+    msr!("s3_5_c1_c2_0", zcr_el1);
+    set_length(zcr_el2 | ZCR_LEN_MAX);
+    // SAFETY: loads what `lend_sve` stored, at the same length.
+    unsafe { load_predicates(PREDICATES, FFR) };
+    set_length(zcr_el2);
 }

@@ -15,6 +15,16 @@ pub const SMC: u32 = 0xd400_0003;
 pub const HVC: u32 = 0xd400_0002;
 /// `RDVL X3, #1`: an instruction of SVE.
 pub const RDVL: u32 = 0x04bf_5023;
+/// `LASTB X3, P6, Z31.D`: with no active element, which is how P6 starts, the last of all.
+pub const READ_Z31_LAST: u32 = 0x05e1_bbe3;
+/// `DUP Z31.D, X4`.
+pub const WRITE_Z31: u32 = 0x05e0_389f;
+/// `CNTP X3, P15, P15.B`.
+pub const COUNT_P15: u32 = 0x2520_bde3;
+/// `PTRUE P15.B`.
+pub const SET_P15: u32 = 0x2518_e3ef;
+/// `PFALSE P15.B`.
+pub const CLEAR_P15: u32 = 0x2518_e40f;
 /// `RDSVL X3, #1`: an instruction of SME.
 pub const RDSVL: u32 = 0x04bf_5823;
 /// ISB.

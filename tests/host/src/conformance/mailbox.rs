@@ -160,7 +160,15 @@ fn operations(action: &Action, interrupt: Interrupt) -> Option<Vec<Op>> {
             alloc::vec![Op::Set(7, *operand), Op::Run(a64::wait(*kind))]
         }
         Action::Hvc => alloc::vec![Op::Run(a64::HVC)],
-        Action::Sve => alloc::vec![Op::Run(a64::RDVL)],
+        Action::Sve => lent(&[(a64::RESULT, 0)], &[Op::Run(a64::RDVL), result]),
+        Action::Vector(value) => {
+            let run = [Op::Run(a64::READ_Z31_LAST), result, Op::Run(a64::WRITE_Z31)];
+            lent(&[(a64::RESULT, 0), (4, *value)], &run)
+        }
+        Action::Predicate(all) => {
+            let write = if *all { a64::SET_P15 } else { a64::CLEAR_P15 };
+            lent(&[(a64::RESULT, 0)], &[Op::Run(a64::COUNT_P15), result, Op::Run(write)])
+        }
         Action::Sme => alloc::vec![Op::Run(a64::RDSVL)],
         Action::Simd(value) => {
             lent(&[(3, 0), (4, *value)], &[Op::Run(a64::READ_D0), result, Op::Run(a64::WRITE_D0)])
@@ -313,6 +321,9 @@ impl Compiled {
             Action::Load(..)
             | Action::Read(_)
             | Action::Simd(_)
+            | Action::Sve
+            | Action::Vector(_)
+            | Action::Predicate(_)
             | Action::El1(_)
             | Action::Acknowledge => Some(Observed::Value(first)),
             Action::Gprs => Some(Observed::Gprs(Box::new(core::array::from_fn(word)))),
@@ -324,7 +335,6 @@ impl Compiled {
             | Action::Write(..)
             | Action::Wait(..)
             | Action::Hvc
-            | Action::Sve
             | Action::Sme
             | Action::Timer(..)
             | Action::EndOfInterrupt

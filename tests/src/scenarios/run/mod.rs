@@ -3,6 +3,7 @@
 //! Every exit is compared whole: a field that the specification does not list for it is zero.
 
 mod aborts;
+mod extensions;
 mod interrupts;
 mod mmio;
 mod traps;
@@ -15,6 +16,7 @@ pub(super) fn add(registry: &mut Registry) {
     mmio::add(registry);
     traps::add(registry);
     interrupts::add(registry);
+    extensions::add(registry);
 }
 
 /// A synchronous exit that shows a syndrome and a page.

@@ -1,0 +1,83 @@
+//! Breakpoints and watchpoints: exchanged with the Host's once a Realm touches them, or at once if it may hit them.
+//!
+//! Until then `MDCR_EL2.TDA` traps, and what the Host has set stays in place: none of it acts, since a Realm without debug
+//! registers has MDSCR_EL1.MDE clear.
+
+use core::arch::asm;
+
+use granule::machine::extensions::DebugRegisters;
+
+use crate::features::Features;
+use crate::registers::{mrs, msr};
+
+/// MDSCR_EL1.MDE and SS: breakpoints, watchpoints or single steps may happen.
+const MDSCR_ARMED: u64 = 1 << 15 | 1;
+/// All bits of the claim tags.
+const CLAIM_ALL: u64 = 0xff;
+
+/// Whether a Realm with this MDSCR_EL1 needs its debug registers to run.
+#[inline(always)]
+pub(super) const fn armed(mdscr_el1: u64) -> bool {
+    mdscr_el1 & MDSCR_ARMED != 0
+}
+
+/// Exchanges value and control of the first `$count` of 16 breakpoints or watchpoints.
+macro_rules! exchange {
+    ($pairs:expr, $count:expr, $value:literal, $control:literal, $($number:literal)*) => {
+        let mut pairs = $pairs.iter_mut().take(usize::from($count));
+        $(
+            let Some([value, control]) = pairs.next() else { return };
+            let (old_value, old_control): (u64, u64);
+            // SAFETY: the CPU has the registers; they act on EL1 and EL0 only, which do not run now.
+            unsafe {
+                asm!(
+                    concat!("mrs {old_value}, ", $value, $number, "_el1"),
+                    concat!("mrs {old_control}, ", $control, $number, "_el1"),
+                    concat!("msr ", $value, $number, "_el1, {value}"),
+                    concat!("msr ", $control, $number, "_el1, {control}"),
+                    old_value = out(reg) old_value,
+                    old_control = out(reg) old_control,
+                    value = in(reg) *value,
+                    control = in(reg) *control,
+                    options(nomem, nostack),
+                );
+            }
+            (*value, *control) = (old_value, old_control);
+        )*
+    };
+}
+
+fn exchange_breakpoints(registers: &mut DebugRegisters, features: &Features) {
+    exchange!(registers.breakpoints, features.breakpoints, "dbgbvr", "dbgbcr",
+        0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+}
+
+fn exchange_watchpoints(registers: &mut DebugRegisters, features: &Features) {
+    exchange!(registers.watchpoints, features.watchpoints, "dbgwvr", "dbgwcr",
+        0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+}
+
+/// Exchanges the registers of Realm and Host.
+#[cold]
+#[inline(never)]
+pub(super) fn exchange(registers: &mut DebugRegisters, features: &Features) {
+    exchange_breakpoints(registers, features);
+    exchange_watchpoints(registers, features);
+    let claim = mrs!("dbgclaimclr_el1") & CLAIM_ALL;
+    msr!("dbgclaimclr_el1", CLAIM_ALL);
+    msr!("dbgclaimset_el1", registers.claim);
+    registers.claim = claim;
+    let lock = os_lock();
+    set_os_lock(registers.os_lock);
+    registers.os_lock = lock;
+}
+
+/// OSLSR_EL1.OSLK.
+pub(super) fn os_lock() -> u64 {
+    (mrs!("oslsr_el1") >> 1) & 1
+}
+
+/// Locks or unlocks the OS Lock.
+pub(super) fn set_os_lock(lock: u64) {
+    msr!("oslar_el1", lock);
+}

@@ -1,0 +1,179 @@
+//! SVE, performance monitors and debug registers of a Realm's CPU, as far as programs of scenarios use them.
+
+use granule::GranuleAddr;
+use granule::machine::extensions::{DebugRegisters, PmuRegisters};
+use granule::machine::vcpu::VcpuRegisters;
+
+use super::dram::Dram;
+use super::vcpu::Loaded;
+use crate::program::SystemRegister;
+
+/// ZCR_EL1.
+pub(super) const ZCR: SystemRegister = (3, 0, 1, 2, 0);
+/// MDSCR_EL1.MDE and SS.
+const MDSCR_ARMED: u64 = 1 << 15 | 1;
+/// DBGWCR_EL1.E.
+const WATCHPOINT_ENABLED: u64 = 1;
+
+/// What a Realm with SVE has in Z31 and P15.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sve {
+    vector_bytes: u64,
+    granules: (GranuleAddr, Option<GranuleAddr>),
+    /// The last lane of Z31.
+    pub(super) lane: u64,
+    zcr: u64,
+    /// Active bytes of P15.
+    pub(super) active: u64,
+}
+
+impl Sve {
+    /// What a CPU loads when it is lent its SIMD unit.
+    pub(super) fn load(dram: &Dram, registers: &VcpuRegisters) -> Option<Self> {
+        let vl = registers.extensions.sve_vl()?;
+        let mut sve = Self {
+            vector_bytes: 16 * (u64::from(vl) + 1),
+            granules: registers.sve.granules(),
+            lane: 0,
+            zcr: registers.sve.zcr_el1,
+            active: registers.sve.predicates[0],
+        };
+        if registers.sve.used != 0 {
+            sve.lane = dram.load(sve.last_lane());
+        }
+        Some(sve)
+    }
+
+    pub(super) fn store(&self, dram: &Dram, registers: &mut VcpuRegisters) {
+        dram.store(self.last_lane(), self.lane);
+        registers.sve.predicates[0] = self.active;
+        registers.sve.zcr_el1 = self.zcr;
+        registers.sve.used = 1;
+    }
+
+    /// Where the last eight bytes of Z31 are.
+    fn last_lane(&self) -> u64 {
+        match self.granules {
+            (_, Some(high)) => high.as_u64() + 16 * self.vector_bytes - 8,
+            (low, None) => low.as_u64() + 2048 + 16 * self.vector_bytes - 8,
+        }
+    }
+
+    /// Bytes of a vector, as ZCR_EL1 has it.
+    pub(super) fn vector_bytes(&self) -> u64 {
+        self.vector_bytes.min(16 * (self.zcr & 0xf) + 16)
+    }
+}
+
+/// Debug registers, once they are lent.
+pub(super) fn lend_debug(loaded: &mut Loaded, registers: &VcpuRegisters) {
+    loaded.debug.get_or_insert(registers.debug);
+}
+
+/// Whether a Realm with this MDSCR_EL1 has its debug registers from the start.
+pub(super) fn is_armed(mdscr: u64) -> bool {
+    mdscr & MDSCR_ARMED != 0
+}
+
+impl Loaded {
+    /// A register that the CPU gives to its Realm without a trap.
+    pub(super) fn native(&mut self, register: SystemRegister, read: bool) -> Option<Native<'_>> {
+        if register == (2, 0, 0, 2, 2) && self.debug.is_some() {
+            return Some(Native::Word(&mut self.el1.mdscr_el1));
+        }
+        if register == ZCR {
+            return Some(Native::Word(&mut self.sve.as_mut()?.zcr));
+        }
+        match register.0 {
+            2 => debug(self.debug.as_mut()?, register),
+            _ => {
+                let (registers, counters) = self.pmu.as_mut()?;
+                pmu(registers, *counters, register, read)
+            }
+        }
+    }
+
+    /// Whether a watchpoint of the Realm sees an access.
+    pub(super) fn watched(&self, address: u64) -> bool {
+        let Some(debug) = &self.debug else { return false };
+        let armed = self.el1.mdscr_el1 & MDSCR_ARMED != 0 && debug.os_lock == 0;
+        armed
+            && debug
+                .watchpoints
+                .iter()
+                .any(|[value, control]| control & WATCHPOINT_ENABLED != 0 && *value == address & !7)
+    }
+}
+
+/// How a register behaves.
+pub(super) enum Native<'a> {
+    /// It keeps what is written.
+    Word(&'a mut u64),
+    /// PMCR_EL0, with this number of counters.
+    Control(&'a mut u64, u8),
+    /// Ones that are written go into the set.
+    Set(&'a mut u64),
+    /// Ones that are written leave the set.
+    Clear(&'a mut u64),
+}
+
+impl Native<'_> {
+    pub(super) fn read(&self) -> u64 {
+        match self {
+            Native::Word(word) | Native::Set(word) | Native::Clear(word) => **word,
+            Native::Control(word, counters) => **word | u64::from(*counters) << 11,
+        }
+    }
+
+    pub(super) fn write(&mut self, value: u64) {
+        match self {
+            Native::Word(word) | Native::Control(word, _) => **word = value,
+            Native::Set(word) => **word |= value,
+            Native::Clear(word) => **word &= !value,
+        }
+    }
+}
+
+fn debug(debug: &mut DebugRegisters, register: SystemRegister) -> Option<Native<'_>> {
+    let (2, 0, crn, crm, op2) = register else { return None };
+    let number = usize::try_from(crm).unwrap_or(0);
+    Some(match (crn, op2) {
+        (0, 4) => Native::Word(&mut debug.breakpoints[number][0]),
+        (0, 5) => Native::Word(&mut debug.breakpoints[number][1]),
+        (0, 6) => Native::Word(&mut debug.watchpoints[number][0]),
+        (0, 7) => Native::Word(&mut debug.watchpoints[number][1]),
+        (7, 6) if crm == 8 => Native::Set(&mut debug.claim),
+        (7, 6) if crm == 9 => Native::Clear(&mut debug.claim),
+        _ => return None,
+    })
+}
+
+fn pmu(
+    pmu: &mut PmuRegisters,
+    counters: u8,
+    register: SystemRegister,
+    read: bool,
+) -> Option<Native<'_>> {
+    Some(match register {
+        (3, 3, 9, 12, 0) => Native::Control(&mut pmu.pmcr_el0, counters),
+        (3, 3, 9, 12, 1) => Native::Set(&mut pmu.pmcnten),
+        (3, 3, 9, 12, 2) => Native::Clear(&mut pmu.pmcnten),
+        (3, 3, 9, 12, 3) => Native::Clear(&mut pmu.pmovs),
+        (3, 3, 9, 14, 3) => Native::Set(&mut pmu.pmovs),
+        (3, 0, 9, 14, 1) => Native::Set(&mut pmu.pminten),
+        (3, 0, 9, 14, 2) => Native::Clear(&mut pmu.pminten),
+        (3, 3, 9, 13, 0) => {
+            // Time goes on with each look at it.
+            let runs = pmu.pmcr_el0 & 1 != 0 && pmu.pmcnten >> 31 & 1 != 0;
+            pmu.pmccntr_el0 += u64::from(read && runs);
+            Native::Word(&mut pmu.pmccntr_el0)
+        }
+        (3, 3, 14, crm @ 8..=11, op2) => {
+            Native::Word(pmu.pmevcntr_el0.get_mut(usize::try_from((crm - 8) * 8 + op2).ok()?)?)
+        }
+        (3, 3, 14, crm @ 12..=15, op2) => {
+            Native::Word(pmu.pmevtyper_el0.get_mut(usize::try_from((crm - 12) * 8 + op2).ok()?)?)
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,327 @@
+//! SVE, performance monitors, breakpoints and watchpoints: a Realm has what it was given, and nobody else sees it.
+
+use super::super::registry::Registry;
+use crate::abi::{Command, INPUT, RealmParams};
+use crate::need::Need;
+use crate::outcome::{Outcome, fail, holds, same};
+use crate::program::{Access, Action, El1, Observed, SystemRegister};
+use crate::rec::{Rec, VECTORS};
+use crate::world::World;
+
+const PFR0: SystemRegister = (3, 0, 0, 4, 0);
+const DFR0: SystemRegister = (3, 0, 0, 5, 0);
+const ZCR: SystemRegister = (3, 0, 1, 2, 0);
+const PMCR: SystemRegister = (3, 3, 9, 12, 0);
+const PMCNTENSET: SystemRegister = (3, 3, 9, 12, 1);
+const PMINTENSET: SystemRegister = (3, 0, 9, 14, 1);
+const PMOVSSET: SystemRegister = (3, 3, 9, 14, 3);
+const PMOVSCLR: SystemRegister = (3, 3, 9, 12, 3);
+const PMCCNTR: SystemRegister = (3, 3, 9, 13, 0);
+const PMEVCNTR0: SystemRegister = (3, 3, 14, 8, 0);
+const PMEVTYPER0: SystemRegister = (3, 3, 14, 12, 0);
+const MDSCR: SystemRegister = (2, 0, 0, 2, 2);
+const DBGBVR1: SystemRegister = (2, 0, 0, 1, 4);
+const DBGWVR0: SystemRegister = (2, 0, 0, 0, 6);
+const DBGWCR0: SystemRegister = (2, 0, 0, 0, 7);
+const CLAIMSET: SystemRegister = (2, 0, 7, 8, 6);
+const CLAIMCLR: SystemRegister = (2, 0, 7, 9, 6);
+const OSLAR: SystemRegister = (2, 0, 1, 0, 4);
+const OSLSR: SystemRegister = (2, 0, 1, 1, 4);
+
+/// ZCR_EL1: the longest vector that EL2 allows; 0, where it starts, is 128 bits.
+const LONGEST: Action = Action::Write(ZCR, 15);
+/// PMCR_EL0: LC and E.
+const COUNTING: u64 = 1 << 6 | 1;
+/// The cycle counter, in the sets of counters.
+const CYCLES: u64 = 1 << 31;
+/// MDSCR_EL1: MDE and KDE.
+const DEBUGGING: u64 = 1 << 15 | 1 << 13;
+/// DBGWCR_EL1: all eight bytes, loads and stores, EL1 and EL0, enabled.
+const WATCHING: u64 = 0xff << 5 | 0b11 << 3 | 0b11 << 1 | 1;
+
+pub(super) fn add(registry: &mut Registry) {
+    add_sve(registry);
+    add_pmu(registry);
+    add_debug(registry);
+    registry.add("realm_create/params_supp/sve_vl_above", |w| {
+        let sve_vl = limits(w)?.sve_vl.map_or(0, |vl| vl + 1);
+        refused(w, |p| (p.flags, p.sve_vl) = (RealmParams::SVE, sve_vl))
+    });
+    registry.add("realm_create/params_supp/pmu_num_ctrs_above", |w| {
+        let counters = limits(w)?.counters.map_or(1, |counters| counters + 1);
+        refused(w, |p| (p.flags, p.pmu_num_ctrs) = (RealmParams::PMU, counters))
+    });
+    registry.add("realm_create/params_supp/one_breakpoint_too_many", |w| {
+        let breakpoints = limits(w)?.breakpoints;
+        refused(w, |p| p.num_bps = breakpoints + 1)
+    });
+    registry.add("realm_create/params_supp/one_watchpoint_too_many", |w| {
+        let watchpoints = limits(w)?.watchpoints;
+        refused(w, |p| p.num_wps = watchpoints + 1)
+    });
+}
+
+/// What feature register 0 says.
+struct Limits {
+    sve_vl: Option<u64>,
+    counters: Option<u64>,
+    breakpoints: u64,
+    watchpoints: u64,
+}
+
+fn limits(w: &mut World<'_>) -> Outcome<Limits> {
+    let [features, ..] = w.call(Command::Features, [0])?.ok()?.outputs;
+    Ok(Limits {
+        sve_vl: (features >> 9 & 1 == 1).then_some(features >> 10 & 15),
+        counters: (features >> 26 & 1 == 1).then_some(features >> 27 & 31),
+        breakpoints: features >> 14 & 63,
+        watchpoints: features >> 20 & 63,
+    })
+}
+
+/// A Realm that has to be refused.
+#[track_caller]
+fn refused(w: &mut World<'_>, change: impl FnOnce(&mut RealmParams)) -> Outcome {
+    let mut params = w.realm_params(40, 0, 1)?;
+    change(&mut params);
+    let rd = w.delegated()?;
+    let page = w.params(&params.to_page());
+    w.call(Command::RealmCreate, [rd, page])?.is(INPUT)?;
+    Ok(())
+}
+
+/// A REC of an active Realm with changed parameters.
+#[track_caller]
+fn running_with(w: &mut World<'_>, change: impl FnOnce(&mut RealmParams)) -> Outcome<Rec> {
+    let mut params = w.realm_params(40, 0, 1)?;
+    change(&mut params);
+    let realm = w.realm_with(&params)?;
+    w.running_in(&realm)
+}
+
+#[track_caller]
+fn with_sve(w: &mut World<'_>, vl: u64) -> Outcome<Rec> {
+    running_with(w, |p| (p.flags, p.sve_vl) = (RealmParams::SVE, vl))
+}
+
+#[track_caller]
+fn with_pmu(w: &mut World<'_>, counters: u64) -> Outcome<Rec> {
+    running_with(w, |p| (p.flags, p.pmu_num_ctrs) = (RealmParams::PMU, counters))
+}
+
+/// The values that a program reads.
+#[track_caller]
+fn values<const COUNT: usize>(
+    w: &mut World<'_>,
+    rec: &Rec,
+    actions: &[Action],
+) -> Outcome<[u64; COUNT]> {
+    let observed = w.observe(rec, actions)?;
+    let mut values = [0; COUNT];
+    let mut slots = values.iter_mut();
+    for seen in &observed {
+        match seen {
+            Observed::Value(value) => {
+                if let Some(slot) = slots.next() {
+                    *slot = *value;
+                }
+            }
+            Observed::Done => {}
+            other => return fail(alloc::format!("observed {other:x?}")),
+        }
+    }
+    same("values", slots.count(), 0)?;
+    Ok(values)
+}
+
+fn add_sve(registry: &mut Registry) {
+    registry.add("rec_run/sve/each_length", |w| {
+        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        for vl in 0..=max {
+            let rec = with_sve(w, vl)?;
+            let [pfr0, bytes] = values(w, &rec, &[Action::Read(PFR0), LONGEST, Action::Sve])?;
+            holds("ID_AA64PFR0_EL1 says so", pfr0 >> 32 & 15 != 0)?;
+            // A CPU need not have every length: it takes the next shorter one.
+            holds("a vector", bytes >= 16 && bytes <= 16 * (vl + 1) && bytes.is_multiple_of(16))?;
+            // Powers of two are not optional up to the longest.
+            if (vl + 1).is_power_of_two() {
+                same("its length", bytes, 16 * (vl + 1))?;
+            }
+        }
+        Ok(())
+    });
+    registry.add("rec_run/sve/starts_empty_and_is_kept", |w| {
+        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        for vl in [0, max / 2, max] {
+            let rec = with_sve(w, vl)?;
+            let other = with_sve(w, max)?;
+            let first = [LONGEST, Action::Vector(0x1111), Action::Predicate(true), Action::Sve];
+            let [lane, active, bytes] = values(w, &rec, &first)?;
+            same("nothing of anybody's", (lane, active), (0, 0))?;
+            let [lane, active] =
+                values(w, &other, &[LONGEST, Action::Vector(0x2222), Action::Predicate(false)])?;
+            same("nothing of the other Realm's", (lane, active), (0, 0))?;
+            let again = [Action::Vector(0x3333), Action::Predicate(true)];
+            same("kept over an exit", values(w, &rec, &again)?, [0x1111, bytes])?;
+            same("the other's too", values(w, &other, &[Action::Vector(0)])?, [0x2222])?;
+        }
+        Ok(())
+    });
+    registry.add("rec_run/sve/is_kept_while_the_monitor_hashes", |w| {
+        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let rec = with_sve(w, max)?;
+        // RSI_MEASUREMENT_EXTEND of REM 1 by 32 bytes.
+        let mut extend = [0; 11];
+        extend[..4].copy_from_slice(&[0xc400_0193, 1, 32, 0x1234]);
+        let actions = [LONGEST, Action::Vector(0x5555), Action::Smc(extend), Action::Vector(0)];
+        let observed = w.observe(&rec, &actions)?;
+        let [Observed::Done, Observed::Value(0), Observed::Smc(results), Observed::Value(0x5555)] =
+            observed.as_slice()
+        else {
+            return fail(alloc::format!("observed {observed:x?}"));
+        };
+        same("extended", results[0], 0)
+    });
+    registry.add("rec_run/sve/simd_is_a_part_of_it", |w| {
+        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let rec = with_sve(w, max)?;
+        same("own", values(w, &rec, &[LONGEST, Action::Simd(7), Action::Simd(8)])?, [0, 7])?;
+        same("kept", values(w, &rec, &[Action::Simd(9), Action::Sve])?, [8, 16 * (max + 1)])
+    });
+    registry.add("rec_aux_count/success/sve", |w| {
+        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let realm = w.realm()?;
+        let [plain, ..] = w.call(Command::RecAuxCount, [realm.rd])?.ok()?.outputs;
+        let mut params = w.realm_params(40, 0, 1)?;
+        (params.flags, params.sve_vl) = (RealmParams::SVE, max);
+        let realm = w.realm_with(&params)?;
+        let [sve, ..] = w.call(Command::RecAuxCount, [realm.rd])?.ok()?.outputs;
+        holds("at most 16", sve <= 16 && plain <= sve)?;
+        let rec = w.rec(&realm, 0)?;
+        w.call(Command::RecDestroy, [rec.pa])?.ok()?;
+        Ok(())
+    });
+}
+
+fn add_pmu(registry: &mut Registry) {
+    registry.add("rec_run/pmu/has_the_counters_it_was_given", |w| {
+        let Some(max) = limits(w)?.counters else { return Ok(()) };
+        for counters in [1, max] {
+            let rec = with_pmu(w, counters)?;
+            let [dfr0, pmcr] = values(w, &rec, &[Action::Read(DFR0), Action::Read(PMCR)])?;
+            holds("ID_AA64DFR0_EL1 says so", !matches!(dfr0 >> 8 & 15, 0 | 15))?;
+            same("PMCR_EL0.N", pmcr >> 11 & 31, counters)?;
+            same("PMCR_EL0.E", pmcr & 1, 0)?;
+        }
+        Ok(())
+    });
+    registry.add("rec_run/pmu/counts_and_is_kept", |w| {
+        let Some(max) = limits(w)?.counters else { return Ok(()) };
+        let rec = with_pmu(w, max)?;
+        let other = with_pmu(w, max)?;
+        let start = [
+            Action::Write(PMEVCNTR0, 0x1234),
+            Action::Write(PMEVTYPER0, 0x11),
+            Action::Write(PMCNTENSET, CYCLES),
+            Action::Write(PMCR, COUNTING),
+            Action::Read(PMCCNTR),
+            Action::Read(PMCCNTR),
+        ];
+        let [first, second] = values(w, &rec, &start)?;
+        holds("cycles", second > first)?;
+        let look = [
+            Action::Read(PMEVCNTR0),
+            Action::Read(PMEVTYPER0),
+            Action::Read(PMCNTENSET),
+            Action::Read(PMCCNTR),
+        ];
+        same("nothing of the other Realm's", values(w, &other, &look)?, [0; 4])?;
+        let [counter, kind, enabled, cycles] = values(w, &rec, &look)?;
+        same("kept over an exit", (counter, kind, enabled), (0x1234, 0x11, CYCLES))?;
+        holds("cycles go on", cycles > second)
+    });
+    registry.add("rec_exit/pmu_overflow", |w| {
+        let Some(max) = limits(w)?.counters else { return Ok(()) };
+        let rec = with_pmu(w, max)?;
+        let overflow = [
+            Action::Write(PMCNTENSET, 1),
+            Action::Write(PMINTENSET, 1),
+            Action::Write(PMCR, COUNTING),
+            Action::Write(PMOVSSET, 1),
+        ];
+        let exit = w.run(&rec, &overflow)?;
+        same("active", exit.pmu_ovf_status, 1)?;
+        w.observed(&rec);
+        let exit = w.run(&rec, &[Action::Read(PMOVSCLR), Action::Write(PMOVSCLR, 1)])?;
+        same("not active", exit.pmu_ovf_status, 0)?;
+        same("seen", w.observed(&rec), [Observed::Value(1), Observed::Done].into())?;
+        // Without counting, nothing is signalled.
+        let exit = w.run(&rec, &[Action::Write(PMCR, 1 << 6), Action::Write(PMOVSSET, 1)])?;
+        same("disabled", exit.pmu_ovf_status, 0)
+    });
+}
+
+/// In the memory that a Realm has from the start.
+const WATCHED: u64 = 0x800;
+
+fn add_debug(registry: &mut Registry) {
+    registry.add("rec_run/debug/has_what_it_was_given", |w| {
+        let limits = limits(w)?;
+        for (bps, wps) in [(1, 1), (limits.breakpoints, limits.watchpoints)] {
+            let rec = running_with(w, |p| (p.num_bps, p.num_wps) = (bps, wps))?;
+            let [dfr0] = values(w, &rec, &[Action::Read(DFR0)])?;
+            same("BRPs, WRPs", (dfr0 >> 12 & 15, dfr0 >> 20 & 15), (bps, wps))?;
+        }
+        Ok(())
+    });
+    registry.add("rec_run/debug/watchpoint", |w| {
+        let rec = w.running()?;
+        let arm = [
+            Action::Write(DBGWVR0, WATCHED),
+            Action::Write(DBGWCR0, WATCHING),
+            Action::Write(OSLAR, 0),
+            Action::Write(MDSCR, DEBUGGING),
+        ];
+        w.observe(&rec, &arm)?;
+        // After an exit, so that it has been put away and brought back.
+        let touch = [Action::SetEl1(El1::Vbar, VECTORS), Action::Load(WATCHED, Access::WORD)];
+        let observed = w.observe(&rec, &touch)?;
+        let [Observed::Exception { esr, far, vector, at_instruction: true, .. }] =
+            observed.as_slice()
+        else {
+            return fail(alloc::format!("no exception but {observed:x?}"));
+        };
+        same("a watchpoint", (esr >> 26, *vector, far & !7), (0x35, 0x200, WATCHED))
+    });
+    let scenario = registry.add("rec_run/debug/os_lock_silences", |w| {
+        let rec = w.running()?;
+        let arm = [
+            Action::Write(DBGWVR0, WATCHED),
+            Action::Write(DBGWCR0, WATCHING),
+            Action::Write(MDSCR, DEBUGGING),
+        ];
+        w.observe(&rec, &arm)?;
+        values::<1>(w, &rec, &[Action::Load(WATCHED, Access::WORD)])?;
+        Ok(())
+    });
+    scenario.needs(Need::OsLock);
+    registry.add("rec_run/debug/is_kept_and_shown_to_nobody", |w| {
+        let rec = w.running()?;
+        let other = w.running()?;
+        let write = [
+            Action::Write(DBGBVR1, 0x1230),
+            Action::Write(DBGWVR0, 0x4560),
+            Action::Write(CLAIMSET, 5),
+            Action::Write(OSLAR, 0),
+        ];
+        w.observe(&rec, &write)?;
+        let look = [
+            Action::Read(DBGBVR1),
+            Action::Read(DBGWVR0),
+            Action::Read(CLAIMCLR),
+            Action::Read(OSLSR),
+        ];
+        same("nothing of the other Realm's", values(w, &other, &look)?, [0, 0, 0, 0xa])?;
+        same("kept over an exit", values(w, &rec, &look)?, [0x1230, 0x4560, 5, 8])
+    });
+}
