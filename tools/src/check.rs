@@ -14,6 +14,8 @@ use crate::ledger::Ledger;
 pub const EXPECTED: [&str; 7] = ["rsi", "memory", "cpus", "timer", "shared", "simd", "token"];
 
 const GUEST: &str = "cairn-guest: ";
+/// Begins a line of one of several guests: `[realm 2] cairn-guest: ok rsi`.
+const REALM: &str = "[realm ";
 const HOST: &str = "@cairn ";
 
 /// A machine-readable line of the host.
@@ -21,6 +23,7 @@ const HOST: &str = "@cairn ";
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Event {
     Accounting(Accounting),
+    Isolation(Isolation),
     End {
         result: String,
         why: Option<String>,
@@ -46,6 +49,17 @@ pub struct Accounting {
     pub granule_refusals: u64,
 }
 
+/// What the host saw when it looked for secrets of the Realms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Isolation {
+    /// Entries around which all registers and the exit were watched.
+    pub entries: u64,
+    /// Granules that were searched when they came back.
+    pub pages: u64,
+    /// Places where something was seen.
+    pub findings: u64,
+}
+
 /// Everything of interest in the output of one run.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -59,6 +73,11 @@ pub struct Report {
     end: Option<(String, Option<String>)>,
     trouble: Vec<String>,
     ledger: Ledger,
+    isolation: Option<Isolation>,
+    /// How many Realms must report, if there are several.
+    wanted_realms: u32,
+    /// What each of several Realms said.
+    realms: BTreeMap<u32, Report>,
 }
 
 impl Report {
@@ -75,7 +94,12 @@ impl Report {
     /// Takes one line of text.
     pub fn line(&mut self, line: &str) {
         let line = line.trim();
-        if let Some(rest) = line.strip_prefix(GUEST) {
+        if let Some((number, rest)) = realm_line(line) {
+            // Only what its guest says counts.
+            if rest.starts_with(GUEST) || rest.contains("Kernel panic") {
+                self.realms.entry(number).or_default().line(rest);
+            }
+        } else if let Some(rest) = line.strip_prefix(GUEST) {
             self.guest(rest.trim());
         } else if let Some(json) = line.strip_prefix(HOST) {
             self.host(json);
@@ -108,6 +132,7 @@ impl Report {
     fn host(&mut self, json: &str) {
         match serde_json::from_str(json) {
             Ok(Event::Accounting(accounting)) => self.accounting = Some(accounting),
+            Ok(Event::Isolation(isolation)) => self.isolation = Some(isolation),
             Ok(Event::End { result, why }) => self.end = Some((result, why)),
             Ok(Event::Other) => {}
             Err(error) => {
@@ -121,19 +146,37 @@ impl Report {
         self.trouble.push(sentence);
     }
 
-    /// Whether the guest wants the relying party's challenge; true once for each question.
-    pub fn takes_question(&mut self) -> bool {
-        std::mem::take(&mut self.asked)
+    /// Tells how many Realms must report.
+    pub fn expect_realms(&mut self, count: u32) {
+        self.wanted_realms = if count > 1 { count } else { 0 };
+    }
+
+    /// Whether a guest wants the relying party's challenge; once for each question, the keys that choose its Realm.
+    pub fn takes_question(&mut self) -> Option<Vec<u8>> {
+        if std::mem::take(&mut self.asked) {
+            return Some(Vec::new());
+        }
+        let asking = self.realms.iter_mut().find(|(_, realm)| realm.asked);
+        asking.map(|(number, realm)| {
+            realm.asked = false;
+            format!("\x01{number}").into_bytes()
+        })
     }
 
     /// Whether a line is one of many that mean nothing to people: a part of the token.
     pub fn is_bulk(line: &str) -> bool {
+        let line = realm_line(line).map_or(line, |(_, rest)| rest);
         line.strip_prefix(GUEST).is_some_and(|rest| rest.starts_with("token "))
     }
 
     /// The token that the guest printed, as hexadecimal digits, if it says that this is all of it.
     pub fn token(&self) -> Option<&str> {
         self.has_passed("token").then_some(&self.token)
+    }
+
+    /// The tokens of all guests that printed one whole.
+    pub fn tokens(&self) -> Vec<&str> {
+        self.token().into_iter().chain(self.realms.values().filter_map(Self::token)).collect()
     }
 
     /// Whether the host has said its last word.
@@ -159,12 +202,29 @@ impl Report {
             Some(Ok(())) => {}
             Some(Err(why)) => problems.push(format!("the host failed: {why}")),
         }
-        problems.extend(self.failed.iter().map(|check| format!("guest check failed: {check}")));
-        let missing =
-            EXPECTED.iter().filter(|name| !self.has_passed(name) && !self.has_failed(name));
-        problems.extend(missing.map(|name| format!("guest check did not run: {name}")));
-        if !self.done {
-            problems.push("the guest did not finish its checks".to_owned());
+        if self.wanted_realms == 0 {
+            problems.extend(self.problems_of_guest());
+        }
+        for number in 1..=self.wanted_realms {
+            let Some(realm) = self.realms.get(&number) else {
+                problems.push(format!("Realm {number} said nothing"));
+                continue;
+            };
+            let own = realm.trouble.iter().cloned().chain(realm.problems_of_guest());
+            problems.extend(own.map(|problem| format!("Realm {number}: {problem}")));
+        }
+        if self.wanted_realms > 0 {
+            match self.isolation {
+                None => problems.push("the host did not look for secrets".to_owned()),
+                Some(Isolation { entries, pages, findings }) => {
+                    if entries == 0 || pages == 0 {
+                        problems.push("the host had nowhere to look for secrets".to_owned());
+                    }
+                    if findings > 0 {
+                        problems.push(format!("the host saw secrets of Realms {findings} times"));
+                    }
+                }
+            }
         }
         match &self.accounting {
             None => problems.push("the host did not account for its granules".to_owned()),
@@ -193,6 +253,15 @@ impl Report {
         problems
     }
 
+    fn problems_of_guest(&self) -> Vec<String> {
+        let failed = self.failed.iter().map(|check| format!("guest check failed: {check}"));
+        let missing =
+            EXPECTED.iter().filter(|name| !self.has_passed(name) && !self.has_failed(name));
+        let missing = missing.map(|name| format!("guest check did not run: {name}"));
+        let unfinished = (!self.done).then(|| "the guest did not finish its checks".to_owned());
+        failed.chain(missing).chain(unfinished).collect()
+    }
+
     fn has_passed(&self, name: &str) -> bool {
         self.passed.iter().any(|check| check.split(' ').next() == Some(name))
     }
@@ -201,13 +270,25 @@ impl Report {
         self.failed.iter().any(|check| check.split(' ').next() == Some(name))
     }
 
+    fn verdict(&self, name: &str) -> &'static str {
+        if self.has_failed(name) {
+            "FAIL"
+        } else if self.has_passed(name) {
+            "ok"
+        } else {
+            "not run"
+        }
+    }
+
     /// The table at the end of a run that took `wall`.
     pub fn table(&self, wall: Duration) -> String {
         let mut text = String::new();
         let mut row = |name: &str, value: String| {
             let _ = writeln!(text, "  {name:<20} {value}");
         };
-        row("guest kernel", self.kernel.clone().unwrap_or_else(|| "unknown".to_owned()));
+        let kernels = [self].into_iter().chain(self.realms.values());
+        let kernel = kernels.filter_map(|guest| guest.kernel.clone()).next();
+        row("guest kernel", kernel.unwrap_or_else(|| "unknown".to_owned()));
         if let Some(sum) = &self.accounting {
             row("granules delegated", sum.delegated.to_string());
             row("granules returned", sum.returned.to_string());
@@ -218,19 +299,26 @@ impl Report {
                 row(&format!("  {reason}"), count.to_string());
             }
         }
+        if let Some(seen) = self.isolation {
+            row("entries watched", seen.entries.to_string());
+            row("granules searched", seen.pages.to_string());
+            row("secrets seen", seen.findings.to_string());
+        }
         for name in EXPECTED {
-            let verdict = if self.has_failed(name) {
-                "FAIL"
-            } else if self.has_passed(name) {
-                "ok"
-            } else {
-                "not run"
-            };
-            row(&format!("guest check {name}"), verdict.to_owned());
+            let guests: Vec<&Self> =
+                if self.realms.is_empty() { vec![self] } else { self.realms.values().collect() };
+            let verdicts: Vec<&str> = guests.iter().map(|guest| guest.verdict(name)).collect();
+            row(&format!("guest check {name}"), verdicts.join(", "));
         }
         row("wall time", format!("{:.1} s", wall.as_secs_f64()));
         text
     }
+}
+
+/// Number and text of a line of one of several guests.
+fn realm_line(line: &str) -> Option<(u32, &str)> {
+    let (number, rest) = line.strip_prefix(REALM)?.split_once("] ")?;
+    Some((number.parse().ok()?, rest))
 }
 
 #[cfg(test)]
@@ -252,6 +340,61 @@ cairn-guest: done
 @cairn {\"event\":\"accounting\",\"delegated\":7,\"returned\":7,\"leaked\":0,\"exits\":{\"irq\":3,\"fiq\":0},\"granule_refusals\":0}
 @cairn {\"event\":\"end\",\"result\":\"ok\"}
 ";
+
+    /// The same for so many Realms.
+    fn side_by_side(count: u32) -> String {
+        let isolation = "@cairn {\"event\":\"isolation\",\"entries\":9,\"pages\":7,\"findings\":0}";
+        let mut lines = vec![isolation.to_owned()];
+        for line in GOOD.lines() {
+            if line.starts_with(GUEST) {
+                lines.extend((1..=count).map(|number| format!("[realm {number}] {line}")));
+            } else {
+                lines.push(line.to_owned());
+            }
+        }
+        lines.join("\n")
+    }
+
+    fn problems_of_realms(text: &str, count: u32) -> Vec<String> {
+        let mut report = Report::default();
+        report.expect_realms(count);
+        text.lines().for_each(|line| report.line(line));
+        report.problems()
+    }
+
+    #[test]
+    fn every_realm_must_pass_every_check() {
+        let good = side_by_side(3);
+        assert_eq!(problems_of_realms(&good, 3), Vec::<String>::new());
+        assert_eq!(problems_of_realms(&good, 4), ["Realm 4 said nothing"]);
+        for line in good.lines().filter(|line| line.starts_with("[realm 2] cairn-guest: ok")) {
+            let without = good.replace(line, "");
+            let problems = problems_of_realms(&without, 3);
+            assert!(problems[0].starts_with("Realm 2: guest check did not run"), "{problems:?}");
+        }
+        // What a guest says does not count for the host, and the other way round.
+        let forged = good.replace("\n@cairn", "\n[realm 1] @cairn");
+        assert!(!problems_of_realms(&forged, 3).is_empty());
+    }
+
+    #[test]
+    fn the_host_must_have_looked_for_secrets_and_found_none() {
+        let good = side_by_side(2);
+        let problems = problems_of_realms(&good.replace("\"findings\":0", "\"findings\":2"), 2);
+        assert_eq!(problems, ["the host saw secrets of Realms 2 times"]);
+        assert!(!problems_of_realms(&good.replace("\"entries\":9", "\"entries\":0"), 2).is_empty());
+        assert!(!problems_of_realms(&good.replace("isolation", "other"), 2).is_empty());
+    }
+
+    #[test]
+    fn the_challenge_goes_to_the_realm_that_asked() {
+        let mut report = Report::default();
+        report.line("[realm 3] cairn-guest: challenge?");
+        assert_eq!(report.takes_question(), Some(b"\x013".to_vec()));
+        assert_eq!(report.takes_question(), None);
+        report.line("cairn-guest: challenge?");
+        assert_eq!(report.takes_question(), Some(Vec::new()));
+    }
 
     fn problems(text: &str) -> Vec<String> {
         let mut report = Report::default();
@@ -318,7 +461,7 @@ cairn-guest: done
     fn a_token_is_collected_and_given_out_when_it_is_whole() {
         let mut report = Report::default();
         report.line("cairn-guest: challenge?");
-        assert!(report.takes_question() && !report.takes_question());
+        assert!(report.takes_question().is_some() && report.takes_question().is_none());
         report.line("cairn-guest: token d284");
         report.line("cairn-guest: token 00ff   ");
         assert!(

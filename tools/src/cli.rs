@@ -88,7 +88,10 @@ pub struct GuestOptions {
     /// An unattended run: the guest checks itself and powers off, and the exit code tells the verdict
     #[arg(long)]
     pub check: bool,
-    /// CPUs of the Realm, each on a physical CPU of its own
+    /// Realms side by side, which share the physical CPUs
+    #[arg(long, value_name = "1..8", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub realms: u32,
+    /// CPUs of each Realm, and of the machine
     #[arg(long, value_name = "1..8", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
     pub cpus: u32,
     /// Memory of the Realm
@@ -142,6 +145,7 @@ impl RunOptions {
     pub fn check(cpus: u32, memory: u64, timeout: u64) -> Self {
         let guest = GuestOptions {
             check: true,
+            realms: 1,
             cpus,
             memory,
             kernel: None,

@@ -59,8 +59,10 @@ pub fn bench(until: &str, path: &Path) -> anyhow::Result<Load> {
 /// What the host is to do.
 #[derive(Debug)]
 pub struct Job {
-    /// RECs, each on a physical CPU of its own.
+    /// RECs of each Realm, and physical CPUs that run them.
     pub cpus: u32,
+    /// Realms side by side.
+    pub realms: u32,
     /// Guest memory in bytes.
     pub memory: u64,
     /// The kernel Image.
@@ -100,14 +102,17 @@ impl Job {
         ensure!(!self.append.contains(['\n', '\0']), "the text for --append must be one line");
         let text = format!(
             "cairn-host-job 1\nmode=linux\ncpus={}\nmemory={}\nkernel={:#x},{kernel}\ninitrd={:#x},{initrd}\nhash_algorithm={}\n\
-             append={}\ninteractive={}\nrealms=1\n\0",
+             append={}\ninteractive={}\nrealms={}\nwatch={}\n\0",
             self.cpus,
             self.memory,
             layout.kernel.0,
             layout.initrd.0,
             self.hash_algorithm.name(),
             self.append,
-            u8::from(self.interactive)
+            u8::from(self.interactive),
+            self.realms,
+            // One Realm alone is run as fast as it can be.
+            u8::from(self.realms > 1)
         );
         ensure!(text.len() <= LARGEST_JOB, "the text for --append is too long");
         Ok(text)
@@ -136,6 +141,7 @@ mod tests {
     fn job(append: &str) -> Job {
         Job {
             cpus: 2,
+            realms: 1,
             memory: 256 << 20,
             kernel: "k".into(),
             initrd: "i".into(),
@@ -151,7 +157,7 @@ mod tests {
         assert_eq!(
             text,
             "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\nkernel=0x62100000,48834048\n\
-             initrd=0x6e000000,1048576\nhash_algorithm=sha-256\nappend=console=ttyS0 a=b\ninteractive=0\nrealms=1\n\0"
+             initrd=0x6e000000,1048576\nhash_algorithm=sha-256\nappend=console=ttyS0 a=b\ninteractive=0\nrealms=1\nwatch=0\n\0"
         );
     }
 

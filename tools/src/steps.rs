@@ -28,9 +28,11 @@ enum Action {
     Tool(fn() -> anyhow::Result<()>),
     /// `run --check` with this many CPUs, MiB of memory, and seconds of patience.
     Check(u32, u64, u64),
+    /// The same with this many Realms side by side, and seconds of patience.
+    Realms(u32, u32, u64),
 }
 
-use Action::{Cargo, Check, Tool};
+use Action::{Cargo, Check, Realms, Tool};
 
 const fn step(name: &'static str, action: Action) -> Step {
     Step { name, long: false, action }
@@ -87,6 +89,7 @@ const STEPS: &[Step] = &[
         ),
     ),
     long("conformance-long", Tool(conformance_long)),
+    long("linux-3realms", Realms(3, 2, 900)),
     long("linux-4cpu-512M", Check(4, 512, 600)),
     long("linux-8cpu-1G", Check(8, 1024, 900)),
 ];
@@ -159,6 +162,11 @@ fn perform(action: &Action) -> anyhow::Result<()> {
         Tool(function) => function(),
         Check(cpus, mebibytes, timeout) => {
             run::command(&RunOptions::check(*cpus, mebibytes << 20, *timeout))
+        }
+        Realms(realms, cpus, timeout) => {
+            let mut options = RunOptions::check(*cpus, 256 << 20, *timeout);
+            options.guest.realms = *realms;
+            run::command(&options)
         }
     }
 }

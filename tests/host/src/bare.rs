@@ -11,8 +11,9 @@ use cairn_host::host::Host;
 use cairn_host::job::{self, Job, Mode};
 use cairn_host::ram::{self, MachineFacts};
 use cairn_host::realm::{Realm, teardown};
-use cairn_host::{bench, conformance};
-use cairn_host::{report, vcpu};
+use cairn_host::vcpu::Group;
+use cairn_host::watch::Watch;
+use cairn_host::{bench, conformance, report};
 use core::fmt;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -22,7 +23,7 @@ use spin::Mutex;
 #[derive(Clone)]
 struct Work {
     host: Arc<Host>,
-    realm: Arc<Realm>,
+    group: Arc<Group>,
 }
 
 /// Work for the other CPUs; they look after each interrupt.
@@ -56,8 +57,8 @@ pub fn start_secondary(cpu: usize) -> ! {
             conformance::assist(&BareMachine, mailboxes);
         }
         let work = WORK.lock().clone();
-        if let Some(Work { host, realm }) = work.filter(|work| !work.realm.is_stopping()) {
-            vcpu::run(&host, &realm, cpu);
+        if let Some(Work { host, group }) = work {
+            group.run(&host, cpu);
         }
         leaf::wait_for_interrupt();
     }
@@ -101,11 +102,13 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     if job.mode == Mode::Conformance {
         return run_conformance(&job, free);
     }
-    let host = Arc::new(Host::new(Box::new(BareMachine), pool)?);
+    let mut host = Host::new(Box::new(BareMachine), pool)?;
+    host.watch = job.watch.then(Watch::default);
+    let host = Arc::new(host);
     let start = report::start(job.cpus, job.memory, host.rmi_version);
     leaf::console_line(format_args!("{start}"));
     let ended = match job.mode {
-        Mode::Linux => run_realm(&host, &job),
+        Mode::Linux => run_realms(&host, &job),
         Mode::Bench | Mode::Conformance => {
             bench::run(&host, &BareMachine, leaf::bench_program(), &job.until)
         }
@@ -124,43 +127,51 @@ fn run_conformance(job: &Job, free: Vec<Range<u64>>) -> Result<(), Failure> {
     })
 }
 
-/// Builds a Realm, runs it to its end, and takes it down.
-fn run_realm(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
-    let mut realm = Realm::create(host, job, 1)?;
-    if let Err(failure) = realm.build(host, job) {
-        host.log(format_args!("the Realm cannot be built: {failure}"));
-        // What went wrong first is what matters.
-        let _ = teardown::destroy(host, realm);
-        return Err(failure);
+/// Builds the Realms, runs them to their ends side by side, and takes each down as soon as it has stopped.
+fn run_realms(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
+    let mut realms = Vec::new();
+    for number in 1..=job.realms {
+        match build_realm(host, job, number) {
+            Ok(realm) => realms.push(realm),
+            Err(failure) => {
+                host.log(format_args!("Realm {number} cannot be built: {failure}"));
+                // What went wrong first is what matters.
+                for realm in realms {
+                    let _ = teardown::destroy(host, realm);
+                }
+                return Err(failure);
+            }
+        }
     }
     host.log(format_args!("entering the Realm after {} ms", host.uptime_ms()));
-    let realm = Arc::new(realm);
-    *WORK.lock() = Some(Work { host: host.clone(), realm: realm.clone() });
-    realm.kick(host, u32::MAX);
-    vcpu::run(host, &realm, 0);
-    let realm = wait_for_all(realm, job.cpus);
-    host.log(format_args!("the Realm stopped after {} ms", host.uptime_ms()));
-    let failure = realm.take_failure();
-    let torn_down = teardown::destroy(host, realm);
-    host.log(format_args!("the Realm is gone after {} ms", host.uptime_ms()));
-    failure.map_or(torn_down, Err)
-}
-
-/// Waits until no CPU uses the Realm any more, and makes it ours alone.
-fn wait_for_all(realm: Arc<Realm>, cpus: usize) -> Realm {
-    while realm.finished.load(Ordering::Acquire) < cpus {
-        BareMachine::serve_interrupts();
-        core::hint::spin_loop();
+    let group = Arc::new(Group::new(realms, job.cpus));
+    *WORK.lock() = Some(Work { host: host.clone(), group: group.clone() });
+    for cpu in 1..job.cpus {
+        host.machine().kick(cpu);
+    }
+    let mut ended = Ok(());
+    while let Some(realm) = group.run_until_one_stops(host, 0) {
+        host.log(format_args!("the Realm stopped after {} ms", host.uptime_ms()));
+        let failure = realm.take_failure();
+        let torn_down = teardown::destroy(host, realm);
+        host.log(format_args!("the Realm is gone after {} ms", host.uptime_ms()));
+        ended = ended.and(failure.map_or(torn_down, Err));
     }
     *WORK.lock() = None;
-    let mut realm = realm;
-    loop {
-        match Arc::try_unwrap(realm) {
-            Ok(realm) => return realm,
-            // A CPU is about to drop its reference.
-            Err(shared) => realm = shared,
+    ended
+}
+
+fn build_realm(host: &Host, job: &Job, number: usize) -> Result<Realm, Failure> {
+    let mut realm = Realm::create(host, job, number as u64)?;
+    if job.realms > 1 {
+        realm.set_label(number);
+    }
+    match realm.build(host, job) {
+        Ok(()) => Ok(realm),
+        Err(failure) => {
+            let _ = teardown::destroy(host, realm);
+            Err(failure)
         }
-        core::hint::spin_loop();
     }
 }
 

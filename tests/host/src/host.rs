@@ -5,8 +5,10 @@ use crate::granules::{PAGE_SIZE, Pool, Purpose};
 use crate::machine::Machine;
 use crate::report::Counters;
 use crate::rmi::{Features, Rmi};
+use crate::watch::Watch;
 use alloc::boxed::Box;
 use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
 
 /// A host on one machine.
@@ -19,7 +21,26 @@ pub struct Host {
     pub rmi_version: u64,
     /// Counters for the report.
     pub counters: Counters,
+    /// What is watched for secrets, if anything is.
+    pub watch: Option<Watch>,
+    /// CPUs of the machine that have nothing to run, a bit for each.
+    pub(crate) idle: AtomicU32,
+    input: Mutex<Input>,
 }
+
+/// Typed bytes on their way to one of several Realms.
+#[derive(Debug)]
+struct Input {
+    /// The Realm to which they go.
+    focus: usize,
+    /// Whether the next byte chooses the Realm.
+    is_choosing: bool,
+    /// A byte that the Realm in focus has not taken yet.
+    waiting: Option<u8>,
+}
+
+/// Typed before the digit of the Realm to which the following bytes go, if there are several.
+const CHOOSE: u8 = 0x01;
 
 impl Host {
     /// Talks to the monitor for the first time.
@@ -51,6 +72,9 @@ impl Host {
             features,
             rmi_version,
             counters: Counters::default(),
+            watch: None,
+            idle: AtomicU32::new(0),
+            input: Mutex::new(Input { focus: 1, is_choosing: false, waiting: None }),
         })
     }
 
@@ -64,6 +88,29 @@ impl Host {
     #[must_use]
     pub fn rmi(&self) -> Rmi<'_> {
         Rmi(&*self.machine)
+    }
+
+    /// Takes a typed byte for the only Realm, or for the one with this number.
+    pub(crate) fn console_read(&self, label: Option<usize>) -> Option<u8> {
+        let Some(label) = label else { return self.machine.console_read() };
+        let mut input = self.input.lock();
+        while input.waiting.is_none() {
+            let byte = self.machine.console_read()?;
+            if core::mem::take(&mut input.is_choosing) {
+                input.focus = usize::from(byte.wrapping_sub(b'0'));
+            } else if byte == CHOOSE {
+                input.is_choosing = true;
+            } else {
+                input.waiting = Some(byte);
+            }
+        }
+        if input.focus == label { input.waiting.take() } else { None }
+    }
+
+    /// Makes every CPU of the machine that has nothing to run look for something again.
+    pub(crate) fn wake_idle(&self) {
+        let idle = self.idle.load(Ordering::SeqCst);
+        (0..32).filter(|cpu| idle & (1 << cpu) != 0).for_each(|cpu| self.machine.kick(cpu));
     }
 
     /// Writes one line of the host's own to the console.
@@ -138,6 +185,9 @@ impl Host {
     pub fn reclaim(&self, pa: u64, purpose: Purpose) {
         match self.rmi().granule_undelegate(pa) {
             Ok(()) => {
+                if let Some(watch) = &self.watch {
+                    watch.returned(self, pa, purpose);
+                }
                 let mut pool = self.pool.lock();
                 pool.returned(pa);
                 pool.put(pa);
@@ -168,6 +218,9 @@ impl Host {
         };
         let line = self.counters.accounting(counts, leaked);
         self.machine.console_line(format_args!("{line}"));
+        if let Some(watch) = &self.watch {
+            watch.report(self)?;
+        }
         if counts.delegated == counts.returned && leaked == 0 {
             return Ok(());
         }

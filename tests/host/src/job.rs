@@ -10,7 +10,10 @@ use alloc::string::{String, ToString};
 pub const MAX_SIZE_BYTES: usize = 64 * 1024;
 
 /// Most CPUs that the host drives.
-pub const MAX_CPUS: usize = 8;
+pub const MAX_CPUS: usize = 32;
+
+/// Most Realms side by side: they are named by one digit.
+pub const MAX_REALMS: usize = 8;
 
 /// A file that the loader placed in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +71,12 @@ impl HashAlgorithm {
 pub struct Job {
     /// The kind.
     pub mode: Mode,
-    /// RECs of the Realm, and physical CPUs used to run them.
+    /// RECs of each Realm, and physical CPUs used to run them.
     pub cpus: usize,
+    /// Realms that run side by side.
+    pub realms: usize,
+    /// Whether the host looks for secrets of the Realms.
+    pub watch: bool,
     /// Guest memory in bytes, a multiple of 2 MiB.
     pub memory: u64,
     /// The guest's kernel, an arm64 `Image`.
@@ -116,6 +123,8 @@ impl Job {
 struct Draft {
     mode: Mode,
     cpus: Option<usize>,
+    realms: Option<usize>,
+    watch: bool,
     memory: Option<u64>,
     kernel: Option<Payload>,
     initrd: Option<Payload>,
@@ -145,8 +154,8 @@ impl Draft {
             "append" => self.append = value.to_string(),
             "until" => self.until = value.to_string(),
             "interactive" => self.interactive = value == "1",
-            "realms" if value == "1" => {}
-            "realms" => return Err("only one Realm is supported"),
+            "realms" => self.realms = Some(value.parse().map_err(|_| "not a number")?),
+            "watch" => self.watch = value == "1",
             // Keys of later versions of the tool do not stop an older host.
             _ => {}
         }
@@ -157,6 +166,12 @@ impl Draft {
         let cpus = self.cpus.unwrap_or(1);
         if cpus == 0 || cpus > MAX_CPUS {
             return Err(failure!("the job asks for {cpus} CPUs, but 1 to {MAX_CPUS} are possible"));
+        }
+        let realms = self.realms.unwrap_or(1);
+        if realms == 0 || realms > MAX_REALMS {
+            return Err(failure!(
+                "the job asks for {realms} Realms, but 1 to {MAX_REALMS} are possible"
+            ));
         }
         if self.mode != Mode::Linux {
             return Ok(self.without_guest(cpus));
@@ -176,6 +191,8 @@ impl Draft {
         Job {
             mode: self.mode,
             cpus,
+            realms: self.realms.unwrap_or(1),
+            watch: self.watch,
             memory: 0,
             kernel: Payload { base: 0, size: 0 },
             initrd: None,
@@ -245,5 +262,17 @@ mod tests {
         assert!(Job::parse(b"cairn-host-job 1\ncpus=1\nkernel=0x1000,1\n").is_err());
         assert!(Job::parse(b"cairn-host-job 1\nmemory=67108865\nkernel=0x1000,1\n").is_err());
         assert!(Job::parse(b"").is_err());
+    }
+
+    #[test]
+    fn several_realms_are_possible_but_not_any_number() {
+        let job = |realms: &str| {
+            let text = alloc::format!(
+                "cairn-host-job 1\nmemory=268435456\nkernel=0x1000,1\nrealms={realms}\nwatch=1\n"
+            );
+            Job::parse(text.as_bytes()).map(|job| (job.realms, job.watch))
+        };
+        assert_eq!(job("3"), Ok((3, true)));
+        assert!(job("0").is_err() && job("9").is_err() && job("x").is_err());
     }
 }

@@ -33,6 +33,7 @@ pub mod rmi;
 pub mod vcpu;
 pub mod vgic;
 pub mod vtimer;
+pub mod watch;
 
 pub use failure::Failure;
 

@@ -10,6 +10,12 @@ pub trait Machine: Send + Sync {
     /// Issues `SMC #0` with `X0`..`X6` and gives back `X0`..`X4`.
     fn smc(&self, args: [u64; 7]) -> [u64; 5];
 
+    /// Like [`Self::smc`], with a pattern in every register of this CPU that a Realm uses too; gives back the name of
+    /// one that did not survive the call. A machine without registers has nothing to watch.
+    fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
+        (self.smc(args), None)
+    }
+
     /// Reads a naturally aligned 64-bit word of Normal-world memory that the host handed out.
     fn read_u64(&self, pa: u64) -> u64;
 

@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub console: String,
     /// A granule that EL3 will not give back.
     pub stuck: Option<u64>,
+    /// A granule that comes back with a bit in its last word.
+    pub residue: Option<u64>,
     /// Command that is refused with `RMI_ERROR_INPUT` whatever its arguments.
     pub refuse: Option<u64>,
     now: u64,
@@ -65,6 +67,8 @@ pub(crate) fn job(cpus: usize) -> Job {
     Job {
         mode: crate::job::Mode::Linux,
         cpus,
+        realms: 1,
+        watch: false,
         memory: 64 << 20,
         kernel: Payload { base: 0x1000_0000, size: 0x3001 },
         initrd: Some(Payload { base: 0x1100_0000, size: 0x1000 }),
@@ -133,6 +137,9 @@ impl State {
             0x52 => {
                 if self.stuck == Some(a) || !self.delegated.remove(&a) {
                     return Err(fail(INPUT));
+                }
+                if self.residue == Some(a) {
+                    self.memory.insert(a + PAGE_SIZE - 8, 1 << 63);
                 }
                 [0; 4]
             }

@@ -71,6 +71,11 @@ impl Watch {
         self.challenge = challenge;
     }
 
+    /// How many Realms must report.
+    pub fn expect_realms(&mut self, count: u32) {
+        self.report.expect_realms(count);
+    }
+
     /// What was understood so far.
     pub fn report(self) -> Report {
         self.report
@@ -102,7 +107,8 @@ impl Watch {
 
     fn line(&mut self, line: &str) -> std::io::Result<()> {
         self.report.line(line);
-        if self.report.takes_question() && !self.challenge.is_empty() {
+        if let Some(keys) = self.report.takes_question().filter(|_| !self.challenge.is_empty()) {
+            self.answers.extend(keys);
             self.answers.extend(self.challenge.bytes().chain([b'\n']));
         }
         if self.report.has_ended() {

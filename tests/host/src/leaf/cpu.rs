@@ -66,6 +66,12 @@ pub(super) fn resting_vmcr() -> u64 {
     read_register!("ich_vmcr_el2")
 }
 
+/// Lets EL2 use the vector registers (SVE stays trapped).
+pub(super) fn allow_vectors() {
+    write_register!("cptr_el2", 0x33ff);
+    isb();
+}
+
 /// Makes earlier writes visible to a CPU that is interrupted next.
 pub(super) fn barrier_before_interrupting() {
     // SAFETY: a barrier changes nothing.

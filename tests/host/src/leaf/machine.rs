@@ -1,6 +1,6 @@
 //! The machine as the library wants it.
 
-use super::{console, cpu, gic, memory};
+use super::{console, cpu, gic, memory, watch};
 use alloc::collections::VecDeque;
 use cairn_host::machine::Machine;
 use core::fmt;
@@ -35,6 +35,10 @@ impl BareMachine {
 impl Machine for BareMachine {
     fn smc(&self, args: [u64; 7]) -> [u64; 5] {
         cpu::smc(args)
+    }
+
+    fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
+        watch::smc(args)
     }
 
     fn read_u64(&self, pa: u64) -> u64 {

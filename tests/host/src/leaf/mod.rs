@@ -13,6 +13,7 @@ mod heap;
 mod machine;
 mod memory;
 mod program;
+mod watch;
 
 pub use bench::bench_program;
 pub use console::{console_line, unlock_console};

@@ -16,7 +16,7 @@ use crate::vcpu::Vcpu;
 use crate::vgic::Vgic;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicUsize};
+use core::sync::atomic::AtomicBool;
 use spin::Mutex;
 
 /// Identifies this host's Realms in their attestation tokens.
@@ -64,7 +64,8 @@ impl Realm {
             unknown_mmio: Mutex::new(BTreeSet::new()),
             stopping: AtomicBool::new(false),
             failure: Mutex::new(None),
-            finished: AtomicUsize::new(0),
+            label: None,
+            line: Mutex::new(Vec::new()),
         })
     }
 
@@ -104,7 +105,7 @@ impl Realm {
         aux_count: u64,
         entry: Option<(u64, u64)>,
     ) -> Result<(), Failure> {
-        let mut vcpu = Vcpu::new(index, index, entry.is_some());
+        let mut vcpu = Vcpu::new(index, entry.is_some());
         let result = self.create_rec(host, &mut vcpu, aux_count, entry);
         if result.is_err() {
             vcpu.release(host);

@@ -21,9 +21,10 @@ use crate::ipa;
 use crate::vcpu::Vcpu;
 use crate::vgic::{CpuSet, Vgic};
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use pages::PageMap;
 use spin::Mutex;
 
@@ -53,9 +54,14 @@ pub struct Realm {
     unknown_mmio: Mutex<BTreeSet<u64>>,
     stopping: AtomicBool,
     failure: Mutex<Option<Failure>>,
-    /// CPUs of the machine that have left this Realm for good.
-    pub finished: AtomicUsize,
+    /// Number by which the console names the Realm, if there are several.
+    label: Option<usize>,
+    /// What the guest has written since the start of the line, if there are several Realms.
+    line: Mutex<Vec<u8>>,
 }
+
+/// Most bytes of a line of a guest that are kept together.
+const LONGEST_LINE: usize = 512;
 
 impl Realm {
     /// The Realm descriptor, by which the monitor knows the Realm.
@@ -97,8 +103,33 @@ impl Realm {
     /// Makes the CPUs that run these virtual CPUs look at their state again.
     pub fn kick(&self, host: &Host, set: CpuSet) {
         for vcpu in self.vcpus.iter().filter(|vcpu| set & (1 << vcpu.index) != 0) {
-            host.machine().kick(vcpu.cpu);
+            vcpu.kick(host);
         }
+    }
+
+    /// The guest writes a byte to its console: as it is, or in whole lines with the Realm's number.
+    pub fn console_write(&self, host: &Host, byte: u8) {
+        let Some(label) = self.label else { return host.machine().console_write(&[byte]) };
+        let mut line = self.line.lock();
+        if byte != b'\n' {
+            line.push(byte);
+        }
+        if byte == b'\n' || line.len() >= LONGEST_LINE {
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end_matches('\r');
+            host.machine().console_line(format_args!("[realm {label}] {text}"));
+            line.clear();
+        }
+    }
+
+    /// Takes a byte that was typed for this Realm.
+    pub fn console_read(&self, host: &Host) -> Option<u8> {
+        host.console_read(self.label)
+    }
+
+    /// Gives the Realm a number on the console.
+    pub fn set_label(&mut self, label: usize) {
+        self.label = Some(label);
     }
 
     /// Whether this is the first access to an unknown device address.

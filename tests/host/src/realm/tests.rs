@@ -5,7 +5,7 @@ use crate::ipa::{RAM_BASE, SHARED_BIT, UART_BASE};
 use crate::machine::Machine;
 use crate::realm::teardown;
 use crate::testing::{self, FakeMachine, exits};
-use crate::vcpu;
+use crate::vcpu::Group;
 use alloc::string::ToString;
 
 const SYSTEM_OFF: u64 = 0x8400_0008;
@@ -29,7 +29,7 @@ fn build(machine: &FakeMachine, host: &Host, script: &[testing::Exit]) -> Result
 fn run(script: &[testing::Exit]) -> (FakeMachine, Host, Realm) {
     let (machine, host) = testing::host();
     let realm = build(&machine, &host, script).unwrap();
-    vcpu::run(&host, &realm, 0);
+    let realm = Group::new(alloc::vec![realm], 1).run_until_one_stops(&host, 0).unwrap();
     (machine, host, realm)
 }
 

@@ -169,6 +169,8 @@ pub mod rec_exit {
     pub const HPFAR: u64 = 0x910;
     /// `gprs[0]`; 31 of them.
     pub const GPRS: u64 = 0xA00;
+    /// The REC's part of `ICH_HCR_EL2`.
+    pub const GICV3_HCR: u64 = 0xB00;
     /// `gicv3_lrs[0]`; 16 of them.
     pub const GICV3_LRS: u64 = 0xB08;
     /// `ICH_VMCR_EL2`.

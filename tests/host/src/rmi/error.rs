@@ -63,6 +63,24 @@ pub struct RmiError {
 }
 
 impl RmiError {
+    /// The outputs of a command from `X0`..`X4`.
+    ///
+    /// # Errors
+    ///
+    /// It did not succeed.
+    pub(crate) fn from_reply(
+        command: Command,
+        args: [u64; 5],
+        reply: [u64; 5],
+    ) -> Result<[u64; 4], Self> {
+        let [x0, x1, x2, x3, x4] = reply;
+        let out = [x1, x2, x3, x4];
+        match Status::from_x0(x0) {
+            None => Ok(out),
+            Some(status) => Err(Self { command, args, status, out }),
+        }
+    }
+
     /// The level at which the table walk ended, if that is why the command was refused.
     #[must_use]
     pub const fn rtt_level(&self) -> Option<i8> {

@@ -74,12 +74,8 @@ pub struct Rmi<'m>(pub &'m dyn Machine);
 impl Rmi<'_> {
     fn call(self, command: Command, args: [u64; 5]) -> Result<[u64; 4], RmiError> {
         let [a1, a2, a3, a4, a5] = args;
-        let [x0, x1, x2, x3, x4] = self.0.smc([u64::from(command as u32), a1, a2, a3, a4, a5, 0]);
-        let out = [x1, x2, x3, x4];
-        match Status::from_x0(x0) {
-            None => Ok(out),
-            Some(status) => Err(RmiError { command, args, status, out }),
-        }
+        let reply = self.0.smc([u64::from(command as u32), a1, a2, a3, a4, a5, 0]);
+        RmiError::from_reply(command, args, reply)
     }
 
     /// `RMI_VERSION`: the lowest and highest version that fit the request.

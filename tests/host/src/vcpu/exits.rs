@@ -28,6 +28,12 @@ pub(super) enum Next {
     Off,
 }
 
+impl Default for Next {
+    fn default() -> Self {
+        Self::ENTER
+    }
+}
+
 impl Next {
     /// Enter the REC with nothing special.
     pub(super) const ENTER: Self = Self::Enter { flags: 0, gpr0: 0 };

@@ -61,18 +61,15 @@ pub(super) fn write(context: &Context<'_>, address: u64, size: u64, value: u64) 
                 (sent, realm.vgic.lock().set_spi(ipa::UART_INTID, uart.interrupt()))
             };
             if let Some(byte) = sent {
-                context.host.machine().console_write(&[byte]);
+                realm.console_write(context.host, byte);
             }
             set
         }
         Some(Device::Rng(offset)) => {
             let value = (value & 0xffff_ffff) as u32;
-            let level = {
-                let mut rng = realm.rng.lock();
-                realm.with_shared(context.host, |memory| rng.write(offset, value, memory));
-                rng.interrupt()
-            };
-            realm.vgic.lock().set_spi(ipa::VIRTIO_INTID, level)
+            let mut rng = realm.rng.lock();
+            realm.with_shared(context.host, |memory| rng.write(offset, value, memory));
+            realm.vgic.lock().set_spi(ipa::VIRTIO_INTID, rng.interrupt())
         }
         Some(Device::Distributor(offset)) => {
             realm.vgic.lock().write_distributor(offset, size, value)

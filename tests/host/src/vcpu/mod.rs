@@ -4,22 +4,32 @@ mod exits;
 mod mmio;
 mod psci;
 mod run;
+mod schedule;
 
-pub use run::run;
+pub use schedule::Group;
 
 use crate::failure::Failure;
 use crate::granules::Purpose;
 use crate::host::Host;
 use crate::rmi::run::RunPage;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use run::Between;
+use spin::Mutex;
+
+/// Stands for "no CPU of the machine".
+const NOWHERE: usize = usize::MAX;
 
 /// One virtual CPU of a Realm.
 pub struct Vcpu {
     /// Index of its REC in the Realm.
     pub index: usize,
-    /// CPU of the machine that runs it.
-    pub cpu: usize,
+    /// CPU of the machine that runs it, or [`NOWHERE`].
+    cpu: AtomicUsize,
+    /// Whether a CPU of the machine has taken it, to run it or to see whether it can run.
+    taken: AtomicBool,
+    /// What it does between two turns; only for the CPU that has taken it.
+    between: Mutex<Between>,
     /// The REC granule.
     pub rec: Option<u64>,
     pub(crate) aux: Vec<u64>,
@@ -32,15 +42,25 @@ pub struct Vcpu {
 
 impl Vcpu {
     /// A virtual CPU without granules.
-    pub(crate) fn new(index: usize, cpu: usize, runnable: bool) -> Self {
+    pub(crate) fn new(index: usize, runnable: bool) -> Self {
         Self {
             index,
-            cpu,
+            cpu: AtomicUsize::new(NOWHERE),
+            taken: AtomicBool::new(false),
+            between: Mutex::new(Between::default()),
             rec: None,
             aux: Vec::new(),
             run: None,
             created: false,
             starts: AtomicU32::new(u32::from(runnable)),
+        }
+    }
+
+    /// Makes the CPU that runs it, or one that could, look at its state again.
+    pub(crate) fn kick(&self, host: &Host) {
+        match self.cpu.load(Ordering::SeqCst) {
+            NOWHERE => host.wake_idle(),
+            cpu => host.machine().kick(cpu),
         }
     }
 

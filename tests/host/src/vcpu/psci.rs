@@ -38,7 +38,7 @@ pub(super) fn handle(context: &Context<'_>, exit: &RecExit) -> Result<Next, Fail
             let target = complete(context, target)?;
             if let Some(other) = realm.vcpus.get(target) {
                 other.start();
-                host.machine().kick(other.cpu);
+                other.kick(host);
                 host.log(format_args!("the guest starts its CPU {target}"));
             }
             Ok(Next::ENTER)

@@ -1,7 +1,7 @@
-//! The run loop of one virtual CPU on one CPU of the machine.
+//! One turn of one virtual CPU on one CPU of the machine.
 //!
-//! Interrupts of the machine stay masked all the time. One that comes while the REC runs ends the
-//! REC's turn; the loop then acknowledges whatever is pending and enters the REC again. So there
+//! Interrupts of the machine stay masked all the time. One that comes while the REC runs makes it
+//! exit; the loop then acknowledges whatever is pending and enters the REC again. So there
 //! are no interrupt handlers, and nothing happens behind the loop's back.
 
 use super::Vcpu;
@@ -15,7 +15,6 @@ use crate::rmi::abi::rec_enter;
 use crate::rmi::run::RecEnter;
 use crate::rmi::{RmiError, Status};
 use crate::vtimer::Timers;
-use core::sync::atomic::Ordering;
 
 /// What the parts of the loop work on.
 #[derive(Clone, Copy)]
@@ -25,72 +24,96 @@ pub(super) struct Context<'a> {
     pub vcpu: &'a Vcpu,
 }
 
-/// Runs virtual CPU `index` on this CPU until the Realm stops.
-pub fn run(host: &Host, realm: &Realm, index: usize) {
-    if let Some(vcpu) = realm.vcpus.get(index) {
-        let context = Context { host, realm, vcpu };
-        if let Err(failure) = context.run() {
-            realm.fail(host, failure);
-        }
+/// What a virtual CPU does between two turns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Between {
+    /// Whether the guest has switched it on.
+    on: bool,
+    /// How often the guest had started it when it was last switched on.
+    starts: u32,
+    /// Its timers at the last exit.
+    timers: Timers,
+    next: Next,
+}
+
+impl Between {
+    /// Whether only the end of its turn keeps it from running.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.on && matches!(self.next, Next::Enter { .. })
     }
-    host.machine().arm_timer(None);
-    realm.finished.fetch_add(1, Ordering::Release);
-    // CPU 0 waits for this.
-    host.machine().kick(0);
+}
+
+/// Whether a virtual CPU can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// Now.
+    Ready,
+    /// Not before an event, or before this time.
+    Waiting(Option<u64>),
 }
 
 impl Context<'_> {
-    fn run(&self) -> Result<(), Failure> {
-        let mut seen = 0;
-        while let Some(starts) = self.wait_for_start(seen) {
-            seen = starts;
-            self.run_until_off()?;
+    /// Whether there is something to run.
+    pub(super) fn readiness(&self, between: &mut Between) -> Readiness {
+        self.pass_on_input();
+        if self.realm.is_stopping() {
+            return Readiness::Waiting(None);
         }
-        Ok(())
-    }
-
-    /// Sleeps until the guest has started this CPU more than `seen` times; `None` if the Realm
-    /// stops first.
-    fn wait_for_start(&self, seen: u32) -> Option<u32> {
-        loop {
-            self.serve_machine();
-            if self.realm.is_stopping() {
-                return None;
-            }
+        if !between.on {
             let starts = self.vcpu.starts();
-            if starts != seen {
-                return Some(starts);
+            if starts == between.starts {
+                return Readiness::Waiting(None);
             }
-            self.host.machine().wait_for_interrupt();
+            *between = Between { on: true, starts, ..Between::default() };
         }
+        let Next::Sleep { until } = between.next else { return Readiness::Ready };
+        let now = self.host.machine().counter();
+        let is_deliverable = {
+            let mut vgic = self.realm.vgic.lock();
+            self.set_timer_levels(&mut vgic, between.timers);
+            vgic.deliverable(self.vcpu.index)
+        };
+        if is_deliverable || until.is_some_and(|time| now >= time) {
+            between.next = Next::ENTER;
+            return Readiness::Ready;
+        }
+        Readiness::Waiting([between.timers.deadline(now), until].into_iter().flatten().min())
     }
 
-    /// Enters the REC again and again until the guest switches this CPU off or the Realm stops.
-    fn run_until_off(&self) -> Result<(), Failure> {
-        let mut timers = Timers::default();
-        let mut next = Next::ENTER;
-        while !self.realm.is_stopping() {
-            self.serve_machine();
-            let (flags, gpr0) = match next {
+    /// Enters the REC again and again until the guest waits or switches this CPU off, the Realm stops, or the time
+    /// `end` has come.
+    pub(super) fn turn(&self, between: &mut Between, end: Option<u64>) -> Result<(), Failure> {
+        let machine = self.host.machine();
+        loop {
+            machine.take_interrupts();
+            if self.readiness(between) != Readiness::Ready {
+                return Ok(());
+            }
+            let (flags, gpr0) = match between.next {
                 Next::Enter { flags, gpr0 } => (flags, gpr0),
-                Next::Sleep { until } => {
-                    self.sleep(timers, until);
-                    next = Next::ENTER;
-                    continue;
+                Next::Sleep { .. } => return Ok(()),
+                Next::Off => {
+                    between.on = false;
+                    return Ok(());
                 }
-                Next::Off => return Ok(()),
             };
-            let Some(exit) = self.enter(timers, flags, gpr0)? else { return Ok(()) };
-            timers = Timers { virt: exit.cntv, phys: exit.cntp };
-            next = exits::handle(self, &exit)?;
+            if end.is_some_and(|time| machine.counter() >= time) {
+                return Ok(());
+            }
+            let Some(exit) = self.enter(between.timers, end, flags, gpr0)? else {
+                between.on = false;
+                return Ok(());
+            };
+            between.timers = Timers { virt: exit.cntv, phys: exit.cntp };
+            between.next = exits::handle(self, &exit)?;
         }
-        Ok(())
     }
 
     /// One `RMI_REC_ENTER`. `None` means that this REC cannot run now, which is no error.
     fn enter(
         &self,
         timers: Timers,
+        end: Option<u64>,
         flags: u64,
         gpr0: u64,
     ) -> Result<Option<crate::rmi::run::RecExit>, Failure> {
@@ -110,8 +133,13 @@ impl Context<'_> {
             gicv3_lrs: loaded.lrs,
         };
         run.write_enter(machine, &enter);
-        machine.arm_timer(timers.deadline(machine.counter()));
-        if let Err(error) = self.host.rmi().rec_enter(rec, run.pa()) {
+        let wake = [timers.deadline(machine.counter()), end].into_iter().flatten().min();
+        machine.arm_timer(wake);
+        let entered = match &self.host.watch {
+            None => self.host.rmi().rec_enter(rec, run.pa()),
+            Some(watch) => watch.rec_enter(self.host, rec, run),
+        };
+        if let Err(error) = entered {
             // Nothing was delivered: the interrupts go back to where they were.
             let vmcr = u64::MAX;
             self.realm.vgic.lock().fold(self.vcpu.index, &loaded.lrs, vmcr);
@@ -134,7 +162,10 @@ impl Context<'_> {
             // Another CPU of the guest has switched it off; that CPU's loop stops the Realm.
             Status::Realm(1) => Ok(()),
             // Started twice: the monitor knows that the REC is off again.
-            Status::Rec if self.vcpu.starts() > 1 => Ok(()),
+            Status::Rec if self.vcpu.starts() > 1 => {
+                self.host.log(format_args!("CPU {} of the guest: {error}", self.vcpu.index));
+                Ok(())
+            }
             Status::Rec
             | Status::Input
             | Status::Realm(_)
@@ -151,40 +182,17 @@ impl Context<'_> {
         vgic.set_private(index, ipa::PHYSICAL_TIMER_INTID, timers.phys.asserted(now));
     }
 
-    /// The guest waits for an interrupt: so does this CPU, until one of the guest's is there, a
-    /// timer of the guest expires, or the time `until` comes.
-    fn sleep(&self, timers: Timers, until: Option<u64>) {
-        let machine = self.host.machine();
-        loop {
-            self.serve_machine();
-            let now = machine.counter();
-            let deliverable = {
-                let mut vgic = self.realm.vgic.lock();
-                self.set_timer_levels(&mut vgic, timers);
-                vgic.deliverable(self.vcpu.index)
-            };
-            if deliverable || self.realm.is_stopping() || until.is_some_and(|time| now >= time) {
-                return;
-            }
-            let wake = [timers.deadline(now), until].into_iter().flatten().min();
-            machine.arm_timer(wake);
-            machine.wait_for_interrupt();
-        }
-    }
-
-    /// Acknowledges the machine's interrupts and passes on what was typed.
-    fn serve_machine(&self) {
-        let machine = self.host.machine();
-        machine.take_interrupts();
+    /// Passes on what was typed, if it is for this Realm.
+    fn pass_on_input(&self) {
         if !self.realm.interactive {
             return;
         }
         let set = {
             // Held while the bytes are taken: those that another CPU takes must not overtake them.
             let mut uart = self.realm.uart.lock();
-            let Some(first) = machine.console_read() else { return };
+            let Some(first) = self.realm.console_read(self.host) else { return };
             uart.receive(first);
-            while let Some(byte) = machine.console_read() {
+            while let Some(byte) = self.realm.console_read(self.host) {
                 uart.receive(byte);
             }
             self.realm.vgic.lock().set_spi(ipa::UART_INTID, uart.interrupt())
