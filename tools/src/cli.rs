@@ -189,6 +189,9 @@ pub struct BenchOptions {
     /// Make what is measured the committed figures
     #[arg(long, conflicts_with_all = ["image", "profile"])]
     pub update: bool,
+    /// Measure how many instructions an interrupt for the Host may have to wait instead
+    #[arg(long, conflicts_with_all = ["update", "profile", "json"])]
+    pub latency: bool,
     /// Show which functions of the monitor the instructions of this operation go to
     #[arg(long, value_name = "OPERATION", conflicts_with = "json")]
     pub profile: Option<String>,

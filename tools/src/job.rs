@@ -48,6 +48,12 @@ pub const FVP: Layout = Layout {
 /// Most bytes of job text.
 const LARGEST_JOB: usize = 64 << 10;
 
+/// Writes a job text to `path` that makes the host measure how long interrupts may have to wait.
+pub fn latency(path: &Path) -> anyhow::Result<Load> {
+    write_whole(path, b"cairn-host-job 1\nmode=latency\ncpus=1\n\0")?;
+    Ok(Load { file: path.to_path_buf(), address: QEMU.job })
+}
+
 /// Writes a job text to `path` that makes the host measure up to the operation `until`, or everything.
 pub fn bench(until: &str, path: &Path) -> anyhow::Result<Load> {
     ensure!(!until.contains(['\n', '\0']), "the name of an operation is one word");

@@ -109,6 +109,7 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     leaf::console_line(format_args!("{start}"));
     let ended = match job.mode {
         Mode::Linux => run_realms(&host, &job),
+        Mode::Latency => bench::latency(&host, &BareMachine, leaf::bench_program()),
         Mode::Bench | Mode::Conformance => {
             bench::run(&host, &BareMachine, leaf::bench_program(), &job.until)
         }

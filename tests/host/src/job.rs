@@ -32,6 +32,8 @@ pub enum Mode {
     Linux,
     /// Measure what each command costs; needs neither guest nor memory.
     Bench,
+    /// Measure how long an interrupt may have to wait; needs neither guest nor memory.
+    Latency,
     /// Run the conformance suite.
     Conformance,
 }
@@ -140,8 +142,9 @@ impl Draft {
         match key {
             "mode" if value == "linux" => self.mode = Mode::Linux,
             "mode" if value == "bench" => self.mode = Mode::Bench,
+            "mode" if value == "latency" => self.mode = Mode::Latency,
             "mode" if value == "conformance" => self.mode = Mode::Conformance,
-            "mode" => return Err("the modes are `linux`, `bench` and `conformance`"),
+            "mode" => return Err("the modes are `linux`, `bench`, `latency` and `conformance`"),
             "scenarios" => self.scenarios = value.to_string(),
             "cpus" => self.cpus = Some(value.parse().map_err(|_| "not a number")?),
             "memory" => self.memory = Some(number(value)?),

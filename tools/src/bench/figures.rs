@@ -18,6 +18,11 @@ impl Figure {
         &self.name
     }
 
+    /// What it costs.
+    pub const fn instructions(&self) -> u64 {
+        self.instructions
+    }
+
     /// For tests.
     #[cfg(test)]
     pub fn new(name: &str, instructions: u64) -> Self {

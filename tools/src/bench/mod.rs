@@ -7,9 +7,11 @@
 //! | --- | --- |
 //! | `rows` | what the host reports |
 //! | `figures` | the committed figures, the bars, and the verdict |
+//! | `latency` | how long an interrupt for the Host may have to wait |
 //! | `profile` | where the instructions of one command go |
 
 mod figures;
+mod latency;
 mod profile;
 mod rows;
 
@@ -23,7 +25,7 @@ use crate::fault::{IoContext, Verdict};
 use crate::job;
 use crate::paths::{self, write_whole};
 use crate::progress::Progress;
-use crate::qemu::{Ended, Limits, Machine};
+use crate::qemu::{Ended, Limits, Load, Machine};
 use crate::run::{self, Firmware};
 
 use figures::{Figure, Figures};
@@ -45,11 +47,17 @@ pub fn check() -> anyhow::Result<()> {
     command(&BenchOptions::default())
 }
 
+/// The `bench-latency` step of `test`.
+pub fn check_latency() -> anyhow::Result<()> {
+    command(&BenchOptions { latency: true, ..BenchOptions::default() })
+}
+
 /// The `bench` subcommand.
 pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
     let firmware = run::firmware(&options.image, options.qemu.as_ref())?;
     match &options.profile {
         Some(name) => profile::command(&firmware, name),
+        None if options.latency => latency::command(&firmware, options.image.image.is_none()),
         None => measure(options, &firmware),
     }
 }
@@ -95,13 +103,18 @@ fn save(path: &Path, figures: &Figures) -> anyhow::Result<()> {
 
 /// Boots the machine with one CPU and the bench as its job, up to the operation `until`; what it reports.
 fn boot(firmware: &Firmware, until: &str, extra: &[&str]) -> anyhow::Result<Vec<Figure>> {
+    boot_job(firmware, job::bench(until, &paths::output()?.join("bench-job.txt"))?, extra)
+}
+
+/// Boots the machine with one CPU and a job that measures; what it reports.
+fn boot_job(firmware: &Firmware, job: Load, extra: &[&str]) -> anyhow::Result<Vec<Figure>> {
     let output = paths::output()?;
     let machine = Machine {
         program: firmware.qemu.clone(),
         cpus: 1,
         cpu_properties: "",
         firmware: firmware.flash.clone(),
-        loads: vec![job::bench(until, &output.join("bench-job.txt"))?],
+        loads: vec![job],
         gdb: None,
         messages: output.join("qemu.log"),
         extra: extra.iter().map(|&argument| argument.to_owned()).collect(),

@@ -9,6 +9,24 @@ use alloc::vec::Vec;
 /// IPA width: four levels of tables, as deep as a walk gets without FEAT_LPA2.
 const IPA_WIDTH_BITS: u64 = 40;
 
+/// What a Realm is created with.
+pub struct Shape {
+    /// IPA width in bits.
+    pub width_bits: u64,
+    /// Level at which walks start.
+    pub start: u64,
+    /// Tables of that level.
+    pub roots: usize,
+    /// `hash_algo`: 0 is SHA-256, 1 is SHA-512.
+    pub hash_algorithm: u64,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { width_bits: IPA_WIDTH_BITS, start: 0, roots: 1, hash_algorithm: 0 }
+    }
+}
+
 /// First unprotected address.
 pub const UNPROTECTED: u64 = 1 << (IPA_WIDTH_BITS - 1);
 
@@ -26,7 +44,7 @@ pub struct Fixture<'b> {
     bench: &'b Bench<'b>,
     /// Realm descriptor.
     pub rd: u64,
-    root: u64,
+    roots: Vec<u64>,
     /// Instructions of REALM_CREATE.
     pub create_cost: u64,
     tables: Vec<(u64, u64)>,
@@ -37,23 +55,34 @@ pub struct Fixture<'b> {
 impl<'b> Fixture<'b> {
     /// Creates a Realm without tables or memory.
     pub fn new(bench: &'b Bench<'b>) -> Result<Self, Failure> {
+        Self::shaped(bench, &Shape::default())
+    }
+
+    /// Creates such a Realm. One that does not start at level 0 cannot be given tables.
+    pub fn shaped(bench: &'b Bench<'b>, shape: &Shape) -> Result<Self, Failure> {
         let host = bench.host;
         let rd = host.take_granule()?;
-        let root = host.take_granule()?;
+        let count = shape.roots as u64;
+        let root = match shape.roots {
+            1 => host.take_granule()?,
+            roots => host.take_granules(roots, count * PAGE)?,
+        };
         let params = host.take_page()?;
         let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
-        write(realm_params::S2SZ, IPA_WIDTH_BITS);
+        write(realm_params::S2SZ, shape.width_bits);
+        write(realm_params::HASH_ALGO, shape.hash_algorithm);
         write(realm_params::NUM_BPS, host.features.num_bps());
         write(realm_params::NUM_WPS, host.features.num_wps());
         write(realm_params::VMID, 7);
         write(realm_params::RTT_BASE, root);
-        write(realm_params::RTT_NUM_START, 1);
+        write(realm_params::RTT_LEVEL_START, shape.start);
+        write(realm_params::RTT_NUM_START, count);
         let cost = bench.call(Command::RealmCreate, [rd, params, 0, 0, 0])?;
         host.put_page(params);
         Ok(Self {
             bench,
             rd,
-            root,
+            roots: (0..count).map(|n| root + n * PAGE).collect(),
             create_cost: cost.instructions,
             tables: Vec::new(),
             pages: Vec::new(),
@@ -144,7 +173,7 @@ impl<'b> Fixture<'b> {
         Ok(())
     }
 
-    /// Creates the first REC; it and the cost of REC_CREATE.
+    /// Creates the next REC; it and the cost of REC_CREATE.
     pub fn create_rec(&mut self, pc: u64, x0: u64) -> Result<(u64, u64), Failure> {
         let host = self.bench.host;
         let aux_count = host.rmi().rec_aux_count(self.rd)?;
@@ -152,6 +181,7 @@ impl<'b> Fixture<'b> {
         let params = host.take_page()?;
         let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
         write(rec_params::FLAGS, 1);
+        write(rec_params::MPIDR, self.recs.len() as u64);
         write(rec_params::PC, pc);
         write(rec_params::GPRS, x0);
         write(rec_params::NUM_AUX, aux_count);
@@ -195,7 +225,9 @@ impl<'b> Fixture<'b> {
         let cost = self.bench.call(Command::RealmDestroy, [self.rd, 0, 0, 0, 0])?;
         self.report(row, cost);
         self.bench.host.reclaim(self.rd, Purpose::Rd);
-        self.bench.host.reclaim(self.root, Purpose::RootRtt);
+        for root in self.roots {
+            self.bench.host.reclaim(root, Purpose::RootRtt);
+        }
         Ok(())
     }
 }

@@ -11,9 +11,9 @@ use crate::failure::Failure;
 use crate::rmi::abi::{Command, rec_enter, rec_exit};
 
 /// Where the program is.
-const CODE: u64 = 0;
+pub(super) const CODE: u64 = 0;
 /// The structure of the host call.
-const CALL: u64 = PAGE;
+pub(super) const CALL: u64 = PAGE;
 
 /// Where attestation tokens go.
 pub(super) const TOKEN: u64 = 2 * PAGE;
@@ -23,28 +23,28 @@ const OP_NOTHING: u64 = 0;
 /// Operation: SMC with X0 to X10 from `gprs[1..12]`.
 const OP_SMC: u64 = 1;
 /// Operation: a 32-bit load from `gprs[1]`, for ever.
-const OP_LOAD: u64 = 2;
+pub(super) const OP_LOAD: u64 = 2;
 
-const RSI_VERSION: u64 = 0xc400_0190;
-const RSI_MEASUREMENT_EXTEND: u64 = 0xc400_0193;
-const RSI_IPA_STATE_SET: u64 = 0xc400_0197;
-const RSI_IPA_STATE_GET: u64 = 0xc400_0198;
+pub(super) const RSI_VERSION: u64 = 0xc400_0190;
+pub(super) const RSI_MEASUREMENT_EXTEND: u64 = 0xc400_0193;
+pub(super) const RSI_IPA_STATE_SET: u64 = 0xc400_0197;
+pub(super) const RSI_IPA_STATE_GET: u64 = 0xc400_0198;
 
 const EXIT_SYNC: u64 = 0;
-const EXIT_RIPAS_CHANGE: u64 = 4;
+pub(super) const EXIT_RIPAS_CHANGE: u64 = 4;
 pub(super) const EXIT_HOST_CALL: u64 = 5;
 
 /// The running Realm.
 pub(super) struct Guest<'b> {
     /// What it is measured with.
     pub bench: &'b Bench<'b>,
-    rec: u64,
-    run: u64,
+    pub rec: u64,
+    pub run: u64,
 }
 
 impl Guest<'_> {
     /// Enters the REC and expects it to come back for `reason`; the cost.
-    fn enter(&self, flags: u64, reason: u64) -> Result<u64, Failure> {
+    pub fn enter(&self, flags: u64, reason: u64) -> Result<u64, Failure> {
         let (cost, got) = self.enter_for(flags)?;
         if got == reason {
             Ok(cost)
@@ -63,7 +63,7 @@ impl Guest<'_> {
     }
 
     /// Writes what the pending host call is to return.
-    fn answer(&self, gprs: &[u64]) {
+    pub fn answer(&self, gprs: &[u64]) {
         for (n, value) in (0..).zip(gprs) {
             let at = self.run + rec_enter::GPRS + 8 * n;
             self.bench.host.machine().write_u64(at, *value);

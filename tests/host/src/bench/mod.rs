@@ -11,11 +11,13 @@
 //! | `commands` | the Host's commands |
 //! | `guest` | entries, exits and the Realm's calls, by a small program in the Realm |
 //! | `attestation` | tokens, and how soon an interrupt ends their computation |
+//! | `latency` | how long an interrupt may have to wait |
 
 mod attestation;
 mod commands;
 mod fixture;
 mod guest;
+mod latency;
 
 use crate::failure::Failure;
 use crate::host::Host;
@@ -70,6 +72,15 @@ impl Bench<'_> {
             self.timed.end();
         }
     }
+}
+
+/// Measures how long an interrupt for the Host may have to wait, and reports a line per command and state of the Realm.
+///
+/// # Errors
+///
+/// A command that has to succeed does not.
+pub fn latency(host: &Host, timed: &dyn Timed, program: &[u8]) -> Result<(), Failure> {
+    latency::run(&Bench { host, timed, until: "" }, program)
 }
 
 /// Measures everything, or all up to the operation `until`, and reports a line per operation. `program` is the code that
