@@ -41,12 +41,18 @@ fn is_in<S: State>(word: u16) -> bool {
     word & STATE_MASK << STATE_SHIFT == (S::STATE as u16) << STATE_SHIFT
 }
 
+/// How often any granule's lock has been taken.
+#[cfg(feature = "count-locks")]
+pub static LOCKS_TAKEN: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(0);
+
 /// Takes the lock bit of `word`, waiting as long as another CPU holds it; the word as it was.
 #[inline(always)]
 pub(crate) fn acquire(word: &AtomicU16) -> u16 {
     loop {
         let before = word.fetch_or(LOCKED, Ordering::Acquire);
         if before & LOCKED == 0 {
+            #[cfg(feature = "count-locks")]
+            LOCKS_TAKEN.fetch_add(1, Ordering::Relaxed);
             return before;
         }
         while word.load(Ordering::Relaxed) & LOCKED != 0 {

@@ -34,3 +34,5 @@ pub mod fake_port;
 pub mod harness;
 #[cfg(not(target_os = "none"))]
 pub mod machine;
+#[cfg(not(target_os = "none"))]
+pub mod operations;

@@ -192,6 +192,9 @@ pub struct BenchOptions {
     /// Measure how many instructions an interrupt for the Host may have to wait instead
     #[arg(long, conflicts_with_all = ["update", "profile", "json"])]
     pub latency: bool,
+    /// Count what each command asks of the machine instead: invalidations, barriers, mappings, locks, calls to EL3
+    #[arg(long, conflicts_with_all = ["latency", "profile", "json", "image"])]
+    pub operations: bool,
     /// Show which functions of the monitor the instructions of this operation go to
     #[arg(long, value_name = "OPERATION", conflicts_with = "json")]
     pub profile: Option<String>,

@@ -72,6 +72,7 @@ const STEPS: &[Step] = &[
     step("unsafe", Tool(unsafe_count::command)),
     step("size", Tool(size::command)),
     step("bench", Tool(bench::check)),
+    step("bench-operations", Tool(bench::check_operations)),
     step("bench-latency", Tool(bench::check_latency)),
     step("fvp-image", Tool(fvp_image)),
     step("conformance-qemu", Tool(conformance_on_qemu)),

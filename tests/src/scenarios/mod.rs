@@ -8,7 +8,7 @@ mod cases;
 mod convert;
 mod data;
 mod fold;
-mod good;
+pub(crate) mod good;
 mod granule;
 mod realm;
 mod registry;

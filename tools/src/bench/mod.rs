@@ -8,10 +8,12 @@
 //! | `rows` | what the host reports |
 //! | `figures` | the committed figures, the bars, and the verdict |
 //! | `latency` | how long an interrupt for the Host may have to wait |
+//! | `operations` | what each command asks of the machine |
 //! | `profile` | where the instructions of one command go |
 
 mod figures;
 mod latency;
+mod operations;
 mod profile;
 mod rows;
 
@@ -47,6 +49,11 @@ pub fn check() -> anyhow::Result<()> {
     command(&BenchOptions::default())
 }
 
+/// The `bench-operations` step of `test`.
+pub fn check_operations() -> anyhow::Result<()> {
+    operations::command(false)
+}
+
 /// The `bench-latency` step of `test`.
 pub fn check_latency() -> anyhow::Result<()> {
     command(&BenchOptions { latency: true, ..BenchOptions::default() })
@@ -54,6 +61,9 @@ pub fn check_latency() -> anyhow::Result<()> {
 
 /// The `bench` subcommand.
 pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
+    if options.operations {
+        return operations::command(options.update);
+    }
     let firmware = run::firmware(&options.image, options.qemu.as_ref())?;
     match &options.profile {
         Some(name) => profile::command(&firmware, name),
