@@ -27,6 +27,8 @@ pub enum Command {
     Bench(BenchOptions),
     /// Run the conformance suite against a monitor: ours or any other
     Conformance(ConformanceOptions),
+    /// Count the lines and branches of the logic crates that tests run, and fail below 95 % and 90 %
+    Coverage(CoverageOptions),
     /// Install and fetch what the other commands need: Rust target, QEMU, TF-A, guest kernel
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
@@ -249,6 +251,17 @@ pub struct ConformanceOptions {
     /// Use only what is in the cache already
     #[arg(long)]
     pub offline: bool,
+}
+
+/// Options of `coverage`.
+#[derive(Debug, Default, Args)]
+pub struct CoverageOptions {
+    /// Also list the lines and conditions that were missed
+    #[arg(long)]
+    pub missing: bool,
+    /// Write the counters to this file (default: target/cairn/coverage.lcov), for editors
+    #[arg(long, value_name = "FILE")]
+    pub lcov: Option<PathBuf>,
 }
 
 /// Options of `ledger`.

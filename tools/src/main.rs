@@ -11,6 +11,7 @@ mod clean;
 mod cli;
 mod conformance;
 mod console;
+mod coverage;
 mod drive;
 mod fault;
 mod fvp;
@@ -31,6 +32,7 @@ mod steps;
 mod terminal;
 mod tfa;
 mod token;
+mod toolchain;
 mod unsafe_count;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Test(options) => steps::command(options),
         Command::Bench(options) => bench::command(options),
         Command::Conformance(options) => conformance::command(options),
+        Command::Coverage(options) => coverage::command(options),
         Command::Ledger(options) => ledger::command(options),
         Command::Unsafe => unsafe_count::command(),
         Command::Size => size::command(),

@@ -10,7 +10,7 @@ use cairn_host::job::HashAlgorithm;
 use crate::cli::{Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, TestOptions};
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
-use crate::{bench, conformance, process, run, setup, signals, size, unsafe_count};
+use crate::{bench, conformance, coverage, process, run, setup, signals, size, unsafe_count};
 
 /// One thing to test.
 struct Step {
@@ -69,6 +69,7 @@ const STEPS: &[Step] = &[
     ),
     step("docs", Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])),
     step("unit-tests", Cargo(&["test", "--workspace"], &[])),
+    step("coverage", Tool(coverage::check)),
     step("unsafe", Tool(unsafe_count::command)),
     step("size", Tool(size::command)),
     step("bench", Tool(bench::check)),

@@ -1,0 +1,33 @@
+//! What the log says about the start.
+
+use rmm_arch::boot::ColdEnv;
+
+/// Tells the log what the monitor runs on; `el3_features` is EL3's answer to `RMM_EL3_FEATURES`.
+pub fn announce(env: &ColdEnv, el3_features: u64) {
+    let interface = env.args.interface;
+    defmt::info!(
+        "Cairn {=str} at {=u64:#x}, RMM-EL3 interface {=u64}.{=u64}, EL3 features {=u64:#x}, up to {=usize} CPUs",
+        env!("CARGO_PKG_VERSION"),
+        env.image.base,
+        interface >> 16,
+        interface & 0xffff,
+        el3_features,
+        env.layout.cpus
+    );
+    for bank in &env.layout.banks {
+        defmt::info!("DRAM {=u64:#x}..{=u64:#x}", bank.base, bank.base + bank.size_bytes);
+    }
+    defmt::info!(
+        "image {=u64} KiB, with tables, stacks and granule words {=u64} KiB",
+        (env.image.end - env.image.base) >> 10,
+        (env.used_end - env.image.base) >> 10
+    );
+    if env.layout.console_checksum_deviates {
+        defmt::warn!("manifest: the console list's checksum is wrong; accepted");
+    }
+}
+
+/// Tells the log that Realms will get no attestation tokens: which step failed, and its code.
+pub fn announce_no_key((step, code): (&str, i64)) {
+    defmt::warn!("no realm attestation key: {=str} (code {=i64})", step, code);
+}
