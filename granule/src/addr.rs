@@ -63,6 +63,7 @@ mod tests {
         let last = GranuleAddr::new((1 << 52) - GRANULE_SIZE).unwrap();
         assert_eq!(last.add(1), None);
         assert_eq!(last.add(u64::MAX), None);
+        assert_eq!(last.add(u64::MAX / GRANULE_SIZE), None);
         assert_eq!(last.add(0), Some(last));
     }
 

@@ -184,11 +184,6 @@ impl Running<'_> {
     pub fn exclusive(&mut self) -> Exclusive<'_> {
         Exclusive::new(self.addr)
     }
-
-    /// Address of the REC granule.
-    pub fn addr(&self) -> GranuleAddr {
-        self.addr
-    }
 }
 
 impl Drop for Running<'_> {

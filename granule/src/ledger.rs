@@ -190,8 +190,9 @@ mod tests {
 
     #[test]
     fn settling_removes_the_entry() {
-        let ledger = Ledger::new();
-        ledger.enter(failure(1, History::FRESH, -3));
+        let ledger = Ledger::default();
+        let (entry, _) = ledger.enter(failure(1, History::FRESH, -3));
+        assert_eq!(entry.step.name(), "gpt_to_non_secure");
         assert!(ledger.settle(GranuleAddr::new(0x2000).unwrap()).is_none());
         assert!(ledger.settle(GranuleAddr::new(0x1000).unwrap()).is_some());
         assert!(ledger.is_empty());

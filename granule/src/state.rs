@@ -138,4 +138,11 @@ mod tests {
         }
         assert_eq!(GranuleState::from_u8(7), None);
     }
+
+    /// The ledger that `cargo xtask` reads back from a log tells states apart by their names.
+    #[test]
+    fn names_tell_states_apart() {
+        let names = GranuleState::ALL.map(GranuleState::name);
+        assert_eq!(names, ["UNDELEGATED", "DELEGATED", "RD", "REC", "REC_AUX", "DATA", "RTT"]);
+    }
 }

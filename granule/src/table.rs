@@ -79,7 +79,6 @@ impl<'t> Tracked<'t> {
 /// State and lock of each granule of DRAM.
 #[derive(Debug)]
 pub struct GranuleTable<'t> {
-    banks: Banks,
     /// The largest bank: that is where most granules are.
     main: Run<'t>,
     others: heapless::Vec<Run<'t>, BANKS_MAX>,
@@ -113,12 +112,7 @@ impl<'t> GranuleTable<'t> {
             others.push(run).ok()?;
         }
         let account = Account::new(words.len() as u64);
-        Some(Self { banks, main, others, account, words })
-    }
-
-    /// The tracked DRAM.
-    pub fn banks(&self) -> &Banks {
-        &self.banks
+        Some(Self { main, others, account, words })
     }
 
     #[inline(always)]

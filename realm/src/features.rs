@@ -210,6 +210,30 @@ mod tests {
     }
 
     #[test]
+    fn stage_2_without_a_field_of_its_own_is_as_stage_1() {
+        // PARange 52 bits; TGran4 1: 52-bit addresses; TGran4_2 0: as TGran4.
+        let facts = CpuFacts { id_aa64mmfr0: 1 << 28 | 6, ..CpuFacts::default() };
+        assert!(Features::new(&facts).lpa2);
+        // TGran4_2 2: stage 2 has 48-bit addresses only.
+        let facts = CpuFacts { id_aa64mmfr0: 2 << 40 | 1 << 28 | 6, ..CpuFacts::default() };
+        assert!(!Features::new(&facts).lpa2);
+    }
+
+    #[test]
+    fn more_than_16_breakpoints_are_counted_in_a_register_of_their_own() {
+        let dfr0 = 15 << 12 | 15 << 20;
+        let counts = |dfr1| {
+            let facts = CpuFacts { id_aa64dfr0: dfr0, id_aa64dfr1: dfr1, ..CpuFacts::default() };
+            let features = Features::new(&facts);
+            (features.breakpoints_minus_one, features.watchpoints_minus_one)
+        };
+        assert_eq!(counts(31 << 8 | 20 << 16), (31, 20));
+        // The field is zero on a CPU with just 16, and has no room for more than 64 in the feature register.
+        assert_eq!(counts(0), (15, 15));
+        assert_eq!(counts(200 << 8 | 255 << 16), (63, 63));
+    }
+
+    #[test]
     fn without_lpa2_the_ipa_space_ends_at_48_bits() {
         let features = Features::new(&CpuFacts { id_aa64mmfr0: 6, ..CpuFacts::default() });
         assert!(!features.lpa2);

@@ -68,6 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn widths_end_at_52_bits() {
+        assert_eq!(IpaSpace::new(0), None);
+        assert_eq!(IpaSpace::new(53), None);
+        assert_eq!(IpaSpace::new(52).map(IpaSpace::end), Some(1 << 52));
+    }
+
+    #[test]
     fn the_halves_meet_in_the_middle() {
         let space = IpaSpace::new(33).unwrap();
         assert!(space.is_protected(0xffff_ffff));

@@ -175,6 +175,11 @@ mod tests {
             let taken = before.external_abort(class::INSTRUCTION_ABORT_LOWER << 26, 0);
             assert_eq!(taken.pc, 0x8000 + offset);
             assert_eq!(class_of(taken.esr), class);
+            // A data abort keeps its own pair of classes.
+            let taken = before.external_abort(class::DATA_ABORT_LOWER << 26, 0);
+            let same = class == class::INSTRUCTION_ABORT_SAME;
+            let data = if same { class::DATA_ABORT_SAME } else { class::DATA_ABORT_LOWER };
+            assert_eq!(class_of(taken.esr), data);
         }
     }
 

@@ -112,3 +112,35 @@ fn change(entry: Entry, wish: Wish) -> Option<Entry> {
         Entry::UnassignedNs | Entry::AssignedNs(..) | Entry::Table(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use granule::GranuleAddr;
+
+    /// What a wish makes of each entry; `None`: it stops there.
+    ///
+    /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.21, A5.4.
+    #[test]
+    fn a_wish_changes_only_ripas_and_only_with_consent() {
+        let page = GranuleAddr::new(0x8000_0000).unwrap();
+        let wishes = [
+            Wish { ripas: Ripas::Ram, change_destroyed: false },
+            Wish { ripas: Ripas::Ram, change_destroyed: true },
+            Wish { ripas: Ripas::Empty, change_destroyed: false },
+            Wish { ripas: Ripas::Empty, change_destroyed: true },
+        ];
+        for wish in wishes {
+            for ripas in [Ripas::Empty, Ripas::Ram, Ripas::Destroyed] {
+                let stops = ripas == Ripas::Destroyed && !wish.change_destroyed;
+                let unassigned = Some(Entry::Unassigned(wish.ripas)).filter(|_| !stops);
+                assert_eq!(change(Entry::Unassigned(ripas), wish), unassigned);
+                let assigned = Some(Entry::Assigned(wish.ripas, page)).filter(|_| !stops);
+                assert_eq!(change(Entry::Assigned(ripas, page), wish), assigned);
+            }
+            for entry in [Entry::UnassignedNs, Entry::Table(page)] {
+                assert_eq!(change(entry, wish), None);
+            }
+        }
+    }
+}

@@ -237,6 +237,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn impossible_consoles_are_refused() {
+        for (base, pages) in [(0, 1), (0x0900_0800, 1), (1 << 48, 1), (0x0900_0000, 0)] {
+            let console = [base, pages, NAME_PL011, 1, 1, 0];
+            let sum = checksum(1, SHARED + 80, &console);
+            let parsed = parse(&manifest(3, &BANK, &console, sum));
+            assert_eq!(parsed, Err(BootCode::ManifestData), "{base:#x}, {pages} pages");
+        }
+        // A PL011 is one page of registers: another size is another device.
+        let console = [0x0900_0000, 2, NAME_PL011, 1, 1, 0];
+        let sum = checksum(1, SHARED + 80, &console);
+        assert_eq!(parse(&manifest(3, &BANK, &console, sum)).unwrap().console, None);
+    }
+
+    #[test]
     fn a_wrong_dram_sum_is_refused() {
         let mut page = good(3);
         page.0[4] ^= 1;

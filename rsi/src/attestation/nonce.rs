@@ -115,3 +115,33 @@ impl Drop for Nonce {
         self.v.zeroize();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attestation::testing::Sha2;
+
+    /// A candidate that is no use is followed by another one, from a new K and V.
+    ///
+    /// Source: RFC 6979, 3.2, step h.3.
+    #[test]
+    fn the_next_candidate_comes_from_a_new_key() {
+        let (k, v) = ([3; SCALAR_BYTES], [5; SCALAR_BYTES]);
+        let seed = Seed { key: &[7; SCALAR_BYTES], digest: &[9; SCALAR_BYTES], hedge: &[] };
+        let mut nonce = Nonce::resume(k, v, 5);
+        assert!(nonce.step(&Sha2, &seed).is_none());
+        assert!(nonce.step(&Sha2, &seed).is_none());
+        let candidate = nonce.step(&Sha2, &seed).unwrap();
+        let k = hmac(&Sha2, &k, &[&v, &[0]]);
+        let v = hmac(&Sha2, &k, &[&v]);
+        let expected = hmac(&Sha2, &k, &[&v]);
+        assert_eq!(candidate.to_array(), expected);
+    }
+
+    #[test]
+    fn zero_and_numbers_above_the_order_are_no_candidates() {
+        // All ones are above the order: HMAC never gives them, so the check is called by itself.
+        assert!(Scalar::from_array(&[0xff; SCALAR_BYTES]).is_none());
+        assert!(Scalar::from_array(&[0; SCALAR_BYTES]).is_some_and(|zero| zero.is_zero().into()));
+    }
+}

@@ -48,12 +48,6 @@ impl<F: Field> Inverse<F> {
         (&self.powers, &self.value, self.left)
     }
 
-    /// The number to invert.
-    pub fn base(&self) -> &F {
-        let [base, ..] = &self.powers;
-        base
-    }
-
     /// Goes on with at least one and at most `multiplications` + `WINDOW` multiplications. Returns the result after the last
     /// one.
     #[inline(never)]

@@ -334,4 +334,32 @@ mod tests {
         let verifying = VerifyingKey::from(&SigningKey::from_slice(&key).unwrap());
         verifying.verify_prehash(&digest, &Signature::from_slice(&ours).unwrap()).unwrap();
     }
+
+    /// A signer that has used up its first nonce, and goes on with `phase`; the key and the digest are those of `signed`.
+    fn after_the_first_nonce(digest: [u8; 48], key: &[u8; 48], phase: Phase) -> Signer {
+        let mut signer = Signer::new(digest, None);
+        while matches!(signer.phase, Phase::Nonce) {
+            assert!(signer.step(&Sha2, key).is_none());
+        }
+        signer.phase = phase;
+        signer
+    }
+
+    /// Source: FIPS 186-5, 6.4.1, steps 7 and 10: r and s must not be zero.
+    #[test]
+    fn a_zero_in_a_signature_leads_to_the_next_nonce() {
+        let key: [u8; 48] = Sha2.sha384(b"key");
+        let k = reduced(&[3; 48]);
+        let verifying = VerifyingKey::from(&SigningKey::from_slice(&key).unwrap());
+        // With X = 0 r is 0; with r = 1 and the digest the key's negative, s is.
+        let x = Coordinate::from_words([0; 6]);
+        let no_r = Phase::InvertZ(k, x, Inverse::new(&Coordinate::ONE));
+        let no_s = Phase::InvertK(Scalar::ONE, Inverse::new(&k));
+        let opposite = (-reduced(&key)).to_array();
+        for (digest, phase) in [(Sha2.sha384(b"message"), no_r), (opposite, no_s)] {
+            let signature = sign(after_the_first_nonce(digest, &key, phase), &key, false);
+            verifying.verify_prehash(&digest, &Signature::from_slice(&signature).unwrap()).unwrap();
+            assert_ne!(signature, sign(Signer::new(digest, None), &key, false));
+        }
+    }
 }

@@ -59,6 +59,18 @@ pub(super) fn add(registry: &mut Registry) {
         })
         .needs(Need::El3Refusal);
     registry
+        .add("granule_undelegate/el3_refuses/others_are_given_back_meanwhile", |w| {
+            let (stuck, other) = (w.delegated()?, w.delegated()?);
+            w.arm(Mishap::El3Keeps(stuck, -6))?;
+            w.call(Command::GranuleUndelegate, [stuck])?.is(INPUT)?;
+            w.call(Command::GranuleUndelegate, [other])?.ok()?;
+            ledger(w, 1)?;
+            w.arm(Mishap::El3Keeps(stuck, 0))?;
+            w.call(Command::GranuleUndelegate, [stuck])?.ok()?;
+            ledger(w, 0)
+        })
+        .needs(Need::El3Refusal);
+    registry
         .add("granule_undelegate/el3_refuses/more_than_the_ledger_holds", |w| {
             let base = w.delegated_run(100, 4096)?;
             for number in 0..100 {

@@ -289,6 +289,45 @@ fn add_raw(registry: &mut Registry) {
             is_sea(&w.finish(&rec, &RecEnter::default())?, 0x25)
         })
         .needs(Need::RawException);
+    for (name, set, delivered) in [("restartable", 0b11, false), ("recoverable", 0b00, true)] {
+        registry
+            .add(format!("rec_exit/instruction_abort/external_{name}"), move |w| {
+                let rec = w.running()?;
+                let fields = INSTRUCTION | set << 11 | 1 << 9 | 0x10;
+                let esr = fields | 1 << 25 | 1 << 10;
+                let raw = RawException { cause: 0, esr, far: 0x123, hpfar: 0x4560 };
+                let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(raw)];
+                same("exit", w.run(&rec, &actions)?, sync_exit(fields, 0))?;
+                let observed = w.finish(&rec, &RecEnter::default())?;
+                if delivered {
+                    is_sea(&observed, 0x21)
+                } else {
+                    same("observed", observed.len(), 0)
+                }
+            })
+            .needs(Need::RawException);
+    }
+    registry
+        .add("rec_exit/instruction_abort/mapped_meanwhile", |w| {
+            let rec = w.running()?;
+            let raw = RawException { cause: 0, esr: INSTRUCTION | 1 << 25 | 7, far: 0, hpfar: 0 };
+            same("exit", w.run(&rec, &[Action::Raw(raw), Action::Fetch(0)])?, idle_exit())
+        })
+        .needs(Need::RawException);
+    registry
+        .add("rec_exit/data_abort/unprotected_permission_on_a_stage_1_walk", |w| {
+            // The walk of stage 1 itself may not read its table: HPFAR tells where the table is, FAR where the access went.
+            let rec = w.running()?;
+            let ipa = rec.realm.unprotected() + 0x7000;
+            w.tables(&rec.realm, ipa, 3)?;
+            let host = w.granule();
+            let desc = host | 0b110 << 2 | 0b10 << 6;
+            w.call(Command::RttMapUnprotected, [rec.realm.rd, ipa, 3, desc])?.ok()?;
+            let esr = DATA | 1 << 25 | 1 << 7 | 0xf;
+            let raw = RawException { cause: 0, esr, far: 0x5_6789, hpfar: ipa >> 8 };
+            same("exit", w.run(&rec, &[Action::Raw(raw)])?, sync_exit(DATA | 0xf, ipa))
+        })
+        .needs(Need::RawException);
     for (name, aet, delivered) in
         [("ueu", 1, true), ("uer", 3, true), ("ueo", 2, false), ("ce", 6, false)]
     {
