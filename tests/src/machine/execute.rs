@@ -353,8 +353,7 @@ impl FakeCpu<'_> {
             }
         }
         program.repeats = if again.is_some() { program.repeats + 1 } else { 0 };
-        // While other CPUs change the tables, many tries in a row may meet them half way.
-        if program.repeats > REPEATS_MAX && self.machine.is_single() {
+        if program.repeats > REPEATS_MAX {
             self.check_repeated(loaded, registers, again.as_ref());
             // The Host's timer ends it.
             program.actions.extend(again);

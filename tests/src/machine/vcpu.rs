@@ -26,7 +26,7 @@ pub(crate) struct Program {
     pub(super) actions: VecDeque<Action>,
     pub(super) in_flight: Option<InFlight>,
     pub(crate) observed: Vec<Observed>,
-    /// How often the action in flight has been repeated.
+    /// How often the action in flight has been repeated since the REC was entered.
     pub(super) repeats: u32,
     /// Whether the conditions of CNTP and CNTV are met.
     pub(super) timer_conditions: [bool; 2],
@@ -101,6 +101,11 @@ impl Vcpu for FakeCpu<'_> {
     fn load(&self, registers: &mut VcpuRegisters) {
         let regime = Regime { vtcr: registers.vtcr_el2, vttbr: registers.vttbr_el2 };
         lock(&self.machine.tlb).activate(regime);
+        let key = (regime.vmid(), index_of(registers.vmpidr_el2));
+        // A Host that enters a REC again and again without giving it memory makes it repeat too.
+        if let Some(program) = lock(&self.machine.programs).get_mut(&key) {
+            program.repeats = 0;
+        }
         let loaded = Loaded {
             regime,
             hcr: registers.hcr_el2,
@@ -113,7 +118,7 @@ impl Vcpu for FakeCpu<'_> {
             pmu: registers.extensions.counters().map(|counters| (registers.pmu, counters)),
             debug: extensions::is_armed(registers.el1.mdscr_el1).then_some(registers.debug),
             vserror: (registers.vserror >> 63 == 1).then_some(registers.vserror << 1 >> 1),
-            key: (regime.vmid(), index_of(registers.vmpidr_el2)),
+            key,
         };
         if self.local.borrow_mut().vcpu.replace(loaded).is_some() {
             self.machine.violation("a REC loaded on a CPU that has one");
