@@ -29,6 +29,8 @@ pub enum Command {
     Conformance(ConformanceOptions),
     /// Count the lines and branches of the logic crates that tests run, and fail below 95 % and 90 %
     Coverage(CoverageOptions),
+    /// Run tests under Miri, which finds undefined behaviour and races
+    Miri(MiriOptions),
     /// Install and fetch what the other commands need: Rust target, QEMU, TF-A, guest kernel
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
@@ -262,6 +264,14 @@ pub struct CoverageOptions {
     /// Write the counters to this file (default: target/cairn/coverage.lcov), for editors
     #[arg(long, value_name = "FILE")]
     pub lcov: Option<PathBuf>,
+}
+
+/// Options of `miri`.
+#[derive(Debug, Default, Args)]
+pub struct MiriOptions {
+    /// Also run what takes long: attestation, commands on the simulated machine
+    #[arg(long)]
+    pub long: bool,
 }
 
 /// Options of `ledger`.

@@ -20,6 +20,7 @@ mod initramfs;
 mod job;
 mod kernel;
 mod ledger;
+mod miri;
 mod paths;
 mod process;
 mod progress;
@@ -59,6 +60,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Bench(options) => bench::command(options),
         Command::Conformance(options) => conformance::command(options),
         Command::Coverage(options) => coverage::command(options),
+        Command::Miri(options) => miri::command(options),
         Command::Ledger(options) => ledger::command(options),
         Command::Unsafe => unsafe_count::command(),
         Command::Size => size::command(),

@@ -10,7 +10,7 @@ use cairn_host::job::HashAlgorithm;
 use crate::cli::{Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, TestOptions};
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
-use crate::{bench, conformance, coverage, process, run, setup, signals, size, unsafe_count};
+use crate::{bench, conformance, coverage, miri, process, run, setup, signals, size, unsafe_count};
 
 /// One thing to test.
 struct Step {
@@ -70,6 +70,7 @@ const STEPS: &[Step] = &[
     step("docs", Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])),
     step("unit-tests", Cargo(&["test", "--workspace"], &[])),
     step("coverage", Tool(coverage::check)),
+    step("miri", Tool(|| miri::check(false))),
     step("unsafe", Tool(unsafe_count::command)),
     step("size", Tool(size::command)),
     step("bench", Tool(bench::check)),
@@ -91,6 +92,7 @@ const STEPS: &[Step] = &[
             &[("CAIRN_PROPERTY_COMMANDS", "1000000000")],
         ),
     ),
+    long("miri-long", Tool(|| miri::check(true))),
     long("conformance-long", Tool(conformance_long)),
     long("linux-3realms", Realms(3, 2, 900)),
     long("linux-4cpu-512M", Check(4, 512, 600)),

@@ -167,7 +167,8 @@ mod tests {
                 for entry in entries {
                     let table = unfolded(entry, level, format);
                     assert_eq!(folds_to(&table, level, format), Ok(entry));
-                    for index in 1..ENTRIES {
+                    // Miri is a thousand times slower: there a few places in the table must do.
+                    for index in (1..ENTRIES).step_by(if cfg!(miri) { 170 } else { 1 }) {
                         table.0[index].fetch_xor(1 << 6, Ordering::Relaxed);
                         assert_eq!(folds_to(&table, level, format), Err(index), "{entry:?}");
                         table.0[index].fetch_xor(1 << 6, Ordering::Relaxed);
