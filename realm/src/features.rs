@@ -220,17 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn more_than_16_breakpoints_are_counted_in_a_register_of_their_own() {
-        let dfr0 = 15 << 12 | 15 << 20;
-        let counts = |dfr1| {
-            let facts = CpuFacts { id_aa64dfr0: dfr0, id_aa64dfr1: dfr1, ..CpuFacts::default() };
-            let features = Features::new(&facts);
-            (features.breakpoints_minus_one, features.watchpoints_minus_one)
-        };
-        assert_eq!(counts(31 << 8 | 20 << 16), (31, 20));
-        // The field is zero on a CPU with just 16, and has no room for more than 64 in the feature register.
-        assert_eq!(counts(0), (15, 15));
-        assert_eq!(counts(200 << 8 | 255 << 16), (63, 63));
+    fn breakpoints_in_banks_are_not_offered() {
+        // FEAT_Debugv8p9: the field says 16, and ID_AA64DFR1_EL1 how many there are in all banks.
+        let (dfr0, dfr1) = (15 << 12 | 15 << 20, 31 << 8 | 20 << 16);
+        let facts = CpuFacts { id_aa64dfr0: dfr0, id_aa64dfr1: dfr1, ..CpuFacts::default() };
+        let features = Features::new(&facts);
+        assert_eq!((features.breakpoints_minus_one, features.watchpoints_minus_one), (15, 15));
     }
 
     #[test]
