@@ -76,6 +76,13 @@ fn run_here(profile: Profile, scenario: &Scenario) -> Result<(), String> {
         }
     }
     if problems.is_empty() {
+        // All of memory is the Host's again: nothing can be lost.
+        let (lost, _) = machine.leaked();
+        if lost != 0 {
+            problems.push(format!("the leak ledger still names {lost} granules"));
+        }
+    }
+    if problems.is_empty() {
         return Ok(());
     }
     let events = machine.take_events();

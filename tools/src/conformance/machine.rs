@@ -17,6 +17,7 @@ use crate::cli::{ConformanceOptions, ImageOptions, LogLevel};
 use crate::console::log::Decoder;
 use crate::fault::IoContext;
 use crate::job;
+use crate::ledger::Ledger;
 use crate::paths;
 use crate::qemu::{Ended, Load, Machine};
 use crate::run;
@@ -47,6 +48,7 @@ struct Bench<'a> {
     decoder: Option<Decoder>,
     folder: Folder,
     machines: AtomicUsize,
+    ledgers: Mutex<Vec<Ledger>>,
 }
 
 /// A folder of this run's own, so that two runs at once share no file. What they built goes with it; the logs stay.
@@ -63,14 +65,14 @@ impl Drop for Folder {
     }
 }
 
-/// Runs everything that waits.
+/// Runs everything that waits; the leak ledger of each machine in the end.
 pub fn run(
     options: &ConformanceOptions,
     all: &[Arc<Scenario>],
     results: &Results,
     jobs: usize,
     bar: &Bar,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Ledger>> {
     if let Some(image) = &options.image {
         std::fs::metadata(image).at("read", image)?;
     }
@@ -98,6 +100,7 @@ pub fn run(
         decoder,
         folder,
         machines: AtomicUsize::new(0),
+        ledgers: Mutex::default(),
     };
     let queue = Mutex::new(batches(all, results));
     std::thread::scope(|scope| {
@@ -114,7 +117,8 @@ pub fn run(
             Err(panic) => std::panic::resume_unwind(panic),
         });
         ended.collect::<Vec<_>>().into_iter().collect::<anyhow::Result<()>>()
-    })
+    })?;
+    Ok(bench.ledgers.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The scenarios that wait, by machine; the long ones each on a machine of their own.
@@ -177,6 +181,9 @@ impl Bench<'_> {
         };
         console.finish(&why).at("write", &log)?;
         drop(std::fs::remove_file(&job));
+        let text = std::fs::read(&log).at("read", &log)?;
+        let ledger = Ledger::read(&String::from_utf8_lossy(&text));
+        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).push(ledger);
         if console.begun.is_empty() && last {
             bail!(
                 "the monitor does not boot to its first scenario; the console said:\n{}\n(the log is {})",

@@ -60,14 +60,20 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         scenario.missing_on(kind).or((scenario.cpu == Cpu::Large && !options.long).then_some(LONG))
     });
     let bar = Bar::start(results.waiting(), options.backend);
-    match options.backend {
-        Backend::Fake => fake::run(&results, jobs(options), &bar),
-        Backend::Qemu => machine::run(options, &all, &results, jobs(options), &bar)?,
-    }
+    let ledgers = match options.backend {
+        Backend::Fake => {
+            fake::run(&results, jobs(options), &bar);
+            None
+        }
+        Backend::Qemu => Some(machine::run(options, &all, &results, jobs(options), &bar)?),
+    };
     bar.done();
     let results = results.finish();
     let subject = subject(options);
     table::print(&results, kind, options.filter.is_some(), &subject, started.elapsed());
+    if let Some(ledgers) = ledgers {
+        table::print_ledgers(&ledgers);
+    }
     if let Some(file) = &options.junit {
         files::junit(&results, &subject, file)?;
     }

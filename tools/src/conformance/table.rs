@@ -9,6 +9,7 @@ use cairn_tests::need::Backend as Kind;
 use cairn_tests::scenarios::{Cpu, Scenario};
 
 use super::outcome::{Outcome, Row, Status, status};
+use crate::ledger::Ledger;
 
 const fn colour(colour: AnsiColor) -> Style {
     Style::new().fg_color(Some(anstyle::Color::Ansi(colour)))
@@ -170,4 +171,15 @@ fn totals(rows: &[Row], statuses: &[(&String, Status)], subject: &str, took: Dur
         statuses.len(),
         took.as_secs_f64()
     );
+}
+/// What the monitor's leak ledgers name in the end, one per machine. On the simulated machine each scenario ends with an
+/// empty one, or fails.
+pub fn print_ledgers(ledgers: &[Ledger]) {
+    let named: Vec<&Ledger> = ledgers.iter().filter(|ledger| ledger.granules() != 0).collect();
+    if named.is_empty() {
+        println!("ledger: empty on each of {} machines", ledgers.len());
+    }
+    for ledger in named {
+        print!("{}", ledger.table());
+    }
 }
