@@ -88,7 +88,7 @@ impl Port for FakePort<'_> {
 
 impl FakeMachine {
     /// A page as the Host reads it.
-    fn host_page(&self, pa: u64) -> HostPage {
+    pub(crate) fn host_page(&self, pa: u64) -> HostPage {
         match self.dram.at(pa) {
             Some(granule) if granule.pas() == Pas::NonSecure => *granule.copy(),
             _ => [0xdead_dead_dead_dead; 512],

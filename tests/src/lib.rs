@@ -29,6 +29,8 @@ pub mod scenarios;
 pub mod world;
 
 #[cfg(not(target_os = "none"))]
+pub mod differential;
+#[cfg(not(target_os = "none"))]
 pub mod fake_port;
 #[cfg(not(target_os = "none"))]
 pub mod harness;

@@ -23,7 +23,10 @@
 #![allow(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    reason = "an index out of range is a mistake in the specification's program, and has to stop the test"
+    clippy::wildcard_enum_match_arm,
+    clippy::large_enum_variant,
+    clippy::result_large_err,
+    reason = "an index out of range is a mistake in the specification's program, and has to stop the test; what is large lives for a moment"
 )]
 
 mod data;
@@ -166,6 +169,18 @@ impl Model {
     /// Granules that are not UNDELEGATED.
     pub fn granules(&self) -> &BTreeMap<u64, State> {
         &self.granules
+    }
+
+    /// The monitor says how many auxiliary granules the RECs of a new Realm need.
+    ///
+    /// # Panics
+    ///
+    /// If it wants more than there can be.
+    pub fn learn_aux_count(&mut self, rd: u64, count: u64) {
+        assert!(count <= 16, "{count} auxiliary granules");
+        if let Some(realm) = self.realms.get_mut(&rd) {
+            realm.aux_count = count;
+        }
     }
 
     /// Gives a REC more to do.

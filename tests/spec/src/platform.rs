@@ -11,8 +11,6 @@ pub struct Platform {
     pub feature_register_0: u64,
     /// Smallest IPA width that the monitor supports.
     pub s2sz_min: u64,
-    /// Auxiliary granules of a REC.
-    pub aux_count: u64,
     /// FEAT_VMID16.
     pub vmid16: bool,
     /// FEAT_TTST: tables may start at level 3.

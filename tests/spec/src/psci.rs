@@ -59,7 +59,7 @@ impl Model {
                 target.gprs = [Some(0); 31];
                 target.gprs[0] = Some(context);
                 target.is_runnable = true;
-                target.sent_to = Some(entry);
+                target.pc = entry;
             }
         })
     }

@@ -35,6 +35,8 @@ pub struct Realm {
     pub roots: u64,
     /// RECs that exist.
     pub num_recs: u64,
+    /// Auxiliary granules that each REC needs: what the monitor says, but always the same.
+    pub aux_count: u64,
     /// Index of the next REC.
     pub rec_index: u64,
     pub(crate) algorithm: u64,
@@ -202,6 +204,7 @@ impl Model {
             },
             roots: params.roots,
             num_recs: 0,
+            aux_count: 0,
             rec_index: 0,
             algorithm: params.algorithm,
             rpv,

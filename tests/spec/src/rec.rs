@@ -84,8 +84,15 @@ pub struct Rec {
     /// What its Realm still has to do on it.
     pub program: VecDeque<Act>,
     pub(crate) in_flight: Option<InFlight>,
-    /// Where CPU_ON has sent it.
-    pub(crate) sent_to: Option<u64>,
+    /// Where it goes on. Each act is one instruction.
+    pub(crate) pc: u64,
+}
+
+impl Rec {
+    /// Whether the Host can emulate the access of the last exit.
+    pub fn can_emulate(&self) -> bool {
+        matches!(self.last_exit, LastExit::Emulatable(..))
+    }
 }
 
 const ORDER: Order = &[
@@ -102,8 +109,9 @@ fn index_of(mpidr: u64) -> u64 {
 impl Model {
     pub(crate) fn rec_aux_count(&self, rd: u64) -> Verdict {
         let mut c = conditions();
-        self.check_granule(&mut c, RD, rd, State::Rd);
-        c.or_succeeds(&[], [self.platform.aux_count, 0, 0, 0], |_| {})
+        let has_rd = self.check_granule(&mut c, RD, rd, State::Rd);
+        let count = if has_rd { self.realms[&rd].aux_count } else { 0 };
+        c.or_succeeds(&[], [count, 0, 0, 0], |_| {})
     }
 
     pub(crate) fn rec_create(&self, rd: u64, rec: u64, params_ptr: u64) -> Verdict {
@@ -117,7 +125,9 @@ impl Model {
             c.fails("num_recs", realm.num_recs == self.platform.recs_max(), REALM);
         }
         let Some(page) = page else { return c.failure(ORDER) };
-        self.check_aux(&mut c, rec, &page);
+        if has_rd {
+            self.check_aux(&mut c, rec, self.realms[&rd].aux_count, &page);
+        }
         let mpidr = page[0x100 / 8];
         // Reserved bits should be zero; a monitor may refuse them.
         c.may_fail("mpidr_index", mpidr & !0xffff_ff0f != 0, INPUT);
@@ -128,10 +138,10 @@ impl Model {
         c.or_succeeds(ORDER, [0; 4], move |model| model.make_rec(rd, rec, &page))
     }
 
-    fn check_aux(&self, c: &mut Conditions, rec: u64, page: &[u64; 512]) {
+    fn check_aux(&self, c: &mut Conditions, rec: u64, wanted: u64, page: &[u64; 512]) {
         const AUX: Names = ["aux_align", "aux_state", "aux_state"];
         let count = page[0x800 / 8];
-        if count != self.platform.aux_count {
+        if count != wanted {
             c.fails("num_aux", true, INPUT);
             return;
         }
@@ -174,7 +184,7 @@ impl Model {
                 last_exit: LastExit::Other,
                 program: VecDeque::new(),
                 in_flight: None,
-                sent_to: None,
+                pc: page[0x200 / 8],
             },
         );
     }

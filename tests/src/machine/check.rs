@@ -12,7 +12,7 @@ use realm::rtt::{Entry, Format, Level, Ripas, Tree};
 
 use super::dram::Pas;
 use super::journal::{COUNT_MASK, LOCKED, state_in};
-use super::tlb::{Branch, Leaf};
+use super::tlb::{Branch, Leaf, Tlb};
 use super::walk::{Descriptor, descriptor};
 use super::{FakeMachine, lock};
 
@@ -21,13 +21,23 @@ use super::{FakeMachine, lock};
 struct Found {
     tables: BTreeSet<u64>,
     data: BTreeSet<u64>,
-    leaves: BTreeSet<Leaf>,
-    branches: BTreeSet<Branch>,
+    leaves: Vec<Leaf>,
+    branches: Vec<Branch>,
     vmids: BTreeSet<u16>,
     /// Realms by RD: number of RECs that point to it.
     recs: BTreeMap<u64, u16>,
     aux: BTreeSet<u64>,
     indexes: BTreeSet<(u64, u64)>,
+}
+
+/// What is in the first list and not in the second; both are in order.
+fn missing<'l, T: Ord>(list: &'l [T], of: &[T]) -> Vec<&'l T> {
+    let mut rest = of.iter().peekable();
+    let is_missing = |item: &&T| {
+        while rest.next_if(|other| *other < *item).is_some() {}
+        rest.peek() != Some(item)
+    };
+    list.iter().filter(is_missing).collect()
 }
 
 impl FakeMachine {
@@ -46,7 +56,9 @@ impl FakeMachine {
             }
         }
         self.check_links(objects, &found);
-        self.check_caches(&found);
+        found.leaves.sort();
+        found.branches.sort();
+        self.check_caches(found);
     }
 
     /// Lock, mappings, count and physical address space of one granule.
@@ -77,8 +89,8 @@ impl FakeMachine {
         }
     }
 
-    fn page(&self, pa: u64) -> Box<Page> {
-        Box::new(Page(self.dram.at(pa).map_or([0; 512], |granule| *granule.copy())))
+    fn page(&self, pa: u64) -> Page {
+        Page(self.dram.at(pa).map_or([0; 512], |granule| *granule.copy()))
     }
 
     fn count(&self, pa: u64) -> u16 {
@@ -117,7 +129,7 @@ impl FakeMachine {
             self.violation(format!("table {pa:#x} is {state:?}"));
             return;
         }
-        found.branches.insert(Branch {
+        found.branches.push(Branch {
             vmid: tree.vmid,
             ipa: base,
             size: level.entry_size() * 512,
@@ -127,19 +139,23 @@ impl FakeMachine {
         let mut counted = 0;
         // Most entries say the same as the one before: nothing.
         let mut nothing = None;
-        for (index, &raw) in words.iter().enumerate() {
-            let ipa = base + index as u64 * level.entry_size();
-            if !tree.space.contains(ipa) {
-                break;
+        // Entries inside the space, and the first of them that is unprotected.
+        let size = level.entry_size();
+        let inside = (tree.space.end().saturating_sub(base)).div_ceil(size);
+        let half = (tree.space.unprotected_base().saturating_sub(base)).div_ceil(size);
+        for (number, &raw) in (0..inside).zip(&words) {
+            if number == half {
+                nothing = None;
             }
-            if nothing == Some((raw, tree.space.is_protected(ipa))) {
+            if nothing == Some(raw) {
                 continue;
             }
+            let ipa = base + number * size;
             let entry = Entry::decode(raw, level, tree.format);
             counted += u16::from(entry.is_live());
             self.check_entry(tree, (ipa, level), raw, entry, found);
             if !entry.is_live() {
-                nothing = Some((raw, tree.space.is_protected(ipa)));
+                nothing = Some(raw);
             }
             if let (Entry::Table(next), Some(child)) = (entry, level.child()) {
                 self.check_table(tree, next.as_u64(), child, ipa, found);
@@ -167,7 +183,7 @@ impl FakeMachine {
         let size = level.entry_size();
         let at = || format!("entry of {ipa:#x} at level {depth} ({raw:#x}, {entry:x?})");
         let mut leaf = |pa: u64| {
-            found.leaves.insert(Leaf { vmid: tree.vmid, ipa, size, pa, ns: !protected });
+            found.leaves.push(Leaf { vmid: tree.vmid, ipa, size, pa, ns: !protected });
         };
         let legal = match (entry, hardware) {
             (Entry::Unassigned(_), Descriptor::Invalid) => protected,
@@ -263,22 +279,19 @@ impl FakeMachine {
     }
 
     /// Nothing is cached that does not translate now; then the caches take up all that does.
-    fn check_caches(&self, found: &Found) {
+    fn check_caches(&self, found: Found) {
         let mut tlb = lock(&self.tlb);
-        for stale in tlb.leaves.difference(&found.leaves) {
+        for stale in missing(&tlb.leaves, &found.leaves) {
             self.violation(format!("stale translation: {stale:x?}"));
         }
-        for stale in tlb.branches.difference(&found.branches) {
+        for stale in missing(&tlb.branches, &found.branches) {
             self.violation(format!("stale walk: {stale:x?}"));
         }
         // Only Realms that have run and may run again walk their tables.
-        let regimes = &tlb.regimes;
-        let running = |vmid: u16| regimes.contains_key(&vmid);
-        let leaves: BTreeSet<_> =
-            found.leaves.iter().filter(|leaf| running(leaf.vmid)).copied().collect();
-        let branches: BTreeSet<_> =
-            found.branches.iter().filter(|branch| running(branch.vmid)).copied().collect();
-        tlb.leaves = leaves;
-        tlb.branches = branches;
+        tlb.leaves = found.leaves;
+        tlb.branches = found.branches;
+        let Tlb { leaves, branches, regimes } = &mut *tlb;
+        leaves.retain(|leaf| regimes.contains_key(&leaf.vmid));
+        branches.retain(|branch| regimes.contains_key(&branch.vmid));
     }
 }

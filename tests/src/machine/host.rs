@@ -78,8 +78,8 @@ impl FakeMachine {
         if let Some((nth, pa, value)) = plan.change_at
             && nth == number
         {
-            self.note(pa);
             self.dram.store(pa, value);
+            self.note_host_write(pa, value);
         }
         Ok(value)
     }

@@ -45,7 +45,11 @@ use journal::Journal;
 use root::El3;
 use tlb::Tlb;
 
+use crate::abi::{Command, HostPage};
 use crate::program::{Action, Observed};
+
+/// Run pages that are kept.
+const EXITS_MAX: usize = 64;
 
 /// Costs of what the monitor did, to compare implementations with.
 #[derive(Debug, Default)]
@@ -86,6 +90,8 @@ pub struct FakeMachine {
     pub(crate) programs: Mutex<HashMap<(u16, u64), vcpu::Program>>,
     violations: Mutex<Vec<String>>,
     events: Mutex<Vec<String>>,
+    /// Run pages after each REC_ENTER, also of those inside others.
+    exits: Mutex<Vec<HostPage>>,
     /// Rules about single commands are checked: only while one CPU works at a time.
     single: AtomicBool,
     dead: AtomicBool,
@@ -129,6 +135,7 @@ impl FakeMachine {
             programs: Mutex::default(),
             violations: Mutex::default(),
             events: Mutex::default(),
+            exits: Mutex::default(),
             single: AtomicBool::new(true),
             dead: AtomicBool::new(false),
             attestation: attest::Attestation::default(),
@@ -188,6 +195,11 @@ impl FakeMachine {
     /// What the monitor logged since the last call.
     pub fn take_events(&self) -> Vec<String> {
         core::mem::take(&mut *lock(&self.events))
+    }
+
+    /// The run pages of the entries that have succeeded since the last call, in the order of their exits.
+    pub fn take_exits(&self) -> Vec<HostPage> {
+        core::mem::take(&mut *lock(&self.exits))
     }
 
     /// Gives the REC with this VMID and index a program, and forgets what the last one observed.
@@ -279,6 +291,13 @@ impl FakeCpu<'_> {
             return None;
         };
         self.check_cpu();
+        if machine.is_single() && call[0] == Command::RecEnter.fid() && reply[0] == 0 {
+            let mut exits = lock(&machine.exits);
+            // Most tests read the page themselves.
+            if exits.len() < EXITS_MAX {
+                exits.push(machine.host_page(call[2]));
+            }
+        }
         Some(reply)
     }
 

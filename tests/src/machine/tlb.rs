@@ -3,7 +3,7 @@
 //! The caches are adversarial: they hold everything that a Realm that has run could have used, they take up again whatever
 //! still translates right after an invalidation, and they forget nothing on their own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use granule::machine::stage2::Stale;
 
@@ -34,8 +34,9 @@ pub(crate) struct Branch {
 /// Everything that is cached anywhere.
 #[derive(Debug, Default)]
 pub(crate) struct Tlb {
-    pub(crate) leaves: BTreeSet<Leaf>,
-    pub(crate) branches: BTreeSet<Branch>,
+    /// In order, each once.
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) branches: Vec<Branch>,
     /// Translation regime of each VMID that has run.
     pub(crate) regimes: BTreeMap<u16, Regime>,
 }
@@ -45,6 +46,13 @@ fn is_hit((ipa, length, stride): (u64, u64, u64), base: u64, size: u64) -> bool 
     let stride = stride.max(1);
     let first = if base <= ipa { ipa } else { ipa + (base - ipa).div_ceil(stride) * stride };
     first < ipa.saturating_add(length) && first < base.saturating_add(size)
+}
+
+/// Adds to a list that is in order.
+fn insert<T: Ord>(list: &mut Vec<T>, item: T) {
+    if let Err(at) = list.binary_search(&item) {
+        list.insert(at, item);
+    }
 }
 
 impl Tlb {
@@ -57,10 +65,10 @@ impl Tlb {
     pub(crate) fn fill(&mut self, dram: &Dram, regime: Regime, ipa: u64) {
         let steps = walk(dram, regime, ipa);
         for branch in steps.branches {
-            self.branches.insert(branch);
+            insert(&mut self.branches, branch);
         }
         if let Ok(leaf) = steps.result {
-            self.leaves.insert(leaf.cached(regime.vmid()));
+            insert(&mut self.leaves, leaf.cached(regime.vmid()));
         }
     }
 

@@ -1,59 +1,45 @@
-//! Sequences that once failed, as files: a line that says where to start, then a line of five numbers for each step.
+//! Sequences that once failed, as files: the kind of machine, then one operation in a line.
 
-use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use crate::host::{Start, Step};
+use cairn_tests::differential::operation::{Operation, read_script, write_script};
+use cairn_tests::machine::config::Profile;
+
+/// Kinds of machines that sequences run on.
+const PROFILES: [Profile; 3] = [Profile::Small, Profile::Max, Profile::Plain];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions")
 }
 
 /// The file's contents for a sequence and why it failed.
-fn write(start: Start, steps: &[Step], why: &str) -> String {
-    let mut text = String::new();
-    for line in why.lines() {
-        let _ = writeln!(text, "# {line}");
-    }
-    let _ = writeln!(text, "{start:?}");
-    for (a, b, c, d, e) in steps {
-        let _ = writeln!(text, "{a} {b} {c} {d} {e}");
-    }
-    text
+fn write(profile: Profile, operations: &[Operation], why: &str) -> String {
+    let script = write_script(why, operations);
+    format!("machine {profile:?}\n{script}")
 }
 
 /// Reads such a file.
-fn read(text: &str) -> Option<(Start, Vec<Step>)> {
-    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
-    let start = match lines.next()? {
-        "Empty" => Start::Empty,
-        "New" => Start::New,
-        "Active" => Start::Active,
-        _ => return None,
-    };
-    let step = |line: &str| {
-        let numbers: Option<Vec<u8>> = line.split(' ').map(|word| word.parse().ok()).collect();
-        match numbers?.as_slice() {
-            &[a, b, c, d, e] => Some((a, b, c, d, e)),
-            _ => None,
-        }
-    };
-    Some((start, lines.map(step).collect::<Option<_>>()?))
+fn read(text: &str) -> Option<(Profile, Vec<Operation>)> {
+    let (first, rest) = text.split_once('\n')?;
+    let name = first.strip_prefix("machine ")?;
+    let profile = PROFILES.into_iter().find(|profile| format!("{profile:?}") == name)?;
+    Some((profile, read_script(rest).ok()?))
 }
 
 /// Keeps a failing sequence; the name of its file.
-pub fn keep(start: Start, steps: &[Step], why: &str) -> PathBuf {
+pub fn keep(profile: Profile, operations: &[Operation], why: &str) -> PathBuf {
+    let text = write(profile, operations, why);
     let mut hasher = DefaultHasher::new();
-    steps.hash(&mut hasher);
+    text.hash(&mut hasher);
     let file = folder().join(format!("{:016x}.txt", hasher.finish()));
     std::fs::create_dir_all(folder()).unwrap();
-    std::fs::write(&file, write(start, steps, why)).unwrap();
+    std::fs::write(&file, text).unwrap();
     file
 }
 
 /// All sequences that were kept.
-pub fn all() -> Vec<(PathBuf, Start, Vec<Step>)> {
+pub fn all() -> Vec<(PathBuf, Profile, Vec<Operation>)> {
     let Ok(entries) = std::fs::read_dir(folder()) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
@@ -62,17 +48,20 @@ pub fn all() -> Vec<(PathBuf, Start, Vec<Step>)> {
         .into_iter()
         .map(|file| {
             let text = std::fs::read_to_string(&file).unwrap();
-            let (start, steps) = read(&text).unwrap_or_else(|| panic!("{}", file.display()));
-            (file, start, steps)
+            let (profile, operations) =
+                read(&text).unwrap_or_else(|| panic!("{}: not a script", file.display()));
+            (file, profile, operations)
         })
         .collect()
 }
 
 #[test]
 fn a_script_is_read_as_it_was_written() {
-    let steps = [(1, 2, 3, 4, 5), (255, 0, 0, 7, 8)];
-    let text = write(Start::Active, &steps, "two\nlines");
-    assert_eq!(read(&text), Some((Start::Active, steps.to_vec())));
-    assert_eq!(read("Nowhere\n1 2 3 4 5\n"), None);
-    assert_eq!(read("New\n1 2 3\n"), None);
+    let operations = [Operation::Call(1, [1, 2, 3, 4, 5, 6, 7, 8]), Operation::Refuse];
+    for profile in PROFILES {
+        let text = write(profile, &operations, "two\nlines");
+        assert_eq!(read(&text), Some((profile, operations.to_vec())));
+    }
+    assert_eq!(read("machine Nowhere\nrefuse\n"), None);
+    assert_eq!(read("machine Small\nnothing\n"), None);
 }

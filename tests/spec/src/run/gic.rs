@@ -1,6 +1,6 @@
 //! The virtual interrupt state of an entry and an exit.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A6.1; Arm GIC architecture (IHI0069), ICH_LR<n>_EL2.
+//! Source: RMM specification (Arm DEN0137) 1.0, A6.1; Arm GIC architecture (IHI0069), `ICH_LR<n>_EL2`.
 
 use super::exit::{Exit, Want};
 use crate::platform::Platform;
@@ -25,7 +25,7 @@ fn intid(lr: u64) -> u64 {
 fn is_valid_lr(lr: u64, platform: &Platform) -> bool {
     let hardware = lr >> 61 & 1 == 1;
     let priority = lr >> 48 & 0xff;
-    let low_priority = priority % (1 << (8 - platform.priority_bits)) == 0;
+    let low_priority = priority.is_multiple_of(1 << (8 - platform.priority_bits));
     // Of the physical INTID only the bit that asks for a maintenance interrupt.
     let physical = lr >> 32 & 0x1fff & !(1 << 9) == 0;
     let known = match intid(lr) {

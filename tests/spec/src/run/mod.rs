@@ -116,7 +116,36 @@ enum Flight {
 pub(crate) struct InFlight {
     act: Act,
     flight: Flight,
+    /// Its address.
+    at: u64,
 }
+
+impl InFlight {
+    /// What the Realm sees of the act when it runs again, at `pc`; `None` if it repeats it.
+    ///
+    /// CPU_ON may have sent the REC elsewhere meanwhile. The Realm takes its instruction for repeated if it is there again, for
+    /// completed if it is behind it, and for aborted if it is where its vectors are, to which no Realm here sends a REC.
+    fn outcome(&self, rec: &Rec) -> Option<Pattern> {
+        let expected = match self.flight {
+            Flight::Again => self.at,
+            Flight::Done => self.at.wrapping_add(INSTRUCTION),
+            Flight::Aborted => VECTOR,
+        };
+        match rec.pc {
+            pc if pc == self.at.wrapping_add(INSTRUCTION) => Some(completed(rec, &self.act)),
+            pc if pc == self.at => None,
+            VECTOR if expected == VECTOR => Some(Pattern::Exception(ABORTED, None)),
+            pc => Some(Pattern::Lost(pc)),
+        }
+    }
+}
+
+/// Bytes of an instruction.
+const INSTRUCTION: u64 = 4;
+/// Vector of a synchronous exception taken from EL1 with SP_EL1. The Realms leave VBAR_EL1 at 0.
+const VECTOR: u64 = 0x200;
+/// Exception class of a data abort taken from EL1.
+const ABORTED: u64 = 0x25;
 
 /// What an act leads to.
 enum Step {
@@ -296,20 +325,14 @@ impl Model {
         witness: &mut dyn Witness,
     ) -> Result<Exit, Divergence> {
         let this = self.rec(rec);
-        let sent_to = this.sent_to.take();
         let mut again = None;
-        if let Some(InFlight { act, flight }) = this.in_flight.take() {
-            let pattern = match (sent_to, flight) {
-                (Some(entry), _) => Some(Pattern::Lost(entry)),
-                (None, Flight::Done) => Some(completed(this, &act)),
-                (None, Flight::Aborted) => Some(Pattern::Exception(0x25, None)),
-                (None, Flight::Again) => None,
-            };
-            match pattern {
+        if let Some(flight) = this.in_flight.take() {
+            match flight.outcome(this) {
                 Some(pattern) => {
+                    this.pc = flight.at.wrapping_add(INSTRUCTION);
                     check_seen(rec, witness, &pattern)?;
                 }
-                None => again = Some(act),
+                None => again = Some(flight.act),
             }
         }
         loop {
@@ -325,13 +348,19 @@ impl Model {
             }
             match self.act(rec, &act, flags) {
                 Step::Sees(pattern) => {
+                    let this = self.rec(rec);
+                    this.pc = this.pc.wrapping_add(INSTRUCTION);
                     let seen = check_seen(rec, witness, &pattern)?;
                     self.learn(rec, &act, &seen)?;
                 }
                 Step::Silent => {}
                 Step::Interrupted(exit) => return Ok(*exit),
                 Step::Exits(exit, flight) => {
-                    self.rec(rec).in_flight = Some(InFlight { act, flight });
+                    let this = self.rec(rec);
+                    this.in_flight = Some(InFlight { act, flight, at: this.pc });
+                    if flight == Flight::Done {
+                        this.pc = this.pc.wrapping_add(INSTRUCTION);
+                    }
                     return Ok(*exit);
                 }
             }
@@ -393,12 +422,14 @@ fn complete_abort(rec: &mut Rec, flags: &Flags, value: u64) {
     match rec.last_exit {
         LastExit::Emulatable(access, store) if flags.emul_mmio() => {
             flight.flight = Flight::Done;
+            rec.pc = flight.at.wrapping_add(INSTRUCTION);
             if !store && access.register != 31 {
                 rec.gprs[access.register] = Some(emulated(access, value));
             }
         }
         LastExit::Emulatable(..) | LastExit::Unprotected if flags.inject_sea() => {
             flight.flight = Flight::Aborted;
+            rec.pc = VECTOR;
         }
         LastExit::Emulatable(..) | LastExit::Unprotected | LastExit::Other => {}
     }
@@ -416,7 +447,6 @@ fn emulated(access: Access, value: u64) -> u64 {
 
 /// Compares the next thing that the Realm saw.
 fn check_seen(rec: u64, witness: &mut dyn Witness, pattern: &Pattern) -> Result<Seen, Divergence> {
-    const EL1H_SAME_LEVEL: u64 = 0x200;
     const IL: u64 = 1 << 25;
     let known = |wanted: &[Option<u64>], values: &[u64]| {
         wanted
@@ -436,7 +466,7 @@ fn check_seen(rec: u64, witness: &mut dyn Witness, pattern: &Pattern) -> Result<
             // An external abort: DFSC 0x10, EA, and neither FnV nor S1PTW.
             let rest = if *class == 0 { *esr == IL } else { esr & 0x6bf == 0x210 };
             let far = far.is_none_or(|far| far == *seen_far);
-            esr >> 26 == *class && rest && far && *vector == EL1H_SAME_LEVEL && *at_it
+            esr >> 26 == *class && rest && far && *vector == VECTOR && *at_it
         }
         _ => false,
     };
