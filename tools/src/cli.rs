@@ -115,15 +115,9 @@ pub struct GuestOptions {
     pub append: String,
 }
 
-/// Options of `run`.
-#[derive(Debug, Args)]
-pub struct RunOptions {
-    /// The guest.
-    #[command(flatten)]
-    pub guest: GuestOptions,
-    /// The QEMU to use
-    #[arg(long, value_name = "PATH")]
-    pub qemu: Option<PathBuf>,
+/// The model that runs what is built for Arm FVP Base RevC.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ModelOptions {
     /// With --platform fvp: the model, FVP_Base_RevC-2xAEMvA
     #[arg(long, value_name = "PATH")]
     pub fvp: Option<PathBuf>,
@@ -133,6 +127,29 @@ pub struct RunOptions {
     /// With --platform fvp: print the model's command line instead of running it
     #[arg(long)]
     pub print: bool,
+}
+
+impl ModelOptions {
+    /// Refuses them for another board.
+    pub fn refuse(&self) -> anyhow::Result<()> {
+        let is_given = self.fvp.is_some() || self.disk.is_some() || self.print;
+        anyhow::ensure!(!is_given, "--fvp, --disk and --print need --platform fvp");
+        Ok(())
+    }
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// The guest.
+    #[command(flatten)]
+    pub guest: GuestOptions,
+    /// The QEMU to use
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelOptions,
     /// Wait for a debugger on this TCP port before the first instruction
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
     pub gdb: Option<u16>,
@@ -160,9 +177,7 @@ impl RunOptions {
         Self {
             guest,
             qemu: None,
-            fvp: None,
-            disk: None,
-            print: false,
+            model: ModelOptions::default(),
             gdb: None,
             timeout,
             image: ImageOptions::default(),
@@ -205,6 +220,9 @@ pub struct BenchOptions {
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelOptions,
     /// What to measure.
     #[command(flatten)]
     pub image: ImageOptions,
@@ -244,6 +262,12 @@ pub struct ConformanceOptions {
     /// Scenarios, or machines, at a time (default: one for each CPU, at most 4)
     #[arg(long, value_name = "1..8", value_parser = clap::value_parser!(u8).range(1..=8))]
     pub jobs: Option<u8>,
+    /// With --backend qemu: the board, QEMU virt or Arm FVP Base RevC
+    #[arg(long, value_name = "BOARD", default_value = "qemu")]
+    pub platform: Platform,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelOptions,
     /// With --backend qemu: use this monitor (flat image or ELF file) instead of building Cairn
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,

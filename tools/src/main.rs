@@ -29,6 +29,7 @@ mod run;
 mod setup;
 mod signals;
 mod size;
+mod stage;
 mod steps;
 mod terminal;
 mod tfa;

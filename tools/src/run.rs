@@ -74,7 +74,7 @@ pub fn firmware(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Resul
 }
 
 /// The monitor: one image for every board.
-fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Packed> {
+pub fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Packed> {
     let flat = output.join("rmm.bin");
     match &options.image {
         Some(file) => image::adopt(file, flat),
@@ -106,7 +106,12 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         Platform::Fvp => {
             let firmware = fvp::firmware(&options.image, pack_monitor(&options.image, &output)?)?;
             let loads = job.prepare(&text, &job::FVP)?;
-            let Some(model) = fvp::model(options, &firmware.package, loads)? else {
+            if options.gdb.is_some() {
+                bail!(
+                    "--gdb is for QEMU; the model brings a debugger of its own (its option --iris-server)"
+                );
+            }
+            let Some(model) = fvp::model(&options.model, &firmware.package, loads)? else {
                 return Ok(());
             };
             let board: Box<dyn Board> = Box::new(model);
@@ -186,9 +191,7 @@ fn on_qemu(
     ready: &Ready,
     loads: Vec<Load>,
 ) -> anyhow::Result<(Packed, Box<dyn Board>)> {
-    if options.fvp.is_some() || options.disk.is_some() || options.print {
-        bail!("--fvp, --disk and --print need --platform fvp");
-    }
+    options.model.refuse()?;
     let output = paths::output()?;
     let firmware = pack(&options.image, ready, &output)?;
     if let (Some(port), Some(elf)) = (options.gdb, &firmware.monitor.elf) {

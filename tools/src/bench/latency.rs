@@ -6,7 +6,7 @@ use crate::fault::Verdict;
 use crate::job;
 use crate::paths;
 use crate::progress::Progress;
-use crate::run::Firmware;
+use crate::stage::Stage;
 
 /// Most instructions for whatever may return early.
 const BAR: u64 = 50_000;
@@ -15,10 +15,10 @@ const BAR: u64 = 50_000;
 const WHOLE: &[&str] = &["RMI_RTT_INIT_RIPAS (a table)"];
 
 /// Measures and judges; `ours` is a monitor that has to keep the bar.
-pub fn command(firmware: &Firmware, ours: bool) -> anyhow::Result<()> {
-    let job = job::latency(&paths::output()?.join("latency-job.txt"))?;
+pub fn command(stage: &Stage, ours: bool) -> anyhow::Result<()> {
+    let job = job::latency(&paths::output()?.join("latency-job.txt"), stage.layout())?;
     let progress = Progress::start("interrupting everything");
-    let rows = boot_job(firmware, job, &COUNTED)?;
+    let Some(rows) = boot_job(stage, job, &COUNTED)? else { return Ok(()) };
     progress.done(&format!("{} commands and states", rows.len()));
     println!("{:<42} {:>24}", "while the monitor serves", "longest wait, instructions");
     for row in &rows {

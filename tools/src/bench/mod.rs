@@ -22,13 +22,13 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::cli::BenchOptions;
+use crate::cli::{BenchOptions, Platform};
 use crate::fault::{IoContext, Verdict};
 use crate::job;
 use crate::paths::{self, write_whole};
 use crate::progress::Progress;
-use crate::qemu::{Ended, Limits, Load, Machine};
-use crate::run::{self, Firmware};
+use crate::qemu::{Ended, Limits, Load};
+use crate::stage::{Shape, Stage};
 
 use figures::{Figure, Figures};
 use rows::Rows;
@@ -64,17 +64,23 @@ pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
     if options.operations {
         return operations::command(options.update);
     }
-    let firmware = run::firmware(&options.image, options.qemu.as_ref())?;
+    if options.image.platform == Platform::Fvp && options.profile.is_some() {
+        bail!(
+            "--profile reads QEMU's trace; the model has tracing of its own (its option --plugin)"
+        );
+    }
+    let stage =
+        Stage::prepare(&options.image, options.qemu.as_ref(), &options.model, &paths::output()?)?;
     match &options.profile {
-        Some(name) => profile::command(&firmware, name),
-        None if options.latency => latency::command(&firmware, options.image.image.is_none()),
-        None => measure(options, &firmware),
+        Some(name) => profile::command(&stage, name),
+        None if options.latency => latency::command(&stage, options.image.image.is_none()),
+        None => measure(options, &stage),
     }
 }
 
-fn measure(options: &BenchOptions, firmware: &Firmware) -> anyhow::Result<()> {
+fn measure(options: &BenchOptions, stage: &Stage) -> anyhow::Result<()> {
     let progress = Progress::start("counting instructions");
-    let rows = boot(firmware, "", &COUNTED)?;
+    let Some(rows) = boot(stage, "", &COUNTED)? else { return Ok(()) };
     progress.done(&format!("{} operations", rows.len()));
     let measured = Figures::new(rows);
     let json = match &options.json {
@@ -84,6 +90,10 @@ fn measure(options: &BenchOptions, firmware: &Firmware) -> anyhow::Result<()> {
     save(&json, &measured)?;
     let before = Figures::parse(&std::fs::read(committed()).at("read", &committed())?)?;
     print!("{}", measured.table(&before));
+    if matches!(stage, Stage::Model(..)) {
+        println!("These are ticks of the model's counter, which is no count of instructions.");
+        return Ok(());
+    }
     if options.update {
         save(&committed(), &measured)?;
         println!("These are the committed figures now.");
@@ -111,30 +121,27 @@ fn save(path: &Path, figures: &Figures) -> anyhow::Result<()> {
     write_whole(path, figures.json().as_bytes())
 }
 
-/// Boots the machine with one CPU and the bench as its job, up to the operation `until`; what it reports.
-fn boot(firmware: &Firmware, until: &str, extra: &[&str]) -> anyhow::Result<Vec<Figure>> {
-    boot_job(firmware, job::bench(until, &paths::output()?.join("bench-job.txt"))?, extra)
+/// Boots the machine with one CPU and the bench as its job, up to the operation `until`; what it reports, if it was started
+/// at all.
+fn boot(stage: &Stage, until: &str, extra: &[&str]) -> anyhow::Result<Option<Vec<Figure>>> {
+    let text = paths::output()?.join("bench-job.txt");
+    boot_job(stage, job::bench(until, &text, stage.layout())?, extra)
 }
 
-/// Boots the machine with one CPU and a job that measures; what it reports.
-fn boot_job(firmware: &Firmware, job: Load, extra: &[&str]) -> anyhow::Result<Vec<Figure>> {
-    let output = paths::output()?;
-    let machine = Machine {
-        program: firmware.qemu.clone(),
-        cpus: 1,
-        cpu_properties: "",
-        firmware: firmware.flash.clone(),
-        loads: vec![job],
-        gdb: None,
-        messages: output.join("qemu.log"),
-        extra: extra.iter().map(|&argument| argument.to_owned()).collect(),
-    };
+/// Boots the machine with one CPU and a job that measures; what it reports, if it was started at all.
+fn boot_job(stage: &Stage, job: Load, extra: &[&str]) -> anyhow::Result<Option<Vec<Figure>>> {
+    let extra = extra.iter().map(|&argument| argument.to_owned()).collect();
+    let shape = Shape { cpus: 1, extra, ..Shape::default() };
+    let messages = paths::output()?.join("qemu.log");
+    let Some(board) = stage.board(shape, vec![job], messages)? else { return Ok(None) };
     let mut rows = Rows::default();
-    let mut running = machine.start()?;
+    let mut running = board.start()?;
     match running.drive(&mut rows, false, Some(LIMITS))? {
-        Ended::ByItself(status) if status.success() => rows.finish(),
-        Ended::ByItself(status) => bail!("QEMU failed ({status}): {}", running.messages()),
-        Ended::Stopped => rows.finish(),
+        Ended::ByItself(status) if status.success() => rows.finish().map(Some),
+        Ended::ByItself(status) => {
+            bail!("{} failed ({status}): {}", board.name(), running.messages())
+        }
+        Ended::Stopped => rows.finish().map(Some),
         Ended::TimeLimit | Ended::Silence => {
             bail!("the machine hung after {}", rows.last_words())
         }
@@ -142,15 +149,15 @@ fn boot_job(firmware: &Firmware, job: Load, extra: &[&str]) -> anyhow::Result<Ve
 }
 
 /// The monitor's ELF file, which names its functions.
-fn symbols(firmware: &Firmware) -> anyhow::Result<Vec<u8>> {
-    match &firmware.monitor.elf {
+fn symbols(stage: &Stage) -> anyhow::Result<Vec<u8>> {
+    match &stage.monitor().elf {
         Some(elf) => std::fs::read(elf).at("read", elf),
         None => bail!("a profile needs the monitor's ELF file, not a flat image"),
     }
 }
 
 /// Where the monitor is loaded, and how long it is.
-fn span(firmware: &Firmware) -> anyhow::Result<(u64, u64)> {
-    let flat = &firmware.monitor.flat;
+fn span(stage: &Stage) -> anyhow::Result<(u64, u64)> {
+    let flat = &stage.monitor().flat;
     Ok((platform_qemu::MONITOR.start, std::fs::metadata(flat).at("read", flat)?.len()))
 }

@@ -12,19 +12,19 @@ use super::{COUNTED, boot, span, symbols};
 use crate::fault::IoContext;
 use crate::paths;
 use crate::progress::Progress;
-use crate::run::Firmware;
+use crate::stage::Stage;
 
 /// The function that each command of the Host passes through once, as the end of its name.
 const DISPATCHER: &str = "rmm::dispatch::handle";
 
 /// `bench --profile NAME`.
-pub fn command(firmware: &Firmware, name: &str) -> anyhow::Result<()> {
-    let functions = Functions::read(&symbols(firmware)?)?;
-    let (base, size) = span(firmware)?;
+pub fn command(stage: &Stage, name: &str) -> anyhow::Result<()> {
+    let functions = Functions::read(&symbols(stage)?)?;
+    let (base, size) = span(stage)?;
     let trace = paths::output()?.join("bench.trace");
     let progress = Progress::start(&format!("tracing {name}"));
-    let result = traced(firmware, name, (base, size), &trace)
-        .and_then(|()| sum_up(&trace, base, &functions));
+    let result =
+        traced(stage, name, (base, size), &trace).and_then(|()| sum_up(&trace, base, &functions));
     // A trace has hundreds of megabytes.
     drop(std::fs::remove_file(&trace));
     let costs = result?;
@@ -43,12 +43,7 @@ fn percent(part: u64, whole: u64) -> f64 {
     f64::from(tenths) / 10.0
 }
 
-fn traced(
-    firmware: &Firmware,
-    name: &str,
-    (base, size): (u64, u64),
-    trace: &Path,
-) -> anyhow::Result<()> {
+fn traced(stage: &Stage, name: &str, (base, size): (u64, u64), trace: &Path) -> anyhow::Result<()> {
     let filter = format!("{base:#x}+{size:#x}");
     let file = trace.display().to_string();
     let trace = [
@@ -61,7 +56,7 @@ fn traced(
         "-D",
         &file,
     ];
-    let rows = boot(firmware, name, &[&COUNTED[..], &trace].concat())?;
+    let rows = boot(stage, name, &[&COUNTED[..], &trace].concat())?.unwrap_or_default();
     if rows.last().is_none_or(|row| row.name() != name) {
         bail!("there is no operation `{name}`; `cargo xtask bench` lists them");
     }

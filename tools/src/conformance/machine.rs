@@ -19,9 +19,9 @@ use crate::fault::IoContext;
 use crate::job;
 use crate::ledger::Ledger;
 use crate::paths;
-use crate::qemu::{Ended, Load, Machine};
-use crate::run;
+use crate::qemu::{Ended, Load};
 use crate::signals;
+use crate::stage::{Shape, Stage};
 
 /// Scenarios that a machine is started for at a time.
 const BATCH: usize = 120;
@@ -43,8 +43,7 @@ struct Bench<'a> {
     all: &'a [Arc<Scenario>],
     results: &'a Results,
     bar: &'a Bar,
-    qemu: PathBuf,
-    firmware: PathBuf,
+    stage: Stage,
     decoder: Option<Decoder>,
     folder: Folder,
     machines: AtomicUsize,
@@ -77,17 +76,16 @@ pub fn run(
         std::fs::metadata(image).at("read", image)?;
     }
     let image = ImageOptions {
+        platform: options.platform,
         image: options.image.clone(),
         log: LogLevel::default(),
         offline: options.offline,
-        ..ImageOptions::default()
     };
-    let ready = run::prepare(&image, options.qemu.as_ref())?;
     let folder = paths::output()?.join(format!("conformance-{}", std::process::id()));
     std::fs::create_dir_all(&folder).at("make the folder", &folder)?;
     let folder = Folder(folder);
-    let firmware = run::pack(&image, &ready, &folder.0)?;
-    let decoder = match &firmware.monitor.elf {
+    let stage = Stage::prepare(&image, options.qemu.as_ref(), &options.model, &folder.0)?;
+    let decoder = match &stage.monitor().elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,
     };
@@ -95,8 +93,7 @@ pub fn run(
         all,
         results,
         bar,
-        qemu: ready.qemu,
-        firmware: firmware.flash,
+        stage,
         decoder,
         folder,
         machines: AtomicUsize::new(0),
@@ -140,7 +137,9 @@ impl Bench<'_> {
         let mut false_starts = 0;
         while !batch.numbers.is_empty() {
             signals::check()?;
-            let begun = self.machine(&batch, false_starts == FALSE_STARTS)?;
+            let Some(begun) = self.machine(&batch, false_starts == FALSE_STARTS)? else {
+                return Ok(());
+            };
             false_starts = if begun.is_empty() { false_starts + 1 } else { 0 };
             let name = |number: &usize| self.all.get(*number).map(|scenario| &scenario.name);
             batch.numbers.retain(|number| name(number).is_some_and(|name| !begun.contains(name)));
@@ -148,29 +147,29 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Starts one machine; the names of the scenarios that it began.
-    fn machine(&self, batch: &Batch, last: bool) -> anyhow::Result<Vec<String>> {
+    /// Starts one machine; the names of the scenarios that it began. `None` if only its command line was wanted.
+    fn machine(&self, batch: &Batch, last: bool) -> anyhow::Result<Option<Vec<String>>> {
         let number = self.machines.fetch_add(1, Ordering::Relaxed);
         let file = |name: &str| self.folder.0.join(format!("{name}-{number}"));
         let text = job::conformance(&ranges(&batch.numbers));
         let job = file("job");
         paths::write_whole(&job, text.as_bytes())?;
         let log = file("console").with_extension("log");
-        let machine = Machine {
-            program: self.qemu.clone(),
+        let shape = Shape {
             cpus: 2,
             cpu_properties: if batch.cpu == Cpu::Plain { ",lpa2=off" } else { "" },
-            firmware: self.firmware.clone(),
-            loads: vec![Load { file: job.clone(), address: job::QEMU.job() }],
-            gdb: None,
-            messages: file("qemu").with_extension("log"),
             extra: Vec::new(),
+        };
+        let loads = vec![Load { file: job.clone(), address: self.stage.layout().job() }];
+        let messages = file("qemu").with_extension("log");
+        let Some(board) = self.stage.board(shape, loads, messages)? else {
+            return Ok(None);
         };
         let limit = if batch.cpu == Cpu::Large { LONG_LIMIT } else { LIMIT };
         let output = File::create(&log).at("write", &log)?;
         let mut console =
             Console::new(self.results, self.bar, self.decoder.as_ref(), output, limit);
-        let mut running = machine.start()?;
+        let mut running = board.start()?;
         let ended = running.drive(&mut console, false, None)?;
         let why = match ended {
             Ended::ByItself(status) if status.success() => "the machine switched itself off".into(),
@@ -191,7 +190,7 @@ impl Bench<'_> {
                 log.display()
             );
         }
-        Ok(console.begun)
+        Ok(Some(console.begun))
     }
 }
 

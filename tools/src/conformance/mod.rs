@@ -25,7 +25,7 @@ use cairn_tests::need::Backend as Kind;
 use cairn_tests::scenarios::{self, Cpu, Scenario};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::{Backend, ConformanceOptions};
+use crate::cli::{Backend, ConformanceOptions, Platform};
 use crate::fault::Verdict;
 use outcome::{Outcome, Results};
 
@@ -52,6 +52,9 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         Backend::Fake if options.image.is_some() => {
             bail!("the simulated machine runs our own crates; an image needs --backend qemu")
         }
+        Backend::Fake if options.platform == Platform::Fvp => {
+            bail!("the simulated machine is no board; --platform fvp needs --backend qemu")
+        }
         Backend::Fake => Kind::Fake,
         Backend::Qemu => Kind::Qemu,
     };
@@ -68,6 +71,9 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         Backend::Qemu => Some(machine::run(options, &all, &results, jobs(options), &bar)?),
     };
     bar.done();
+    if options.model.print {
+        return Ok(());
+    }
     let results = results.finish();
     let subject = subject(options);
     table::print(&results, kind, options.filter.is_some(), &subject, started.elapsed());
@@ -87,12 +93,24 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
 fn subject(options: &ConformanceOptions) -> String {
     match (options.backend, &options.image) {
         (Backend::Fake, _) => "Cairn's crates on the simulated machine".to_owned(),
-        (Backend::Qemu, None) => "Cairn under TF-A on QEMU".to_owned(),
-        (Backend::Qemu, Some(image)) => format!("{} under TF-A on QEMU", image.display()),
+        (Backend::Qemu, image) => {
+            let board = match options.platform {
+                Platform::Qemu => "QEMU",
+                Platform::Fvp => "Arm FVP Base RevC",
+            };
+            let monitor = image
+                .as_ref()
+                .map_or_else(|| "Cairn".to_owned(), |file| file.display().to_string());
+            format!("{monitor} under TF-A on {board}")
+        }
     }
 }
 
 fn jobs(options: &ConformanceOptions) -> usize {
+    if options.platform == Platform::Fvp {
+        // Its log files have fixed names.
+        return 1;
+    }
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     options.jobs.map_or(cpus.min(4), usize::from)
 }

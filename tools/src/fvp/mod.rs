@@ -10,7 +10,7 @@ pub mod package;
 use anyhow::bail;
 
 use crate::cache::Cache;
-use crate::cli::{ImageOptions, RunOptions};
+use crate::cli::{ImageOptions, ModelOptions};
 use crate::image::{self, HOST_FOR_FVP, Packed};
 use crate::qemu::Load;
 use crate::{paths, setup};
@@ -48,15 +48,10 @@ pub fn firmware(options: &ImageOptions, monitor: Packed) -> anyhow::Result<Firmw
 
 /// The model as `options` want it; `None` if only its command line was wanted, which has been printed then.
 pub fn model(
-    options: &RunOptions,
+    options: &ModelOptions,
     package: &Package,
     loads: Vec<Load>,
 ) -> anyhow::Result<Option<Model>> {
-    if options.gdb.is_some() {
-        bail!(
-            "--gdb is for QEMU; the model brings a debugger of its own (its option --iris-server)"
-        );
-    }
     let output = paths::output()?.join("fvp");
     let model = Model {
         program: options.fvp.clone().unwrap_or_else(|| PROGRAM.into()),

@@ -1,0 +1,98 @@
+//! What a job of the host runs on: QEMU with our firmware in its flash, or the model of Arm FVP Base RevC.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{ImageOptions, ModelOptions, Platform};
+use crate::drive::Board;
+use crate::fault::IoContext;
+use crate::image::Packed;
+use crate::job::{self, Layout};
+use crate::qemu::{Load, Machine};
+use crate::{fvp, run};
+
+/// A board with its firmware.
+#[derive(Debug)]
+pub enum Stage {
+    /// QEMU virt.
+    Qemu(run::Firmware),
+    /// The model.
+    Model(fvp::Firmware, ModelOptions),
+}
+
+/// What of a machine is QEMU's alone.
+#[derive(Debug, Default)]
+pub struct Shape {
+    /// Physical CPUs.
+    pub cpus: u32,
+    /// More properties of the CPUs, each with a comma before it.
+    pub cpu_properties: &'static str,
+    /// Arguments beyond the ordinary.
+    pub extra: Vec<String>,
+}
+
+impl Stage {
+    /// Sets up what is missing and builds what is to boot, in the folder `output`.
+    pub fn prepare(
+        image: &ImageOptions,
+        qemu: Option<&PathBuf>,
+        model: &ModelOptions,
+        output: &Path,
+    ) -> anyhow::Result<Self> {
+        // A wrong path is told before minutes of set-up.
+        if let Some(file) = &image.image {
+            std::fs::metadata(file).at("read", file)?;
+        }
+        match image.platform {
+            Platform::Qemu => {
+                model.refuse()?;
+                let ready = run::prepare(image, qemu)?;
+                Ok(Self::Qemu(run::pack(image, &ready, output)?))
+            }
+            Platform::Fvp => {
+                let monitor = run::pack_monitor(image, output)?;
+                Ok(Self::Model(fvp::firmware(image, monitor)?, model.clone()))
+            }
+        }
+    }
+
+    /// The monitor.
+    pub fn monitor(&self) -> &Packed {
+        match self {
+            Self::Qemu(firmware) => &firmware.monitor,
+            Self::Model(firmware, _) => &firmware.monitor,
+        }
+    }
+
+    /// Where the host looks for its job.
+    pub const fn layout(&self) -> &'static Layout {
+        match self {
+            Self::Qemu(_) => &job::QEMU,
+            Self::Model(..) => &job::FVP,
+        }
+    }
+
+    /// A machine with these files in memory; `None` if only its command line was wanted, which has been printed then.
+    pub fn board(
+        &self,
+        shape: Shape,
+        loads: Vec<Load>,
+        messages: PathBuf,
+    ) -> anyhow::Result<Option<Box<dyn Board>>> {
+        match self {
+            Self::Qemu(firmware) => Ok(Some(Box::new(Machine {
+                program: firmware.qemu.clone(),
+                cpus: shape.cpus,
+                cpu_properties: shape.cpu_properties,
+                firmware: firmware.flash.clone(),
+                loads,
+                gdb: None,
+                messages,
+                extra: shape.extra,
+            }))),
+            Self::Model(firmware, options) => {
+                let model = fvp::model(options, &firmware.package, loads)?;
+                Ok(model.map(|model| -> Box<dyn Board> { Box::new(model) }))
+            }
+        }
+    }
+}
