@@ -31,6 +31,8 @@ pub enum Command {
     Coverage(CoverageOptions),
     /// Run tests under Miri, which finds undefined behaviour and races
     Miri(MiriOptions),
+    /// Let many CPUs fight over the same objects, Realms come and go, and CPUs go off and on, under QEMU
+    Stress(StressOptions),
     /// Install and fetch what the other commands need: Rust target, QEMU, TF-A, guest kernel
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
@@ -296,6 +298,58 @@ pub struct MiriOptions {
     /// Also run what takes long: attestation, commands on the simulated machine
     #[arg(long)]
     pub long: bool,
+}
+
+/// What a stress run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StressKind {
+    /// Random commands of all CPUs about the same few granules.
+    Races,
+    /// Realms that are made, run and destroyed, in the right order and in the wrong one.
+    Lives,
+    /// CPUs that sleep, go off and come back, with Realms in between.
+    Cpus,
+}
+
+/// Options of `stress`.
+#[derive(Debug, Args)]
+pub struct StressOptions {
+    /// What it is about (default: each in turn)
+    #[arg(value_name = "KIND")]
+    pub kind: Option<StressKind>,
+    /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3)
+    #[arg(long, value_name = "NUMBER")]
+    pub commands: Option<u64>,
+    /// CPUs (default: 4, 2, 32)
+    #[arg(long, value_name = "1..32", value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub cpus: Option<u32>,
+    /// What the random choices begin with
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub timeout: u64,
+    /// The QEMU to use
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+    /// What to run.
+    #[command(flatten)]
+    pub image: ImageOptions,
+}
+
+impl StressOptions {
+    /// The options of a run of this kind and length.
+    pub fn of(kind: StressKind, commands: u64) -> Self {
+        Self {
+            kind: Some(kind),
+            commands: Some(commands),
+            cpus: None,
+            seed: 1,
+            timeout: 900,
+            qemu: None,
+            image: ImageOptions::default(),
+        }
+    }
 }
 
 /// Options of `ledger`.

@@ -130,6 +130,13 @@ pub fn conformance(scenarios: &str) -> String {
     format!("cairn-host-job 1\nmode=conformance\ncpus=2\nscenarios={scenarios}\n\0")
 }
 
+/// The text of a stress job: so many commands, lives or rounds on so many CPUs.
+pub fn stress(mode: &str, cpus: u32, commands: u64, seed: u64) -> String {
+    format!(
+        "cairn-host-job 1\nmode={mode}\ncpus={cpus}\ncommands={commands}\nseed={seed}\nwatch=1\n\0"
+    )
+}
+
 /// The size of `file`, if it fits into `window`.
 fn placed(what: &str, file: &Path, (start, end): (u64, u64)) -> anyhow::Result<u64> {
     let size = std::fs::metadata(file).at("read", file)?.len();

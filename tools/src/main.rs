@@ -31,6 +31,7 @@ mod signals;
 mod size;
 mod stage;
 mod steps;
+mod stress;
 mod terminal;
 mod tfa;
 mod token;
@@ -62,6 +63,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Conformance(options) => conformance::command(options),
         Command::Coverage(options) => coverage::command(options),
         Command::Miri(options) => miri::command(options),
+        Command::Stress(options) => stress::command(options),
         Command::Ledger(options) => ledger::command(options),
         Command::Unsafe => unsafe_count::command(),
         Command::Size => size::command(),

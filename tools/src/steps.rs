@@ -7,10 +7,15 @@ use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use cairn_host::job::HashAlgorithm;
 
-use crate::cli::{Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, TestOptions};
+use crate::cli::{
+    Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, StressKind, StressOptions,
+    TestOptions,
+};
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
-use crate::{bench, conformance, coverage, miri, process, run, setup, signals, size, unsafe_count};
+use crate::{
+    bench, conformance, coverage, miri, process, run, setup, signals, size, stress, unsafe_count,
+};
 
 /// One thing to test.
 struct Step {
@@ -30,9 +35,11 @@ enum Action {
     Check(u32, u64, u64),
     /// The same with this many Realms side by side, and seconds of patience.
     Realms(u32, u32, u64),
+    /// `stress` of this kind, so many times.
+    Stress(StressKind, u64),
 }
 
-use Action::{Cargo, Check, Realms, Tool};
+use Action::{Cargo, Check, Realms, Stress, Tool};
 
 const fn step(name: &'static str, action: Action) -> Step {
     Step { name, long: false, action }
@@ -78,6 +85,9 @@ const STEPS: &[Step] = &[
     step("bench-latency", Tool(bench::check_latency)),
     step("fvp-image", Tool(fvp_image)),
     step("conformance-qemu", Tool(conformance_on_qemu)),
+    step("stress-races", Stress(StressKind::Races, 100_000)),
+    step("stress-lives", Stress(StressKind::Lives, 1000)),
+    step("stress-cpus", Stress(StressKind::Cpus, 1)),
     step("linux-1cpu", Check(1, 256, 240)),
     step("linux-2cpu", Check(2, 256, 240)),
     long(
@@ -94,6 +104,7 @@ const STEPS: &[Step] = &[
     ),
     long("miri-long", Tool(|| miri::check(true))),
     long("conformance-long", Tool(conformance_long)),
+    long("stress-races-1e6", Stress(StressKind::Races, 1_000_000)),
     long("linux-3realms", Realms(3, 2, 900)),
     long("linux-4cpu-512M", Check(4, 512, 600)),
     long("linux-8cpu-1G", Check(8, 1024, 900)),
@@ -168,6 +179,7 @@ fn perform(action: &Action) -> anyhow::Result<()> {
         Check(cpus, mebibytes, timeout) => {
             run::command(&RunOptions::check(*cpus, mebibytes << 20, *timeout))
         }
+        Stress(kind, count) => stress::command(&StressOptions::of(*kind, *count)),
         Realms(realms, cpus, timeout) => {
             let mut options = RunOptions::check(*cpus, 256 << 20, *timeout);
             options.guest.realms = *realms;

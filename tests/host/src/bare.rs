@@ -8,9 +8,12 @@ use alloc::vec::Vec;
 use cairn_host::Failure;
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
-use cairn_host::job::{self, Job, Mode};
+use cairn_host::job::{self, Job, MAX_CPUS, Mode};
+use cairn_host::machine::Machine;
 use cairn_host::ram::{self, MachineFacts};
 use cairn_host::realm::{Realm, teardown};
+use cairn_host::stress::lives::{Lives, Spinning};
+use cairn_host::stress::races::Arena;
 use cairn_host::vcpu::Group;
 use cairn_host::watch::Watch;
 use cairn_host::{bench, conformance, report};
@@ -21,13 +24,29 @@ use spin::Mutex;
 
 /// What the other CPUs work on.
 #[derive(Clone)]
-struct Work {
-    host: Arc<Host>,
-    group: Arc<Group>,
+enum Work {
+    /// Realms that share the CPUs.
+    Realms(Arc<Host>, Arc<Group>),
+    /// Commands about the same objects.
+    Races(Arc<Arena>),
+    /// CPU 1 runs a Realm that does not stop by itself.
+    Spin(Arc<Spinning>),
+    /// Each CPU makes, runs and destroys a Realm.
+    Life(Arc<Host>),
+    /// Each CPU sleeps in the firmware for a moment.
+    StandBy,
+    /// Each CPU switches itself off.
+    SwitchOff,
 }
 
-/// Work for the other CPUs; they look after each interrupt.
-static WORK: Mutex<Option<Work>> = Mutex::new(None);
+/// Work for the other CPUs, with its number; they look after each interrupt.
+static WORK: Mutex<(usize, Option<Work>)> = Mutex::new((0, None));
+
+/// Number of the last work that each CPU has done, or is doing as its last.
+static DONE: [AtomicUsize; MAX_CPUS] = [const { AtomicUsize::new(0) }; MAX_CPUS];
+
+/// What went wrong on another CPU.
+static TROUBLE: Mutex<Option<Failure>> = Mutex::new(None);
 
 /// Mailboxes of the conformance suite, in which its Realms ask other CPUs for commands; 0 if it does not run.
 static MAILBOXES: AtomicU64 = AtomicU64::new(0);
@@ -37,6 +56,9 @@ static ARRIVED: AtomicUsize = AtomicUsize::new(0);
 
 /// Ticks that a CPU may take to arrive.
 const ARRIVAL_SECONDS: u64 = 20;
+
+/// Seconds that a piece of work may take, but for those that run Realms of others.
+const WORK_SECONDS: u64 = 120;
 
 /// CPU 0, with the physical address of the machine's device tree.
 pub fn start(device_tree: u64) -> ! {
@@ -56,12 +78,88 @@ pub fn start_secondary(cpu: usize) -> ! {
         if mailboxes != 0 {
             conformance::assist(&BareMachine, mailboxes);
         }
-        let work = WORK.lock().clone();
-        if let Some(Work { host, group }) = work {
-            group.run(&host, cpu);
+        let Some(done) = DONE.get(cpu) else { continue };
+        let number = WORK.lock().0;
+        if done.load(Ordering::Relaxed) == number {
+            leaf::wait_for_interrupt();
+            continue;
         }
-        leaf::wait_for_interrupt();
+        // Only while it is worked on: who sleeps holds none of it.
+        let work = WORK.lock().1.clone();
+        if let Some(work) = work {
+            take_part(&work, cpu, number);
+        }
+        done.store(number, Ordering::Release);
     }
+}
+
+/// Another CPU's part of the work.
+fn take_part(work: &Work, cpu: usize, number: usize) {
+    let result = match work {
+        Work::Realms(host, group) => {
+            group.run(host, cpu);
+            Ok(())
+        }
+        Work::Races(arena) => {
+            arena.work(cpu);
+            Ok(())
+        }
+        Work::Spin(spinning) => {
+            if cpu == 1 {
+                spinning.run();
+            }
+            Ok(())
+        }
+        Work::Life(host) => {
+            let vmid = 0x100 + cpu as u64;
+            Lives::new(host, leaf::worker_program()).whole(vmid, 0x5ec2_e7fd_0000_0001 | vmid << 16)
+        }
+        Work::StandBy => stand_by(),
+        Work::SwitchOff => {
+            if let Some(done) = DONE.get(cpu) {
+                done.store(number, Ordering::Release);
+            }
+            let error = leaf::switch_off();
+            Err(Failure::new(alloc::format!("PSCI_CPU_OFF of CPU {cpu} returned {error}")))
+        }
+    };
+    if let Err(failure) = result {
+        TROUBLE.lock().get_or_insert(failure);
+    }
+}
+
+fn stand_by() -> Result<(), Failure> {
+    let soon = leaf::counter() + leaf::counter_hz() / 1000;
+    BareMachine.arm_timer(Some(soon));
+    let result = leaf::stand_by();
+    BareMachine.take_interrupts();
+    result.map_err(|error| Failure::new(alloc::format!("PSCI_CPU_SUSPEND returned {error}")))
+}
+
+/// Gives the other CPUs of the job work, or tells them that there is none any more.
+fn announce(work: Option<Work>, cpus: usize) {
+    {
+        let mut slot = WORK.lock();
+        slot.0 += 1;
+        slot.1 = work;
+    }
+    (1..cpus).for_each(|cpu| BareMachine.kick(cpu));
+}
+
+/// Waits until the other CPUs have done the work, and withdraws it.
+fn wait_for_all(cpus: usize) -> Result<(), Failure> {
+    let number = WORK.lock().0;
+    let limit = leaf::counter() + WORK_SECONDS * leaf::counter_hz();
+    for (cpu, done) in DONE.iter().enumerate().take(cpus).skip(1) {
+        while done.load(Ordering::Acquire) != number {
+            if leaf::counter() > limit {
+                return Err(Failure::new(alloc::format!("CPU {cpu} does not finish its work")));
+            }
+            core::hint::spin_loop();
+        }
+    }
+    WORK.lock().1 = None;
+    TROUBLE.lock().take().map_or(Ok(()), Err)
 }
 
 /// Prints the last line and switches the machine off.
@@ -110,6 +208,9 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     let ended = match job.mode {
         Mode::Linux => run_realms(&host, &job),
         Mode::Latency => bench::latency(&host, &BareMachine, leaf::bench_program()),
+        Mode::Races => run_races(&host, &job),
+        Mode::Lives => run_lives(&host, &job),
+        Mode::Cpus => run_cpus(&host, &job, &facts),
         Mode::Bench | Mode::Conformance => {
             bench::run(&host, &BareMachine, leaf::bench_program(), &job.until)
         }
@@ -146,10 +247,7 @@ fn run_realms(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
     }
     host.log(format_args!("entering the Realm after {} ms", host.uptime_ms()));
     let group = Arc::new(Group::new(realms, job.cpus));
-    *WORK.lock() = Some(Work { host: host.clone(), group: group.clone() });
-    for cpu in 1..job.cpus {
-        host.machine().kick(cpu);
-    }
+    announce(Some(Work::Realms(host.clone(), group.clone())), job.cpus);
     let mut ended = Ok(());
     while let Some(realm) = group.run_until_one_stops(host, 0) {
         host.log(format_args!("the Realm stopped after {} ms", host.uptime_ms()));
@@ -158,8 +256,70 @@ fn run_realms(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
         host.log(format_args!("the Realm is gone after {} ms", host.uptime_ms()));
         ended = ended.and(failure.map_or(torn_down, Err));
     }
-    *WORK.lock() = None;
+    WORK.lock().1 = None;
     ended
+}
+
+/// All CPUs send commands about the same objects.
+fn run_races(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
+    let arena = Arena::new(host, leaf::worker_program(), job.cpus, job.commands, job.seed)?;
+    let arena = Arc::new(arena);
+    announce(Some(Work::Races(arena.clone())), job.cpus);
+    arena.work(0);
+    wait_for_all(job.cpus)?;
+    only_owner(arena).finish(job.cpus)
+}
+
+/// Realms that come and go, some of them in the wrong way.
+fn run_lives(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
+    let lives = Lives::new(host, leaf::worker_program());
+    lives.same_vmid()?;
+    lives.given_up()?;
+    lives.cycles(job.commands)?;
+    if job.cpus > 1 {
+        let spinning = Arc::new(Spinning::new(host, leaf::spin_program())?);
+        announce(Some(Work::Spin(spinning.clone())), job.cpus);
+        spinning.disturb(1)?;
+        wait_for_all(job.cpus)?;
+        only_owner(spinning).destroy()?;
+    }
+    Ok(())
+}
+
+/// The other CPUs sleep, are switched off and on again, and run Realms in between.
+fn run_cpus(host: &Arc<Host>, job: &Job, facts: &MachineFacts) -> Result<(), Failure> {
+    for round in 1..=job.commands {
+        for work in [Work::Life(host.clone()), Work::StandBy, Work::Life(host.clone())] {
+            announce(Some(work), job.cpus);
+            wait_for_all(job.cpus)?;
+        }
+        announce(Some(Work::SwitchOff), job.cpus);
+        wait_for_all(job.cpus)?;
+        let limit = leaf::counter() + ARRIVAL_SECONDS * leaf::counter_hz();
+        for mpidr in facts.cpus.iter().take(job.cpus).skip(1) {
+            while !leaf::is_off(*mpidr) {
+                if leaf::counter() > limit {
+                    return Err("a CPU is not off 20 s after PSCI_CPU_OFF".into());
+                }
+            }
+        }
+        ARRIVED.store(0, Ordering::Release);
+        start_others(facts, job)?;
+        host.log(format_args!("round {round}: {} CPUs were off and are back", job.cpus - 1));
+    }
+    announce(Some(Work::Life(host.clone())), job.cpus);
+    wait_for_all(job.cpus)
+}
+
+/// Waits until the other CPUs have let go of it.
+fn only_owner<T>(mut shared: Arc<T>) -> T {
+    loop {
+        match Arc::try_unwrap(shared) {
+            Ok(owned) => return owned,
+            Err(still) => shared = still,
+        }
+        core::hint::spin_loop();
+    }
 }
 
 fn build_realm(host: &Host, job: &Job, number: usize) -> Result<Realm, Failure> {

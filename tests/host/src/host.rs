@@ -142,6 +142,21 @@ impl Host {
         }
     }
 
+    /// Puts a page of the Normal world back that was delegated without the pool: it must be the host's, and empty.
+    ///
+    /// # Errors
+    ///
+    /// It has content. (If it is still the monitor's, the access is a fault.)
+    pub fn take_back(&self, pa: u64) -> Result<(), Failure> {
+        self.machine.write_u64(pa, 0);
+        if let Some(at) = (pa..pa + PAGE_SIZE).step_by(8).find(|at| self.machine.read_u64(*at) != 0)
+        {
+            return Err(failure!("a granule came back with content at {at:#x}"));
+        }
+        self.put_page(pa);
+        Ok(())
+    }
+
     /// Takes a page and delegates it.
     ///
     /// # Errors

@@ -36,6 +36,12 @@ pub enum Mode {
     Latency,
     /// Run the conformance suite.
     Conformance,
+    /// CPUs send random commands about the same objects.
+    Races,
+    /// Realms are made, run and destroyed again and again.
+    Lives,
+    /// CPUs are switched off and on.
+    Cpus,
 }
 
 /// How the Realm is measured.
@@ -95,6 +101,10 @@ pub struct Job {
     pub until: String,
     /// Scenarios of the conformance suite, by number.
     pub scenarios: String,
+    /// Commands, lives or rounds of a stress job.
+    pub commands: u64,
+    /// What its random choices begin with.
+    pub seed: u64,
 }
 
 impl Job {
@@ -135,6 +145,8 @@ struct Draft {
     interactive: bool,
     until: String,
     scenarios: String,
+    commands: Option<u64>,
+    seed: u64,
 }
 
 impl Draft {
@@ -144,7 +156,12 @@ impl Draft {
             "mode" if value == "bench" => self.mode = Mode::Bench,
             "mode" if value == "latency" => self.mode = Mode::Latency,
             "mode" if value == "conformance" => self.mode = Mode::Conformance,
-            "mode" => return Err("the modes are `linux`, `bench`, `latency` and `conformance`"),
+            "mode" if value == "races" => self.mode = Mode::Races,
+            "mode" if value == "lives" => self.mode = Mode::Lives,
+            "mode" if value == "cpus" => self.mode = Mode::Cpus,
+            "mode" => return Err("this host has no such mode"),
+            "commands" => self.commands = Some(number(value)?),
+            "seed" => self.seed = number(value)?,
             "scenarios" => self.scenarios = value.to_string(),
             "cpus" => self.cpus = Some(value.parse().map_err(|_| "not a number")?),
             "memory" => self.memory = Some(number(value)?),
@@ -204,6 +221,8 @@ impl Draft {
             interactive: self.interactive,
             until: self.until.clone(),
             scenarios: self.scenarios.clone(),
+            commands: self.commands.unwrap_or(1),
+            seed: self.seed,
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod ram;
 pub mod realm;
 pub mod report;
 pub mod rmi;
+pub mod stress;
 pub mod vcpu;
 pub mod vgic;
 pub mod vtimer;

@@ -77,6 +77,8 @@ pub(crate) fn job(cpus: usize) -> Job {
         interactive: true,
         until: String::new(),
         scenarios: String::new(),
+        commands: 1,
+        seed: 0,
     }
 }
 

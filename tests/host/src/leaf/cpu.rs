@@ -110,6 +110,30 @@ pub fn start_cpu(mpidr: u64, index: usize) -> Result<(), psci::error::Error> {
     psci::cpu_on::<Smc>(mpidr, entry, index as u64)
 }
 
+/// Switches this CPU off. It comes back at its entry point.
+pub fn switch_off() -> psci::error::Error {
+    match psci::cpu_off::<Smc>() {
+        Ok(()) => psci::error::Error::InternalFailure,
+        Err(error) => error,
+    }
+}
+
+/// Whether a CPU is off.
+pub fn is_off(mpidr: u64) -> bool {
+    psci::affinity_info::<Smc>(mpidr, psci::LowestAffinityLevel::All)
+        == Ok(psci::AffinityState::Off)
+}
+
+/// Suspends this CPU, with its state kept, until an interrupt.
+///
+/// # Errors
+///
+/// The firmware refuses it.
+pub fn stand_by() -> Result<(), psci::error::Error> {
+    // Both boards: local state 1 of the core, which is retention; the call returns, so the entry point is not used.
+    psci::cpu_suspend::<Smc>(1, 0, 0)
+}
+
 /// Switches the machine off.
 pub fn power_off() -> ! {
     // If the firmware refuses, there is nothing left to do.

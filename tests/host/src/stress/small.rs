@@ -1,0 +1,207 @@
+//! A small Realm, built as Linux' hypervisor builds one: page by page, and undone where the monitor or EL3 refuses.
+
+use crate::failure::Failure;
+use crate::granules::{PAGE_SIZE, Purpose};
+use crate::host::Host;
+use crate::rmi::abi::{realm_params, rec_params};
+use crate::rmi::run::RunPage;
+use alloc::vec::Vec;
+
+/// IPA width: four levels of tables.
+pub const IPA_WIDTH_BITS: u64 = 40;
+
+/// First unprotected address.
+pub const UNPROTECTED: u64 = 1 << (IPA_WIDTH_BITS - 1);
+
+/// Bytes that a level 3 table describes.
+pub const BLOCK: u64 = 0x20_0000;
+
+/// A REC and what it is made of.
+#[derive(Debug)]
+pub struct SmallRec {
+    /// The REC.
+    pub pa: u64,
+    /// The page through which it is entered.
+    pub run: RunPage,
+    aux: Vec<u64>,
+}
+
+/// A Realm, and the granules that have to go back in the end.
+#[derive(Debug)]
+pub struct Small {
+    /// Realm descriptor.
+    pub rd: u64,
+    root: u64,
+    /// IPA and level, parents before children.
+    tables: Vec<(u64, u64)>,
+    pages: Vec<u64>,
+    /// Its RECs.
+    pub recs: Vec<SmallRec>,
+}
+
+impl Small {
+    /// Creates a Realm without memory.
+    ///
+    /// # Errors
+    ///
+    /// It is refused; everything has been taken back then, or leaked where that was refused too.
+    pub fn create(host: &Host, vmid: u64) -> Result<Self, Failure> {
+        let rd = host.take_granule()?;
+        let root = host.take_granule().inspect_err(|_| host.reclaim(rd, Purpose::Rd))?;
+        let params = host.take_page()?;
+        write_realm_params(host, params, root, vmid);
+        let created = host.rmi().realm_create(rd, params);
+        host.put_page(params);
+        if let Err(error) = created {
+            host.reclaim(root, Purpose::RootRtt);
+            host.reclaim(rd, Purpose::Rd);
+            return Err(error.into());
+        }
+        Ok(Self { rd, root, tables: Vec::new(), pages: Vec::new(), recs: Vec::new() })
+    }
+
+    /// Makes sure that there are tables down to level 3 for `ipa`.
+    ///
+    /// # Errors
+    ///
+    /// One is refused.
+    pub fn tables_to(&mut self, host: &Host, ipa: u64) -> Result<(), Failure> {
+        for level in 1..=3 {
+            let base = ipa & !((1 << (12 + 9 * (4 - level))) - 1);
+            if self.tables.contains(&(base, level)) {
+                continue;
+            }
+            let rtt = host.take_granule()?;
+            if let Err(error) = host.rmi().rtt_create(self.rd, rtt, base, level) {
+                host.reclaim(rtt, Purpose::Rtt);
+                return Err(error.into());
+            }
+            self.tables.push((base, level));
+        }
+        Ok(())
+    }
+
+    /// Gives the Realm a page with this content, with `RMI_DATA_CREATE`.
+    ///
+    /// # Errors
+    ///
+    /// It is refused; the page has been taken back then, or leaked.
+    pub fn page(&mut self, host: &Host, ipa: u64, content: &[u8]) -> Result<(), Failure> {
+        host.rmi().rtt_init_ripas(self.rd, ipa, ipa + PAGE_SIZE)?;
+        let src = host.take_page()?;
+        host.machine().write_bytes(src, content);
+        let result = host.take_granule().and_then(|data| {
+            let created = host.rmi().data_create(self.rd, data, ipa, src);
+            Ok(created.inspect_err(|_| host.reclaim(data, Purpose::Data))?)
+        });
+        host.put_page(src);
+        result?;
+        self.pages.push(ipa);
+        Ok(())
+    }
+
+    /// Gives the Realm a page of unknown content.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::page`].
+    pub fn unknown_page(&mut self, host: &Host, ipa: u64) -> Result<(), Failure> {
+        let data = host.take_granule()?;
+        if let Err(error) = host.rmi().data_create_unknown(self.rd, data, ipa) {
+            host.reclaim(data, Purpose::Data);
+            return Err(error.into());
+        }
+        self.pages.push(ipa);
+        Ok(())
+    }
+
+    /// Creates a REC that starts at `pc` with these values in X0 and so on.
+    ///
+    /// # Errors
+    ///
+    /// It is refused; its granules have been taken back then, or leaked.
+    pub fn rec(&mut self, host: &Host, pc: u64, gprs: &[u64]) -> Result<(), Failure> {
+        let aux_count = host.rmi().rec_aux_count(self.rd)?;
+        let pa = host.take_granule()?;
+        let mut aux = Vec::new();
+        let created = create_rec(host, self.rd, pa, &mut aux, aux_count, |write| {
+            write(rec_params::FLAGS, 1);
+            write(rec_params::MPIDR, self.recs.len() as u64);
+            write(rec_params::PC, pc);
+            for (n, value) in (0..).zip(gprs) {
+                write(rec_params::GPRS + 8 * n, *value);
+            }
+        });
+        if let Err(failure) = created {
+            reclaim_rec(host, pa, &aux);
+            return Err(failure);
+        }
+        let run = RunPage::new(host.take_page()?, host.features.list_registers());
+        self.recs.push(SmallRec { pa, run, aux });
+        Ok(())
+    }
+
+    /// Takes the Realm apart, as far as the monitor lets it; what it keeps is leaked.
+    ///
+    /// # Errors
+    ///
+    /// Something that has to be possible is refused.
+    pub fn destroy(self, host: &Host) -> Result<(), Failure> {
+        for rec in self.recs {
+            host.rmi().rec_destroy(rec.pa)?;
+            reclaim_rec(host, rec.pa, &rec.aux);
+            host.put_page(rec.run.pa());
+        }
+        for ipa in self.pages {
+            let (data, _) = host.rmi().data_destroy(self.rd, ipa)?;
+            host.reclaim(data, Purpose::Data);
+        }
+        for (ipa, level) in self.tables.into_iter().rev() {
+            let (rtt, _) = host.rmi().rtt_destroy(self.rd, ipa, level)?;
+            host.reclaim(rtt, Purpose::Rtt);
+        }
+        host.rmi().realm_destroy(self.rd)?;
+        host.reclaim(self.root, Purpose::RootRtt);
+        host.reclaim(self.rd, Purpose::Rd);
+        Ok(())
+    }
+}
+
+/// Writes the parameters of a Realm with one start-level table.
+pub fn write_realm_params(host: &Host, params: u64, root: u64, vmid: u64) {
+    let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
+    write(realm_params::S2SZ, IPA_WIDTH_BITS);
+    write(realm_params::NUM_BPS, 1);
+    write(realm_params::NUM_WPS, 1);
+    write(realm_params::VMID, vmid);
+    write(realm_params::RTT_BASE, root);
+    write(realm_params::RTT_NUM_START, 1);
+}
+
+fn create_rec(
+    host: &Host,
+    rd: u64,
+    pa: u64,
+    aux: &mut Vec<u64>,
+    aux_count: u64,
+    fill: impl FnOnce(&dyn Fn(u64, u64)),
+) -> Result<(), Failure> {
+    for _ in 0..aux_count.min(16) {
+        aux.push(host.take_granule()?);
+    }
+    let params = host.take_page()?;
+    let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
+    fill(&write);
+    write(rec_params::NUM_AUX, aux_count);
+    for (n, granule) in (0..).zip(&*aux) {
+        write(rec_params::AUX + 8 * n, *granule);
+    }
+    let created = host.rmi().rec_create(rd, pa, params);
+    host.put_page(params);
+    Ok(created?)
+}
+
+fn reclaim_rec(host: &Host, pa: u64, aux: &[u64]) {
+    host.reclaim(pa, Purpose::Rec);
+    aux.iter().for_each(|granule| host.reclaim(*granule, Purpose::RecAux));
+}
