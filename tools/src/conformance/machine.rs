@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -72,19 +72,10 @@ pub fn run(
     jobs: usize,
     bar: &Bar,
 ) -> anyhow::Result<Vec<Ledger>> {
-    if let Some(image) = &options.image {
-        std::fs::metadata(image).at("read", image)?;
-    }
-    let image = ImageOptions {
-        platform: options.platform,
-        image: options.image.clone(),
-        log: LogLevel::default(),
-        offline: options.offline,
-    };
     let folder = paths::output()?.join(format!("conformance-{}", std::process::id()));
     std::fs::create_dir_all(&folder).at("make the folder", &folder)?;
     let folder = Folder(folder);
-    let stage = Stage::prepare(&image, options.qemu.as_ref(), &options.model, &folder.0)?;
+    let stage = stage(options, &folder.0)?;
     let decoder = match &stage.monitor().elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,
@@ -118,6 +109,32 @@ pub fn run(
     Ok(bench.ledgers.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Builds everything and prints the model's command line for one machine that runs all that waits.
+pub fn print(
+    options: &ConformanceOptions,
+    all: &[Arc<Scenario>],
+    results: &Results,
+) -> anyhow::Result<()> {
+    let output = paths::output()?;
+    let stage = stage(options, &output)?;
+    let numbers: Vec<usize> =
+        batches(all, results).into_iter().flat_map(|batch| batch.numbers).collect();
+    let file = output.join("conformance-job.txt");
+    paths::write_whole(&file, job::conformance(&ranges(&numbers)).as_bytes())?;
+    let load = Load { file, address: stage.layout().job() };
+    stage.board(Shape::default(), vec![load], output.join("qemu.log")).map(drop)
+}
+
+fn stage(options: &ConformanceOptions, output: &Path) -> anyhow::Result<Stage> {
+    let image = ImageOptions {
+        platform: options.platform,
+        image: options.image.clone(),
+        log: LogLevel::default(),
+        offline: options.offline,
+    };
+    Stage::prepare(&image, options.qemu.as_ref(), &options.model, output)
+}
+
 /// The scenarios that wait, by machine; the long ones each on a machine of their own.
 fn batches(all: &[Arc<Scenario>], results: &Results) -> VecDeque<Batch> {
     let waiting: Vec<String> =
@@ -137,9 +154,7 @@ impl Bench<'_> {
         let mut false_starts = 0;
         while !batch.numbers.is_empty() {
             signals::check()?;
-            let Some(begun) = self.machine(&batch, false_starts == FALSE_STARTS)? else {
-                return Ok(());
-            };
+            let begun = self.machine(&batch, false_starts == FALSE_STARTS)?;
             false_starts = if begun.is_empty() { false_starts + 1 } else { 0 };
             let name = |number: &usize| self.all.get(*number).map(|scenario| &scenario.name);
             batch.numbers.retain(|number| name(number).is_some_and(|name| !begun.contains(name)));
@@ -147,8 +162,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Starts one machine; the names of the scenarios that it began. `None` if only its command line was wanted.
-    fn machine(&self, batch: &Batch, last: bool) -> anyhow::Result<Option<Vec<String>>> {
+    /// Starts one machine; the names of the scenarios that it began.
+    fn machine(&self, batch: &Batch, last: bool) -> anyhow::Result<Vec<String>> {
         let number = self.machines.fetch_add(1, Ordering::Relaxed);
         let file = |name: &str| self.folder.0.join(format!("{name}-{number}"));
         let text = job::conformance(&ranges(&batch.numbers));
@@ -162,9 +177,7 @@ impl Bench<'_> {
         };
         let loads = vec![Load { file: job.clone(), address: self.stage.layout().job() }];
         let messages = file("qemu").with_extension("log");
-        let Some(board) = self.stage.board(shape, loads, messages)? else {
-            return Ok(None);
-        };
+        let Some(board) = self.stage.board(shape, loads, messages)? else { bail!("no machine") };
         let limit = if batch.cpu == Cpu::Large { LONG_LIMIT } else { LIMIT };
         let output = File::create(&log).at("write", &log)?;
         let mut console =
@@ -190,7 +203,7 @@ impl Bench<'_> {
                 log.display()
             );
         }
-        Ok(Some(console.begun))
+        Ok(console.begun)
     }
 }
 

@@ -52,7 +52,7 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         Backend::Fake if options.image.is_some() => {
             bail!("the simulated machine runs our own crates; an image needs --backend qemu")
         }
-        Backend::Fake if options.platform == Platform::Fvp => {
+        Backend::Fake if options.platform == Platform::Fvp || options.model.print => {
             bail!("the simulated machine is no board; --platform fvp needs --backend qemu")
         }
         Backend::Fake => Kind::Fake,
@@ -62,6 +62,9 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
     let results = Results::new(picked.cloned(), |scenario| {
         scenario.missing_on(kind).or((scenario.cpu == Cpu::Large && !options.long).then_some(LONG))
     });
+    if options.model.print && options.backend == Backend::Qemu {
+        return machine::print(options, &all, &results);
+    }
     let bar = Bar::start(results.waiting(), options.backend);
     let ledgers = match options.backend {
         Backend::Fake => {
@@ -71,9 +74,6 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         Backend::Qemu => Some(machine::run(options, &all, &results, jobs(options), &bar)?),
     };
     bar.done();
-    if options.model.print {
-        return Ok(());
-    }
     let results = results.finish();
     let subject = subject(options);
     table::print(&results, kind, options.filter.is_some(), &subject, started.elapsed());
