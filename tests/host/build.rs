@@ -6,7 +6,9 @@ fn main() {
     let target = std::env::var("TARGET").unwrap_or_default();
     if target.starts_with("aarch64-unknown-none") {
         let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-        let is_fvp = std::env::var_os("CARGO_FEATURE_FVP").is_some();
+        let is_fvp = ["CARGO_FEATURE_FVP", "CARGO_FEATURE_STAND_IN"]
+            .iter()
+            .any(|feature| std::env::var_os(feature).is_some());
         let base = if is_fvp { platform_fvp::HOST.start } else { platform_qemu::HOST.start };
         println!("cargo::rustc-link-arg-bins=--defsym=HOST_BASE={base:#x}");
         println!("cargo::rustc-link-arg-bins=-T{folder}/host.ld");

@@ -309,6 +309,8 @@ pub enum StressKind {
     Lives,
     /// CPUs that sleep, go off and come back, with Realms in between.
     Cpus,
+    /// On the EL3 of the tests: each granule change of a Realm's life is refused, one after the other.
+    Refusals,
 }
 
 /// Options of `stress`.
@@ -320,12 +322,15 @@ pub struct StressOptions {
     /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3)
     #[arg(long, value_name = "NUMBER")]
     pub commands: Option<u64>,
-    /// CPUs (default: 4, 2, 32)
+    /// CPUs (default: 4, 2, 32, 2; at most 8 with the EL3 of the tests)
     #[arg(long, value_name = "1..32", value_parser = clap::value_parser!(u32).range(1..=32))]
     pub cpus: Option<u32>,
     /// What the random choices begin with
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A (`refusals` always does)
+    #[arg(long)]
+    pub stand_in: bool,
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub timeout: u64,
@@ -345,6 +350,7 @@ impl StressOptions {
             commands: Some(commands),
             cpus: None,
             seed: 1,
+            stand_in: false,
             timeout: 900,
             qemu: None,
             image: ImageOptions::default(),

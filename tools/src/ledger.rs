@@ -79,6 +79,11 @@ impl Ledger {
         self.entries.len() as u64 + self.overflowed
     }
 
+    /// The granules in it that did fit, ascending.
+    pub fn addresses(&self) -> Vec<u64> {
+        self.entries.keys().copied().collect()
+    }
+
     /// One line per granule, or the statement that there is none.
     pub fn table(&self) -> String {
         let mut text = String::new();

@@ -67,6 +67,8 @@ const STEPS: &[Step] = &[
                 "rmm-arch",
                 "-p",
                 "cairn-host",
+                "-p",
+                "cairn-el3",
                 "--",
                 "-D",
                 "warnings",
@@ -88,6 +90,8 @@ const STEPS: &[Step] = &[
     step("stress-races", Stress(StressKind::Races, 100_000)),
     step("stress-lives", Stress(StressKind::Lives, 1000)),
     step("stress-cpus", Stress(StressKind::Cpus, 1)),
+    step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
+    step("stand-in-races", Tool(races_on_the_stand_in)),
     step("linux-1cpu", Check(1, 256, 240)),
     step("linux-2cpu", Check(2, 256, 240)),
     long(
@@ -118,6 +122,12 @@ fn fvp_image() -> anyhow::Result<()> {
 /// The scenarios on the simulated machine are unit tests already; here they meet the real image.
 fn conformance_on_qemu() -> anyhow::Result<()> {
     conformance::command(&ConformanceOptions::default())
+}
+
+/// Boot, four CPUs and Realms with the memory map of Arm FVP.
+fn races_on_the_stand_in() -> anyhow::Result<()> {
+    let options = StressOptions::of(StressKind::Races, 20_000);
+    stress::command(&StressOptions { stand_in: true, ..options })
 }
 
 /// The scenarios that take minutes, on both backends.

@@ -171,6 +171,13 @@ impl Pool {
         self.leaks.push(Leak { pa, purpose });
     }
 
+    /// Notes that a page that was leaked came back after all.
+    pub fn recovered(&mut self, leak: Leak) {
+        self.leaks.retain(|other| *other != leak);
+        self.returned(leak.pa);
+        self.put(leak.pa);
+    }
+
     /// What has been delegated and returned.
     #[must_use]
     pub fn counts(&self) -> Counts {

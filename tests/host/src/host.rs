@@ -1,12 +1,13 @@
 //! The host itself: its memory, its monitor, its counters; everything that is not of one Realm.
 
 use crate::failure::Failure;
-use crate::granules::{PAGE_SIZE, Pool, Purpose};
+use crate::granules::{Leak, PAGE_SIZE, Pool, Purpose};
 use crate::machine::Machine;
 use crate::report::Counters;
 use crate::rmi::{Features, Rmi};
 use crate::watch::Watch;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
@@ -219,6 +220,67 @@ impl Host {
     pub fn leak(&self, pa: u64, purpose: Purpose) {
         self.pool.lock().leaked(pa, purpose);
         self.log(format_args!("leaked {pa:#x}, a {purpose} that the monitor still uses"));
+    }
+
+    /// Takes all free pages below `limit`, so that what follows comes from above.
+    pub fn only_from(&self, limit: u64) -> Vec<u64> {
+        let mut pool = self.pool.lock();
+        let mut below = Vec::new();
+        while let Some(pa) = pool.take(1, PAGE_SIZE) {
+            if pa >= limit {
+                pool.put(pa);
+                break;
+            }
+            below.push(pa);
+        }
+        below
+    }
+
+    /// Puts pages back that [`Self::only_from`] has taken.
+    pub fn put_away(&self, pages: Vec<u64>) {
+        let mut pool = self.pool.lock();
+        for pa in pages.into_iter().rev() {
+            pool.put(pa);
+        }
+    }
+
+    /// The ledger: pages that were not given back.
+    #[must_use]
+    pub fn leaks(&self) -> Vec<Leak> {
+        self.pool.lock().leaks().to_vec()
+    }
+
+    /// Prints the accounting line; afterwards everything must be back that was not leaked.
+    ///
+    /// # Errors
+    ///
+    /// Granules are missing.
+    pub fn account_for_leaks(&self) -> Result<(), Failure> {
+        let (counts, leaked) = {
+            let pool = self.pool.lock();
+            (pool.counts(), pool.leaks().len())
+        };
+        self.machine.console_line(format_args!("{}", self.counters.accounting(counts, leaked)));
+        if counts.delegated == counts.returned + leaked as u64 {
+            return Ok(());
+        }
+        Err(failure!(
+            "{} granules were delegated, but {} came back and {leaked} leaked",
+            counts.delegated,
+            counts.returned
+        ))
+    }
+
+    /// Tries once more to take back a page that was leaked.
+    ///
+    /// # Errors
+    ///
+    /// It is refused again.
+    pub fn retry(&self, leak: Leak) -> Result<(), Failure> {
+        self.rmi().granule_undelegate(leak.pa)?;
+        let mut pool = self.pool.lock();
+        pool.recovered(leak);
+        Ok(())
     }
 
     /// Prints the accounting line; afterwards everything must be back.

@@ -42,6 +42,8 @@ pub enum Mode {
     Lives,
     /// CPUs are switched off and on.
     Cpus,
+    /// EL3 refuses granule changes, one after the other, and the host does what Linux does.
+    Refusals,
 }
 
 /// How the Realm is measured.
@@ -159,6 +161,7 @@ impl Draft {
             "mode" if value == "races" => self.mode = Mode::Races,
             "mode" if value == "lives" => self.mode = Mode::Lives,
             "mode" if value == "cpus" => self.mode = Mode::Cpus,
+            "mode" if value == "refusals" => self.mode = Mode::Refusals,
             "mode" => return Err("this host has no such mode"),
             "commands" => self.commands = Some(number(value)?),
             "seed" => self.seed = number(value)?,

@@ -2,10 +2,19 @@
 
 use core::ops::Range;
 
-#[cfg(feature = "fvp")]
+#[cfg(all(feature = "fvp", not(feature = "stand-in")))]
 use platform_fvp as board;
-#[cfg(not(feature = "fvp"))]
+#[cfg(not(any(feature = "fvp", feature = "stand-in")))]
 use platform_qemu as board;
+
+/// What the EL3 of the tests makes of QEMU virt.
+#[cfg(feature = "stand-in")]
+mod board {
+    pub use platform_fvp::{DEVICE_TREE, HOST, JOB, RAM, RESERVED};
+    pub use platform_qemu::{
+        CONSOLE_INTERRUPT, CONSOLE_NORMAL_WORLD, GIC_DISTRIBUTOR, GIC_REDISTRIBUTORS,
+    };
+}
 
 /// The PL011 of the Normal world.
 pub const PL011_BASE: u64 = board::CONSOLE_NORMAL_WORLD;

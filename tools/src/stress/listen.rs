@@ -30,6 +30,9 @@ enum Event {
     StressCommand(Tries),
     StressCpu(Share),
     El3(Refusals),
+    Leak {
+        granule: u64,
+    },
     End {
         result: String,
         why: Option<String>,
@@ -84,6 +87,8 @@ pub struct Listen {
     pub shares: Vec<Share>,
     /// What EL3 did, if it says so.
     pub el3: Refusals,
+    /// Granules that the host has not got back.
+    pub leaks: Vec<u64>,
     accounting: Option<Accounting>,
     ledger: Ledger,
     end: Option<Result<(), String>>,
@@ -103,6 +108,7 @@ impl Listen {
             tries: Vec::new(),
             shares: Vec::new(),
             el3: Refusals::default(),
+            leaks: Vec::new(),
             accounting: None,
             ledger: Ledger::default(),
             end: None,
@@ -149,6 +155,7 @@ impl Listen {
             Event::StressCommand(tries) => self.tries.push(tries),
             Event::StressCpu(share) => self.shares.push(share),
             Event::El3(refusals) => self.el3 = refusals,
+            Event::Leak { granule } => self.leaks.push(granule),
             Event::End { result, why } => {
                 let is_ok = result == "ok";
                 self.end = Some(if is_ok { Ok(()) } else { Err(why.unwrap_or_default()) });

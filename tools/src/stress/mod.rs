@@ -1,6 +1,7 @@
 //! `cargo xtask stress`: many CPUs at once, Realms by the thousand, CPUs that go and come back; on QEMU, for ours or any monitor.
 
 mod listen;
+mod machine;
 
 use std::fmt::Write;
 use std::fs::File;
@@ -8,16 +9,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use crate::check::Accounting;
 use crate::cli::{StressKind, StressOptions};
 use crate::console::log::Decoder;
 use crate::fault::{IoContext, Verdict};
 use crate::job;
+use crate::ledger::Ledger;
 use crate::paths::{self, write_whole};
 use crate::progress::Progress;
-use crate::qemu::{Ended, Limits, Load, Machine};
-use crate::run::{self, Firmware};
+use crate::qemu::{Ended, Limits};
 
-pub use listen::Listen;
+use listen::{Listen, Refusals, Share};
+use machine::Firmware;
 
 /// Longest time without a byte from the machine.
 const SILENCE: Duration = Duration::from_secs(180);
@@ -29,6 +32,7 @@ impl StressKind {
             Self::Races => "races",
             Self::Lives => "lives",
             Self::Cpus => "cpus",
+            Self::Refusals => "refusals",
         }
     }
 
@@ -38,13 +42,14 @@ impl StressKind {
             Self::Races => 1_000_000,
             Self::Lives => 1000,
             Self::Cpus => 3,
+            Self::Refusals => 1,
         }
     }
 
     const fn cpus(self) -> u32 {
         match self {
             Self::Races => 4,
-            Self::Lives => 2,
+            Self::Lives | Self::Refusals => 2,
             Self::Cpus => 32,
         }
     }
@@ -52,39 +57,46 @@ impl StressKind {
 
 /// The `stress` subcommand.
 pub fn command(options: &StressOptions) -> anyhow::Result<()> {
-    let firmware = run::firmware(&options.image, options.qemu.as_ref())?;
     let kinds = match options.kind {
         Some(kind) => vec![kind],
-        None => vec![StressKind::Races, StressKind::Lives, StressKind::Cpus],
+        None => {
+            vec![StressKind::Races, StressKind::Lives, StressKind::Cpus, StressKind::Refusals]
+        }
     };
-    kinds.into_iter().try_for_each(|kind| one(options, &firmware, kind))
+    kinds.into_iter().try_for_each(|kind| {
+        let is_stand_in = options.stand_in || kind == StressKind::Refusals;
+        let firmware =
+            if is_stand_in { Firmware::stand_in(options)? } else { Firmware::tf_a(options)? };
+        one(options, &firmware, kind, is_stand_in)
+    })
 }
 
-fn one(options: &StressOptions, firmware: &Firmware, kind: StressKind) -> anyhow::Result<()> {
+fn one(
+    options: &StressOptions,
+    firmware: &Firmware,
+    kind: StressKind,
+    is_stand_in: bool,
+) -> anyhow::Result<()> {
     let output = paths::output()?;
-    let cpus = options.cpus.unwrap_or(kind.cpus());
+    let most = if is_stand_in { platform_fvp::CPUS_MAX } else { platform_qemu::CPUS_MAX };
+    let cpus = options.cpus.unwrap_or(kind.cpus().min(u32::try_from(most)?));
+    if u64::from(cpus) > most {
+        bail!("this machine has at most {most} CPUs");
+    }
     let count = options.commands.unwrap_or(kind.count());
     let seed = options.seed;
-    let file = |what: &str| output.join(format!("stress-{}-{what}", kind.mode()));
+    let board = if is_stand_in { "stand-in" } else { "qemu" };
+    let file = |what: &str| output.join(format!("stress-{}-{board}-{what}", kind.mode()));
     let text = job::stress(kind.mode(), cpus, count, seed);
     let job = file("job.txt");
     write_whole(&job, text.as_bytes())?;
-    let machine = Machine {
-        program: firmware.qemu.clone(),
-        cpus,
-        cpu_properties: "",
-        firmware: firmware.flash.clone(),
-        loads: vec![Load { file: job, address: job::QEMU.job() }],
-        gdb: None,
-        messages: file("qemu.log"),
-        extra: Vec::new(),
-    };
-    let decoder = match &firmware.monitor.elf {
+    let machine = firmware.machine(cpus, &job, file("qemu.log"));
+    let decoder = match &firmware.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,
     };
     let log = file("console.log");
-    let label = format!("{}: {count} on {cpus} CPUs, seed {seed}", kind.mode());
+    let label = format!("{} on {board}: {count} on {cpus} CPUs, seed {seed}", kind.mode());
     let progress = Progress::start(&label);
     let mut listen = Listen::new(decoder, File::create(&log).at("write", &log)?, Box::new(|_| {}));
     let limits = Limits { total: Duration::from_secs(options.timeout), silence: SILENCE };
@@ -99,26 +111,64 @@ fn one(options: &StressOptions, firmware: &Firmware, kind: StressKind) -> anyhow
         Ended::Silence => format!("it said nothing for {} s", SILENCE.as_secs()),
     };
     let table = table(&listen);
+    let (leaks, el3) = (listen.leaks.clone(), listen.el3);
+    let fair = is_fair(&listen.shares);
     let judged = listen.finish(&how).and_then(|(accounting, ledger)| {
-        let problem = if accounting.delegated != accounting.returned || accounting.leaked != 0 {
-            "not every granule came back"
-        } else if ledger.granules() != 0 {
-            "the monitor's ledger is not empty"
-        } else {
-            return Ok(accounting.delegated);
-        };
-        Err(Verdict(problem.to_owned()).into())
+        judge(kind, &accounting, &ledger, leaks, el3)?;
+        if !fair {
+            return Err(Verdict("a CPU got less than half of its share".to_owned()).into());
+        }
+        Ok(ledger)
     });
     match judged {
-        Ok(_) => progress.done(&format!("{:.0} s", started.elapsed().as_secs_f64())),
+        Ok(ledger) => {
+            progress.done(&format!("{:.0} s", started.elapsed().as_secs_f64()));
+            print!("{table}");
+            if kind == StressKind::Refusals {
+                println!("  EL3 moved {} granules and refused {} times", el3.moved, el3.refused);
+                print!("  {}", ledger.table());
+            }
+            Ok(())
+        }
         Err(error) => {
             drop(progress);
             print!("{table}");
-            bail!(error.context(format!("{label}; the log is {}", log.display())));
+            Err(error.context(format!("{label}; the log is {}", log.display())))
         }
     }
-    print!("{table}");
-    Ok(())
+}
+
+/// Whether every CPU got at least half of an equal share of the commands.
+fn is_fair(shares: &[Share]) -> bool {
+    let all: u64 = shares.iter().map(|share| share.commands).sum();
+    shares.iter().all(|share| share.commands * shares.len() as u64 * 2 >= all)
+}
+
+/// Nothing may be missing; after refusals the two ledgers must agree instead.
+fn judge(
+    kind: StressKind,
+    accounting: &Accounting,
+    ledger: &Ledger,
+    mut leaks: Vec<u64>,
+    el3: Refusals,
+) -> anyhow::Result<()> {
+    leaks.sort_unstable();
+    let leaked = leaks.len() as u64;
+    let problem = if accounting.delegated != accounting.returned + accounting.leaked {
+        "not every granule came back"
+    } else if kind != StressKind::Refusals {
+        if accounting.leaked == 0 && ledger.granules() == 0 {
+            return Ok(());
+        }
+        "the ledgers are not empty"
+    } else if leaks != ledger.addresses() || accounting.leaked != leaked {
+        "the host's ledger and the monitor's differ"
+    } else if leaks.is_empty() || el3.refused <= leaked {
+        "too little was refused"
+    } else {
+        return Ok(());
+    };
+    Err(Verdict(problem.to_owned()).into())
 }
 
 /// What became of the commands, and how fair it was.
@@ -143,4 +193,49 @@ fn table(listen: &Listen) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "[rmm] ERROR ledger: leaked granule 0x42001000, was RTT of Realm 1, step gpt_to_non_secure, EL3 -3, try 1, number 0\n";
+
+    fn accounting(returned: u64, leaked: u64) -> Accounting {
+        Accounting { delegated: 9, returned, leaked, ..Accounting::default() }
+    }
+
+    #[test]
+    fn without_refusals_nothing_may_be_missing() {
+        let judge = |returned, leaked, log: &str| {
+            let (sum, ledger) = (accounting(returned, leaked), Ledger::read(log));
+            judge(StressKind::Races, &sum, &ledger, Vec::new(), Refusals::default()).is_ok()
+        };
+        assert!(judge(9, 0, ""));
+        assert!(!judge(8, 0, ""));
+        assert!(!judge(8, 1, LOG));
+        assert!(!judge(9, 0, LOG));
+    }
+
+    #[test]
+    fn a_cpu_that_starves_is_noticed() {
+        let share = |commands| Share { cpu: 0, commands, overtaken: 0, micros: 0 };
+        assert!(is_fair(&[share(60), share(140)]));
+        assert!(!is_fair(&[share(40), share(160)]));
+        assert!(is_fair(&[]));
+    }
+
+    #[test]
+    fn after_refusals_the_ledgers_agree() {
+        let judge = |leaks: &[u64], refused| {
+            let (sum, ledger) =
+                (accounting(9 - leaks.len() as u64, leaks.len() as u64), Ledger::read(LOG));
+            let el3 = Refusals { moved: 20, refused };
+            judge(StressKind::Refusals, &sum, &ledger, leaks.to_vec(), el3).is_ok()
+        };
+        assert!(judge(&[0x4200_1000], 5));
+        assert!(!judge(&[0x4200_2000], 5));
+        assert!(!judge(&[], 5));
+        assert!(!judge(&[0x4200_1000], 1));
+    }
 }

@@ -5,12 +5,14 @@
 //! | `races` | CPUs that send random commands about the same few granules |
 //! | `tally` | what the commands came to, and how long a CPU had to wait for others |
 //! | `lives` | Realms that are made, run and destroyed; in the right order, and in the wrong one |
+//! | `refusals` | an EL3 that refuses granule changes, and a host that does what Linux does |
 //! | `small` | a small Realm, and how it is undone |
 //!
 //! Each job ends with everything destroyed and every granule back in the Normal world.
 
 pub mod lives;
 pub mod races;
+pub mod refusals;
 pub mod small;
 mod tally;
 #[cfg(test)]

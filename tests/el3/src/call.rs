@@ -1,0 +1,67 @@
+//! Function identifiers.
+//!
+//! Source: RMM-EL3 communication interface; PSCI (Arm DEN0022); SMCCC (Arm DEN0028).
+
+/// The monitor has carried out a command.
+pub const REQUEST_COMPLETE: u64 = 0xc400_018f;
+/// Granule to the Realm world.
+pub const DELEGATE: u64 = 0xc400_01b0;
+/// Granule back to the Normal world.
+pub const UNDELEGATE: u64 = 0xc400_01b1;
+/// The Realm attestation key.
+pub const REALM_KEY: u64 = 0xc400_01b2;
+/// Optional services.
+pub const FEATURES: u64 = 0xc400_01b4;
+/// The monitor has booted on this CPU.
+pub const BOOT_COMPLETE: u64 = 0xc400_01cf;
+
+/// Version of the interface: 0.4.
+pub const INTERFACE: u64 = 4;
+
+/// `PSCI_VERSION`.
+pub const PSCI_VERSION: u64 = 0x8400_0000;
+/// `PSCI_CPU_OFF`.
+pub const PSCI_CPU_OFF: u64 = 0x8400_0002;
+/// `PSCI_CPU_ON`.
+pub const PSCI_CPU_ON: u64 = 0xc400_0003;
+/// `PSCI_AFFINITY_INFO`.
+pub const PSCI_AFFINITY_INFO: u64 = 0xc400_0004;
+/// `PSCI_SYSTEM_OFF`.
+pub const PSCI_SYSTEM_OFF: u64 = 0x8400_0008;
+
+/// Refuse the granule change with number X1 from now with the code in X2.
+pub const REFUSE_NTH: u64 = 0xc200_0001;
+/// Refuse changes of the granule at X1 with the code in X2.
+pub const REFUSE_GRANULE: u64 = 0xc200_0002;
+/// How many granules were moved (X1), and how many requests refused by order (X2).
+pub const COUNTS: u64 = 0xc200_0003;
+
+/// Errors of the interface, as X0.
+pub const UNKNOWN: u64 = u64::MAX;
+/// A bad address.
+pub const BAD_ADDRESS: u64 = (-2_i64).cast_unsigned();
+/// The granule is not in the address space that it has to be in.
+pub const BAD_PAS: u64 = (-3_i64).cast_unsigned();
+
+/// PSCI's errors, as X0.
+pub const INVALID_PARAMETERS: u64 = (-2_i64).cast_unsigned();
+/// The CPU is on.
+pub const ALREADY_ON: u64 = (-4_i64).cast_unsigned();
+
+/// Whether a call of the Normal world is for the monitor. Bit 16 is a hint.
+#[must_use]
+pub const fn is_rmi(function: u64) -> bool {
+    let number = function & 0xffff;
+    function & 0xfffe_0000 == 0xc400_0000 && number >= 0x150 && number <= 0x18f
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_for_the_monitor_are_told_from_others() {
+        assert!(is_rmi(0xc400_0150) && is_rmi(0xc401_015c) && is_rmi(0xc400_018f));
+        assert!(!is_rmi(PSCI_CPU_ON) && !is_rmi(REFUSE_NTH) && !is_rmi(BOOT_COMPLETE));
+    }
+}

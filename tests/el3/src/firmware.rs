@@ -1,0 +1,280 @@
+//! What this EL3 does with each call, on each CPU.
+
+use crate::leaf::{self, Frame, Registers};
+use cairn_el3::gpt::{self, Gpi};
+use cairn_el3::refuse::Refuse;
+use cairn_el3::{CPUS_MAX, call, manifest};
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use platform_fvp as fvp;
+use spin::Mutex;
+
+/// EL2 with its own stack pointer, everything masked.
+const SPSR_EL2H: u64 = 0x3c9;
+
+/// A world below EL3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// The monitor and its Realms.
+    Realm,
+    /// The host.
+    Normal,
+}
+
+/// What a world has left on a CPU.
+#[derive(Clone, Copy)]
+struct Saved {
+    frame: Frame,
+    registers: Registers,
+}
+
+/// One CPU.
+struct Cpu {
+    worlds: Mutex<[Option<Saved>; 2]>,
+    /// Where the Normal world wants it, and its X0; 0 while it is off.
+    entry: AtomicU64,
+    context: AtomicU64,
+    is_on: AtomicBool,
+}
+
+static CPUS: [Cpu; CPUS_MAX] = [const {
+    Cpu {
+        worlds: Mutex::new([None; 2]),
+        entry: AtomicU64::new(0),
+        context: AtomicU64::new(0),
+        is_on: AtomicBool::new(false),
+    }
+}; CPUS_MAX];
+
+/// The granule protection tables are changed by who holds this.
+static REFUSE: Mutex<Refuse> = Mutex::new(Refuse::new());
+
+/// The monitor did not boot: the Normal world gets -1.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+fn cpu(index: usize) -> &'static Cpu {
+    CPUS.get(index).unwrap_or_else(|| stop(format_args!("there is no CPU {index}")))
+}
+
+/// Says what went wrong, and switches the machine off.
+pub fn stop(why: fmt::Arguments<'_>) -> ! {
+    leaf::print(format_args!("PANIC in EL3: {why}\n"));
+    leaf::power_off()
+}
+
+/// The first CPU.
+pub fn cold(frame: &mut Frame) {
+    leaf::print(format_args!("Stand-in for the firmware of Arm FVP\n"));
+    for gib in 0..gpt::LEVEL_0_ENTRIES {
+        leaf::write(gpt::LEVEL_0_BASE + gib * 8, gpt::level_0_entry(gib));
+    }
+    for (table, gib) in (0..).zip(gpt::TABLES) {
+        let base = gpt::LEVEL_1_BASE + table * gpt::LEVEL_1_BYTES;
+        for word in 0..gpt::LEVEL_1_BYTES / 8 {
+            let pa = gib * gpt::LEVEL_0_SIZE + word * 16 * 0x1000;
+            leaf::write(base + word * 8, gpt::initial_word(pa));
+        }
+    }
+    let page = fvp::SHARED_BUFFER.start;
+    for (at, word) in (page..).step_by(8).zip(manifest::words(page)) {
+        leaf::write(at, word);
+    }
+    copy_device_tree();
+    leaf::init_distributor();
+    let own = cpu(0);
+    own.entry.store(fvp::BL33, Ordering::Relaxed);
+    own.context.store(fvp::DEVICE_TREE.start, Ordering::Relaxed);
+    let boot = [0, call::INTERFACE, fvp::CPUS_MAX, page];
+    enter(0, frame, boot);
+}
+
+/// QEMU leaves the tree at the start of RAM; FVP's firmware leaves it elsewhere.
+fn copy_device_tree() {
+    const FROM: u64 = 0x4000_0000;
+    for offset in (0..fvp::DEVICE_TREE.end - fvp::DEVICE_TREE.start).step_by(8) {
+        leaf::write(fvp::DEVICE_TREE.start + offset, leaf::read(FROM + offset));
+    }
+}
+
+/// Any other CPU, at reset and after `PSCI_CPU_OFF`: waits until it is wanted.
+pub fn wait(index: usize, frame: &mut Frame) {
+    let own = cpu(index);
+    while own.entry.load(Ordering::Acquire) == 0 {
+        leaf::wait_for_event();
+    }
+    enter(index, frame, [index as u64, 0, 0, 0]);
+}
+
+/// Starts the monitor on this CPU; the Normal world follows when it has booted.
+fn enter(index: usize, frame: &mut Frame, boot: [u64; 4]) {
+    leaf::init_cpu(index, gpt::LEVEL_0_BASE, gpt::GPCCR);
+    let own = cpu(index);
+    own.is_on.store(true, Ordering::Release);
+    let registers = Registers::at_reset();
+    let mut normal = Frame::new(own.entry.load(Ordering::Relaxed), SPSR_EL2H);
+    normal.set(0, own.context.load(Ordering::Relaxed));
+    *own.worlds.lock() = [None, Some(Saved { frame: normal, registers })];
+    *frame = Frame::new(fvp::MONITOR.start, SPSR_EL2H);
+    for (n, value) in boot.into_iter().enumerate() {
+        frame.set(n, value);
+    }
+    leaf::select(World::Realm);
+    leaf::restore(&registers);
+}
+
+/// Leaves one world for the other.
+fn switch(index: usize, frame: &mut Frame, from: World, to: World) {
+    let mut worlds = cpu(index).worlds.lock();
+    let [realm, normal] = &mut *worlds;
+    let (leaving, entering) = if from == World::Realm { (realm, normal) } else { (normal, realm) };
+    *leaving = Some(Saved { frame: *frame, registers: leaf::save() });
+    let Some(saved) = entering else { stop(format_args!("there is no {to:?} world")) };
+    *frame = saved.frame;
+    leaf::select(to);
+    leaf::restore(&saved.registers);
+}
+
+/// A call from a world below.
+pub fn called(index: usize, frame: &mut Frame, from: World) {
+    match from {
+        World::Normal => from_normal(index, frame),
+        World::Realm => from_realm(index, frame),
+    }
+}
+
+fn from_normal(index: usize, frame: &mut Frame) {
+    let [x0, x1, x2, x3, ..] = frame.arguments();
+    if call::is_rmi(x0) {
+        if FAILED.load(Ordering::Relaxed) {
+            return frame.set(0, call::UNKNOWN);
+        }
+        let arguments = frame.arguments();
+        switch(index, frame, World::Normal, World::Realm);
+        for (n, value) in arguments.into_iter().enumerate() {
+            frame.set(n, value);
+        }
+        return;
+    }
+    let reply = match x0 {
+        call::PSCI_VERSION => 0x1_0001,
+        call::PSCI_CPU_ON => cpu_on(x1, x2, x3),
+        call::PSCI_AFFINITY_INFO => match target(x1) {
+            Some(cpu) => u64::from(!cpu.is_on.load(Ordering::Acquire)),
+            None => call::INVALID_PARAMETERS,
+        },
+        call::PSCI_CPU_OFF => {
+            let own = cpu(index);
+            own.entry.store(0, Ordering::Relaxed);
+            own.is_on.store(false, Ordering::Release);
+            return wait(index, frame);
+        }
+        call::PSCI_SYSTEM_OFF => leaf::power_off(),
+        call::REFUSE_NTH => {
+            REFUSE.lock().nth(x1, x2.cast_signed());
+            0
+        }
+        call::REFUSE_GRANULE => {
+            REFUSE.lock().keep(x1, x2.cast_signed());
+            0
+        }
+        call::COUNTS => {
+            let refuse = *REFUSE.lock();
+            frame.set(1, refuse.moved);
+            frame.set(2, refuse.refused);
+            0
+        }
+        _ => call::UNKNOWN,
+    };
+    frame.set(0, reply);
+}
+
+fn target(mpidr: u64) -> Option<&'static Cpu> {
+    let index = leaf::index_of(mpidr);
+    CPUS.get(index).filter(|_| index < usize::try_from(fvp::CPUS_MAX).unwrap_or(0))
+}
+
+fn cpu_on(mpidr: u64, entry: u64, context: u64) -> u64 {
+    let Some(cpu) = target(mpidr) else { return call::INVALID_PARAMETERS };
+    if cpu.is_on.load(Ordering::Acquire) || cpu.entry.load(Ordering::Acquire) != 0 {
+        return call::ALREADY_ON;
+    }
+    cpu.context.store(context, Ordering::Relaxed);
+    cpu.entry.store(entry, Ordering::Release);
+    leaf::send_event();
+    0
+}
+
+fn from_realm(index: usize, frame: &mut Frame) {
+    let [x0, x1, x2, x3, x4, x5, ..] = frame.arguments();
+    let reply = match x0 {
+        call::REQUEST_COMPLETE => {
+            switch(index, frame, World::Realm, World::Normal);
+            for (n, value) in [x1, x2, x3, x4, x5].into_iter().enumerate() {
+                frame.set(n, value);
+            }
+            return;
+        }
+        call::BOOT_COMPLETE => {
+            if x1 != 0 {
+                leaf::print(format_args!("the monitor does not boot: {}\n", x1.cast_signed()));
+                FAILED.store(true, Ordering::Relaxed);
+            }
+            return switch(index, frame, World::Realm, World::Normal);
+        }
+        call::DELEGATE => change(x1, Gpi::NonSecure, Gpi::Realm),
+        call::UNDELEGATE => change(x1, Gpi::Realm, Gpi::NonSecure),
+        call::REALM_KEY => realm_key(frame, x1, x2),
+        call::FEATURES => {
+            frame.set(1, 0);
+            0
+        }
+        _ => call::UNKNOWN,
+    };
+    frame.set(0, reply);
+}
+
+/// Moves a granule, or not.
+fn change(pa: u64, from: Gpi, to: Gpi) -> u64 {
+    let mut refuse = REFUSE.lock();
+    if let Some(code) = refuse.asked(pa) {
+        return code.cast_unsigned();
+    }
+    let Some((at, shift)) = gpt::place(pa).filter(|_| pa.is_multiple_of(0x1000)) else {
+        return call::BAD_ADDRESS;
+    };
+    let word = leaf::read(at);
+    // The monitor's own memory and the shared page are Realm too, but were never the Normal world's.
+    if !gpt::is(word, shift, from) || gpt::initial(pa) != Gpi::NonSecure {
+        return call::BAD_PAS;
+    }
+    leaf::write(at, gpt::with(word, shift, to));
+    leaf::forget_granule_protection();
+    refuse.moved += 1;
+    0
+}
+
+/// A key that anybody may know.
+fn realm_key(frame: &mut Frame, buffer: u64, size: u64) -> u64 {
+    const BYTES: u64 = 48;
+    if !fvp::SHARED_BUFFER.contains(&buffer) || size < BYTES || !buffer.is_multiple_of(8) {
+        return call::BAD_ADDRESS;
+    }
+    for offset in (0..BYTES).step_by(8) {
+        leaf::write(buffer + offset, 0x0102_0304_0506_0708_u64.wrapping_mul(offset + 1));
+    }
+    frame.set(1, BYTES);
+    0
+}
+
+/// Anything but a call.
+pub fn fault(kind: u64, frame: &Frame, esr: u64, far: u64) -> ! {
+    let (elr, spsr) = frame.origin();
+    stop(format_args!(
+        "exception {kind:#x} at {elr:#x}, SPSR {spsr:#x}, syndrome {esr:#x}, address {far:#x}"
+    ))
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    stop(format_args!("{info}"))
+}

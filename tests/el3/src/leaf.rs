@@ -1,0 +1,396 @@
+//! The only module that touches hardware: entry, exceptions, registers, devices.
+
+use crate::firmware::{self, World};
+use core::arch::{asm, global_asm};
+use core::fmt::{self, Write};
+use platform_qemu as board;
+
+/// X0 to X30, and where the world below goes on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    x: [u64; 31],
+    elr: u64,
+    spsr: u64,
+}
+
+impl Frame {
+    /// Registers of zero, at `elr`.
+    pub const fn new(elr: u64, spsr: u64) -> Self {
+        Self { x: [0; 31], elr, spsr }
+    }
+
+    /// X0 to X7.
+    pub const fn arguments(&self) -> [u64; 8] {
+        let [a, b, c, d, e, f, g, h, ..] = self.x;
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// Sets a register.
+    pub fn set(&mut self, register: usize, value: u64) {
+        if let Some(x) = self.x.get_mut(register) {
+            *x = value;
+        }
+    }
+
+    /// ELR and SPSR.
+    pub const fn origin(&self) -> (u64, u64) {
+        (self.elr, self.spsr)
+    }
+}
+
+global_asm!(
+    r#"
+    .arch armv8.5-a
+    .section .text.entry, "ax"
+    .global _start
+_start:
+    msr     daifset, #0xf
+    msr     spsel, #1
+    mrs     x0, mpidr_el1
+    and     x1, x0, #0xff
+    ubfx    x0, x0, #8, #8
+    add     x19, x1, x0, lsl #4
+    ldr     x0, =__stacks_start
+    add     x1, x19, #1
+    add     x0, x0, x1, lsl #14
+    sub     x0, x0, #512
+    mov     sp, x0
+    ldr     x0, =el3_vectors
+    msr     vbar_el3, x0
+    mov     x0, #0x30c50000
+    movk    x0, #0x0830
+    msr     sctlr_el3, x0
+    isb
+    mov     x0, sp
+    cbnz    x19, 2f
+    ldr     x1, ={bss_start}
+    ldr     x2, ={bss_end}
+1:  cmp     x1, x2
+    b.hs    3f
+    stp     xzr, xzr, [x1], #16
+    b       1b
+3:  bl      {cold}
+    b       9f
+    // Zeroed data is there when the first CPU has got as far as its tables.
+2:  ldr     x1, ={ready}
+4:  ldr     x2, [x1]
+    ldr     x3, ={ready_value}
+    cmp     x2, x3
+    b.ne    4b
+    mov     x0, x19
+    mov     x1, sp
+    bl      {secondary}
+
+    // Back to the world below. sp is the frame.
+9:  ldp     x0, x1, [sp, #248]
+    msr     elr_el3, x0
+    msr     spsr_el3, x1
+    ldp     x0, x1, [sp]
+    ldp     x2, x3, [sp, #16]
+    ldp     x4, x5, [sp, #32]
+    ldp     x6, x7, [sp, #48]
+    ldp     x8, x9, [sp, #64]
+    ldp     x10, x11, [sp, #80]
+    ldp     x12, x13, [sp, #96]
+    ldp     x14, x15, [sp, #112]
+    ldp     x16, x17, [sp, #128]
+    ldp     x18, x19, [sp, #144]
+    ldp     x20, x21, [sp, #160]
+    ldp     x22, x23, [sp, #176]
+    ldp     x24, x25, [sp, #192]
+    ldp     x26, x27, [sp, #208]
+    ldp     x28, x29, [sp, #224]
+    ldr     x30, [sp, #240]
+    eret
+
+    .macro  el3_vector kind
+    .balign 0x80
+    stp     x0, x1, [sp]
+    mov     x0, #\kind
+    b       8f
+    .endm
+    .balign 0x800
+el3_vectors:
+    .irp    kind, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    el3_vector \kind
+    .endr
+    .balign 0x80
+8:  stp     x2, x3, [sp, #16]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x8, x9, [sp, #64]
+    stp     x10, x11, [sp, #80]
+    stp     x12, x13, [sp, #96]
+    stp     x14, x15, [sp, #112]
+    stp     x16, x17, [sp, #128]
+    stp     x18, x19, [sp, #144]
+    stp     x20, x21, [sp, #160]
+    stp     x22, x23, [sp, #176]
+    stp     x24, x25, [sp, #192]
+    stp     x26, x27, [sp, #208]
+    stp     x28, x29, [sp, #224]
+    mrs     x1, elr_el3
+    mrs     x2, spsr_el3
+    str     x30, [sp, #240]
+    stp     x1, x2, [sp, #248]
+    mov     x1, sp
+    bl      {exception}
+    b       9b
+    .ltorg
+    "#,
+    cold = sym cold,
+    secondary = sym secondary,
+    exception = sym exception,
+    bss_start = sym __bss_start,
+    bss_end = sym __bss_end,
+    ready = const READY,
+    ready_value = const READY_VALUE,
+);
+
+/// A word of secure RAM that says that the first CPU has got so far.
+const READY: u64 = 0x0e1f_f000;
+const READY_VALUE: u64 = 0x5245_4144_5921;
+
+unsafe extern "C" {
+    static __bss_start: u8;
+    static __bss_end: u8;
+}
+
+/// First Rust function of the first CPU.
+extern "C" fn cold(frame: &mut Frame) {
+    let console = board::CONSOLE;
+    write_32(console + 0x2c, 0x70);
+    write_32(console + 0x30, 0x301);
+    firmware::cold(frame);
+    write(READY, READY_VALUE);
+    send_event();
+}
+
+/// First Rust function of any other CPU.
+extern "C" fn secondary(index: usize, frame: &mut Frame) {
+    firmware::wait(index, frame);
+}
+
+/// Any exception. 8 is a synchronous one of a world below.
+extern "C" fn exception(kind: u64, frame: &mut Frame) {
+    const CALL: u64 = 0x17;
+    let (esr, far) = (read_register!("esr_el3"), read_register!("far_el3"));
+    if kind != 8 || esr >> 26 != CALL {
+        firmware::fault(kind, frame, esr, far);
+    }
+    let index = index_of(read_register!("mpidr_el1"));
+    let is_realm = read_register!("scr_el3") >> 62 & 1 == 1;
+    let from = if is_realm { World::Realm } else { World::Normal };
+    firmware::called(index, frame, from);
+}
+
+/// Linear index of a CPU of QEMU virt: clusters of 16.
+pub fn index_of(mpidr: u64) -> usize {
+    let [aff0, aff1, ..] = mpidr.to_le_bytes();
+    usize::from(aff0) + usize::from(aff1) * 16
+}
+
+/// Reads a register of EL3 or below.
+macro_rules! read_register {
+    ($name:literal) => {{
+        let value: u64;
+        // SAFETY: reading this register at EL3 changes nothing and touches no memory.
+        unsafe { asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack)) };
+        value
+    }};
+}
+use read_register;
+
+/// Writes a register of EL3 or below.
+macro_rules! write_register {
+    ($name:literal, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: the register configures EL3's view of lower worlds, or belongs to one of them; it does not change how
+        // EL3 itself, which runs with its MMU off, reaches its memory.
+        unsafe { asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nostack)) };
+    }};
+}
+
+fn isb() {
+    // SAFETY: a barrier changes nothing.
+    unsafe { asm!("isb", options(nostack)) };
+}
+
+macro_rules! banked {
+    ($($name:literal)*) => {
+        /// Registers that each world has for itself.
+        #[derive(Clone, Copy)]
+        pub struct Registers([u64; REGISTERS]);
+
+        const REGISTERS: usize = [$($name),*].len();
+
+        /// Reads all of them.
+        pub fn save() -> Registers {
+            Registers([$(read_register!($name)),*])
+        }
+
+        /// Writes all of them.
+        pub fn restore(registers: &Registers) {
+            let mut values = registers.0.iter();
+            $(if let Some(value) = values.next() {
+                write_register!($name, *value);
+            })*
+            isb();
+        }
+
+        impl Registers {
+            /// Their values when a world is entered for the first time.
+            pub fn at_reset() -> Self {
+                Self([$(match $name {
+                    "sctlr_el2" => 0x30c5_0830,
+                    "S3_4_C12_C9_5" => 0xf,
+                    "vmpidr_el2" => read_register!("mpidr_el1"),
+                    "vpidr_el2" => read_register!("midr_el1"),
+                    _ => 0,
+                }),*])
+            }
+        }
+    };
+}
+
+// Source: TF-A 2.12.1, what `ENABLE_RME` banks; those without a name here are HCRX_EL2, FGT, CNTPOFF_EL2, ICC_SRE_EL2,
+// ICH_HCR_EL2, ICH_VMCR_EL2, and the keys of pointer authentication.
+banked!(
+    "hcr_el2" "sctlr_el2" "vbar_el2" "ttbr0_el2" "S3_4_C2_C0_1" "tcr_el2" "mair_el2" "amair_el2"
+    "tpidr_el2" "vttbr_el2" "vtcr_el2" "cptr_el2" "mdcr_el2" "cnthctl_el2" "cntvoff_el2" "esr_el2"
+    "far_el2" "hpfar_el2" "elr_el2" "spsr_el2" "vmpidr_el2" "vpidr_el2" "S3_4_C13_C0_1" "hstr_el2"
+    "hacr_el2" "actlr_el2" "afsr0_el2" "afsr1_el2" "sp_el2" "sp_el0" "pmcr_el0"
+    "S3_4_C1_C2_2" "S3_4_C1_C1_4" "S3_4_C1_C1_5" "S3_4_C1_C1_6" "S3_4_C3_C1_4" "S3_4_C3_C1_5"
+    "S3_4_C14_C0_6" "S3_4_C12_C9_5" "S3_4_C12_C11_0" "S3_4_C12_C11_7"
+    "S3_0_C2_C1_0" "S3_0_C2_C1_1" "S3_0_C2_C1_2" "S3_0_C2_C1_3" "S3_0_C2_C2_0" "S3_0_C2_C2_1"
+    "S3_0_C2_C2_2" "S3_0_C2_C2_3" "S3_0_C2_C3_0" "S3_0_C2_C3_1"
+);
+
+/// Chooses the world that is entered next, and whose registers are reached.
+pub fn select(world: World) {
+    // AArch64, HVC, pointer authentication, FGT, ECV, HCX, SCXTNUM; both worlds have NS set.
+    const BOTH: u64 =
+        1 | 0x30 | 1 << 8 | 1 << 10 | 1 << 16 | 1 << 17 | 1 << 25 | 1 << 27 | 1 << 28 | 1 << 38;
+    write_register!("scr_el3", if world == World::Realm { BOTH | 1 << 62 } else { BOTH });
+    isb();
+}
+
+/// This CPU's own set-up.
+pub fn init_cpu(index: usize, level_0: u64, gpccr: u64) {
+    // SVE is usable; nothing else traps.
+    write_register!("cptr_el3", 1 << 8);
+    write_register!("S3_6_C1_C2_0", 0xf);
+    write_register!("mdcr_el3", 0);
+    // GPTBR_EL3, GPCCR_EL3.
+    write_register!("S3_6_C2_C1_4", level_0 >> 12);
+    write_register!("S3_6_C2_C1_6", gpccr);
+    forget_granule_protection();
+    let redistributor = board::GIC_REDISTRIBUTORS + index as u64 * 0x2_0000;
+    write_32(redistributor + 0x14, 0);
+    while read_32(redistributor + 0x14) & 4 != 0 {}
+    // All private interrupts are the Normal world's (group 1).
+    write_32(redistributor + 0x1_0080, u32::MAX);
+    write_32(redistributor + 0x1_0d00, 0);
+    // ICC_SRE_EL3: system registers, for all levels.
+    write_register!("S3_6_C12_C12_5", 0xf);
+    isb();
+}
+
+/// All shared interrupts are the Normal world's.
+pub fn init_distributor() {
+    let distributor = board::GIC_DISTRIBUTOR;
+    // Affinity routing in both worlds.
+    write_32(distributor, 0x30);
+    for register in 1..32 {
+        write_32(distributor + 0x80 + 4 * register, u32::MAX);
+        write_32(distributor + 0xd00 + 4 * register, 0);
+    }
+    write_32(distributor, 0x37);
+}
+
+/// After a change of the granule protection tables: for all CPUs.
+pub fn forget_granule_protection() {
+    // SAFETY: barriers and an invalidation (TLBI PAALLOS) change no value.
+    unsafe { asm!("dsb sy", "sys #6, c8, c1, #4", "dsb sy", "isb", options(nostack)) };
+}
+
+/// Sleeps until an event; it may wake up early.
+pub fn wait_for_event() {
+    // SAFETY: waiting changes nothing.
+    unsafe { asm!("wfe", options(nostack)) };
+}
+
+/// Wakes the CPUs that sleep.
+pub fn send_event() {
+    // SAFETY: an event changes nothing.
+    unsafe { asm!("dsb sy", "sev", options(nostack)) };
+}
+
+/// Reads a word of RAM that no Rust object occupies.
+pub fn read(pa: u64) -> u64 {
+    let pointer = core::ptr::with_exposed_provenance::<u64>(outside(pa));
+    // SAFETY: `outside` proved that the aligned word is RAM outside this program.
+    unsafe { pointer.read_volatile() }
+}
+
+/// Writes a word of RAM that no Rust object occupies.
+pub fn write(pa: u64, value: u64) {
+    let pointer = core::ptr::with_exposed_provenance_mut::<u64>(outside(pa));
+    // SAFETY: `outside` proved that the aligned word is RAM outside this program.
+    unsafe { pointer.write_volatile(value) }
+}
+
+/// Checks that a word is in RAM above this program's.
+fn outside(pa: u64) -> usize {
+    let is_table = (0x0e10_0000..0x0f00_0000).contains(&pa);
+    assert!(pa.is_multiple_of(8) && (is_table || pa >= 0x4000_0000), "bad access to {pa:#x}");
+    usize::try_from(pa).unwrap_or(0)
+}
+
+fn read_32(pa: u64) -> u32 {
+    let pointer = core::ptr::with_exposed_provenance::<u32>(device(pa));
+    // SAFETY: `device` proved that the aligned word is a device's.
+    unsafe { pointer.read_volatile() }
+}
+
+fn write_32(pa: u64, value: u32) {
+    let pointer = core::ptr::with_exposed_provenance_mut::<u32>(device(pa));
+    // SAFETY: `device` proved that the aligned word is a device's.
+    unsafe { pointer.write_volatile(value) }
+}
+
+/// Checks that a word belongs to a device.
+fn device(pa: u64) -> usize {
+    assert!(pa.is_multiple_of(4) && (0x0800_0000..0x0c00_0000).contains(&pa), "no device {pa:#x}");
+    usize::try_from(pa).unwrap_or(0)
+}
+
+struct Console;
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            while read_32(board::CONSOLE + 0x18) & 1 << 5 != 0 {}
+            write_32(board::CONSOLE, u32::from(byte));
+        }
+        Ok(())
+    }
+}
+
+/// Writes to the console that all worlds share.
+pub fn print(text: fmt::Arguments<'_>) {
+    // The console takes everything.
+    let _ = Console.write_fmt(text);
+}
+
+/// Switches the machine off, by a line of QEMU's secure GPIO.
+pub fn power_off() -> ! {
+    const GPIO: u64 = 0x090b_0000;
+    write_32(GPIO + 0x400, 1);
+    write_32(GPIO + 4, 0);
+    write_32(GPIO + 4, 1);
+    loop {
+        wait_for_event();
+    }
+}

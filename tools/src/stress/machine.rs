@@ -1,0 +1,97 @@
+//! The machines that stress jobs run on.
+//!
+//! One boots TF-A as every other job. The other boots the EL3 of `tests/el3`, on QEMU with so much memory that both banks
+//! of Arm FVP exist: QEMU's loader plays FVP's BL2.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{ImageOptions, StressOptions};
+use crate::image::{self, HOST_UNDER_STAND_IN, STAND_IN};
+use crate::job;
+use crate::paths;
+use crate::qemu::{Load, Machine};
+use crate::run;
+
+/// What a machine boots.
+pub struct Firmware {
+    qemu: PathBuf,
+    flash: PathBuf,
+    /// The monitor's ELF file, if there is one.
+    pub elf: Option<PathBuf>,
+    loads: Vec<Load>,
+    job: u64,
+    extra: Vec<String>,
+}
+
+impl Firmware {
+    /// TF-A, monitor and host.
+    pub fn tf_a(options: &StressOptions) -> anyhow::Result<Self> {
+        let firmware = run::firmware(&options.image, options.qemu.as_ref())?;
+        Ok(Self {
+            qemu: firmware.qemu,
+            flash: firmware.flash,
+            elf: firmware.monitor.elf,
+            loads: Vec::new(),
+            job: job::QEMU.job(),
+            extra: Vec::new(),
+        })
+    }
+
+    /// The EL3 of the tests, monitor and host at the addresses of Arm FVP.
+    pub fn stand_in(options: &StressOptions) -> anyhow::Result<Self> {
+        let image: &ImageOptions = &options.image;
+        let ready = run::prepare(image, options.qemu.as_ref())?;
+        let output = paths::output()?;
+        let monitor = run::pack_monitor(image, &output)?;
+        let flat = |name: &str| output.join(name);
+        let host =
+            image::pack(image::build(HOST_UNDER_STAND_IN, image.log)?, flat("host-stand-in.bin"))?;
+        let el3 = image::pack(image::build(STAND_IN, image.log)?, flat("el3.bin"))?;
+        Ok(Self {
+            qemu: ready.qemu,
+            flash: el3.flat,
+            elf: monitor.elf,
+            loads: vec![
+                Load { file: monitor.flat, address: platform_fvp::MONITOR.start },
+                Load { file: host.flat, address: platform_fvp::BL33 },
+            ],
+            job: job::FVP.job(),
+            extra: memory(),
+        })
+    }
+
+    /// The machine with this job.
+    pub fn machine(&self, cpus: u32, job: &Path, messages: PathBuf) -> Machine {
+        let job = Load { file: job.to_path_buf(), address: self.job };
+        Machine {
+            program: self.qemu.clone(),
+            cpus,
+            cpu_properties: "",
+            firmware: self.flash.clone(),
+            loads: self.loads.iter().cloned().chain([job]).collect(),
+            gdb: None,
+            messages,
+            extra: self.extra.clone(),
+        }
+    }
+}
+
+/// Memory up to the end of FVP's second bank, of which only what is used takes any of ours.
+fn memory() -> Vec<String> {
+    let [.., last] = platform_fvp::DRAM;
+    let mebibytes = (last.end - platform_qemu::DRAM.start) >> 20;
+    let object = format!("memory-backend-ram,id=ram,size={mebibytes}M,reserve=off");
+    ["-object", &object, "-machine", "memory-backend=ram", "-m", &format!("{mebibytes}M")]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_banks_exist() {
+        assert_eq!(memory().last().map(String::as_str), Some("35840M"));
+    }
+}
