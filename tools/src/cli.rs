@@ -33,6 +33,8 @@ pub enum Command {
     Miri(MiriOptions),
     /// Let many CPUs fight over the same objects, Realms come and go, and CPUs go off and on, under QEMU
     Stress(StressOptions),
+    /// Fuzz the monitor on the simulated machine, and the token parser (installs a nightly compiler and cargo-fuzz)
+    Fuzz(FuzzOptions),
     /// Install and fetch what the other commands need: Rust target, QEMU, TF-A, guest kernel
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
@@ -199,6 +201,17 @@ pub struct TestOptions {
     /// List the steps and stop
     #[arg(long)]
     pub list: bool,
+}
+
+/// Options of `fuzz`.
+#[derive(Debug, Args)]
+pub struct FuzzOptions {
+    /// The fuzzer to run; without it, all of them one after the other
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(crate::fuzz::TARGETS))]
+    pub target: Option<String>,
+    /// How long to run each, in seconds
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub seconds: u32,
 }
 
 /// Options of `bench`.

@@ -14,6 +14,7 @@ mod console;
 mod coverage;
 mod drive;
 mod fault;
+mod fuzz;
 mod fvp;
 mod image;
 mod initramfs;
@@ -64,6 +65,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Coverage(options) => coverage::command(options),
         Command::Miri(options) => miri::command(options),
         Command::Stress(options) => stress::command(options),
+        Command::Fuzz(options) => fuzz::command(options),
         Command::Ledger(options) => ledger::command(options),
         Command::Unsafe => unsafe_count::command(),
         Command::Size => size::command(),

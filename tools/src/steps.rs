@@ -14,7 +14,8 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, miri, process, run, setup, signals, size, stress, unsafe_count,
+    bench, conformance, coverage, fuzz, miri, process, run, setup, signals, size, stress,
+    unsafe_count,
 };
 
 /// One thing to test.
@@ -98,6 +99,7 @@ const STEPS: &[Step] = &[
         "fuzz-tokens",
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
+    long("fuzz", Tool(fuzz::step)),
     long("linux-sha-512", Tool(other_guest)),
     long(
         "property-1e9",

@@ -7,6 +7,8 @@
 //! | [`pair`] | the machine and the specification, which do the same |
 //! | [`choices`] | where decisions come from: a random number generator, or the bytes of a fuzzer |
 //! | [`generate`] | what to do next, from what the specification says is there |
+//! | [`session`] | one sequence, from boot until everything is given back |
+//! | [`fuzz`] | the same, driven by a fuzzer |
 //! | [`shorten`] | the least part of a failing sequence that still fails |
 //!
 //! Sequences are not made in advance, as a strategy of `proptest` would: what is done next depends on the state that the
@@ -14,7 +16,9 @@
 //! can be replayed and left out one by one, without the generator.
 
 pub mod choices;
+pub mod fuzz;
 pub mod generate;
 pub mod operation;
 pub mod pair;
+pub mod session;
 pub mod shorten;
