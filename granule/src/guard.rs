@@ -4,15 +4,15 @@
 //! atomic operation and the table 0.05 % of DRAM.
 
 use core::cell::Cell;
-use core::hint;
 use core::marker::PhantomData;
 use core::mem;
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::Ordering;
 
 use crate::addr::GranuleAddr;
 use crate::history::History;
 use crate::machine::memory::{Exclusive, Shared};
 use crate::state::{Delegated, GranuleState, InRealmPas, RecState, State, TransitionTo};
+use crate::sync::{AtomicU16, spin_loop};
 
 /// Bit 15 of a granule's word: somebody holds it.
 const LOCKED: u16 = 1 << 15;
@@ -56,7 +56,7 @@ pub(crate) fn acquire(word: &AtomicU16) -> u16 {
             return before;
         }
         while word.load(Ordering::Relaxed) & LOCKED != 0 {
-            hint::spin_loop();
+            spin_loop();
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod history;
 pub mod ledger;
 pub mod machine;
 pub mod state;
+pub mod sync;
 pub mod table;
 
 pub use addr::{GRANULE_SIZE, GranuleAddr};

@@ -1,11 +1,12 @@
 //! The table of granules: which physical addresses the monitor tracks, and the state of each.
 
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::Ordering;
 
 use crate::account::Account;
 use crate::addr::{GRANULE_SIZE, GranuleAddr};
 use crate::guard::{self, GranuleGuard};
 use crate::state::{Delegated, GranuleState, State, TransitionTo};
+use crate::sync::AtomicU16;
 
 /// Most banks of DRAM the monitor tracks: EL3's manifest names at most a few, and each hole that the
 /// monitor's own memory makes splits one in two.

@@ -50,6 +50,10 @@ const fn long(name: &'static str, action: Action) -> Step {
     Step { name, long: true, action }
 }
 
+/// Commands at once, under a scheduler of threads: another build of the lock, hence a step of its own.
+const INTERLEAVINGS: &[&str] =
+    &["test", "-p", "cairn-tests", "--features", "shuttle", "--test", "interleavings"];
+
 /// All steps, in order: cheap ones first. Add a line to add a test.
 const STEPS: &[Step] = &[
     step("format", Cargo(&["fmt", "--all", "--check"], &[])),
@@ -79,6 +83,7 @@ const STEPS: &[Step] = &[
     ),
     step("docs", Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])),
     step("unit-tests", Cargo(&["test", "--workspace"], &[])),
+    step("interleavings", Cargo(INTERLEAVINGS, &[])),
     step("coverage", Tool(coverage::check)),
     step("miri", Tool(|| miri::check(false))),
     step("unsafe", Tool(unsafe_count::command)),
@@ -108,6 +113,7 @@ const STEPS: &[Step] = &[
             &[("CAIRN_PROPERTY_COMMANDS", "1000000000")],
         ),
     ),
+    long("interleavings-long", Cargo(INTERLEAVINGS, &[("CAIRN_INTERLEAVINGS", "5000")])),
     long("miri-long", Tool(|| miri::check(true))),
     long("conformance-long", Tool(conformance_long)),
     long("stress-races-1e6", Stress(StressKind::Races, 1_000_000)),

@@ -159,6 +159,7 @@ impl FakeCpu<'_> {
         program: &mut Program,
         action: &Action,
     ) -> Step {
+        self.machine.pause();
         let sync = |esr| Step::Trap(VcpuExit { cause: Cause::Sync, esr, far: 0, hpfar: 0 });
         match action {
             Action::Smc(arguments) => {
@@ -409,7 +410,7 @@ impl FakeCpu<'_> {
     /// No lock may be held while a Realm runs.
     pub(super) fn check_unlocked(&self) {
         use core::sync::atomic::Ordering;
-        let locked = |word: &core::sync::atomic::AtomicU16| word.load(Ordering::Relaxed) >> 15 != 0;
+        let locked = |word: &granule::sync::AtomicU16| word.load(Ordering::Relaxed) >> 15 != 0;
         if self.machine.words.iter().any(locked) {
             self.machine.violation("a granule is locked while a Realm runs");
         }

@@ -92,6 +92,7 @@ impl HostMemory for FakeCpu<'_> {
         offset: usize,
         into: &mut [u64],
     ) -> Result<(), HostFault> {
+        self.machine.pause();
         assert!(offset.is_multiple_of(8) && offset + into.len() * 8 <= 4096, "Host read range");
         for (index, word) in into.iter_mut().enumerate() {
             let at = granule.as_u64() + (offset + index * 8) as u64;
@@ -106,6 +107,7 @@ impl HostMemory for FakeCpu<'_> {
         offset: usize,
         from: &[u64],
     ) -> Result<(), HostFault> {
+        self.machine.pause();
         assert!(offset.is_multiple_of(8) && offset + from.len() * 8 <= 4096, "Host write range");
         for (index, word) in from.iter().enumerate() {
             let at = granule.as_u64() + (offset + index * 8) as u64;

@@ -89,6 +89,7 @@ impl Memory for FakeCpu<'_> {
         Self: 'a;
 
     fn page<'a>(&'a self, slot: Slot, granule: Exclusive<'a>) -> PageGuard<'a> {
+        self.machine.pause();
         let pa = granule.addr().as_u64();
         let granule = self.machine.realm_granule(pa);
         granule.exclusive.fetch_add(1, Ordering::SeqCst);
@@ -99,6 +100,7 @@ impl Memory for FakeCpu<'_> {
     }
 
     fn words<'a>(&'a self, slot: Slot, granule: Shared<'a>) -> WordsGuard<'a> {
+        self.machine.pause();
         let pa = granule.addr().as_u64();
         let granule = self.machine.realm_granule(pa);
         granule.shared.fetch_add(1, Ordering::SeqCst);
@@ -108,6 +110,7 @@ impl Memory for FakeCpu<'_> {
     }
 
     fn wipe(&self, slot: Slot, granule: Exclusive<'_>) {
+        self.machine.pause();
         let pa = granule.addr().as_u64();
         self.machine.counters.wipes.fetch_add(1, Ordering::Relaxed);
         let granule = self.machine.realm_granule(pa);
@@ -136,6 +139,7 @@ impl Memory for FakeCpu<'_> {
 
 impl Stage2Tlb for FakeCpu<'_> {
     fn invalidate(&self, vmid: u16, stale: Stale) {
+        self.machine.pause();
         self.publish();
         self.machine.counters.invalidations.fetch_add(1, Ordering::Relaxed);
         lock(&self.machine.tlb).invalidate(&self.machine.dram, vmid, stale);

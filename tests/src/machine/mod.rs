@@ -28,12 +28,13 @@ mod vcpu;
 mod walk;
 
 use core::cell::RefCell;
-use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use granule::machine::{Event, Hasher, Log};
+use granule::sync::AtomicU16;
 use granule::{Bank, Banks, GranuleTable};
 use realm::attestation::RealmKey;
 use realm::{Rmm, Shared};
@@ -95,6 +96,8 @@ pub struct FakeMachine {
     /// Rules about single commands are checked: only while one CPU works at a time.
     single: AtomicBool,
     dead: AtomicBool,
+    /// Where several CPUs work, a CPU looks here before it does something: a scheduler of threads may pass the turn on.
+    turn: AtomicU16,
     attestation: attest::Attestation,
 }
 
@@ -138,6 +141,7 @@ impl FakeMachine {
             exits: Mutex::default(),
             single: AtomicBool::new(true),
             dead: AtomicBool::new(false),
+            turn: AtomicU16::new(0),
             attestation: attest::Attestation::default(),
         }
     }
@@ -171,6 +175,13 @@ impl FakeMachine {
         // After a panic locks may be held, and nothing can be said.
         if !self.dead.load(Ordering::Relaxed) {
             self.recount();
+        }
+    }
+
+    /// Another CPU may go first now.
+    pub(crate) fn pause(&self) {
+        if !self.is_single() {
+            self.turn.load(Ordering::Relaxed);
         }
     }
 

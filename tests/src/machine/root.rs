@@ -40,6 +40,7 @@ impl FakeMachine {
 
     /// One call to EL3: the granule, or its refusal.
     fn el3_call(&self, pa: u64, undelegation: bool) -> Result<&Granule, El3Error> {
+        self.pause();
         self.counters.el3_calls.fetch_add(1, Ordering::Relaxed);
         let mut el3 = lock(&self.el3);
         let number = el3.calls;
