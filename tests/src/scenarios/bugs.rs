@@ -13,7 +13,7 @@ use crate::need::Need;
 use crate::outcome::{fail, holds, same};
 use crate::port::{Mishap, Place};
 use crate::program::{Access, Action, El1, Observed, RawException};
-use crate::rec::{idle_exit, smc};
+use crate::rec::{VECTORS, idle_exit, smc};
 use crate::world::secret_page;
 
 const WORD: Access = Access::WORD;
@@ -101,9 +101,54 @@ fn add_leaks(registry: &mut Registry) {
         let secret = Observed::Value(secret_page(42)[0x20]);
         holds("nothing of the first Realm's", observed.first().is_some_and(|seen| *seen != secret))
     });
+    registry.add("bugs/l8_neither_mpam_nor_branch_records_exist", |w| {
+        // MPAM1_EL1, MPAM0_EL1, BRBCR_EL1, BRBFCR_EL1: what a Realm writes is lost, whatever the CPU has.
+        let rec = w.running()?;
+        let registers = [(3, 0, 10, 5, 0), (3, 0, 10, 5, 1), (2, 1, 9, 0, 0), (2, 1, 9, 0, 1)];
+        for register in registers {
+            let vectors = Action::SetEl1(El1::Vbar, VECTORS);
+            let actions = [vectors, Action::Write(register, u64::MAX), Action::Read(register)];
+            match w.observe(&rec, &actions)?.last() {
+                Some(Observed::Value(0)) => {}
+                Some(Observed::Exception { esr, .. }) => same("UNDEFINED", esr >> 26, 0)?,
+                other => return fail(alloc::format!("{register:?} gave {other:x?}")),
+            }
+        }
+        Ok(())
+    });
+    registry.add("bugs/l11_vectors_survive_each_way_out", |w| {
+        let rec = w.running()?;
+        w.observe(&rec, &[Action::Simd(0x5ec3)])?;
+        // Out and in again by an exit of the Host's, a call that waits, and an abort.
+        w.enter(&rec)?;
+        w.run(&rec, &[smc(&[rsi::PSCI_CPU_SUSPEND]), Action::Load(rec.realm.unprotected(), WORD)])?;
+        w.enter(&rec)?;
+        let mut enter = RecEnter::flags(enter_flags::EMUL_MMIO);
+        enter.gprs[0] = 1;
+        w.enter_with(&rec, &enter)?;
+        let observed = w.observe(&rec, &[Action::Simd(0)])?;
+        same("V0", observed, [Observed::Value(0x5ec3)].into())
+    });
 }
 
 fn add_inputs(registry: &mut Registry) {
+    registry.add("bugs/v1_the_index_after_the_last", |w| {
+        let rec = w.running()?;
+        for call in [[rsi::MEASUREMENT_READ, 5, 0], [rsi::MEASUREMENT_EXTEND, 5, 32]] {
+            same("X0", w.smc(&rec, &call)?[0], rsi::ERROR_INPUT)?;
+        }
+        same("REM 4", w.smc(&rec, &[rsi::MEASUREMENT_READ, 4])?[0], 0)
+    });
+    registry.add("bugs/v2_alignment_of_shared_structures", |w| {
+        let rec = w.running()?;
+        for ipa in [8, 0x80, 0xff] {
+            same("host call", w.smc(&rec, &[rsi::HOST_CALL, ipa])?[0], rsi::ERROR_INPUT)?;
+        }
+        w.call(Command::RecEnter, [rec.pa, rec.run + 8])?.is(INPUT)?;
+        let call = good(w, Command::RealmCreate)?;
+        call.with(w, 1, call.arguments[1] + 0x800, INPUT)?;
+        call.succeeds(w)
+    });
     registry.add("bugs/v3_set_ripas_top_alignment", |w| {
         let call = good(w, Command::RttSetRipas)?;
         for offset in [1, 8, 0x800, 0xfff] {
@@ -194,6 +239,19 @@ fn add_inputs(registry: &mut Registry) {
 }
 
 fn add_lifetime(registry: &mut Registry) {
+    registry.add("bugs/c11_the_end_of_one_request_does_not_end_another", |w| {
+        // A REC that waits for a RIPAS change is no REC that waits for a PSCI call, and the other way round.
+        let waiting = super::good::ripas_request(w, (IPA, IPA + 0x1000), ripas::RAM, 0)?;
+        let other = w.realm()?;
+        let stranger = w.rec(&other, 0)?;
+        w.call(Command::PsciComplete, [waiting.pa, stranger.pa, 0])?.is(INPUT)?;
+        let (calling, _) = super::good::cpu_on_request(w)?;
+        let range = (IPA, IPA + 0x1000);
+        let call = Command::RttSetRipas;
+        w.call(call, [calling.realm.rd, calling.pa, range.0, range.1])?.is(INPUT)?;
+        w.enter_raw(&calling, &RecEnter::default())?.is(REC)?;
+        Ok(())
+    });
     registry
         .add("bugs/c2_c4_error_paths_leave_nothing_held", |w| {
             // The fake machine looks for locks and mappings after each of these; so does the success at the end.
