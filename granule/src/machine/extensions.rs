@@ -157,6 +157,8 @@ pub struct DebugRegisters {
     pub os_lock: u64,
     /// DBGCLAIMCLR_EL1.
     pub claim: u64,
+    /// OSECCR_EL1.
+    pub oseccr: u64,
 }
 
 #[cfg(test)]

@@ -120,7 +120,6 @@ pub struct VcpuRegisters {
     pub pmu: PmuRegisters,
     /// Breakpoints and watchpoints.
     pub debug: DebugRegisters,
-    reserved: u64,
 }
 
 /// Which vector an exception from the Realm took.

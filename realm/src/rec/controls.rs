@@ -11,6 +11,8 @@ use crate::rtt::{Format, Tree};
 pub const PSTATE_RESET: u64 = 0x3c5;
 /// PSTATE.BTYPE.
 pub const PSTATE_BTYPE: u64 = 0b11 << 10;
+/// PSTATE.SS: a software step has not been taken yet.
+pub const PSTATE_SS: u64 = 1 << 21;
 /// SCTLR_EL1 after reset: MMU and caches off, RES1 bits set.
 const SCTLR_RESET: u64 = 0xc5_0878;
 /// SCTLR_EL1.EE: endianness, which CPU_ON hands on from the caller.

@@ -339,10 +339,10 @@ impl Rec {
         self.set_runnable(true);
     }
 
-    /// Steps over the instruction that trapped; a completed instruction leaves BTYPE 0.
+    /// Steps over the instruction that trapped; a completed instruction leaves BTYPE 0, and is one step.
     pub fn advance_pc(&mut self) {
         self.registers.pc = self.registers.pc.wrapping_add(4);
-        self.registers.pstate &= !controls::PSTATE_BTYPE;
+        self.registers.pstate &= !(controls::PSTATE_BTYPE | controls::PSTATE_SS);
     }
 }
 

@@ -42,6 +42,12 @@ pub(crate) struct CpuArea {
     pub(crate) sve_lent: Cell<bool>,
     /// Whether the loaded Realm has the debug registers.
     pub(crate) debug_lent: Cell<bool>,
+    /// The Host's OS Lock while the debug registers are lent.
+    pub(crate) host_os_lock: Cell<u64>,
+    /// Whether the Host was in streaming mode when its vectors were saved.
+    pub(crate) host_streaming: Cell<bool>,
+    /// `SMCR_EL2` and FPSR of the Host in streaming mode.
+    pub(crate) host_streaming_controls: Cell<[u64; 2]>,
     /// Whether V0 to V31 are saved and a hash function may have used them.
     pub(crate) hashing: Cell<bool>,
     /// The Host's EL1 registers while a Realm is loaded.

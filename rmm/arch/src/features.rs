@@ -15,6 +15,8 @@ pub struct Features {
     pub ras: bool,
     /// Scalable vectors (FEAT_SVE).
     pub sve: bool,
+    /// Streaming vectors (FEAT_SME), whether EL3 lets anybody use them or not.
+    pub sme: bool,
     /// Event counters of the performance monitors.
     pub counters: u8,
     /// Breakpoints, 1 to 16.
@@ -77,6 +79,7 @@ impl Features {
             tlbi_range: field(facts.id_aa64isar0, 56) >= 2,
             ras: field(facts.id_aa64pfr0, 28) >= 1,
             sve: field(facts.id_aa64pfr0, 32) >= 1,
+            sme: field(facts.id_aa64pfr1, 24) >= 1,
             counters: small((facts.pmcr >> 11) & 0x1f),
             breakpoints: small(field(facts.id_aa64dfr0, 12)) + 1,
             watchpoints: small(field(facts.id_aa64dfr0, 20)) + 1,

@@ -3,6 +3,7 @@
 //! | From | Does |
 //! | --- | --- |
 //! | EL2, synchronous, in the Host copy loop | resumes at its error return |
+//! | EL2, SME access, where streaming mode is asked for | resumes at the answer |
 //! | EL2, anything else | saves all registers on the fault stack, reports, halts this CPU |
 //! | lower EL, AArch64 | saves X0 to X30 straight into the REC and returns from [`crate::vcpu`]'s `run` |
 //! | lower EL, AArch32 | cannot happen (HCR_EL2.RW, no AArch32 in the ID registers); reports |
@@ -85,6 +86,9 @@ cairn_vectors:
     // A data abort of the Host copy loop, because the Host took the page away, is an answer. X0 is the area.
 cairn_el2_sync:
     mrs     x1, elr_el2
+    adr     x2, cairn_is_streaming
+    cmp     x1, x2
+    b.eq    5f
     adr     x2, cairn_host_copy
     cmp     x1, x2
     b.lo    2f
@@ -101,6 +105,17 @@ cairn_el2_sync:
     cmp     x1, #0x10
     b.ne    2f
 1:  adr     x1, cairn_host_copy_fault
+    msr     elr_el2, x1
+    ldp     x1, x2, [x0, #{scratch}]
+    mrs     x0, tpidr_el2
+    eret
+    .inst   0xd50330ff // sb
+    // Streaming mode, in which the Host has called, is an answer as well.
+5:  mrs     x1, esr_el2
+    lsr     x1, x1, #26
+    cmp     x1, #0x1d
+    b.ne    2f
+    adr     x1, cairn_is_streaming_trap
     msr     elr_el2, x1
     ldp     x1, x2, [x0, #{scratch}]
     mrs     x0, tpidr_el2

@@ -34,8 +34,10 @@ const PFR0_AARCH64_ONLY: u64 = 0x11;
 const PFR1: u64 = fields(&[0, 4, 32]);
 /// SVEver, AES, BitPerm, BF16, B16B16, SHA3, SM4, I8MM, F32MM, F64MM: instructions without registers of their own.
 const ZFR0: u64 = fields(&[0, 4, 16, 20, 24, 32, 40, 44, 52, 56]);
-/// DebugVer.
-const DFR0: u64 = fields(&[0]);
+/// DebugVer: FEAT_Debugv8p8 is the last version whose registers are switched.
+const DEBUGVER_MAX: u64 = 0xa;
+/// DoubleLock: 15 is "not implemented", as OSDLR_EL1 does nothing.
+const DFR0_NO_DOUBLE_LOCK: u64 = fields(&[36]);
 /// HPMN0, of a Realm with performance monitors.
 const DFR0_HPMN0: u64 = fields(&[60]);
 /// PMUVer: FEAT_PMUv3p8 is the last version whose registers are switched.
@@ -73,7 +75,8 @@ pub fn read(facts: &CpuFacts, extensions: &Extensions, register: (u8, u8, u8, u8
         (4, 1) => facts.id_aa64pfr1 & PFR1,
         (4, 4) if sve => facts.id_aa64zfr0 & ZFR0,
         (5, 0) => {
-            facts.id_aa64dfr0 & DFR0
+            (facts.id_aa64dfr0 & 0xf).min(DEBUGVER_MAX)
+                | DFR0_NO_DOUBLE_LOCK
                 | pmu(facts, extensions)
                 | u64::from(extensions.breakpoints_minus_one) << DFR0_BRPS_SHIFT
                 | u64::from(extensions.watchpoints_minus_one) << DFR0_WRPS_SHIFT
@@ -134,10 +137,10 @@ mod tests {
         const DFR0_REGISTER: (u8, u8, u8, u8, u8) = (3, 0, 0, 5, 0);
         const ZFR0_REGISTER: (u8, u8, u8, u8, u8) = (3, 0, 0, 4, 4);
         let none = Extensions::new(2, 3);
-        assert_eq!(read(&facts, &none, DFR0_REGISTER), 0x30_200f);
+        assert_eq!(read(&facts, &none, DFR0_REGISTER), 0xf0_0030_200a);
         assert_eq!(read(&facts, &none, ZFR0_REGISTER), 0);
         let all = none.with_sve(3).with_pmu(4);
-        assert_eq!(read(&facts, &all, DFR0_REGISTER), 0xf000_0000_0030_280f);
+        assert_eq!(read(&facts, &all, DFR0_REGISTER), 0xf000_00f0_0030_280a);
         assert_eq!(read(&facts, &all, PFR0_REGISTER) >> 32 & 0xf, 0xf);
         assert_eq!(read(&facts, &all, ZFR0_REGISTER), ZFR0);
     }

@@ -5,6 +5,7 @@
 
 use core::arch::asm;
 
+use aarch64_cpu::asm::barrier::{self, SY};
 use granule::machine::extensions::DebugRegisters;
 
 use crate::features::Features;
@@ -12,6 +13,8 @@ use crate::registers::{mrs, msr};
 
 /// MDSCR_EL1.MDE and SS: breakpoints, watchpoints or single steps may happen.
 const MDSCR_ARMED: u64 = 1 << 15 | 1;
+/// What of MDSCR_EL1 is the Realm's own: SS, TDCC, KDE, MDE. The rest is the external debugger's.
+pub(super) const MDSCR_OWN: u64 = 1 << 15 | 1 << 13 | 1 << 12 | 1;
 /// All bits of the claim tags.
 const CLAIM_ALL: u64 = 0xff;
 
@@ -57,19 +60,39 @@ fn exchange_watchpoints(registers: &mut DebugRegisters, features: &Features) {
         0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 }
 
-/// Exchanges the registers of Realm and Host.
-#[cold]
-#[inline(never)]
-pub(super) fn exchange(registers: &mut DebugRegisters, features: &Features) {
+/// Exchanges the registers of Realm and Host, all but the OS Lock, which is set then.
+fn exchange(registers: &mut DebugRegisters, features: &Features) {
+    set_os_lock(1);
+    barrier::isb(SY);
     exchange_breakpoints(registers, features);
     exchange_watchpoints(registers, features);
+    // An external debugger's register, which is reached only under the lock.
+    let eccr = mrs!("oseccr_el1");
+    msr!("oseccr_el1", registers.oseccr);
+    registers.oseccr = eccr;
     let claim = mrs!("dbgclaimclr_el1") & CLAIM_ALL;
     msr!("dbgclaimclr_el1", CLAIM_ALL);
     msr!("dbgclaimset_el1", registers.claim);
     registers.claim = claim;
-    let lock = os_lock();
+}
+
+/// Gives the Realm its registers; the Host's OS Lock.
+#[cold]
+#[inline(never)]
+pub(super) fn lend(registers: &mut DebugRegisters, features: &Features) -> u64 {
+    let host_lock = os_lock();
+    exchange(registers, features);
     set_os_lock(registers.os_lock);
-    registers.os_lock = lock;
+    host_lock
+}
+
+/// Takes them back. The OS Lock stays set until the Host's MDSCR_EL1 is back: under the lock some of its bits are those of
+/// the external debugger's EDSCR, and a Realm may have written them there.
+#[cold]
+#[inline(never)]
+pub(super) fn take_back(registers: &mut DebugRegisters, features: &Features) {
+    registers.os_lock = os_lock();
+    exchange(registers, features);
 }
 
 /// OSLSR_EL1.OSLK.

@@ -139,14 +139,18 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         if area.simd_lent.get() {
             simd::take_back(area, &features, registers);
         }
-        if area.debug_lent.replace(false) {
+        let debug_lent = area.debug_lent.replace(false);
+        if debug_lent {
             msr!("mdcr_el2", mrs!("mdcr_el2") | MDCR_TDA);
-            debug::exchange(&mut registers.debug, &features);
+            debug::take_back(&mut registers.debug, &features);
         }
         if let Some(counters) = registers.extensions.counters() {
             pmu::unload(&mut registers.pmu, counters, features.counters);
         }
         registers.el1 = el1::read();
+        if debug_lent {
+            registers.el1.mdscr_el1 &= debug::MDSCR_OWN;
+        }
         if features.pauth {
             registers.pauth.0 = keys::read();
         }
@@ -174,6 +178,10 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             keys::write(&host);
         }
         el1::write(&area.host.get());
+        if debug_lent {
+            barrier::isb(SY);
+            debug::set_os_lock(area.host_os_lock.get());
+        }
         // Without it the Realm's timer may still look asserted to the Host. Source: bug catalogue T6.
         barrier::isb(SY);
     }
@@ -210,7 +218,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
     fn lend_debug(&self, registers: &mut VcpuRegisters) {
         let area = self.area();
         if !area.debug_lent.replace(true) {
-            debug::exchange(&mut registers.debug, &area.features.get());
+            let host_lock = debug::lend(&mut registers.debug, &area.features.get());
+            area.host_os_lock.set(host_lock);
             msr!("mdcr_el2", mrs!("mdcr_el2") & !MDCR_TDA);
         }
     }

@@ -14,8 +14,9 @@ use crate::registers::{MDCR, MDCR_HPMN, MDCR_TPM, PMCR, mrs, msr};
 
 /// What of PMCR_EL0 the Realm may set: E, D, X, DP, LC, LP, FZO; P and C act when written.
 const PMCR_KEPT: u64 = 0x2f9;
-/// All bits of a set of counters; bit 32 is the instruction counter, which Realms do not have.
-const ALL: u64 = 0xffff_ffff;
+/// All bits of a set of counters. Bit 32 is the instruction counter of FEAT_PMUv3_ICNTR, which Realms do not have: the Host's must not
+/// count them either.
+const ALL: u64 = 0x1_ffff_ffff;
 
 /// Exchanges counter and type of the first `$count` of 31 event counters.
 macro_rules! exchange_counters {

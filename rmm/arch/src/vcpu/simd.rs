@@ -7,21 +7,26 @@
 //! | without SVE | V0 to V31, FPCR, FPSR | Z0 to Z31 whole, since writing a V register clears the rest of its Z register; predicates and FFR are out of the Realm's reach (`CPTR_EL2.ZEN`) and stay |
 //! | with SVE | Z, P, FFR, ZCR_EL1 as well, as long as `ZCR_EL2` lets it | the same and those, at the longest length of the CPU |
 //!
-//! SME needs nothing: it traps in a Realm, and no supported firmware gives it to the Host.
+//! SME traps in a Realm. The Host may call in streaming mode: then Z and P are those of that mode, with a length of their own, and
+//! leaving the mode and entering it again zeroes them. ZA stays where it is. Whether EL3 has opened SME cannot be asked, and
+//! touching it would be fatal if not; but an instruction of SVE traps to us only in streaming mode, and with SME closed
+//! by us. So that is tried first.
+//!
+//! Found wrong: the notes on TF-A 2.12.1 say that it builds in no SME for QEMU; it does (ENABLE_SME_FOR_NS is 2).
 
-use core::arch::asm;
+use core::arch::{asm, global_asm};
 
 use aarch64_cpu::asm::barrier::{self, SY};
 use granule::GranuleAddr;
 use granule::machine::Slot;
 use granule::machine::vcpu::VcpuRegisters;
 
-use crate::area::CpuArea;
+use crate::area::{self, CpuArea};
 use crate::features::Features;
 use crate::layout;
 use crate::memory;
 use crate::mmu::descriptor::Access;
-use crate::registers::{CPTR_CLOSED, CPTR_FPEN, CPTR_ZEN, mrs, msr};
+use crate::registers::{CPTR_CLOSED, CPTR_FPEN, CPTR_SMEN, CPTR_ZEN, mrs, msr};
 use crate::slot::Mapping;
 
 /// `ZCR_EL2.LEN`: the largest vector length that the CPU and EL3 allow.
@@ -39,7 +44,42 @@ const PREDICATES: usize = STATUS + 16;
 const FFR: usize = PREDICATES + 2 * VECTOR_BYTES_MAX;
 const LENGTHS: usize = FFR + VECTOR_BYTES_MAX / 8;
 
-const _: () = assert!(LENGTHS + 16 - layout::SIMD <= layout::SIMD_PAGES * layout::PAGE_BYTES);
+/// P0 to P15 and FFR of the Host in streaming mode.
+const STREAMING_PREDICATES: usize = LENGTHS + 16;
+const STREAMING_FFR: usize = STREAMING_PREDICATES + 2 * VECTOR_BYTES_MAX;
+
+const _: () = assert!(STREAMING_FFR + 32 - layout::SIMD <= layout::SIMD_PAGES * layout::PAGE_BYTES);
+
+/// `SMCR_EL2.LEN`: the largest vector length of streaming mode.
+const SMCR_LEN_MAX: u64 = 0xf;
+/// `SMCR_EL2.FA64`: streaming mode has all instructions, those on FFR too.
+const SMCR_FA64: u64 = 1 << 31;
+
+global_asm!(
+    r#"
+    .section .text.cairn_is_streaming, "ax"
+    .global cairn_is_streaming
+    .global cairn_is_streaming_trap
+    .arch_extension sve
+cairn_is_streaming:
+    rdvl    x0, #1
+    mov     x0, #0
+    ret
+cairn_is_streaming_trap:
+    mov     x0, #1
+    ret
+    .arch_extension nosve
+    "#
+);
+
+unsafe extern "C" {
+    /// Whether this CPU is in streaming mode: its first instruction traps then, and the vectors resume it behind that.
+    ///
+    /// # Safety
+    ///
+    /// SVE is there and open, SME is closed.
+    fn cairn_is_streaming() -> u64;
+}
 
 /// Stores or loads Z0 to Z15 at the first address and Z16 to Z31 at the second, one vector length apart.
 #[rustfmt::skip]
@@ -168,7 +208,10 @@ pub(crate) fn longest_vector() -> u64 {
 #[cold]
 #[inline(never)]
 pub(crate) fn save_host(features: &Features) {
-    if features.sve {
+    // SAFETY: the caller has opened SVE and not SME.
+    if features.sve && features.sme && unsafe { cairn_is_streaming() } != 0 {
+        save_streaming();
+    } else if features.sve {
         let length = widen();
         // SAFETY: the SIMD area holds 32 vectors of the largest length, and is this CPU's.
         unsafe { all_vectors!("str", layout::SIMD, HIGH_VECTORS) };
@@ -179,11 +222,67 @@ pub(crate) fn save_host(features: &Features) {
     }
 }
 
+/// Opens SME to EL2, and makes its vectors the longest; `SMCR_EL2` as it was.
+fn open_streaming() -> u64 {
+    msr!("cptr_el2", mrs!("cptr_el2") | CPTR_SMEN);
+    barrier::isb(SY);
+    let smcr = mrs!("s3_4_c1_c2_6"); // SMCR_EL2
+    msr!("s3_4_c1_c2_6", smcr | SMCR_LEN_MAX);
+    barrier::isb(SY);
+    smcr
+}
+
+/// Brings `SMCR_EL2` back and closes SME.
+fn close_streaming(smcr: u64) {
+    msr!("s3_4_c1_c2_6", smcr);
+    msr!("cptr_el2", mrs!("cptr_el2") & !CPTR_SMEN);
+    barrier::isb(SY);
+}
+
+/// Saves the vectors of the Host, which is in streaming mode, and leaves that.
+fn save_streaming() {
+    let smcr = open_streaming();
+    let area = area::here();
+    area.host_streaming.set(true);
+    area.host_streaming_controls.set([smcr, mrs!("s3_3_c4_c4_1")]); // FPSR
+    // SAFETY: the SIMD area holds 32 vectors of the largest length, and is this CPU's.
+    unsafe { all_vectors!("str", layout::SIMD, HIGH_VECTORS) };
+    // SAFETY: the same, for 16 predicates.
+    unsafe { all_predicates!("str", STREAMING_PREDICATES) };
+    if smcr & SMCR_FA64 != 0 {
+        // SAFETY: the same; FFR may be read, P0 is stored.
+        unsafe { save_predicates(STREAMING_PREDICATES, STREAMING_FFR) };
+    }
+    // SAFETY: zeroes the vectors and predicates, which are stored.
+    unsafe { asm!(".arch_extension sme", "smstop sm", ".arch_extension nosme", options(nostack)) };
+    close_streaming(smcr);
+}
+
+/// Enters streaming mode again and brings back what [`save_streaming`] stored.
+fn restore_streaming() {
+    let [smcr, fpsr] = area::here().host_streaming_controls.get();
+    open_streaming();
+    // SAFETY: zeroes vectors and predicates, which nobody needs: they are brought back now.
+    unsafe { asm!(".arch_extension sme", "smstart sm", ".arch_extension nosme", options(nostack)) };
+    if smcr & SMCR_FA64 != 0 {
+        // SAFETY: loads what `save_streaming` stored, at the same length.
+        unsafe { load_predicates(STREAMING_PREDICATES, STREAMING_FFR) };
+    }
+    // SAFETY: the same.
+    unsafe { all_predicates!("ldr", STREAMING_PREDICATES) };
+    // SAFETY: the same.
+    unsafe { all_vectors!("ldr", layout::SIMD, HIGH_VECTORS) };
+    msr!("s3_3_c4_c4_1", fpsr);
+    close_streaming(smcr);
+}
+
 /// Brings the Host's vectors back. The unit is open.
 #[cold]
 #[inline(never)]
 pub(crate) fn restore_host(features: &Features) {
-    if features.sve {
+    if area::here().host_streaming.replace(false) {
+        restore_streaming();
+    } else if features.sve {
         let length = widen();
         // SAFETY: loads what `save_host` stored; the compiler, built for soft float, keeps nothing in them.
         unsafe { all_vectors!("ldr", layout::SIMD, HIGH_VECTORS) };
@@ -309,8 +408,9 @@ impl Vectors {
 #[inline(never)]
 pub(super) fn lend(area: &CpuArea, features: &Features, realm: &VcpuRegisters) {
     open(features);
-    save_host(features);
+    // Before the vectors: leaving streaming mode changes FPSR.
     status().set([mrs!("s3_3_c4_c4_0"), mrs!("s3_3_c4_c4_1")]);
+    save_host(features);
     if let Some(vl) = realm.extensions.sve_vl() {
         lend_sve(features, realm, vl);
         area.sve_lent.set(true);
