@@ -40,6 +40,8 @@ pub enum Need {
     WfitSyndrome,
     /// The OS Lock holds back debug exceptions.
     OsLock,
+    /// A CPU with streaming vectors.
+    Streaming,
     /// Loads that the architecture can describe in a syndrome, but has no instruction for.
     NoSuchLoad,
 }
@@ -48,9 +50,13 @@ impl Need {
     /// Why a backend cannot do this; `None` if it can.
     pub const fn missing_on(self, backend: Backend) -> Option<&'static str> {
         if matches!(backend, Backend::Fake) {
-            return None;
+            return match self {
+                Self::Streaming => Some("the simulated machine has no vectors of the Host's"),
+                _ => None,
+            };
         }
         Some(match self {
+            Self::Streaming => return None,
             Self::HostFault => "QEMU cannot make Host memory fault in the middle of a command",
             Self::HostChange => "QEMU cannot change Host memory in the middle of a command",
             Self::El3Refusal => "real firmware at EL3 refuses nothing that the Host may delegate",

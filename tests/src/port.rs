@@ -25,6 +25,8 @@ pub enum Place {
 /// Things that go wrong outside the monitor, armed for the next command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
+    /// From now on the Host calls in streaming mode (FEAT_SME), and looks whether its vectors survive.
+    Streaming,
     /// The nth access to a word of Host memory (from 0), and all after it, fault.
     HostFault(u64),
     /// After the nth access to a word of Host memory, the word at this address gets this value.

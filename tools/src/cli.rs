@@ -308,7 +308,7 @@ pub struct CoverageOptions {
 /// Options of `miri`.
 #[derive(Debug, Default, Args)]
 pub struct MiriOptions {
-    /// Also run what takes long: attestation, commands on the simulated machine
+    /// Also run what takes long: attestation
     #[arg(long)]
     pub long: bool,
 }

@@ -2,7 +2,7 @@
 //! pointers made of numbers.
 //!
 //! Strict provenance is on: no integer becomes a pointer in what runs here. Ordinary runs take what ends within minutes; long
-//! ones also the signatures of attestation tokens, and commands on the simulated machine.
+//! ones also the signatures of attestation tokens.
 
 use anstyle::{AnsiColor, Style};
 
@@ -22,7 +22,7 @@ struct Round {
     arguments: &'static [&'static str],
 }
 
-const ROUNDS: [Round; 4] = [
+const ROUNDS: [Round; 3] = [
     Round {
         name: "logic crates",
         long: false,
@@ -55,11 +55,6 @@ const ROUNDS: [Round; 4] = [
             "attestation::power",
             "attestation::sign::tests::signatures_are_those_of_rfc_6979",
         ],
-    },
-    Round {
-        name: "commands on the simulated machine",
-        long: true,
-        arguments: &["-p=cairn-tests", "--test=scenarios", "--", "rtt_fold/success"],
     },
 ];
 

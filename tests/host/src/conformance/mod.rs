@@ -34,6 +34,9 @@ pub trait Target {
     /// SMC #0 with X0 to X7; X0 to X4 afterwards.
     fn call(&self, registers: [u64; 8]) -> [u64; 5];
 
+    /// The same in streaming mode, with vectors and predicates that are known before; whether they are unchanged.
+    fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 5], bool);
+
     /// Reads a page that may have been delegated; `false` if it has.
     fn read_page(&self, pa: u64, page: &mut [u64; PAGE_WORDS]) -> bool;
 

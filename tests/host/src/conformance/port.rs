@@ -57,6 +57,8 @@ pub struct RealPort<'m> {
     homes: Vec<Home>,
     mailboxes: u64,
     used: u64,
+    /// The Host calls in streaming mode.
+    streaming: bool,
 }
 
 impl<'m> RealPort<'m> {
@@ -65,7 +67,25 @@ impl<'m> RealPort<'m> {
         let mailboxes = memory.start.next_multiple_of(BLOCK);
         let memory = mailboxes + BLOCK..memory.end;
         let next = memory.start;
-        Self { bare, program, memory, next, homes: Vec::new(), mailboxes, used: 0 }
+        Self {
+            bare,
+            program,
+            memory,
+            next,
+            homes: Vec::new(),
+            mailboxes,
+            used: 0,
+            streaming: false,
+        }
+    }
+
+    /// Makes a call; nothing if it has changed vectors that are the Host's.
+    fn send(&self, registers: [u64; 8]) -> Option<[u64; 5]> {
+        if !self.streaming {
+            return Some(self.bare.call(registers));
+        }
+        let (reply, kept) = self.bare.call_streaming(registers);
+        kept.then_some(reply)
     }
 
     /// Address of the block of mailboxes.
@@ -75,6 +95,7 @@ impl<'m> RealPort<'m> {
 
     /// Forgets everything: all memory is free again.
     pub fn reset(&mut self) {
+        self.streaming = false;
         self.next = self.memory.start;
         self.homes.clear();
         self.used = 0;
@@ -182,15 +203,15 @@ impl Port for RealPort<'_> {
     fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 5]> {
         let enter = registers[0] & 0xffff_ffff & !(1 << 16) == Command::RecEnter.fid();
         if !enter {
-            return Some(self.bare.call(registers));
+            return self.send(registers);
         }
         self.bare.acknowledge_interrupts();
         let patience = self.bare.counter_hz() * PATIENCE_MS / 1000;
         self.bare.arm_timer(Some(self.bare.counter() + patience));
-        let reply = self.bare.call(registers);
+        let reply = self.send(registers);
         self.bare.arm_timer(None);
         self.bare.acknowledge_interrupts();
-        Some(reply)
+        reply
     }
 
     fn read_page(&mut self, pa: u64) -> HostPage {
@@ -280,8 +301,9 @@ impl Port for RealPort<'_> {
             .map_or_else(Vec::new, |program| program.collect(bare, mailbox))
     }
 
-    fn arm(&mut self, _mishap: Mishap) -> bool {
-        false
+    fn arm(&mut self, mishap: Mishap) -> bool {
+        self.streaming = matches!(mishap, Mishap::Streaming);
+        self.streaming
     }
 
     fn leaked(&self) -> Option<usize> {

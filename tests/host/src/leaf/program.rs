@@ -29,6 +29,15 @@ impl Target for BareMachine {
         [x0, x1, x2, x3, x4]
     }
 
+    fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 5], bool) {
+        // SAFETY: QEMU's CPU has SVE and SME, which TF-A opens; the compiler, built for soft float, keeps nothing in vectors.
+        unsafe { host_enter_streaming() };
+        let reply = self.call(registers);
+        // SAFETY: the same.
+        let kept = unsafe { host_leave_streaming() };
+        (reply, kept == 1)
+    }
+
     fn read_page(&self, pa: u64, page: &mut [u64; PAGE_WORDS]) -> bool {
         copy_page(memory::outside_page(pa), page.as_mut_ptr().addr())
     }
@@ -49,6 +58,53 @@ impl Target for BareMachine {
         gic::serve();
     }
 }
+
+// SAFETY: the symbols are defined by the assembly below.
+unsafe extern "C" {
+    /// Enters streaming mode with the longest vectors, and fills some vectors and predicates.
+    fn host_enter_streaming();
+    /// Leaves streaming mode; 1 if the mode, the vectors and the predicates were as `host_enter_streaming` left them.
+    fn host_leave_streaming() -> u64;
+}
+
+global_asm!(
+    r#"
+    .section .text.host_streaming, "ax"
+    .arch_extension sve
+    .arch_extension sme
+    .global host_enter_streaming
+    .global host_leave_streaming
+host_enter_streaming:
+    mov     x0, #15
+    msr     s3_4_c1_c2_6, x0                // SMCR_EL2.LEN
+    isb
+    smstart sm
+    dup     z5.b, #0x11
+    dup     z31.b, #0x3c
+    ptrue   p3.b
+    ret
+host_leave_streaming:
+    mrs     x1, s3_3_c4_c2_2                // SVCR
+    ptrue   p0.b
+    lastb   w2, p0, z5.b
+    lastb   w3, p0, z31.b
+    cntp    x4, p0, p0.b
+    cntp    x5, p0, p3.b
+    smstop  sm
+    mov     x0, #0
+    tbz     x1, #0, 1f
+    cmp     w2, #0x11
+    b.ne    1f
+    cmp     w3, #0x3c
+    b.ne    1f
+    cmp     x4, x5
+    b.ne    1f
+    mov     x0, #1
+1:  ret
+    .arch_extension nosme
+    .arch_extension nosve
+    "#
+);
 
 // SAFETY: the symbol is defined by the assembly below.
 unsafe extern "C" {

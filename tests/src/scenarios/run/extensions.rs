@@ -4,6 +4,7 @@ use super::super::registry::Registry;
 use crate::abi::{Command, INPUT, RealmParams};
 use crate::need::Need;
 use crate::outcome::{Outcome, fail, holds, same};
+use crate::port::Mishap;
 use crate::program::{Access, Action, El1, Observed, SystemRegister};
 use crate::rec::{Rec, VECTORS};
 use crate::world::World;
@@ -43,6 +44,20 @@ pub(super) fn add(registry: &mut Registry) {
     add_sve(registry);
     add_pmu(registry);
     add_debug(registry);
+    let scenario = registry.add("rec_run/simd/host_in_streaming_mode", |w| {
+        w.arm(Mishap::Streaming)?;
+        // Creation measures, and the Realm uses its vectors.
+        let rec = w.running()?;
+        same("own", values(w, &rec, &[Action::Simd(7), Action::Simd(8)])?, [0, 7])?;
+        if let Some(max) = limits(w)?.sve_vl {
+            let rec = with_sve(w, max)?;
+            let actions = [LONGEST, Action::Vector(9), Action::Sve];
+            same("own, with SVE", values(w, &rec, &actions)?, [0, 16 * (max + 1)])?;
+            same("kept", values(w, &rec, &[Action::Vector(0)])?, [9])?;
+        }
+        Ok(())
+    });
+    scenario.needs(Need::Streaming);
     registry.add("realm_create/params_supp/sve_vl_above", |w| {
         let sve_vl = limits(w)?.sve_vl.map_or(0, |vl| vl + 1);
         refused(w, |p| (p.flags, p.sve_vl) = (RealmParams::SVE, sve_vl))

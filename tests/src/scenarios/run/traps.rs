@@ -210,7 +210,8 @@ fn add_id_registers(registry: &mut Registry) {
         let pfr1 = read(w, 4, 1)?;
         same("no MTE, SME", pfr1 >> 8 & 0xf | pfr1 >> 24 & 0xf, 0)?;
         let dfr0 = read(w, 5, 0)?;
-        same("no SPE, trace, TRBE, BRBE", dfr0 >> 32 & 0xffff_ffff, 0)?;
+        same("no SPE, trace, TRBE, BRBE", dfr0 >> 32 & 0xffff_ff0f, 0)?;
+        holds("no OS Double Lock, or one", matches!(dfr0 >> 36 & 0xf, 0 | 15))?;
         same("no PMU", dfr0 >> 8 & 0xf, 0)?;
         for (crm, op2) in [(1, 0), (2, 7), (3, 3), (4, 2), (4, 4), (4, 5), (5, 4), (7, 7)] {
             same("zero", read(w, crm, op2)?, 0)?;
