@@ -64,6 +64,25 @@ impl Drop for Folder {
     }
 }
 
+/// Folders of runs, before the number of the process.
+const PREFIX: &str = "conformance-";
+
+/// Removes the logs of earlier runs in `output`: those whose process is gone, as `processes` shows.
+fn forget_old(output: &Path, processes: &Path) {
+    let Ok(entries) = std::fs::read_dir(output) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        let is_over = process.is_some_and(|process| {
+            process.parse::<u32>().is_ok() && !processes.join(process).exists()
+        });
+        if is_over {
+            // Another run may be doing the same.
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
 /// Runs everything that waits; the leak ledger of each machine in the end.
 pub fn run(
     options: &ConformanceOptions,
@@ -72,7 +91,9 @@ pub fn run(
     jobs: usize,
     bar: &Bar,
 ) -> anyhow::Result<Vec<Ledger>> {
-    let folder = paths::output()?.join(format!("conformance-{}", std::process::id()));
+    let output = paths::output()?;
+    forget_old(&output, Path::new("/proc"));
+    let folder = output.join(format!("{PREFIX}{}", std::process::id()));
     std::fs::create_dir_all(&folder).at("make the folder", &folder)?;
     let folder = Folder(folder);
     let stage = stage(options, &folder.0)?;
@@ -228,5 +249,21 @@ mod tests {
     fn numbers_become_ranges() {
         assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0-2,5-5,7-8");
         assert_eq!(ranges(&[]), "");
+    }
+
+    #[test]
+    fn only_runs_that_are_over_are_forgotten() {
+        let name = format!("cairn-conformance-folders-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        let (output, processes) = (root.join("output"), root.join("processes"));
+        for folder in ["conformance-1", "conformance-2", "conformance-x", "other-1"] {
+            std::fs::create_dir_all(output.join(folder)).unwrap();
+        }
+        std::fs::create_dir_all(processes.join("2")).unwrap();
+        forget_old(&output, &processes);
+        let is_there = |folder: &str| output.join(folder).is_dir();
+        assert!(!is_there("conformance-1"));
+        assert!(is_there("conformance-2") && is_there("conformance-x") && is_there("other-1"));
+        std::fs::remove_dir_all(&root).unwrap();
     }
 }
