@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use cairn_tests::need::Backend;
 use cairn_tests::{conditions, harness, scenarios};
 use libtest_mimic::{Arguments, Trial};
 
@@ -29,6 +30,9 @@ fn main() {
     })];
     for scenario in registry.scenarios {
         let scenario = Arc::new(scenario);
+        if scenario.missing_on(Backend::Fake).is_some() {
+            continue;
+        }
         // Minutes without optimisation: `--include-ignored`.
         let slow = scenario.cpu == scenarios::Cpu::Large;
         let trial =

@@ -347,7 +347,7 @@ impl Machine for FakeMachine {
     }
 
     fn counter_hz(&self) -> u64 {
-        1000
+        2_000_000
     }
 
     fn take_interrupts(&self) {}

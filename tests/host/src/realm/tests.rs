@@ -88,6 +88,14 @@ fn a_sleeping_guest_wakes_up_with_its_timer() {
 }
 
 #[test]
+fn a_wait_may_be_one_with_a_time_limit_and_does_not_last() {
+    let far = 1_000_000;
+    let (machine, _, realm) = run(&[exits::wfi(far), exits::psci(SYSTEM_OFF, 0)]);
+    assert_eq!(realm.take_failure(), None);
+    assert!(machine.counter() < far, "the timer has not woken it");
+}
+
+#[test]
 fn starting_a_cpu_is_completed_and_the_other_loop_sees_it() {
     let (machine, ..) = run(&[exits::psci(0xc400_0003, 1), exits::psci(SYSTEM_OFF, 0)]);
     assert!(machine.0.lock().console.contains("the guest starts its CPU 1"));

@@ -118,7 +118,7 @@ fn races_on_three_threads_leave_nothing_behind() {
     const CPUS: usize = 3;
     let (machine, host) = host();
     let host = Arc::new(host);
-    let arena = Arena::new(&host, &[0; 64], CPUS, 6000, 1).unwrap();
+    let arena = Arena::new(&host, &[0; 64], CPUS, 100_000, 1).unwrap();
     machine.unleash();
     std::thread::scope(|scope| {
         for cpu in 0..CPUS {
