@@ -303,6 +303,21 @@ mod tests {
         assert_eq!(contents.load(Ordering::Relaxed), 2 * TURNS);
     }
 
+    /// Whoever comes while a granule is held waits for it. (Without the pause it may come too late to wait.)
+    #[test]
+    fn a_held_granule_is_waited_for() {
+        let words = words();
+        let table = table(&words);
+        let held = table.lock::<Undelegated>(at(0x4000_1000)).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| table.lock::<Delegated>(at(0x4000_1000)).is_ok());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert!(!waits.is_finished());
+            held.transition::<Delegated>().unlock();
+            assert!(waits.join().unwrap(), "it sees the state that the holder left");
+        });
+    }
+
     #[test]
     fn the_census_adds_up_to_the_tracked_memory() {
         let words = words();
