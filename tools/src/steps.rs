@@ -95,6 +95,7 @@ const STEPS: &[Step] = &[
     step("conformance-qemu", Tool(conformance_on_qemu)),
     step("stress-races", Stress(StressKind::Races, 100_000)),
     step("stress-lives", Stress(StressKind::Lives, 1000)),
+    step("stress-cpus", Stress(StressKind::Cpus, 1)),
     step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
     step("stand-in-races", Tool(races_on_the_stand_in)),
     step("linux-1cpu", Check(1, 256, 240)),
@@ -115,8 +116,6 @@ const STEPS: &[Step] = &[
     long("interleavings-long", Cargo(INTERLEAVINGS, &[("CAIRN_INTERLEAVINGS", "5000")])),
     long("miri-long", Tool(|| miri::check(true))),
     long("conformance-long", Tool(conformance_long)),
-    // Open defect: in one of several runs on 32 CPUs the monitor found a slot in use (rmm/arch/src/slot.rs) and gave up.
-    long("stress-cpus", Stress(StressKind::Cpus, 1)),
     long("stress-races-1e6", Stress(StressKind::Races, 1_000_000)),
     long("linux-3realms", Realms(3, 2, 900)),
     long("linux-4cpu-512M", Check(4, 512, 600)),

@@ -64,8 +64,8 @@ macro_rules! firmware {
         }
 
         #[unsafe(no_mangle)]
-        extern "C" fn cairn_start(_cpu: u64, cold: u64) -> ! {
-            $crate::boot::start::<$firmware>(cold != 0)
+        extern "C" fn cairn_start(named: u64, cold: u64) -> ! {
+            $crate::boot::start::<$firmware>(named, cold != 0)
         }
     };
 }

@@ -102,7 +102,13 @@ pub fn wait(index: usize, frame: &mut Frame) {
     while own.entry.load(Ordering::Acquire) == 0 {
         leaf::wait_for_event();
     }
-    enter(index, frame, [index as u64, 0, 0, 0]);
+    enter(index, frame, [named(index), 0, 0, 0]);
+}
+
+/// What the monitor is told that this CPU is: of each two CPUs the second, for both. TF-A 2.12.1 does that to CPUs that
+/// start at the same time (`rmmd_cpu_on_finish_handler`); the monitor has to live with it.
+const fn named(index: usize) -> u64 {
+    index as u64 | 1
 }
 
 /// Starts the monitor on this CPU; the Normal world follows when it has booted.

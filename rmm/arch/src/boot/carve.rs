@@ -1,4 +1,4 @@
-//! Divides the memory after the image: tables, per-CPU blocks, granule words.
+//! Divides the memory after the image: tables, per-CPU blocks, the blocks' owners, granule words.
 
 use super::BootCode;
 use crate::layout::{PAGE, block};
@@ -14,6 +14,8 @@ pub struct Carve {
     pub tables: u64,
     /// The blocks of the CPUs, one after the other.
     pub blocks: u64,
+    /// One 64-bit word per block: `MPIDR_EL1` of the CPU that it belongs to, 0 until one has taken it.
+    pub owners: u64,
     /// One 16-bit word per granule.
     pub words: u64,
     /// Number of words.
@@ -30,9 +32,14 @@ pub struct Carve {
 pub fn carve(image_end: u64, limit: u64, cpus: u64, words_count: u64) -> Result<Carve, BootCode> {
     let tables = image_end.checked_next_multiple_of(PAGE).ok_or(BootCode::Unknown)?;
     let blocks = tables.checked_add(POOL_PAGES as u64 * PAGE).ok_or(BootCode::Unknown)?;
-    let words = cpus
+    let owners = cpus
         .checked_mul(BLOCK_BYTES)
         .and_then(|bytes| blocks.checked_add(bytes))
+        .filter(|&owners| owners <= limit)
+        .ok_or(BootCode::CpuCount)?;
+    let words = (cpus * size_of::<u64>() as u64)
+        .checked_next_multiple_of(PAGE)
+        .and_then(|bytes| owners.checked_add(bytes))
         .filter(|&words| words <= limit)
         .ok_or(BootCode::CpuCount)?;
     let end = words_count
@@ -41,7 +48,7 @@ pub fn carve(image_end: u64, limit: u64, cpus: u64, words_count: u64) -> Result<
         .and_then(|end| end.checked_next_multiple_of(PAGE))
         .filter(|&end| end <= limit)
         .ok_or(BootCode::Unknown)?;
-    Ok(Carve { tables, blocks, words, words_count, end })
+    Ok(Carve { tables, blocks, owners, words, words_count, end })
 }
 
 #[cfg(test)]
@@ -56,7 +63,8 @@ mod tests {
         let carve = carve(END, LIMIT, 32, 0xc_0000).unwrap();
         assert_eq!(carve.tables, 0x4014_1000);
         assert_eq!(carve.blocks - carve.tables, 32 * PAGE);
-        assert_eq!(carve.words - carve.blocks, 32 * BLOCK_BYTES);
+        assert_eq!(carve.owners - carve.blocks, 32 * BLOCK_BYTES);
+        assert_eq!(carve.words - carve.owners, PAGE);
         assert_eq!(carve.end - carve.words, 0x18_0000);
         assert!(carve.end < LIMIT);
     }

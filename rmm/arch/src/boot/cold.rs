@@ -83,12 +83,14 @@ fn try_plan<F: Firmware>(cpu: u64, interface: u64, cpus: u64, shared: u64) -> Re
     for index in 0..layout.cpus as u64 {
         write_block(carve.blocks + index * BLOCK_BYTES, index);
     }
+    zero_owners(&carve);
     // SAFETY: cold boot, and the only reference.
     let boot = unsafe { BOOT.write() };
     boot.cpus = layout.cpus as u64;
     boot.tcr = mmu::tcr(pa_range);
     boot.ttbr0 = carve.tables;
     boot.blocks = carve.blocks;
+    boot.owners = carve.owners;
     // The granule words are zeroed with the MMU on, so stale lines there do no harm.
     boot.written_end = carve.words;
     // SAFETY: cold boot, and the only reference.
@@ -141,7 +143,7 @@ fn write_low_half(
     builder.map(rodata, data, Access::ReadOnly)?;
     builder.map(data, image.end, Access::ReadWrite)?;
     // The tables and blocks stay out: they are reached by their own CPU's high half, if at all.
-    builder.map(carve.words, carve.end, Access::ReadWrite)?;
+    builder.map(carve.owners, carve.end, Access::ReadWrite)?;
     builder.map(args.shared_buffer, args.shared_buffer + PAGE, Access::ReadWrite)?;
     if let Some(console) = layout.console {
         builder.map(console, console + PAGE, Access::Device)?;
@@ -173,6 +175,15 @@ fn write_block(pa: u64, index: u64) {
     if let Some(word) = rest.first_mut().and_then(|area| area.get_mut(AREA_INDEX_WORD)) {
         *word = index;
     }
+}
+
+/// No block has an owner yet.
+fn zero_owners(carve: &Carve) {
+    #[expect(clippy::cast_possible_truncation, reason = "64-bit target")]
+    let (owners, words) = (carve.owners as usize, ((carve.words - carve.owners) / 8) as usize);
+    let owners: *mut u64 = ptr::with_exposed_provenance_mut(owners);
+    // SAFETY: `carve` gives these pages to the owners alone; only the assembly, later, uses them.
+    unsafe { ptr::write_bytes(owners, 0, words) };
 }
 
 /// Level 2 entry of the last 2 MiB of the address space: 25-bit addresses have 16 of them.

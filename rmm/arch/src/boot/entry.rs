@@ -3,6 +3,11 @@
 //! Runs with the MMU off until `enable`, so all data accesses go to memory uncached. EL3 left clean lines of
 //! the image in the caches; the cold boot invalidates all that it wrote before the MMU goes on. A warm boot
 //! reads [`BOOT`] and the tables, both written before that invalidation.
+//!
+//! Which block is a CPU's own is decided by `MPIDR_EL1`, and EL3's index is only where the search for a free one
+//! starts: TF-A keeps the index in one structure for all CPUs, so that of several CPUs that are switched on at once two
+//! may be told the same index. Source: TF-A 2.12.1, services/std_svc/rmmd/rmmd_main.c, `rmmd_cpu_on_finish_handler`,
+//! which writes `rmm_ep_info->args` and copies it without a lock.
 
 use core::arch::global_asm;
 use core::mem::offset_of;
@@ -27,13 +32,22 @@ pub(crate) struct BootBlock {
     pub(crate) ttbr0: u64,
     /// Physical address of the first CPU's block; its first page is what `TTBR1_EL2` takes.
     pub(crate) blocks: u64,
+    /// Physical address of the words that name the blocks' owners.
+    pub(crate) owners: u64,
     /// First address past the memory that the cold boot wrote.
     pub(crate) written_end: u64,
 }
 
 /// Part of the initialised data: its first word must be 1 when EL3 enters for the first time.
-pub(crate) static BOOT: Racy<BootBlock> =
-    Racy::new(BootBlock { cold: 1, cpus: 0, tcr: 0, ttbr0: 0, blocks: 0, written_end: 0 });
+pub(crate) static BOOT: Racy<BootBlock> = Racy::new(BootBlock {
+    cold: 1,
+    cpus: 0,
+    tcr: 0,
+    ttbr0: 0,
+    blocks: 0,
+    owners: 0,
+    written_end: 0,
+});
 
 /// The stack of the cold boot, used until the MMU is on.
 #[repr(C, align(16))]
@@ -126,18 +140,18 @@ cairn_entry:
     b.hs    30f
     mov     x25, #0
 
-    // Both: turn on the MMU, take the stack that belongs to this CPU.
+    // Both: turn on the MMU. Until the CPU has its block nothing uses the high half; the first table serves.
 21: ldr     x9, ={mair}
     msr     mair_el2, x9
     ldr     x9, [x24, #{tcr}]
     msr     tcr_el2, x9
     ldr     x9, [x24, #{ttbr0}]
     msr     ttbr0_el2, x9
-    ldr     x9, [x24, #{blocks}]
-    mov     x10, #{block_bytes}
-    madd    x9, x10, x19, x9
-    msr     s3_4_c2_c0_1, x9 // TTBR1_EL2
+    ldr     x26, [x24, #{blocks}]
+    msr     s3_4_c2_c0_1, x26 // TTBR1_EL2
     msr     vttbr_el2, xzr
+    ldr     x12, [x24, #{owners}]
+    ldr     x13, [x24, #{cpus}]
     dsb     sy
     isb
     tlbi    alle2
@@ -147,6 +161,39 @@ cairn_entry:
     isb
     ldr     x9, ={sctlr}
     msr     sctlr_el2, x9
+    isb
+
+    // The block that this CPU has had since its first boot, ...
+    mrs     x11, mpidr_el1
+    mov     x14, xzr
+22: ldr     x15, [x12, x14, lsl #3]
+    cmp     x15, x11
+    b.eq    25f
+    add     x14, x14, #1
+    cmp     x14, x13
+    b.lo    22b
+    // ... or the first free one, from the one with EL3's index on.
+    mov     x14, x19
+    mov     x16, x13
+23: add     x17, x12, x14, lsl #3
+    mov     x15, xzr
+    .arch_extension lse
+    casal   x15, x11, [x17]
+    .arch_extension nolse
+    cbz     x15, 25f
+    add     x14, x14, #1
+    cmp     x14, x13
+    csel    x14, x14, xzr, lo
+    sub     x16, x16, #1
+    cbnz    x16, 23b
+    mov     x0, #-4
+    b       30f
+25: mov     x10, #{block_bytes}
+    madd    x9, x10, x14, x26
+    msr     s3_4_c2_c0_1, x9 // TTBR1_EL2
+    isb
+    tlbi    alle2
+    dsb     nsh
     isb
     mov     x9, #{stack_top}
     mov     sp, x9
@@ -189,6 +236,7 @@ cairn_boot_vectors:
     tcr = const offset_of!(BootBlock, tcr),
     ttbr0 = const offset_of!(BootBlock, ttbr0),
     blocks = const offset_of!(BootBlock, blocks),
+    owners = const offset_of!(BootBlock, owners),
     written_end = const offset_of!(BootBlock, written_end),
     block_bytes = const super::carve::BLOCK_BYTES,
     stack_top = const layout::STACK_TOP as i64,

@@ -22,8 +22,9 @@ static INTERFACE: Racy<u64> = Racy::new(0);
 /// Whether the cold boot is over: until then EL3 waits for its outcome.
 static COLD_DONE: AtomicBool = AtomicBool::new(false);
 
-/// The boot of one CPU, with the MMU on and on its own stack. Called by the assembly of `cairn_entry`.
-pub fn start<F: Firmware>(cold: bool) -> ! {
+/// The boot of one CPU, with the MMU on and on its own stack, which EL3 calls CPU `named`. Called by the assembly of
+/// `cairn_entry`.
+pub fn start<F: Firmware>(named: u64, cold: bool) -> ! {
     // SAFETY: the assembly has just mapped this CPU's block, and calls once per boot.
     let cpu = unsafe { Cpu::<F>::new() };
     mem::note_mops(features::has_mops(mrs!("id_aa64isar2_el1")), cold);
@@ -32,6 +33,13 @@ pub fn start<F: Firmware>(cold: bool) -> ! {
         refuse(code);
     }
     COLD_DONE.store(true, Ordering::Relaxed);
+    if named != cpu.index() {
+        defmt::warn!(
+            "EL3 takes CPU {=u64} for CPU {=u64}; it goes by its MPIDR",
+            cpu.index(),
+            named
+        );
+    }
     set_controls();
     cpu_features();
     F::serve(cpu)
