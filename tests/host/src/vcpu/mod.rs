@@ -13,7 +13,7 @@ use crate::granules::Purpose;
 use crate::host::Host;
 use crate::rmi::run::RunPage;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use run::Between;
 use spin::Mutex;
 
@@ -36,6 +36,8 @@ pub struct Vcpu {
     pub(crate) run: Option<RunPage>,
     /// Whether the monitor made a REC of the granules.
     pub(crate) created: bool,
+    /// When it was last entered, on the physical counter.
+    entered: AtomicU64,
     /// How often the guest has started it.
     starts: AtomicU32,
 }
@@ -52,6 +54,7 @@ impl Vcpu {
             aux: Vec::new(),
             run: None,
             created: false,
+            entered: AtomicU64::new(0),
             starts: AtomicU32::new(u32::from(runnable)),
         }
     }

@@ -15,6 +15,7 @@ use crate::rmi::abi::rec_enter;
 use crate::rmi::run::RecEnter;
 use crate::rmi::{RmiError, Status};
 use crate::vtimer::Timers;
+use core::sync::atomic::Ordering;
 
 /// What the parts of the loop work on.
 #[derive(Clone, Copy)]
@@ -37,6 +38,11 @@ pub(super) struct Between {
 }
 
 impl Between {
+    /// Whether the guest has switched it on.
+    pub(super) const fn is_on(&self) -> bool {
+        self.on
+    }
+
     /// Whether only the end of its turn keeps it from running.
     pub(super) fn can_go_on(&self) -> bool {
         self.on && matches!(self.next, Next::Enter { .. })
@@ -135,6 +141,7 @@ impl Context<'_> {
         run.write_enter(machine, &enter);
         let wake = [timers.deadline(machine.counter()), end].into_iter().flatten().min();
         machine.arm_timer(wake);
+        self.vcpu.entered.store(machine.counter(), Ordering::Relaxed);
         let entered = match &self.host.watch {
             None => self.host.rmi().rec_enter(rec, run.pa()),
             Some(watch) => watch.rec_enter(self.host, rec, run),

@@ -10,10 +10,11 @@ use crate::host::Host;
 use crate::realm::Realm;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 
-/// Time without a turn after which the host says what everybody waits for, in seconds.
+/// Time without an entry of a virtual CPU that is on after which the host says what everybody waits for, in seconds. (Even
+/// one that does nothing is entered every few milliseconds, when its `WFI` ends.)
 const SILENCE_SECONDS: u64 = 30;
 
 /// Length of a turn if there are others that wait, in milliseconds.
@@ -23,6 +24,8 @@ const SLICE_MS: u64 = 10;
 pub struct Group {
     realms: Mutex<Vec<Arc<Realm>>>,
     has_slices: bool,
+    /// When the host looks next whether a virtual CPU is left out.
+    look_at: AtomicU64,
 }
 
 impl Group {
@@ -31,7 +34,11 @@ impl Group {
     pub fn new(realms: Vec<Realm>, cpus: usize) -> Self {
         let virtual_cpus: usize = realms.iter().map(|realm| realm.vcpus.len()).sum();
         let realms = realms.into_iter().map(Arc::new).collect();
-        Self { realms: Mutex::new(realms), has_slices: virtual_cpus > cpus }
+        Self {
+            realms: Mutex::new(realms),
+            has_slices: virtual_cpus > cpus,
+            look_at: AtomicU64::new(0),
+        }
     }
 
     /// Runs on CPU `cpu` until no Realm is left.
@@ -69,8 +76,6 @@ impl Group {
         let machine = host.machine();
         let bit = 1_u32 << cpu;
         let mut cursor = cpu;
-        let silence = machine.counter_hz() * SILENCE_SECONDS;
-        let mut report_at = machine.counter() + silence;
         loop {
             // Announced before the search: who makes something runnable after it has been looked at sees this CPU.
             host.idle.fetch_or(bit, Ordering::SeqCst);
@@ -82,18 +87,15 @@ impl Group {
                 Ok((realm, index)) => {
                     host.idle.fetch_and(!bit, Ordering::SeqCst);
                     self.turn(host, &realm, index);
-                    report_at = machine.counter() + silence;
                 }
                 Err(wake) => {
-                    if machine.counter() >= report_at {
-                        self.describe(host, cpu);
-                        report_at = u64::MAX;
-                    }
-                    let soonest = [wake, Some(report_at)].into_iter().flatten().min();
-                    machine.arm_timer(soonest);
+                    let look_at = self.look_at.load(Ordering::Relaxed);
+                    let soonest = wake.map_or(look_at, |time| time.min(look_at));
+                    machine.arm_timer(Some(soonest));
                     machine.wait_for_interrupt();
                 }
             }
+            self.look(host);
         }
         host.idle.fetch_and(!bit, Ordering::SeqCst);
         machine.arm_timer(None);
@@ -136,16 +138,39 @@ impl Group {
         Err(wake)
     }
 
-    /// Says what each virtual CPU waits for.
-    fn describe(&self, host: &Host, cpu: usize) {
-        host.log(format_args!("CPU {cpu} had nothing to run for {SILENCE_SECONDS} s:"));
-        for (number, realm) in self.realms.lock().iter().enumerate() {
+    /// Every now and then: says what each virtual CPU waits for, if one that is on has not been entered for long.
+    fn look(&self, host: &Host) {
+        let machine = host.machine();
+        let (now, silence) = (machine.counter(), machine.counter_hz() * SILENCE_SECONDS);
+        let look_at = self.look_at.load(Ordering::Relaxed);
+        if now < look_at {
+            return;
+        }
+        let looked = &self.look_at;
+        let is_late = looked
+            .compare_exchange(look_at, now + silence, Ordering::Relaxed, Ordering::Relaxed)
+            .is_err();
+        // At 0 nobody has looked yet, and nobody has had time to run.
+        if is_late || look_at == 0 {
+            return;
+        }
+        let realms = self.realms.lock();
+        let left_out = |vcpu: &Vcpu| {
+            vcpu.between.lock().is_on() && vcpu.entered.load(Ordering::Relaxed) + silence < now
+        };
+        if !realms.iter().any(|realm| !realm.is_stopping() && realm.vcpus.iter().any(left_out)) {
+            return;
+        }
+        host.log(format_args!("a virtual CPU has not been entered for {SILENCE_SECONDS} s:"));
+        for (number, realm) in realms.iter().enumerate() {
             for vcpu in &realm.vcpus {
                 let (running, between) = (vcpu.cpu.load(Ordering::SeqCst), *vcpu.between.lock());
+                let since = now.saturating_sub(vcpu.entered.load(Ordering::Relaxed));
                 host.log(format_args!(
-                    "  Realm {number}, CPU {}: on {running:x}, started {} times, {between:x?}",
+                    "  Realm {number}, CPU {}: on {running:x}, started {} times, entered {} s ago, {between:x?}",
                     vcpu.index,
-                    vcpu.starts()
+                    vcpu.starts(),
+                    since / machine.counter_hz()
                 ));
             }
         }
