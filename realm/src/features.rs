@@ -3,6 +3,8 @@
 use granule::machine::CpuFacts;
 use granule::machine::extensions::Extensions;
 
+use crate::rtt::Level;
+
 /// Smallest IPA width of a Realm, in bits. The lower bound is the monitor's choice.
 pub const IPA_WIDTH_MIN: u8 = 32;
 
@@ -93,6 +95,18 @@ impl Features {
             sve_vl,
             counters: has_pmu.then_some(small((facts.pmcr >> 11) & 0x1f)),
             no_counters: field(facts.id_aa64dfr0, 60) == 1,
+        }
+    }
+
+    /// Whether these CPUs walk stage 2 tables that start at `level`. Levels that formats or widths rule out are not looked at.
+    ///
+    /// Source: Arm ARM (DDI0487), `AArch64.S2InvalidSL`: level 0 takes 44 bits of physical address, level 3 FEAT_TTST.
+    pub fn walks_from(&self, level: Level) -> bool {
+        const PA_44_BITS: u8 = 4;
+        match level.as_i64() {
+            0 => self.pa_range >= PA_44_BITS,
+            3 => self.small_tables,
+            _ => true,
         }
     }
 

@@ -106,7 +106,7 @@ fn geometry(features: &Features, params: &RealmParams) -> Result<Tree, Refusal> 
     }
     let space = IpaSpace::new(width).ok_or(UNSUPPORTED)?;
     let start = Level::new(params.rtt_level_start()).ok_or(NUMBER)?;
-    if start == Level::PAGE && !features.small_tables {
+    if !features.walks_from(start) {
         return Err(NUMBER);
     }
     let roots = roots_for(space, start, format).ok_or(NUMBER)?;

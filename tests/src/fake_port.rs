@@ -108,6 +108,7 @@ impl FakeMachine {
             Place::Device => config::DEVICE,
             Place::BeyondPa => match self.profile {
                 Profile::Plain => (1 << 48) + (1 << 40) + 4096,
+                Profile::Narrow => (1 << 40) + 4096,
                 Profile::Max | Profile::Large | Profile::Fvp | Profile::Small => (1 << 52) + 4096,
             },
             Place::Secure => base + bytes - 4096,

@@ -20,6 +20,7 @@ impl From<Cpu> for Profile {
             Cpu::Max => Self::Max,
             Cpu::Plain => Self::Plain,
             Cpu::Large => Self::Large,
+            Cpu::Narrow => Self::Narrow,
         }
     }
 }

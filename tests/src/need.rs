@@ -26,6 +26,8 @@ pub enum Need {
     HighMemory,
     /// A CPU with 8-bit VMIDs.
     SmallVmids,
+    /// A CPU with 40-bit addresses.
+    NarrowAddresses,
     /// An interrupt controller with 16-bit interrupt numbers.
     SmallInterruptNumbers,
     /// A Realm that runs without memory of its own, so that its measurement is just what the scenario made.
@@ -64,6 +66,7 @@ impl Need {
             Self::Fiq => "group 0 interrupts belong to EL3: a Realm is not left with a FIQ",
             Self::HighMemory => "QEMU's machine has no DRAM above 2^48",
             Self::SmallVmids => "QEMU's CPU with RME has 16-bit VMIDs",
+            Self::NarrowAddresses => "QEMU's CPU with RME has 52-bit addresses",
             Self::SmallInterruptNumbers => "QEMU's interrupt controller has 24-bit numbers",
             Self::NoProgramInMemory => "the program of a real Realm is memory, and measured",
             Self::NoFirmware => "EL3 answers calls that are not for the monitor",

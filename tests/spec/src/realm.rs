@@ -99,10 +99,15 @@ impl Params {
     /// The number of start-level tables that width and level ask for, if they fit together.
     ///
     /// Source: Arm ARM (DDI0487), VMSAv8-64 stage 2, 4 KiB granule: up to 16 concatenated tables, none at level -1, and at
-    /// level 0 only with FEAT_LPA2.
-    fn geometry(&self, small_tables: bool) -> Option<u64> {
+    /// level 0 only with FEAT_LPA2; `AArch64.S2InvalidSL`: no level 0 with fewer than 44 bits of physical address.
+    fn geometry(&self, platform: &Platform) -> Option<u64> {
         let lowest = if self.lpa2() { -1 } else { 0 };
-        if !(lowest..=3).contains(&self.start) || (self.start == 3 && !small_tables) {
+        let unsupported = match self.start {
+            3 => !platform.small_tables,
+            0 => platform.s2sz() < 44,
+            _ => false,
+        };
+        if unsupported || !(lowest..=3).contains(&self.start) {
             return None;
         }
         // Bits that one table at the start level resolves, and the least that make sense there.
@@ -155,7 +160,7 @@ impl Model {
         c.fails("params_valid", params.algorithm > 1, INPUT);
         c.fails("params_supp", !is_supported(&self.platform, page, &params), INPUT);
         let Some(roots) = params
-            .geometry(self.platform.small_tables)
+            .geometry(&self.platform)
             .filter(|&roots| params.roots == roots && params.s2sz <= 52)
         else {
             c.fails("rtt_num_level", true, INPUT);

@@ -34,7 +34,7 @@ pub struct Pair<'m> {
 pub fn platform_of(machine: &FakeMachine) -> Platform {
     let mut port = FakePort::new(machine);
     let features = port.call([fid::FEATURES, 0, 0, 0, 0, 0, 0, 0]).expect("RMI_FEATURES");
-    let plain = machine.profile == Profile::Plain;
+    let plain = matches!(machine.profile, Profile::Plain | Profile::Narrow);
     let banks = machine.profile.banks();
     let (base, bytes) = banks[0];
     Platform {

@@ -11,6 +11,8 @@ pub enum Profile {
     Max,
     /// A small CPU: 48-bit addresses without FEAT_LPA2, 8-bit VMIDs, no extended interrupt ranges.
     Plain,
+    /// As `Plain`, with 40-bit addresses.
+    Narrow,
     /// As `Max`, with 2 GiB of DRAM in one piece.
     Large,
     /// As `Max`, with the two banks of Arm FVP Base RevC.
@@ -37,6 +39,9 @@ impl Profile {
     pub(crate) fn banks(self) -> Vec<(u64, u64)> {
         let main = match self {
             Self::Max | Self::Plain => 20 * MIB,
+            Self::Narrow => {
+                return vec![(MAIN_BASE, 20 * MIB), (SECOND_BASE, MIB / 4)];
+            }
             Self::Small => MIB,
             Self::Large => 2048 * MIB,
             Self::Fvp => {
@@ -64,10 +69,10 @@ impl Profile {
                 vector_bytes: 256,
                 ..CpuFacts::default()
             },
-            Self::Plain => CpuFacts {
+            Self::Plain | Self::Narrow => CpuFacts {
                 id_aa64pfr0: 0x0000_0000_1100_0011,
                 id_aa64dfr0: 0x0000_0000_0030_5006,
-                id_aa64mmfr0: 0x0000_0000_0000_1125,
+                id_aa64mmfr0: if self == Self::Narrow { 0x1122 } else { 0x1125 },
                 id_aa64mmfr1: 0x0000_0000_1021_2102,
                 id_aa64mmfr2: 0x0000_0000_0000_1011,
                 ich_vtr: 0x9000_0003,

@@ -122,6 +122,10 @@ pub(crate) fn walk(dram: &Dram, regime: Regime, ipa: u64) -> Steps {
     if ipa >> regime.ipa_bits() != 0 {
         return Steps { branches, result: Err(Fault::AddressSize) };
     }
+    if regime.start_level() == 0 && regime.vtcr >> 16 & 7 < 4 {
+        // AArch64.S2InvalidSL: a translation fault at level 0, whatever the tables say.
+        return Steps { branches, result: Err(Fault::Translation(0)) };
+    }
     let mut level = regime.start_level();
     let mut table = regime.base();
     // The start level's index is as wide as the address: concatenated tables are one long one.

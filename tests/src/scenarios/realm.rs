@@ -182,6 +182,13 @@ fn add_rtts(registry: &mut Registry) {
             })
         });
     }
+    registry
+        .add_on(Cpu::Narrow, "realm_create/rtt_num_level/level_0_below_44_bits", |w| {
+            // Hardware walks no table at level 0 then.
+            let good = w.realm_params(40, 1, 2)?;
+            refused_from(w, &good, |p| (p.rtt_level_start, p.rtt_num_start) = (0, 1))
+        })
+        .needs(Need::NarrowAddresses);
     registry.add("realm_create/rtt_num_level/lpa2", |w| {
         let mut good = w.realm_params(52, 0, 16)?;
         good.flags = RealmParams::LPA2;

@@ -17,6 +17,8 @@ pub enum Cpu {
     Plain,
     /// As `Max`, with more than 1 GiB of contiguous memory.
     Large,
+    /// As `Plain`, with 40-bit addresses.
+    Narrow,
 }
 
 /// A scenario.

@@ -29,6 +29,7 @@ pub fn list<'a>(scenarios: impl Iterator<Item = &'a Arc<Scenario>>) {
             Cpu::Max => {}
             Cpu::Plain => anstream::println!("    {DIM}on a CPU without FEAT_LPA2{DIM:#}"),
             Cpu::Large => anstream::println!("    {DIM}takes minutes (--long){DIM:#}"),
+            Cpu::Narrow => anstream::println!("    {DIM}on a CPU with 40-bit addresses{DIM:#}"),
         }
         if let Some(reason) = scenario.missing_on(Kind::Qemu) {
             anstream::println!("    {DIM}not on QEMU: {reason}{DIM:#}");
