@@ -11,8 +11,8 @@ use crate::run;
 /// SMCCC NOT_SUPPORTED.
 const NOT_SUPPORTED: u64 = u64::MAX;
 
-/// FID bit 16, the SVE hint of SMCCC 1.3: the Host has no live SVE state.
-const SVE_HINT: u64 = 1 << 16;
+/// The function identifier is W0 (SMCCC). Its bit 16 is the SVE hint of SMCCC 1.3: the Host has no live SVE state.
+const IDENTIFIER: u64 = 0xffff_ffff & !(1 << 16);
 
 /// Handles one call of the Host: X0 to X7 in, X0 to X4 out.
 ///
@@ -21,7 +21,7 @@ const SVE_HINT: u64 = 1 << 16;
 /// Source: RMM specification (Arm DEN0137) 1.0, B1.1, B4.1; RMM-EL3 communication interface, `RMM_RMI_REQ_COMPLETE`.
 pub fn handle<M: Machine>(rmm: &Rmm<'_, '_, M>, call: &[u64; 8]) -> [u64; 5] {
     let [x0, x1, x2, x3, x4, x5, _, _] = *call;
-    let command = x0 & !SVE_HINT;
+    let command = x0 & IDENTIFIER;
     let (name, result) = match command {
         fid::VERSION => {
             let (supported, [lower, higher, ..]) = version::version(x1);

@@ -120,8 +120,8 @@ impl FakeMachine {
         lock(&self.host).end_command();
         let mut journal = core::mem::take(&mut *lock(&self.journal));
         let changes = self.changes(&mut journal);
-        // The SVE hint makes no difference.
-        let command = Command::from_fid(call[0] & !(1 << 16));
+        // The identifier is W0, and the SVE hint makes no difference.
+        let command = Command::from_fid(call[0] & 0xffff_ffff & !(1 << 16));
         let failed = reply[0] != 0;
         if failed {
             self.check_failure(command, call, reply, &journal, &changes);

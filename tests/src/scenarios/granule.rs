@@ -12,6 +12,14 @@ pub(super) fn add(registry: &mut Registry) {
         w.call(Command::Version, [0x1_0000])?.ok()?.out(1, 0x1_0000)?.out(2, 0x1_0000)?;
         Ok(())
     });
+    registry.add("version/supported/identifier_of_32_bits", |w| {
+        // SMCCC: the identifier is in W0, and its bit 16 is a hint about SVE state.
+        for other in [0, 1 << 16, 1 << 32, 1 << 63, 0xffff_ffff << 32 | 1 << 16] {
+            let reply = w.port.call([Command::Version.fid() | other, 0x1_0000, 0, 0, 0, 0, 0, 0]);
+            same("reply", reply, Some([0, 0x1_0000, 0x1_0000, 0, 0]))?;
+        }
+        Ok(())
+    });
     registry.add("version/unsupported", |w| {
         for request in [0, 1, 0xffff, 0x1_0001, 0x2_0000, 0x7fff_ffff, 1 << 31 | 0x1_0000, u64::MAX]
         {
