@@ -246,15 +246,23 @@ impl<C: Choices> Scene<'_, C> {
         Some(vec![self.send(fid, arguments)])
     }
 
-    /// One command in ten gets an argument that does not belong there.
+    /// One command in ten gets an argument that does not belong there, and one in ten a register that is nearly right.
     fn spoil(&mut self, operations: &mut [Operation]) {
-        if !self.choices.once_in(10) {
+        let far = self.choices.once_in(10);
+        if !far && !self.choices.once_in(10) {
             return;
         }
         let register = 1 + usize::try_from(self.choices.below(5)).unwrap_or(0);
         let value = self.argument();
-        if let Some(Operation::Call(_, call)) = operations.last_mut() {
-            call[register] = value;
+        let step = 1 << self.choices.below(64);
+        let how = self.choices.below(5);
+        let Some(Operation::Call(_, call)) = operations.last_mut() else { return };
+        match how {
+            _ if far => call[register] = value,
+            0 => call[0] ^= step,
+            1 => call[register] = call[register].wrapping_add(step),
+            2 => call[register] = call[register].wrapping_sub(step),
+            _ => call[register] ^= step,
         }
     }
 
