@@ -157,15 +157,20 @@ pub struct RunOptions {
     /// Wait for a debugger on this TCP port before the first instruction
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
     pub gdb: Option<u16>,
-    /// With --check: give up after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
-    pub timeout: u64,
+    /// With --check: give up after this many seconds [default: 240 for each Realm]
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// What to run and how to show its log.
     #[command(flatten)]
     pub image: ImageOptions,
 }
 
 impl RunOptions {
+    /// After how many seconds `run --check` gives up.
+    pub fn patience(&self) -> u64 {
+        self.timeout.unwrap_or(240 * u64::from(self.guest.realms))
+    }
+
     /// The options of `run --check` with this many CPUs and this much memory.
     pub fn check(cpus: u32, memory: u64, timeout: u64) -> Self {
         let guest = GuestOptions {
@@ -183,7 +188,7 @@ impl RunOptions {
             qemu: None,
             model: ModelOptions::default(),
             gdb: None,
-            timeout,
+            timeout: Some(timeout),
             image: ImageOptions::default(),
         }
     }

@@ -283,7 +283,7 @@ fn unattended(
     watch.expect_realms(options.guest.realms);
     // Each of several guests has a part of the machine only, and is quiet longer.
     let silence = SILENCE * options.guest.realms;
-    let limits = Limits { total: Duration::from_secs(options.timeout), silence };
+    let limits = Limits { total: Duration::from_secs(options.patience()), silence };
     let started = Instant::now();
     let mut running = board.start()?;
     let ended = running.drive(&mut watch, false, options.gdb.is_none().then_some(limits));
@@ -295,7 +295,7 @@ fn unattended(
             Some(format!("{} failed ({status}): {}", board.name(), running.messages()))
         }
         Ended::TimeLimit => {
-            Some(format!("the run took longer than {} s (--timeout)", options.timeout))
+            Some(format!("the run took longer than {} s (--timeout)", options.patience()))
         }
         Ended::Silence => Some(format!("the machine said nothing for {} s", silence.as_secs())),
         Ended::Stopped => Some("the machine did not power off after the host had ended".to_owned()),
