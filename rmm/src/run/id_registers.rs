@@ -47,12 +47,17 @@ const DFR0_PMUVER_SHIFT: u32 = 8;
 const ISAR0: u64 = fields(&[4, 8, 12, 16, 20, 28, 32, 36, 40, 44, 48, 52, 56, 60]);
 /// DPB to XS; not LS64, which needs HCRX_EL2.
 const ISAR1: u64 = fields(&[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56]);
-/// WFxT, RPRES, GPA3, APA3, BC, PAC_frac, CLRBHB, CSSC; not MOPS, which needs HCRX_EL2.
-const ISAR2: u64 = fields(&[0, 4, 8, 12, 20, 24, 28, 52]);
+/// RPRES, GPA3, APA3, BC, PAC_frac, CLRBHB, CSSC; not MOPS, which needs HCRX_EL2.
+///
+/// Nor WFxT, although it works: Linux delays by WFIT, with interrupts masked or no timer set as well. A Host that traps WFI may not
+/// see the time limit (KVM looks for it where a REC exit shows zeros), and would let the CPU sleep until an interrupt.
+const ISAR2: u64 = fields(&[4, 8, 12, 20, 24, 28, 52]);
 /// PARange, ASIDBits, BigEnd, BigEndEL0, TGran16, TGran64, TGran4, ExS, ECV.
 const MMFR0: u64 = fields(&[0, 4, 8, 16, 20, 24, 28, 44, 60]);
-/// HAFDBS, HPDS, PAN, XNX, ETS, AFP, nTLBPA.
-const MMFR1: u64 = fields(&[0, 12, 20, 28, 36, 44, 48]);
+/// HPDS, PAN, XNX, ETS, AFP, nTLBPA.
+const MMFR1: u64 = fields(&[12, 20, 28, 36, 44, 48]);
+/// HAFDBS, in the lowest field: dirty state is the last that works without TCR2_EL1 (FEAT_HAFT) and EL2 (FEAT_HDBSS).
+const HAFDBS_MAX: u64 = 2;
 /// CnP, UAO, LSM, VARange, CCIDX, ST, AT, IDS, TTL, BBM, E0PD.
 const MMFR2: u64 = fields(&[0, 4, 8, 16, 20, 28, 32, 36, 48, 52, 60]);
 
@@ -85,7 +90,7 @@ pub fn read(facts: &CpuFacts, extensions: &Extensions, register: (u8, u8, u8, u8
         (6, 1) => facts.id_aa64isar1 & ISAR1,
         (6, 2) => facts.id_aa64isar2 & ISAR2,
         (7, 0) => facts.id_aa64mmfr0 & MMFR0,
-        (7, 1) => facts.id_aa64mmfr1 & MMFR1,
+        (7, 1) => facts.id_aa64mmfr1 & MMFR1 | (facts.id_aa64mmfr1 & 0xf).min(HAFDBS_MAX),
         (7, 2) => facts.id_aa64mmfr2 & MMFR2,
         _ => 0,
     }
@@ -124,6 +129,16 @@ mod tests {
         assert_eq!(read(&facts, &none, (3, 0, 0, 6, 1)) >> 60, 0);
         assert_eq!(read(&facts, &none, (3, 0, 0, 1, 0)), 0);
         assert_eq!(read(&facts, &none, (3, 0, 0, 4, 5)), 0);
+    }
+
+    #[test]
+    fn dirty_state_is_the_last_of_hardware_updates_that_is_shown() {
+        const MMFR1_REGISTER: (u8, u8, u8, u8, u8) = (3, 0, 0, 7, 1);
+        let none = Extensions::new(1, 1);
+        for (has, shown) in [(0, 0), (1, 1), (2, 2), (3, 2), (4, 2)] {
+            let facts = CpuFacts { id_aa64mmfr1: 0x1000 | has, ..CpuFacts::default() };
+            assert_eq!(read(&facts, &none, MMFR1_REGISTER), 0x1000 | shown);
+        }
     }
 
     #[test]

@@ -213,6 +213,7 @@ fn add_id_registers(registry: &mut Registry) {
         same("no SPE, trace, TRBE, BRBE", dfr0 >> 32 & 0xffff_ff0f, 0)?;
         holds("no OS Double Lock, or one", matches!(dfr0 >> 36 & 0xf, 0 | 15))?;
         same("no PMU", dfr0 >> 8 & 0xf, 0)?;
+        same("no WFET, WFIT: Hosts lose their time limit", read(w, 6, 2)? & 0xf, 0)?;
         for (crm, op2) in [(1, 0), (2, 7), (3, 3), (4, 2), (4, 4), (4, 5), (5, 4), (7, 7)] {
             same("zero", read(w, crm, op2)?, 0)?;
         }
