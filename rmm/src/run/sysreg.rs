@@ -56,8 +56,15 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) 
             remember(rec, exit.esr, 0, 0);
             return Some(Exit::Sync { esr: exit.esr, far: PageOffset::default(), hpfar: 0, gpr0 });
         }
-        // IMPLEMENTATION DEFINED registers and instructions do not exist for a Realm.
-        ((1 | 3, _, 11 | 15, _, _), _) => {
+        // IMPLEMENTATION DEFINED registers and instructions, branch records, MPAM, permission indirection and overlays do not exist
+        // for a Realm.
+        (
+            (1 | 3, _, 11 | 15, _, _)
+            | (2, 1, 8 | 9, _, _)
+            | (3, 0, 10, 5, _)
+            | (3, 0 | 3, 10, 2, 2..=5),
+            _,
+        ) => {
             report(rmm, rec, exit);
             undefined(rmm, rec);
             return None;

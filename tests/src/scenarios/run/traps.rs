@@ -178,6 +178,23 @@ fn add_registers(registry: &mut Registry) {
         }
         Ok(())
     });
+    registry.add("realm_undefined/permission_overlay", |w| {
+        // PIRE0_EL1, PIR_EL1, POR_EL1, S2POR_EL1, POR_EL0.
+        let rec = w.running()?;
+        for (op1, op2) in [(0, 2), (0, 3), (0, 4), (0, 5), (3, 4)] {
+            let register = (3, op1, 10, 2, op2);
+            for action in [Action::Read(register), Action::Write(register, 1)] {
+                let actions = [Action::SetEl1(El1::Vbar, VECTORS), action];
+                let observed = w.observe(&rec, &actions)?;
+                let [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] =
+                    observed.as_slice()
+                else {
+                    return fail(format!("{register:?}: no UNDEFINED but {observed:x?}"));
+                };
+            }
+        }
+        Ok(())
+    });
     registry.add("rec_run/system_register/other_reads_zero", |w| {
         let rec = w.running()?;
         for register in [(3, 3, 9, 12, 0), (2, 0, 0, 0, 4), (3, 0, 10, 4, 3), (3, 0, 4, 6, 0)] {
