@@ -28,8 +28,9 @@ pub fn log(event: Event<'_>) {
             defmt::debug!("Realm used unknown register, ISS {=u64:#x}, at PC {=u64:#x}", iss, pc);
         }
         Event::UnknownCall { fid } => defmt::debug!("Realm made unknown call {=u64:#x}", fid),
+        // At debug level as well: a Realm could keep the console of all CPUs busy.
         Event::UnknownException { esr, pc } => {
-            defmt::warn!(
+            defmt::debug!(
                 "Realm took exception without a meaning, ESR {=u64:#x}, at PC {=u64:#x}",
                 esr,
                 pc
