@@ -11,6 +11,9 @@ use super::{id_registers, register_of, remember, undefined};
 /// OSLSR_EL1.OSLM: the OS Lock is implemented.
 const OSLSR_IMPLEMENTED: u64 = 1 << 3;
 
+/// ISS.Rt: which general-purpose register a trapped access names. The Host gets the value, and needs no more.
+const RT: u64 = 0x1f << 5;
+
 /// The instruction of a trapped access, from the syndrome.
 ///
 /// Source: Arm ARM (DDI0487), ESR_EL2, "ISS encoding for trapped MSR, MRS, or System instruction".
@@ -54,7 +57,12 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) 
             let gpr0 = rec.gpr(access.rt);
             rec.advance_pc();
             remember(rec, exit.esr, 0, 0);
-            return Some(Exit::Sync { esr: exit.esr, far: PageOffset::default(), hpfar: 0, gpr0 });
+            return Some(Exit::Sync {
+                esr: exit.esr & !RT,
+                far: PageOffset::default(),
+                hpfar: 0,
+                gpr0,
+            });
         }
         // IMPLEMENTATION DEFINED registers and instructions, branch records, MPAM, permission indirection and overlays do not exist
         // for a Realm.

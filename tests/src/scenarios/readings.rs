@@ -49,6 +49,22 @@ static READINGS: &[(&str, &str)] = &[
     ),
     ("unknown/host/whole_range", "an unknown call returns zero in X1 to X3, and leaves X4 alone"),
     (
+        "rec_exit/system_register/gic_0",
+        "the Host learns the value written to a register of the GIC, not which register held it",
+    ),
+    (
+        "rec_exit/system_register/gic_1",
+        "the Host learns the value written to a register of the GIC, not which register held it",
+    ),
+    (
+        "rec_exit/system_register/gic_2",
+        "the Host learns the value written to a register of the GIC, not which register held it",
+    ),
+    (
+        "bugs/l3_register_number_of_an_access_is_hidden",
+        "the Host learns the value written to a register of the GIC, not which register held it",
+    ),
+    (
         "rec_exit/system_register/gic_3",
         "ICC_DIR_EL1 is the Host's to emulate if it asks for the trap",
     ),

@@ -136,7 +136,8 @@ fn add_registers(registry: &mut Registry) {
             // The Host asks for the trap of ICC_DIR_EL1.
             let exit = w.enter_with(&rec, &RecEnter { gicv3_hcr: TDIR, ..RecEnter::default() })?;
             let (op0, op1, crn, crm, op2) = register;
-            let iss = op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | 5 << 5 | crm << 1;
+            // Which register held the value is not the Host's to know.
+            let iss = op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | crm << 1;
             let mut expected = RecExit {
                 exit_reason: exit_reason::SYNC,
                 esr: 0x18 << 26 | 1 << 25 | iss,
