@@ -184,8 +184,8 @@ pub trait Vcpu {
     fn mask_timers(&self, physical: bool, virtual_: bool);
 
     /// Lends the SIMD unit to the loaded Realm, SVE included if it has that: saves the Host's registers, loads the
-    /// Realm's.
-    fn lend_simd(&self, registers: &VcpuRegisters);
+    /// Realm's. False if it has been lent already.
+    fn lend_simd(&self, registers: &VcpuRegisters) -> bool;
 
     /// Lends the debug registers to the loaded Realm: exchanges them for those in `registers`, if that has not been done.
     fn lend_debug(&self, registers: &mut VcpuRegisters);

@@ -73,6 +73,13 @@ fn synchronous<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit)
             rmm.machine.lend_simd(&rec.registers);
             None
         }
+        // The Host has called in streaming mode, and lending ends that: in it an instruction of SVE traps as one of SME does.
+        class::SME
+            if rec.registers.extensions.sve_vl().is_some()
+                && rmm.machine.lend_simd(&rec.registers) =>
+        {
+            None
+        }
         class::HVC64 => {
             // ELR_EL2 is already behind the HVC, and an UNDEFINED one is reported at itself.
             rec.registers.pc = rec.registers.pc.wrapping_sub(4);

@@ -177,13 +177,15 @@ impl Vcpu for FakeCpu<'_> {
         }
     }
 
-    fn lend_simd(&self, registers: &VcpuRegisters) {
-        if let Some(loaded) = &mut self.local.borrow_mut().vcpu {
-            if loaded.simd.replace(registers.simd).is_some() {
-                self.machine.violation("SIMD lent twice");
-            }
-            loaded.sve = Sve::load(&self.machine.dram, registers);
+    fn lend_simd(&self, registers: &VcpuRegisters) -> bool {
+        let mut local = self.local.borrow_mut();
+        let Some(loaded) = &mut local.vcpu else { return false };
+        if loaded.simd.is_some() {
+            return false;
         }
+        loaded.simd = Some(registers.simd);
+        loaded.sve = Sve::load(&self.machine.dram, registers);
+        true
     }
 
     fn lend_debug(&self, registers: &mut VcpuRegisters) {

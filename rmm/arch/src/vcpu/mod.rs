@@ -206,12 +206,14 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         }
     }
 
-    fn lend_simd(&self, registers: &VcpuRegisters) {
+    fn lend_simd(&self, registers: &VcpuRegisters) -> bool {
         self.give_vectors_back();
         let area = self.area();
-        if !area.simd_lent.replace(true) {
+        let lends = !area.simd_lent.replace(true);
+        if lends {
             simd::lend(area, &area.features.get(), registers);
         }
+        lends
     }
 
     #[cold]

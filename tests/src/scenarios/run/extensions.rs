@@ -5,7 +5,7 @@ use crate::abi::{Command, INPUT, RealmParams};
 use crate::need::Need;
 use crate::outcome::{Outcome, fail, holds, same};
 use crate::port::Mishap;
-use crate::program::{Access, Action, El1, Observed, SystemRegister};
+use crate::program::{Access, Action, El1, Observed, RawException, SystemRegister};
 use crate::rec::{Rec, VECTORS};
 use crate::world::World;
 
@@ -58,6 +58,21 @@ pub(super) fn add(registry: &mut Registry) {
         Ok(())
     });
     scenario.needs(Need::Streaming);
+    let scenario = registry.add("rec_run/sve/first_use_traps_as_sme", |w| {
+        // As it does where the Host is in streaming mode (Arm ARM, CheckSMEEnabled: CPTR_EL2.SMEN goes before FPEN).
+        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let rec = with_sve(w, max)?;
+        let sme = RawException { cause: 0, esr: 0x1d << 26 | 1 << 25, far: 0, hpfar: 0 };
+        let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(sme), Action::Vector(7)];
+        same("lent", w.observe(&rec, &actions)?, [Observed::Value(0)].into())?;
+        let observed = w.observe(&rec, &[Action::Vector(8), Action::Raw(sme)])?;
+        let [Observed::Value(7), Observed::Exception { esr: 0x200_0000, .. }] = observed.as_slice()
+        else {
+            return fail(alloc::format!("SME itself gave {observed:x?}"));
+        };
+        Ok(())
+    });
+    scenario.needs(Need::RawException);
     registry.add("realm_create/params_supp/sve_vl_above", |w| {
         let sve_vl = limits(w)?.sve_vl.map_or(0, |vl| vl + 1);
         refused(w, |p| (p.flags, p.sve_vl) = (RealmParams::SVE, sve_vl))
