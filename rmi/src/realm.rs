@@ -206,11 +206,12 @@ pub fn destroy<M: Memory + Stage2Tlb + Log>(
     }
     // Unprotected blocks in start-level tables may be cached.
     machine.invalidate(tree.vmid, Stale::All);
+    // Before the locks are: who finds the RD released finds the VMID free.
+    rmm.vmids.release(tree.vmid);
     for table in tables {
         delegation::release(machine, &rmm.granules, table, tree.number).unlock();
     }
     delegation::release(machine, &rmm.granules, rd, tree.number).unlock();
-    rmm.vmids.release(tree.vmid);
     machine.log(Event::RealmDestroyed {
         number: tree.number,
         rd: addr,

@@ -100,6 +100,7 @@ const STEPS: &[Step] = &[
     step("stand-in-races", Tool(races_on_the_stand_in)),
     step("linux-1cpu", Check(1, 256, 240)),
     step("linux-2cpu", Check(2, 256, 240)),
+    step("linux-3realms", Realms(3, 2, 900)),
     long(
         "fuzz-tokens",
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
@@ -117,7 +118,6 @@ const STEPS: &[Step] = &[
     long("miri-long", Tool(|| miri::check(true))),
     long("conformance-long", Tool(conformance_long)),
     long("stress-races-1e6", Stress(StressKind::Races, 1_000_000)),
-    long("linux-3realms", Realms(3, 2, 900)),
     long("linux-4cpu-512M", Check(4, 512, 600)),
     long("linux-8cpu-1G", Check(8, 1024, 900)),
 ];
