@@ -65,21 +65,7 @@ fn synchronous<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit)
         class::INSTRUCTION_ABORT_LOWER => abort::instruction(rmm, rec, exit),
         class::SYSREG => sysreg::access(rmm, rec, exit),
         class::WFX => Some(wait(rec, exit)),
-        class::FP => {
-            rmm.machine.lend_simd(&rec.registers);
-            None
-        }
-        class::SVE if rec.registers.extensions.sve_vl().is_some() => {
-            rmm.machine.lend_simd(&rec.registers);
-            None
-        }
-        // The Host has called in streaming mode, and lending ends that: in it an instruction of SVE traps as one of SME does.
-        class::SME
-            if rec.registers.extensions.sve_vl().is_some()
-                && rmm.machine.lend_simd(&rec.registers) =>
-        {
-            None
-        }
+        class @ (class::FP | class::SVE | class::SME) if lend_simd(rmm, rec, class) => None,
         class::HVC64 => {
             // ELR_EL2 is already behind the HVC, and an UNDEFINED one is reported at itself.
             rec.registers.pc = rec.registers.pc.wrapping_sub(4);
@@ -92,6 +78,15 @@ fn synchronous<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit)
             None
         }
     }
+}
+
+/// Lends the SIMD unit for an instruction that has trapped; false if the Realm does not have that instruction.
+///
+/// In streaming mode, in which the Host may have called, an instruction of SVE traps as one of SME does. Lending ends that mode, so
+/// an SME trap after it is the Realm's own.
+fn lend_simd<M: Vcpu>(rmm: &Rmm<'_, '_, M>, rec: &Rec, class: u64) -> bool {
+    let has = class == class::FP || rec.registers.extensions.sve_vl().is_some();
+    has && (rmm.machine.lend_simd(&rec.registers) || class != class::SME)
 }
 
 /// A trapped WFI, WFE, WFIT or WFET: the Host learns which, and the operand of the latter two.
