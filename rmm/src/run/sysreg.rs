@@ -39,11 +39,35 @@ impl Access {
     }
 }
 
+/// Whether an access is to what does not exist for a Realm, rather than to what is harmless to touch: IMPLEMENTATION DEFINED
+/// registers and instructions, branch records, MPAM, permission indirection and overlays.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.4; Arm ARM (DDI0487): a register of a feature that is not there is UNDEFINED.
+fn is_undefined(esr: u64) -> bool {
+    const OP0: u64 = 3 << 20;
+    const OP1: u64 = 7 << 14;
+    const CRN: u64 = 15 << 10;
+    const CRM: u64 = 15 << 1;
+    // Fields that are looked at, and their values.
+    const UNDEFINED: [(u64, u64); 4] = [
+        (1 << 20 | 0b1011 << 10, 1 << 20 | 0b1011 << 10), // Op0 1 or 3, CRn 11 or 15
+        (OP0 | OP1 | 0b1110 << 10, 2 << 20 | 1 << 14 | 8 << 10), // BRB*_EL1
+        (OP0 | OP1 | CRN | CRM, 3 << 20 | 10 << 10 | 5 << 1), // MPAM*_EL1
+        (OP0 | CRN | CRM, 3 << 20 | 10 << 10 | 2 << 1), // PIR*, POR*, S2POR*; MAIR_EL1 does not trap
+    ];
+    UNDEFINED.iter().any(|&(fields, value)| esr & fields == value)
+}
+
 /// Handles a trapped access; the exit if the Host has to do it.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.3, A2.1.2.4, A4.3.4.4; the exits for the GIC's SGI registers and ICC_DIR
 /// are how hosts and the reference monitor share the work.
 pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
+    if is_undefined(exit.esr) {
+        report(rmm, rec, exit);
+        undefined(rmm, rec);
+        return None;
+    }
     let access = Access::new(exit.esr);
     match (access.register, access.read) {
         // Identification registers.
@@ -63,19 +87,6 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) 
                 hpfar: 0,
                 gpr0,
             });
-        }
-        // IMPLEMENTATION DEFINED registers and instructions, branch records, MPAM, permission indirection and overlays do not exist
-        // for a Realm.
-        (
-            (1 | 3, _, 11 | 15, _, _)
-            | (2, 1, 8 | 9, _, _)
-            | (3, 0, 10, 5, _)
-            | (3, 0 | 3, 10, 2, 2..=5),
-            _,
-        ) => {
-            report(rmm, rec, exit);
-            undefined(rmm, rec);
-            return None;
         }
         // OSLAR_EL1, OSLSR_EL1.
         ((2, 0, 1, 0, 4), false) => {
