@@ -136,7 +136,9 @@ impl Features {
             extensions = extensions.with_sve(vl);
         }
         if let Some(counters) = wish.counters {
-            if counters > self.counters? || (counters == 0 && !self.no_counters) {
+            let most = self.counters?;
+            // Without FEAT_HPMN0, MDCR_EL2.HPMN is 0 only where there is no event counter at all.
+            if counters > most || (counters == 0 && most != 0 && !self.no_counters) {
                 return None;
             }
             extensions = extensions.with_pmu(counters);
@@ -217,6 +219,9 @@ mod tests {
         }
         let plain = Features::new(&CpuFacts { id_aa64dfr0: 0x30_560a, ..qemu() });
         assert!(plain.extensions(&Wish { counters: Some(0), ..PLAIN }).is_none(), "FEAT_HPMN0");
+        let empty = Features::new(&CpuFacts { id_aa64dfr0: 0x30_560a, pmcr: 0, ..qemu() });
+        assert!(empty.extensions(&Wish { counters: Some(0), ..PLAIN }).is_some(), "no counter");
+        assert!(empty.extensions(&Wish { counters: Some(1), ..PLAIN }).is_none());
         let none = Features::new(&CpuFacts { id_aa64dfr0: 0x30_500a, vector_bytes: 0, ..qemu() });
         assert!(none.extensions(&Wish { counters: Some(1), ..PLAIN }).is_none());
         assert!(none.extensions(&Wish { sve_vl: Some(0), ..PLAIN }).is_none());

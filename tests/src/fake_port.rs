@@ -109,7 +109,11 @@ impl FakeMachine {
             Place::BeyondPa => match self.profile {
                 Profile::Plain => (1 << 48) + (1 << 40) + 4096,
                 Profile::Narrow => (1 << 40) + 4096,
-                Profile::Max | Profile::Large | Profile::Fvp | Profile::Small => (1 << 52) + 4096,
+                Profile::Max
+                | Profile::Large
+                | Profile::Fvp
+                | Profile::Small
+                | Profile::NoCounters => (1 << 52) + 4096,
             },
             Place::Secure => base + bytes - 4096,
             Place::Root => base + bytes - 2 * 4096,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::fake_port::FakePort;
 use crate::machine::FakeMachine;
 use crate::machine::config::Profile;
+use crate::outcome::{Failure, Outcome};
 use crate::scenarios::{Cpu, Scenario};
 use crate::world::World;
 
@@ -27,12 +28,12 @@ impl From<Cpu> for Profile {
 
 /// Runs a scenario on a new fake machine: its own expectations, then what the machine has to say, and at last that
 /// everything can be given back.
-pub fn run(scenario: &Arc<Scenario>) -> Result<(), String> {
+pub fn run(scenario: &Arc<Scenario>) -> Outcome {
     run_on(scenario.cpu.into(), scenario)
 }
 
 /// The same on a machine of another kind.
-pub fn run_on(profile: Profile, scenario: &Arc<Scenario>) -> Result<(), String> {
+pub fn run_on(profile: Profile, scenario: &Arc<Scenario>) -> Outcome {
     let (done, result) = channel();
     let running = Arc::clone(scenario);
     let thread = thread::Builder::new().name(scenario.name.clone());
@@ -40,33 +41,33 @@ pub fn run_on(profile: Profile, scenario: &Arc<Scenario>) -> Result<(), String> 
         // The other end is gone only after a timeout.
         let _ = done.send(run_here(profile, &running));
     });
-    let Ok(thread) = spawned else { return Err("no thread".into()) };
+    let Ok(thread) = spawned else { return Err(Failure::Wrong("no thread".into())) };
     match result.recv_timeout(TIMEOUT) {
         Ok(result) => result,
         Err(RecvTimeoutError::Timeout) => {
-            Err("hung: a lock is waited for that is never free".into())
+            Err(Failure::Wrong("hung: a lock is waited for that is never free".into()))
         }
         Err(RecvTimeoutError::Disconnected) => {
             let panic = thread.join().err();
             let text = panic.as_ref().and_then(|panic| panic.downcast_ref::<String>());
-            Err(format!("the scenario itself panicked: {text:?}"))
+            Err(Failure::Wrong(format!("the scenario itself panicked: {text:?}")))
         }
     }
 }
 
-fn run_here(profile: Profile, scenario: &Scenario) -> Result<(), String> {
+fn run_here(profile: Profile, scenario: &Scenario) -> Outcome {
     let machine = FakeMachine::new(profile);
     let mut port = FakePort::new(&machine);
     let mut world = World::new(&mut port);
     let outcome = (scenario.run)(&mut world);
     let mut problems = Vec::new();
-    if let Err(failure) = outcome {
-        problems.push(failure.0);
+    if let Err(Failure::Wrong(why)) = &outcome {
+        problems.push(why.clone());
     }
     if problems.is_empty()
         && let Err(failure) = world.give_everything_back()
     {
-        problems.push(format!("giving everything back: {}", failure.0));
+        problems.push(format!("giving everything back: {failure}"));
     }
     machine.quiesce();
     problems.extend(machine.take_violations());
@@ -84,9 +85,10 @@ fn run_here(profile: Profile, scenario: &Scenario) -> Result<(), String> {
         }
     }
     if problems.is_empty() {
-        return Ok(());
+        return outcome;
     }
     let events = machine.take_events();
     let last = events.iter().rev().take(3).rev().cloned().collect::<Vec<_>>();
-    Err(format!("{}\n  last events: {}", problems.join("\n  "), last.join("\n    ")))
+    let problems = problems.join("\n  ");
+    Err(Failure::Wrong(format!("{problems}\n  last events: {}", last.join("\n    "))))
 }

@@ -44,11 +44,49 @@ pub enum Need {
     OsLock,
     /// A CPU with streaming vectors.
     Streaming,
+    /// SVE, on the CPU and in feature register 0.
+    Sve,
+    /// Performance monitors, on the CPU and in feature register 0.
+    Pmu,
+    /// Performance monitors with an event counter.
+    EventCounter,
+    /// Fewer list registers than a REC's run page has room for.
+    SpareListRegister,
+    /// Tracked DRAM that belongs neither to the Host nor to Realms.
+    ForeignGranule,
     /// Loads that the architecture can describe in a syndrome, but has no instruction for.
     NoSuchLoad,
 }
 
 impl Need {
+    /// What it is, after "needs".
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::HostFault => "Host memory that faults in the middle of a command",
+            Self::HostChange => "Host memory that changes in the middle of a command",
+            Self::El3Refusal => "an EL3 that refuses calls",
+            Self::RawException => "an exception with a chosen syndrome",
+            Self::Fiq => "a physical FIQ",
+            Self::HighMemory => "DRAM above 2^48",
+            Self::SmallVmids => "8-bit VMIDs",
+            Self::SmallInterruptNumbers => "16-bit interrupt numbers",
+            Self::NoProgramInMemory => "a Realm that runs without memory of its own",
+            Self::NoFirmware => "nobody between the Host and the monitor",
+            Self::GicTraps => "traps of ICC_PMR_EL1",
+            Self::WfeTraps => "traps of WFE",
+            Self::WfitSyndrome => "the syndrome of WFIT",
+            Self::OsLock => "an OS Lock that holds back debug exceptions",
+            Self::Streaming => "streaming vectors (FEAT_SME)",
+            Self::NoSuchLoad => "a load without an instruction",
+            Self::Sve => "SVE in feature register 0",
+            Self::Pmu => "performance monitors in feature register 0",
+            Self::EventCounter => "an event counter in feature register 0",
+            Self::SpareListRegister => "fewer than 16 list registers",
+            Self::NarrowAddresses => "a CPU with few physical address bits",
+            Self::ForeignGranule => "DRAM of the Secure or Root world that the monitor tracks",
+        }
+    }
+
     /// Why a backend cannot do this; `None` if it can.
     pub const fn missing_on(self, backend: Backend) -> Option<&'static str> {
         if matches!(backend, Backend::Fake) {
@@ -58,7 +96,13 @@ impl Need {
             };
         }
         Some(match self {
-            Self::Streaming => return None,
+            // QEMU's CPU has these; whether the image offers them is seen when the scenario runs.
+            Self::Streaming
+            | Self::Sve
+            | Self::Pmu
+            | Self::EventCounter
+            | Self::SpareListRegister
+            | Self::ForeignGranule => return None,
             Self::HostFault => "QEMU cannot make Host memory fault in the middle of a command",
             Self::HostChange => "QEMU cannot change Host memory in the middle of a command",
             Self::El3Refusal => "real firmware at EL3 refuses nothing that the Host may delegate",

@@ -103,7 +103,7 @@ fn row(
     })();
     counted
         .map(|counts| Row { name: name.to_string(), counts })
-        .map_err(|Failure(why)| format!("{name}: {why}"))
+        .map_err(|failure: Failure| format!("{name}: {failure}"))
 }
 
 fn counts(machine: &FakeMachine) -> [u64; COLUMNS.len()] {

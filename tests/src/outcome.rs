@@ -2,14 +2,29 @@
 
 use alloc::format;
 use alloc::string::String;
-use core::fmt::Debug;
+use core::fmt::{self, Debug};
 use core::panic::Location;
 
 use crate::abi::{Command, SUCCESS};
+use crate::need::Need;
 
-/// Why a scenario failed.
+/// Why a scenario did not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure(pub String);
+pub enum Failure {
+    /// An expectation does not hold, and which.
+    Wrong(String),
+    /// This machine lacks what the scenario is about: nothing was shown.
+    Missing(Need),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong(why) => f.write_str(why),
+            Self::Missing(need) => write!(f, "needs {}", need.title()),
+        }
+    }
+}
 
 /// How a scenario, or a step of one, ended.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -18,7 +33,12 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 #[track_caller]
 pub fn fail<T>(text: impl Into<String>) -> Outcome<T> {
     let at = Location::caller();
-    Err(Failure(format!("{}:{}: {}", at.file(), at.line(), text.into())))
+    Err(Failure::Wrong(format!("{}:{}: {}", at.file(), at.line(), text.into())))
+}
+
+/// The end of a scenario on a machine without what it needs.
+pub fn missing<T>(need: Need) -> Outcome<T> {
+    Err(Failure::Missing(need))
 }
 
 /// Two values that must be the same.

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::abi::HostPage;
+use crate::need::Need;
 use crate::program::{Action, Observed};
 
 /// Physical addresses with a property that cannot be made by RMI commands.
@@ -35,6 +36,18 @@ pub enum Mishap {
     El3Refuses(u64, i64),
     /// EL3 refuses to take back the granule at this address with this code; code 0 ends it.
     El3Keeps(u64, i64),
+}
+
+impl Mishap {
+    /// What a machine that cannot do this lacks.
+    pub const fn need(self) -> Need {
+        match self {
+            Self::Streaming => Need::Streaming,
+            Self::HostFault(_) => Need::HostFault,
+            Self::HostChange(..) => Need::HostChange,
+            Self::El3Refuses(..) | Self::El3Keeps(..) => Need::El3Refusal,
+        }
+    }
 }
 
 /// Memory that a Realm needs before it can run a program, on a machine where programs are made of instructions.

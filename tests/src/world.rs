@@ -8,7 +8,8 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use crate::abi::{Command, HostPage, INPUT, RealmParams, entry_state, rtt_error};
-use crate::outcome::{Outcome, Reply, fail};
+use crate::need::Need;
+use crate::outcome::{Outcome, Reply, fail, missing};
 use crate::port::{Mishap, Place, Port, Quarters};
 
 /// A Realm as the Host knows it.
@@ -213,15 +214,19 @@ impl<'p> World<'p> {
         self.next_vmid
     }
 
-    /// An address with a property, or the end of the scenario: a machine without one has nothing to show here.
+    /// An address with a property, if the machine has one.
     pub fn place(&self, place: Place) -> Option<u64> {
         self.port.place(place)
     }
 
-    /// Arms a mishap; fails if the machine cannot.
-    #[track_caller]
+    /// An address above 2^48, or the end of the scenario.
+    pub fn high(&self) -> Outcome<u64> {
+        self.place(Place::High).map_or_else(|| missing(Need::HighMemory), Ok)
+    }
+
+    /// Arms a mishap, or ends the scenario if the machine cannot.
     pub fn arm(&mut self, mishap: Mishap) -> Outcome {
-        if self.port.arm(mishap) { Ok(()) } else { fail("this machine cannot do that") }
+        if self.port.arm(mishap) { Ok(()) } else { missing(mishap.need()) }
     }
 
     /// Parameters of an ordinary Realm, with start tables delegated.

@@ -132,9 +132,9 @@ fn is_supported(platform: &Platform, page: &[u64; 512], params: &Params) -> bool
     let s2sz_max = if params.lpa2() { platform.s2sz() } else { platform.s2sz().min(48) };
     let sve = params.flags & 2 == 0 || platform.sve_vl().is_some_and(|most| byte(0x10) <= most);
     let pmu = params.flags & 4 == 0
-        || platform
-            .pmu_num_ctrs()
-            .is_some_and(|most| byte(0x28) <= most && (byte(0x28) != 0 || platform.hpmn0));
+        || platform.pmu_num_ctrs().is_some_and(|most| {
+            byte(0x28) <= most && (byte(0x28) != 0 || most == 0 || platform.hpmn0)
+        });
     (!params.lpa2() || platform.lpa2())
         && (platform.s2sz_min..=s2sz_max).contains(&params.s2sz)
         && sve

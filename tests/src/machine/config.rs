@@ -17,6 +17,8 @@ pub enum Profile {
     Large,
     /// As `Max`, with the two banks of Arm FVP Base RevC.
     Fvp,
+    /// As `Max`, without SVE, and with performance monitors that have no event counter.
+    NoCounters,
     /// As `Max`, with little DRAM: every command looks at all of it, so sequences of many commands take it.
     Small,
 }
@@ -38,7 +40,7 @@ impl Profile {
     /// Banks of DRAM: (base, bytes).
     pub(crate) fn banks(self) -> Vec<(u64, u64)> {
         let main = match self {
-            Self::Max | Self::Plain => 20 * MIB,
+            Self::Max | Self::Plain | Self::NoCounters => 20 * MIB,
             Self::Narrow => {
                 return vec![(MAIN_BASE, 20 * MIB), (SECOND_BASE, MIB / 4)];
             }
@@ -70,6 +72,17 @@ impl Profile {
                 vector_bytes: 256,
                 ..CpuFacts::default()
             },
+            Self::NoCounters => {
+                let max = Self::Max.facts();
+                CpuFacts {
+                    // SVE, and FEAT_HPMN0.
+                    id_aa64pfr0: max.id_aa64pfr0 & !(0xf << 32),
+                    id_aa64dfr0: max.id_aa64dfr0 & !(0xf << 60),
+                    pmcr: max.pmcr & !(0x1f << 11),
+                    vector_bytes: 0,
+                    ..max
+                }
+            }
             Self::Plain | Self::Narrow => CpuFacts {
                 id_aa64pfr0: 0x0000_0000_1100_0011,
                 id_aa64dfr0: 0x0000_0000_0030_5006,

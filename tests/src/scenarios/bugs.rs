@@ -11,7 +11,7 @@ use super::registry::Registry;
 use crate::abi::{Command, INPUT, REC, RecEnter, RecExit, enter_flags, ripas, rsi, rtt_error};
 use crate::need::Need;
 use crate::outcome::{fail, holds, same};
-use crate::port::{Mishap, Place};
+use crate::port::Mishap;
 use crate::program::{Access, Action, El1, Observed, RawException};
 use crate::rec::{VECTORS, idle_exit, smc};
 use crate::world::secret_page;
@@ -189,7 +189,7 @@ fn add_inputs(registry: &mut Registry) {
     });
     registry
         .add("bugs/v7_address_above_48_bits", |w| {
-            let Some(high) = w.place(Place::High) else { return Ok(()) };
+            let high = w.high()?;
             w.call(Command::GranuleDelegate, [high])?.ok()?;
             let realm = realm_with_tables(w)?;
             w.call(Command::DataCreateUnknown, [realm.rd, high, IPA])?.is(INPUT)?;

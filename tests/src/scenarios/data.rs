@@ -5,7 +5,7 @@ use super::registry::{Cpu, Registry};
 use crate::abi::{Command, INPUT, RealmParams, RecEnter, entry_state, ripas, rtt_error};
 use crate::need::Need;
 use crate::outcome::{Outcome, holds, same};
-use crate::port::{Mishap, Place};
+use crate::port::Mishap;
 use crate::program::{Access, Action, Observed};
 use crate::world::{Realm, World, secret_page};
 
@@ -228,7 +228,7 @@ fn add_bounds(registry: &mut Registry) {
         });
         registry
             .add(alloc::format!("{label}/data_bound2"), move |w| {
-                let Some(high) = w.place(Place::High) else { return Ok(()) };
+                let high = w.high()?;
                 w.call(Command::GranuleDelegate, [high])?.ok()?;
                 let realm = realm_with_tables(w)?;
                 create(w, &realm, high, IPA)?.is(INPUT)?;

@@ -3,7 +3,7 @@
 use super::registry::{Cpu, Registry};
 use crate::abi::{Command, INPUT, SUCCESS, ripas};
 use crate::need::Need;
-use crate::outcome::{holds, same};
+use crate::outcome::{holds, missing, same};
 use crate::port::Place;
 use crate::world::secret_page;
 
@@ -52,8 +52,11 @@ pub(super) fn add(registry: &mut Registry) {
         Ok(())
     });
     registry.add("granule_delegate/gran_gpt", |w| {
-        for place in [Place::Secure, Place::Root] {
-            let Some(pa) = w.place(place) else { continue };
+        let places = [Place::Secure, Place::Root].map(|place| w.place(place));
+        if places == [None; 2] {
+            return missing(Need::ForeignGranule);
+        }
+        for pa in places.into_iter().flatten() {
             w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
             // Nothing has changed: it can be tried again, and cannot be given back.
             w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
@@ -70,9 +73,8 @@ pub(super) fn add(registry: &mut Registry) {
     });
     registry
         .add("granule_delegate/success/anywhere", |w| {
-            if let Some(high) = w.place(Place::High) {
-                w.call(Command::GranuleDelegate, [high])?.ok()?;
-            }
+            let high = w.high()?;
+            w.call(Command::GranuleDelegate, [high])?.ok()?;
             Ok(())
         })
         .needs(Need::HighMemory);

@@ -251,7 +251,7 @@ fn add_rtts(registry: &mut Registry) {
     });
     registry
         .add("realm_create/rtt_base_above_48_bits", |w| {
-            let Some(high) = w.place(crate::port::Place::High) else { return Ok(()) };
+            let high = w.high()?;
             w.call(Command::GranuleDelegate, [high])?.ok()?;
             // VTTBR_EL2 of a Realm without LPA2 cannot hold it.
             refused(w, |p| p.rtt_base = high)?;

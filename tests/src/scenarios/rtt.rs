@@ -8,7 +8,6 @@ use super::registry::Registry;
 use crate::abi::{Command, INPUT, RealmParams, entry_state, ripas, rtt_error};
 use crate::need::Need;
 use crate::outcome::{holds, same};
-use crate::port::Place;
 use crate::world::entry_size;
 
 use entry_state::{ASSIGNED, TABLE, UNASSIGNED};
@@ -136,7 +135,7 @@ fn add_create(registry: &mut Registry) {
     });
     registry
         .add("rtt_create/rtt_bound2", |w| {
-            let Some(high) = w.place(Place::High) else { return Ok(()) };
+            let high = w.high()?;
             w.call(Command::GranuleDelegate, [high])?.ok()?;
             let realm = w.realm()?;
             w.call(Command::RttCreate, [realm.rd, high, 0, 1])?.is(INPUT)?;

@@ -172,8 +172,11 @@ impl<'a> Console<'a> {
             }
             Event::Scenario { name, result, why } => {
                 if self.running.as_ref().is_some_and(|(running, _)| *running == name) {
-                    let passed = result == "pass";
-                    self.end(if passed { Outcome::Passed } else { Outcome::Failed(why) });
+                    self.end(match result.as_str() {
+                        "pass" => Outcome::Passed,
+                        "missing" => Outcome::Missing(why),
+                        _ => Outcome::Failed(why),
+                    });
                 }
             }
             Event::End { result, why } => {
@@ -185,6 +188,7 @@ impl<'a> Console<'a> {
 
     fn end(&mut self, outcome: Outcome) {
         let Some((name, since)) = self.running.take() else { return };
+        let outcome = self.results.judge(outcome);
         let done = self.results.ended(&name, outcome.clone(), since.elapsed());
         self.bar.ended(&name, &outcome, done);
     }
@@ -269,7 +273,7 @@ mod tests {
     fn outcome(written: &[u8], gone: &str) -> Outcome {
         let mut registry = Registry::default();
         registry.add("a", |_| Ok(()));
-        let results = Results::new(registry.scenarios.into_iter().map(Arc::new), |_| None);
+        let results = Results::new(registry.scenarios.into_iter().map(Arc::new), |_| None, false);
         let bar = Bar::start(1, Backend::Qemu);
         let log = File::options().write(true).open("/dev/null").unwrap();
         let mut console = Console::new(&results, &bar, None, log, Duration::from_secs(60));
@@ -283,9 +287,10 @@ mod tests {
     fn failure(after_start: &[u8]) -> String {
         match outcome(&[START.as_bytes(), after_start].concat(), "the machine stopped") {
             Outcome::Failed(why) => why,
-            other @ (Outcome::Waiting | Outcome::Passed | Outcome::Skipped(_)) => {
-                panic!("{other:?}")
-            }
+            other @ (Outcome::Waiting
+            | Outcome::Passed
+            | Outcome::Skipped(_)
+            | Outcome::Missing(_)) => panic!("{other:?}"),
         }
     }
 
@@ -294,6 +299,13 @@ mod tests {
         let line =
             "loading... @cairn {\"event\":\"scenario\",\"name\":\"a\",\"result\":\"pass\"}\n";
         assert_eq!(outcome(format!("{START}{line}").as_bytes(), ""), Outcome::Passed);
+    }
+
+    #[test]
+    fn a_scenario_that_finds_nothing_to_do_has_not_passed() {
+        let line = "@cairn {\"event\":\"scenario\",\"name\":\"a\",\"result\":\"missing\",\"why\":\"needs SVE\"}\n";
+        let outcome = outcome(format!("{START}{line}").as_bytes(), "");
+        assert_eq!(outcome, Outcome::Missing("needs SVE".into()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use cairn_tests::harness;
+use cairn_tests::outcome::Failure;
 
 use super::Bar;
 use super::outcome::{Outcome, Results};
@@ -24,7 +25,10 @@ pub fn run(results: &Results, jobs: usize, bar: &Bar) {
                     let started = Instant::now();
                     let outcome = match harness::run(&scenario) {
                         Ok(()) => Outcome::Passed,
-                        Err(why) => Outcome::Failed(why),
+                        Err(Failure::Wrong(why)) => Outcome::Failed(why),
+                        Err(missing @ Failure::Missing(_)) => {
+                            results.judge(Outcome::Missing(missing.to_string()))
+                        }
                     };
                     let done = results.ended(&scenario.name, outcome.clone(), started.elapsed());
                     bar.ended(&scenario.name, &outcome, done);

@@ -1,5 +1,6 @@
 //! The results as files for other programs.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::Context;
@@ -40,9 +41,9 @@ fn case(row: &Row) -> TestCase {
             status.set_message(why.lines().next().unwrap_or_default()).set_description(why.clone());
             status
         }
-        Outcome::Skipped(_) | Outcome::Waiting => {
+        Outcome::Skipped(_) | Outcome::Missing(_) | Outcome::Waiting => {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(reason(&row.outcome));
+            status.set_message(reason(&row.outcome).into_owned());
             status
         }
     };
@@ -58,12 +59,13 @@ fn case(row: &Row) -> TestCase {
     case
 }
 
-fn reason(outcome: &Outcome) -> &str {
+fn reason(outcome: &Outcome) -> Cow<'_, str> {
     match outcome {
-        Outcome::Passed => "",
-        Outcome::Failed(why) => why,
-        Outcome::Skipped(why) => why,
-        Outcome::Waiting => "did not run",
+        Outcome::Passed => "".into(),
+        Outcome::Failed(why) => why.into(),
+        Outcome::Skipped(why) => (*why).into(),
+        Outcome::Missing(why) => format!("not here: {why}").into(),
+        Outcome::Waiting => "did not run".into(),
     }
 }
 
@@ -74,10 +76,10 @@ pub fn json(rows: &[Row], kind: Kind, subject: &str, file: &Path) -> anyhow::Res
         .iter()
         .map(|name| {
             let (status, reason) = match status(name, rows, kind) {
-                Status::Covered => ("covered", ""),
-                Status::Failing => ("failing", ""),
+                Status::Covered => ("covered", String::new()),
+                Status::Failing => ("failing", String::new()),
                 Status::Excused(reason) => ("excused", reason),
-                Status::Uncovered => ("uncovered", ""),
+                Status::Uncovered => ("uncovered", String::new()),
             };
             json!({"name": name, "clause": conditions::clause(name), "status": status, "reason": reason})
         })
@@ -91,7 +93,7 @@ fn scenario(row: &Row) -> Value {
     let result = match row.outcome {
         Outcome::Passed => "pass",
         Outcome::Failed(_) => "fail",
-        Outcome::Skipped(_) | Outcome::Waiting => "skip",
+        Outcome::Skipped(_) | Outcome::Missing(_) | Outcome::Waiting => "skip",
     };
     json!({
         "name": row.scenario.name,

@@ -18,6 +18,8 @@ pub enum Outcome {
     Failed(String),
     /// It does not run here, and why.
     Skipped(&'static str),
+    /// It ran, and found that the machine lacks what it is about.
+    Missing(String),
 }
 
 /// A scenario and what became of it.
@@ -34,6 +36,8 @@ pub struct Row {
 /// All scenarios of a run; workers fill in what became of them.
 pub struct Results {
     rows: Mutex<Vec<Row>>,
+    /// The machine is known to have all that scenarios find for themselves.
+    complete: bool,
 }
 
 impl Results {
@@ -41,12 +45,13 @@ impl Results {
     pub fn new(
         scenarios: impl Iterator<Item = Arc<Scenario>>,
         skip: impl Fn(&Scenario) -> Option<&'static str>,
+        complete: bool,
     ) -> Self {
         let rows = scenarios.map(|scenario| {
             let outcome = skip(&scenario).map_or(Outcome::Waiting, Outcome::Skipped);
             Row { scenario, outcome, took: Duration::ZERO }
         });
-        Self { rows: Mutex::new(rows.collect()) }
+        Self { rows: Mutex::new(rows.collect()), complete }
     }
 
     /// How many wait.
@@ -61,13 +66,25 @@ impl Results {
         waiting.map(|row| row.scenario.clone()).collect()
     }
 
+    /// What an outcome means here: our own monitor offers all that this machine's CPU has, or is at fault.
+    pub fn judge(&self, outcome: Outcome) -> Outcome {
+        if self.complete
+            && let Outcome::Missing(why) = outcome
+        {
+            return Outcome::Failed(format!("{why}, which this machine's CPU has"));
+        }
+        outcome
+    }
+
     /// A scenario has ended; how many have so far.
     pub fn ended(&self, name: &str, outcome: Outcome, took: Duration) -> usize {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(row) = rows.iter_mut().find(|row| row.scenario.name == name) {
             (row.outcome, row.took) = (outcome, took);
         }
-        let ended = |row: &&Row| matches!(row.outcome, Outcome::Passed | Outcome::Failed(_));
+        let ended = |row: &&Row| {
+            matches!(row.outcome, Outcome::Passed | Outcome::Failed(_) | Outcome::Missing(_))
+        };
         rows.iter().filter(ended).count()
     }
 
@@ -85,7 +102,7 @@ pub enum Status {
     /// Scenarios ran, and none passed.
     Failing,
     /// No scenario can run here, for this reason.
-    Excused(&'static str),
+    Excused(String),
     /// No scenario ran.
     Uncovered,
 }
@@ -99,10 +116,13 @@ pub fn status(condition: &str, rows: &[Row], kind: Kind) -> Status {
     if about().any(|row| matches!(row.outcome, Outcome::Failed(_))) {
         return Status::Failing;
     }
-    match about().find_map(|row| row.scenario.missing_on(kind)) {
-        Some(reason) => Status::Excused(reason),
-        None => Status::Uncovered,
-    }
+    let missing = |row: &Row| match &row.outcome {
+        Outcome::Missing(why) => Some(why.clone()),
+        Outcome::Waiting | Outcome::Passed | Outcome::Failed(_) | Outcome::Skipped(_) => {
+            row.scenario.missing_on(kind).map(str::to_owned)
+        }
+    };
+    about().find_map(missing).map_or(Status::Uncovered, Status::Excused)
 }
 
 /// Conditions that no scenario shows to hold, without a reason.
@@ -147,6 +167,26 @@ mod tests {
         assert_eq!(status("a/bc", &rows, Kind::Qemu), Status::Failing);
         assert!(matches!(status("a/d", &rows, Kind::Qemu), Status::Excused(_)));
         assert_eq!(status("a/e", &rows, Kind::Qemu), Status::Uncovered);
+    }
+
+    #[test]
+    fn what_a_scenario_found_missing_excuses_its_condition_and_covers_nothing() {
+        let rows = rows(&[
+            ("a/b", Outcome::Missing("needs SVE".into()), None),
+            ("a/c", Outcome::Missing("needs SVE".into()), None),
+            ("a/c/more", Outcome::Failed("no".into()), None),
+        ]);
+        assert_eq!(status("a/b", &rows, Kind::Qemu), Status::Excused("needs SVE".into()));
+        assert_eq!(status("a/c", &rows, Kind::Qemu), Status::Failing);
+    }
+
+    #[test]
+    fn our_own_monitor_has_to_offer_what_the_cpu_has() {
+        let results = |complete| Results::new(std::iter::empty(), |_| None, complete);
+        let missing = Outcome::Missing("needs SVE".into());
+        assert_eq!(results(false).judge(missing.clone()), missing);
+        assert!(matches!(results(true).judge(missing), Outcome::Failed(_)));
+        assert_eq!(results(true).judge(Outcome::Passed), Outcome::Passed);
     }
 
     #[test]

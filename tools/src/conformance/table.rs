@@ -55,7 +55,7 @@ impl Count {
             match row.outcome {
                 Outcome::Passed => count.passed += 1,
                 Outcome::Failed(_) => count.failed += 1,
-                Outcome::Skipped(_) | Outcome::Waiting => count.skipped += 1,
+                Outcome::Skipped(_) | Outcome::Missing(_) | Outcome::Waiting => count.skipped += 1,
             }
         }
         count
@@ -91,6 +91,7 @@ pub fn print(rows: &[Row], kind: Kind, filtered: bool, subject: &str, took: Dura
         statuses.extend(own);
     }
     reasons(&statuses, filtered);
+    missing(rows);
     failures(rows);
     totals(rows, &statuses, subject, took);
 }
@@ -121,7 +122,7 @@ fn reasons(statuses: &[(&String, Status)], filtered: bool) {
     for (name, status) in statuses {
         match status {
             Status::Covered => {}
-            Status::Excused(reason) => excused.push((name, *reason)),
+            Status::Excused(reason) => excused.push((name, reason)),
             Status::Failing => open.push((name, "every scenario about it failed")),
             Status::Uncovered if filtered => {}
             Status::Uncovered => open.push((name, "no scenario about it ran")),
@@ -138,6 +139,18 @@ fn reasons(statuses: &[(&String, Status)], filtered: bool) {
     }
     for (name, reason) in open {
         anstream::println!("  {RED}{name:<44}{RED:#} {reason}");
+    }
+}
+
+/// Scenarios that found nothing to do.
+fn missing(rows: &[Row]) {
+    let mut first = true;
+    for row in rows {
+        let Outcome::Missing(why) = &row.outcome else { continue };
+        if std::mem::take(&mut first) {
+            anstream::println!("\n{BOLD}Scenarios that found nothing to do{BOLD:#}");
+        }
+        anstream::println!("  {:<52} not here: {why}", row.scenario.name);
     }
 }
 

@@ -13,13 +13,14 @@ mod a64;
 mod mailbox;
 mod port;
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Write;
 use core::ops::Range;
 
 use crate::failure::Failure;
 use crate::machine::Machine;
+use cairn_tests::outcome::Failure as Failed;
 use cairn_tests::scenarios::{self, Scenario};
 use cairn_tests::world::World;
 use port::RealPort;
@@ -31,6 +32,9 @@ pub const PAGE_WORDS: usize = 512;
 
 /// What the suite needs of a machine besides the rest of the host.
 pub trait Target {
+    /// Whether the CPU has streaming vectors (FEAT_SME).
+    fn has_streaming(&self) -> bool;
+
     /// SMC #0 with X0 to X7; X0 to X4 afterwards.
     fn call(&self, registers: [u64; 8]) -> [u64; 5];
 
@@ -104,13 +108,13 @@ fn run_one(bare: &dyn Bare, port: &mut RealPort<'_>, scenario: &Scenario) -> Res
     let outcome = (scenario.run)(&mut world);
     let closing = world.give_everything_back();
     let micros = (bare.counter() - before) * 1_000_000 / bare.counter_hz().max(1);
-    let why = match (&outcome, &closing) {
-        (Err(failure), _) => Some(failure.0.clone()),
-        (Ok(()), Err(failure)) => Some(alloc::format!("giving everything back: {}", failure.0)),
-        (Ok(()), Ok(())) => None,
+    let (result, why) = match (&outcome, &closing) {
+        (Err(wrong @ Failed::Wrong(_)), _) => ("fail", wrong.to_string()),
+        (_, Err(failure)) => ("fail", alloc::format!("giving everything back: {failure}")),
+        (Err(missing @ Failed::Missing(_)), Ok(())) => ("missing", missing.to_string()),
+        (Ok(()), Ok(())) => ("pass", String::new()),
     };
-    let result = if why.is_some() { "fail" } else { "pass" };
-    let why = escaped(why.as_deref().unwrap_or_default());
+    let why = escaped(&why);
     bare.console_line(format_args!(
         "@cairn {{\"event\":\"scenario\",\"name\":\"{name}\",\"result\":\"{result}\",\"micros\":{micros},\"why\":\"{why}\"}}"
     ));

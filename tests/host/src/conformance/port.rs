@@ -302,7 +302,7 @@ impl Port for RealPort<'_> {
     }
 
     fn arm(&mut self, mishap: Mishap) -> bool {
-        self.streaming = matches!(mishap, Mishap::Streaming);
+        self.streaming = matches!(mishap, Mishap::Streaming) && self.bare.has_streaming();
         self.streaming
     }
 

@@ -52,6 +52,11 @@ pub(super) fn arm_timer(deadline: Option<u64>) {
     isb();
 }
 
+/// Whether this CPU has streaming vectors (FEAT_SME).
+pub(super) fn has_streaming() -> bool {
+    read_register!("id_aa64pfr1_el1") >> 24 & 0xf != 0
+}
+
 /// Stops the timers that a guest uses, as far as they are the Normal world's.
 pub(super) fn stop_el1_timers() {
     write_register!("cntv_ctl_el0", 0);

@@ -29,8 +29,12 @@ impl Target for BareMachine {
         [x0, x1, x2, x3, x4]
     }
 
+    fn has_streaming(&self) -> bool {
+        cpu::has_streaming()
+    }
+
     fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 5], bool) {
-        // SAFETY: QEMU's CPU has SVE and SME, which TF-A opens; the compiler, built for soft float, keeps nothing in vectors.
+        // SAFETY: the caller has seen that the CPU has SME, which TF-A opens; the compiler, built for soft float, keeps nothing in vectors.
         unsafe { host_enter_streaming() };
         let reply = self.call(registers);
         // SAFETY: the same.

@@ -3,7 +3,7 @@
 use super::super::registry::Registry;
 use crate::abi::{Command, INPUT, RealmParams};
 use crate::need::Need;
-use crate::outcome::{Outcome, fail, holds, same};
+use crate::outcome::{Outcome, fail, holds, missing, same};
 use crate::port::Mishap;
 use crate::program::{Access, Action, El1, Observed, RawException, SystemRegister};
 use crate::rec::{Rec, VECTORS};
@@ -48,19 +48,12 @@ pub(super) fn add(registry: &mut Registry) {
         w.arm(Mishap::Streaming)?;
         // Creation measures, and the Realm uses its vectors.
         let rec = w.running()?;
-        same("own", values(w, &rec, &[Action::Simd(7), Action::Simd(8)])?, [0, 7])?;
-        if let Some(max) = limits(w)?.sve_vl {
-            let rec = with_sve(w, max)?;
-            let actions = [LONGEST, Action::Vector(9), Action::Sve];
-            same("own, with SVE", values(w, &rec, &actions)?, [0, 16 * (max + 1)])?;
-            same("kept", values(w, &rec, &[Action::Vector(0)])?, [9])?;
-        }
-        Ok(())
+        same("own", values(w, &rec, &[Action::Simd(7), Action::Simd(8)])?, [0, 7])
     });
     scenario.needs(Need::Streaming);
     let scenario = registry.add("rec_run/sve/first_use_traps_as_sme", |w| {
         // As it does where the Host is in streaming mode (Arm ARM, CheckSMEEnabled: CPTR_EL2.SMEN goes before FPEN).
-        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let max = limits(w)?.sve()?;
         let rec = with_sve(w, max)?;
         let sme = RawException { cause: 0, esr: 0x1d << 26 | 1 << 25, far: 0, hpfar: 0 };
         let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(sme), Action::Vector(7)];
@@ -73,6 +66,15 @@ pub(super) fn add(registry: &mut Registry) {
         Ok(())
     });
     scenario.needs(Need::RawException);
+    let scenario = registry.add("rec_run/sve/host_in_streaming_mode", |w| {
+        let max = limits(w)?.sve()?;
+        w.arm(Mishap::Streaming)?;
+        let rec = with_sve(w, max)?;
+        let actions = [LONGEST, Action::Vector(9), Action::Sve];
+        same("own", values(w, &rec, &actions)?, [0, 16 * (max + 1)])?;
+        same("kept", values(w, &rec, &[Action::Vector(0)])?, [9])
+    });
+    scenario.needs(Need::Streaming).needs(Need::Sve);
     registry.add("realm_create/params_supp/sve_vl_above", |w| {
         let sve_vl = limits(w)?.sve_vl.map_or(0, |vl| vl + 1);
         refused(w, |p| (p.flags, p.sve_vl) = (RealmParams::SVE, sve_vl))
@@ -97,6 +99,26 @@ struct Limits {
     counters: Option<u64>,
     breakpoints: u64,
     watchpoints: u64,
+}
+
+impl Limits {
+    /// The longest vector, or the end of a scenario about SVE.
+    fn sve(&self) -> Outcome<u64> {
+        self.sve_vl.map_or_else(|| missing(Need::Sve), Ok)
+    }
+
+    /// The number of event counters, or the end of a scenario about performance monitors.
+    fn pmu(&self) -> Outcome<u64> {
+        self.counters.map_or_else(|| missing(Need::Pmu), Ok)
+    }
+
+    /// The same, and not 0.
+    fn event_counters(&self) -> Outcome<u64> {
+        match self.pmu()? {
+            0 => missing(Need::EventCounter),
+            counters => Ok(counters),
+        }
+    }
 }
 
 fn limits(w: &mut World<'_>) -> Outcome<Limits> {
@@ -166,7 +188,7 @@ fn values<const COUNT: usize>(
 
 fn add_sve(registry: &mut Registry) {
     registry.add("rec_run/sve/each_length", |w| {
-        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let max = limits(w)?.sve()?;
         for vl in 0..=max {
             let rec = with_sve(w, vl)?;
             let [pfr0, bytes] = values(w, &rec, &[Action::Read(PFR0), LONGEST, Action::Sve])?;
@@ -181,7 +203,7 @@ fn add_sve(registry: &mut Registry) {
         Ok(())
     });
     registry.add("rec_run/sve/starts_empty_and_is_kept", |w| {
-        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let max = limits(w)?.sve()?;
         for vl in [0, max / 2, max] {
             let rec = with_sve(w, vl)?;
             let other = with_sve(w, max)?;
@@ -198,7 +220,7 @@ fn add_sve(registry: &mut Registry) {
         Ok(())
     });
     registry.add("rec_run/sve/is_kept_while_the_monitor_hashes", |w| {
-        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let max = limits(w)?.sve()?;
         let rec = with_sve(w, max)?;
         // RSI_MEASUREMENT_EXTEND of REM 1 by 32 bytes.
         let mut extend = [0; 11];
@@ -213,13 +235,13 @@ fn add_sve(registry: &mut Registry) {
         same("extended", results[0], 0)
     });
     registry.add("rec_run/sve/simd_is_a_part_of_it", |w| {
-        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let max = limits(w)?.sve()?;
         let rec = with_sve(w, max)?;
         same("own", values(w, &rec, &[LONGEST, Action::Simd(7), Action::Simd(8)])?, [0, 7])?;
         same("kept", values(w, &rec, &[Action::Simd(9), Action::Sve])?, [8, 16 * (max + 1)])
     });
     registry.add("rec_aux_count/success/sve", |w| {
-        let Some(max) = limits(w)?.sve_vl else { return Ok(()) };
+        let max = limits(w)?.sve()?;
         let realm = w.realm()?;
         let [plain, ..] = w.call(Command::RecAuxCount, [realm.rd])?.ok()?.outputs;
         let mut params = w.realm_params(40, 0, 1)?;
@@ -235,8 +257,8 @@ fn add_sve(registry: &mut Registry) {
 
 fn add_pmu(registry: &mut Registry) {
     registry.add("rec_run/pmu/has_the_counters_it_was_given", |w| {
-        let Some(max) = limits(w)?.counters else { return Ok(()) };
-        for counters in [1, max] {
+        let max = limits(w)?.pmu()?;
+        for counters in [max.min(1), max] {
             let rec = with_pmu(w, counters)?;
             let [dfr0, pmcr] = values(w, &rec, &[Action::Read(DFR0), Action::Read(PMCR)])?;
             holds("ID_AA64DFR0_EL1 says so", !matches!(dfr0 >> 8 & 15, 0 | 15))?;
@@ -246,7 +268,7 @@ fn add_pmu(registry: &mut Registry) {
         Ok(())
     });
     registry.add("rec_run/pmu/counts_and_is_kept", |w| {
-        let Some(max) = limits(w)?.counters else { return Ok(()) };
+        let max = limits(w)?.event_counters()?;
         let rec = with_pmu(w, max)?;
         let other = with_pmu(w, max)?;
         let start = [
@@ -271,7 +293,7 @@ fn add_pmu(registry: &mut Registry) {
         holds("cycles go on", cycles > second)
     });
     registry.add("rec_exit/pmu_overflow", |w| {
-        let Some(max) = limits(w)?.counters else { return Ok(()) };
+        let max = limits(w)?.event_counters()?;
         let rec = with_pmu(w, max)?;
         let overflow = [
             Action::Write(PMCNTENSET, 1),

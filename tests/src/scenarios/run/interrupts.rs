@@ -5,7 +5,7 @@ use alloc::format;
 use super::super::registry::{Cpu, Registry};
 use crate::abi::{REC, RecEnter, RecExit, exit_reason};
 use crate::need::Need;
-use crate::outcome::{Outcome, holds, same};
+use crate::outcome::{Outcome, holds, missing, same};
 use crate::program::{Action, Observed};
 use crate::rec::idle_exit;
 use crate::world::World;
@@ -191,6 +191,9 @@ fn add_lrs(registry: &mut Registry) {
         let [features, ..] = w.call(crate::abi::Command::Features, [0])?.ok()?.outputs;
         let implemented = usize::try_from(features >> 34 & 15).unwrap_or(0) + 1;
         let mut enter = RecEnter::default();
+        if implemented == enter.gicv3_lrs.len() {
+            return missing(Need::SpareListRegister);
+        }
         for lr in &mut enter.gicv3_lrs[implemented..] {
             *lr = pending(1023) | 1 << 61;
         }
