@@ -67,6 +67,8 @@ fn sentence(error: &io::Error, doing: &str, path: &Path) -> anyhow::Error {
         anyhow::anyhow!("cannot {doing} {path}: there is no such file; check the path")
     } else if kind == io::ErrorKind::PermissionDenied {
         anyhow::anyhow!("cannot {doing} {path}: permission denied; check who owns it")
+    } else if kind == io::ErrorKind::IsADirectory {
+        anyhow::anyhow!("cannot {doing} {path}: it is a folder")
     } else {
         anyhow::anyhow!("cannot {doing} {path}: {error}")
     }

@@ -10,7 +10,7 @@ use anyhow::bail;
 
 use crate::cli::FuzzOptions;
 use crate::fault::{IoContext, Verdict};
-use crate::paths::{find_program, root};
+use crate::paths::{find_program, output, root};
 use crate::process;
 
 /// Names of the fuzzers: one per group of commands, one for hostile Host memory, one for the tool's token parser.
@@ -66,7 +66,7 @@ fn install(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 fn fuzz(target: &str, seconds: u32) -> anyhow::Result<()> {
     let root = root();
     let folder = root.join("tests/fuzz");
-    let found: PathBuf = root.join("target/cairn/fuzz").join(target);
+    let found: PathBuf = output()?.join("fuzz").join(target);
     std::fs::create_dir_all(&found).at("create", &found)?;
     println!("{target}: {seconds} s");
     let mut command = Command::new("cargo");

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
+
 use crate::fault::IoContext;
 
 /// The bare-metal target of the monitor and of the Normal-world host.
@@ -42,6 +44,24 @@ pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     result
 }
 
+/// A file that is written at the end of long work can be written, as far as its folder tells.
+pub fn check_output(path: &Path) -> anyhow::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    if !folder.is_dir() {
+        bail!("cannot write {}: there is no folder {}", path.display(), folder.display());
+    }
+    if path.is_dir() {
+        bail!("cannot write {}: it is a folder", path.display());
+    }
+    if rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_err() {
+        bail!("cannot write {}: nothing can be written to its folder", path.display());
+    }
+    Ok(())
+}
+
 /// The program `name` on the PATH.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -50,4 +70,20 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 
 fn is_executable(file: &Path) -> bool {
     file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_known_beforehand() {
+        let fault = |path: &str| check_output(Path::new(path)).map_err(|fault| fault.to_string());
+        assert!(fault("result.json").is_ok());
+        let folder = std::env::temp_dir();
+        assert!(fault(folder.join("result.json").to_str().unwrap()).is_ok());
+        assert!(fault(folder.to_str().unwrap()).unwrap_err().ends_with("it is a folder"));
+        assert!(fault("/nonexistent/a").unwrap_err().ends_with("there is no folder /nonexistent"));
+        assert!(fault("/").is_err());
+    }
 }

@@ -215,9 +215,14 @@ impl<'a> Console<'a> {
         self.log.flush()
     }
 
-    /// What the machine said last.
-    pub fn last_words(&self) -> String {
-        self.tail.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
+    /// Why the machine began no scenario, and what it said last.
+    pub fn false_start(&self, gone: &str) -> String {
+        let why = self.broken.as_deref().unwrap_or(gone);
+        let said: Vec<String> = self.tail.iter().map(|line| printable(line)).collect();
+        if said.is_empty() {
+            return format!("{why}\n    the console said nothing");
+        }
+        format!("{why}\n    the console said: {}", said.join("\n    "))
     }
 }
 

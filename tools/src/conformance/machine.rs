@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use cairn_tests::scenarios::{Cpu, Scenario};
 
 use super::Bar;
 use super::console::Console;
-use super::outcome::Results;
+use super::outcome::{Outcome, Results};
 use crate::cli::{ConformanceOptions, ImageOptions, LogLevel};
 use crate::console::log::Decoder;
 use crate::fault::IoContext;
@@ -29,8 +29,8 @@ const BATCH: usize = 120;
 /// be long.
 const LIMIT: Duration = Duration::from_secs(120);
 const LONG_LIMIT: Duration = Duration::from_secs(1800);
-/// Machines in a row that may go without beginning a scenario.
-const FALSE_STARTS: u32 = 2;
+/// Machines in a row that may go without beginning a scenario before the next decides.
+const FALSE_STARTS: u32 = 1;
 
 /// A kind of machine, and the numbers of the scenarios to run on it.
 struct Batch {
@@ -47,6 +47,10 @@ struct Bench<'a> {
     decoder: Option<Decoder>,
     folder: Folder,
     machines: AtomicUsize,
+    /// A machine has begun a scenario.
+    boots: AtomicBool,
+    /// Why the monitor does not boot, once that is settled.
+    dead: Mutex<Option<String>>,
     ledgers: Mutex<Vec<Ledger>>,
 }
 
@@ -109,6 +113,8 @@ pub fn run(
         decoder,
         folder,
         machines: AtomicUsize::new(0),
+        boots: AtomicBool::new(false),
+        dead: Mutex::default(),
         ledgers: Mutex::default(),
     };
     let queue = Mutex::new(batches(all, results));
@@ -173,18 +179,46 @@ impl Bench<'_> {
     /// Runs a batch, on as many machines as it takes.
     fn batch(&self, mut batch: Batch) -> anyhow::Result<()> {
         let mut false_starts = 0;
+        let name = |number: &usize| self.all.get(*number).map(|scenario| &scenario.name);
         while !batch.numbers.is_empty() {
             signals::check()?;
-            let begun = self.machine(&batch, false_starts == FALSE_STARTS)?;
-            false_starts = if begun.is_empty() { false_starts + 1 } else { 0 };
-            let name = |number: &usize| self.all.get(*number).map(|scenario| &scenario.name);
+            let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(why) = dead {
+                self.fail(batch.numbers.iter().filter_map(name), &why);
+                break;
+            }
+            let (begun, why) = self.machine(&batch)?;
+            if begun.is_empty() {
+                false_starts += 1;
+                if false_starts > FALSE_STARTS {
+                    self.fail(batch.numbers.iter().filter_map(name), &why);
+                    // If it has never begun one, starting more machines would only take more time.
+                    if !self.boots.load(Ordering::Relaxed) {
+                        *self.dead.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                    }
+                    break;
+                }
+                continue;
+            }
+            false_starts = 0;
+            self.boots.store(true, Ordering::Relaxed);
             batch.numbers.retain(|number| name(number).is_some_and(|name| !begun.contains(name)));
         }
         Ok(())
     }
 
-    /// Starts one machine; the names of the scenarios that it began.
-    fn machine(&self, batch: &Batch, last: bool) -> anyhow::Result<Vec<String>> {
+    /// These scenarios have failed without having begun.
+    fn fail<'n>(&self, names: impl Iterator<Item = &'n String>, why: &str) {
+        let mut count = 0_usize;
+        for name in names {
+            self.results.ended(name, Outcome::Failed(why.to_owned()), Duration::ZERO);
+            count += 1;
+        }
+        self.bar.failed(count, why);
+    }
+
+    /// Starts one machine; the names of the scenarios that it began, and why it ended before the first if it did.
+    fn machine(&self, batch: &Batch) -> anyhow::Result<(Vec<String>, String)> {
         let number = self.machines.fetch_add(1, Ordering::Relaxed);
         let file = |name: &str| self.folder.0.join(format!("{name}-{number}"));
         let text = job::conformance(&ranges(&batch.numbers));
@@ -217,14 +251,12 @@ impl Bench<'_> {
         let text = std::fs::read(&log).at("read", &log)?;
         let ledger = Ledger::read(&String::from_utf8_lossy(&text));
         self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).push(ledger);
-        if console.begun.is_empty() && last {
-            bail!(
-                "the monitor does not boot to its first scenario; the console said:\n{}\n(the log is {})",
-                console.last_words(),
-                log.display()
-            );
-        }
-        Ok(console.begun)
+        let why = format!(
+            "the monitor does not boot to its first scenario: {}\n    (the log is {})",
+            console.false_start(&why),
+            log.display()
+        );
+        Ok((console.begun, why))
     }
 }
 

@@ -27,6 +27,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Backend, ConformanceOptions, Platform};
 use crate::fault::Verdict;
+use crate::paths;
 use outcome::{Outcome, Results};
 
 /// Why a scenario does not run without `--long`.
@@ -58,6 +59,9 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         Backend::Fake => Kind::Fake,
         Backend::Qemu => Kind::Qemu,
     };
+    for file in options.junit.iter().chain(&options.json) {
+        paths::check_output(file)?;
+    }
     let started = Instant::now();
     let skip = |scenario: &Scenario| {
         scenario.missing_on(kind).or((scenario.cpu == Cpu::Large && !options.long).then_some(LONG))
@@ -167,6 +171,12 @@ impl Bar {
         if !self.terminal && done.is_multiple_of(200) {
             eprintln!("  {done}/{}", self.total);
         }
+    }
+
+    /// So many scenarios have failed at once.
+    pub fn failed(&self, count: usize, why: &str) {
+        let text = format!("FAILED {count} scenarios: {}", why.lines().next().unwrap_or_default());
+        if self.terminal { self.bar.println(text) } else { eprintln!("  {text}") }
     }
 
     fn done(&self) {

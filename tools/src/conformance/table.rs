@@ -156,6 +156,7 @@ fn missing(rows: &[Row]) {
 
 fn failures(rows: &[Row]) {
     let mut first = true;
+    let mut before = "";
     for row in rows {
         let Outcome::Failed(why) = &row.outcome else { continue };
         if std::mem::take(&mut first) {
@@ -163,7 +164,10 @@ fn failures(rows: &[Row]) {
         }
         let clause = conditions::clause(&row.scenario.name);
         let clause = if clause.is_empty() { String::new() } else { format!(" (RMM 1.0 {clause})") };
-        anstream::println!("  {RED}{}{RED:#}{clause}\n    {why}", row.scenario.name);
+        // One cause may fail hundreds.
+        let text = if why == before { "for the same reason" } else { why };
+        before = why;
+        anstream::println!("  {RED}{}{RED:#}{clause}\n    {text}", row.scenario.name);
         if let Some(reading) = row.scenario.interpretation {
             anstream::println!("    {YELLOW}ours by interpretation:{YELLOW:#} {reading}");
         }
