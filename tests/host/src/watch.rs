@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | a granule that the monitor gave back | every byte is zero |
 //! | the exit half of a run page | every word that this kind of exit does not define is zero |
-//! | general-purpose, floating-point and EL1 registers of the CPU | as before the entry |
+//! | general-purpose, floating-point, SVE, EL1, debug and PMU registers of the CPU | as before the entry |
 
 use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};

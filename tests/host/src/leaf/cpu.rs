@@ -35,7 +35,8 @@ pub fn counter_hz() -> u64 {
     read_register!("cntfrq_el0")
 }
 
-fn isb() {
+/// Makes earlier writes of system registers count for what follows.
+pub(super) fn isb() {
     // SAFETY: a barrier changes nothing.
     unsafe { asm!("isb", options(nomem, nostack)) };
 }
@@ -71,10 +72,28 @@ pub(super) fn resting_vmcr() -> u64 {
     read_register!("ich_vmcr_el2")
 }
 
-/// Lets EL2 use the vector registers (SVE stays trapped).
-pub(super) fn allow_vectors() {
-    write_register!("cptr_el2", 0x33ff);
+/// Whether this CPU has SVE.
+pub(super) fn has_sve() -> bool {
+    read_register!("id_aa64pfr0_el1") >> 32 & 0xf != 0
+}
+
+/// Number of event counters of this CPU's performance monitors; `None` if it has no performance monitors.
+pub(super) fn event_counters() -> Option<u64> {
+    match read_register!("id_aa64dfr0_el1") >> 8 & 0xf {
+        0 | 0xf => None,
+        _ => Some(read_register!("pmcr_el0") >> 11 & 0x1f),
+    }
+}
+
+/// Lets EL2 use the vector registers, with SVE those of the greatest length.
+pub(super) fn allow_vectors(sve: bool) {
+    // CPTR_EL2.TZ traps SVE.
+    write_register!("cptr_el2", if sve { 0x32ff } else { 0x33ff });
     isb();
+    if sve {
+        write_register!("s3_4_c1_c2_0", 0xf); // ZCR_EL2
+        isb();
+    }
 }
 
 /// Makes earlier writes visible to a CPU that is interrupted next.

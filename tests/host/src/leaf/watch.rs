@@ -2,39 +2,40 @@
 
 use super::cpu;
 use core::arch::{asm, global_asm};
-use core::cell::Cell;
 
 /// Registers around one call. The layout is known to the assembly below.
 #[repr(C, align(16))]
 struct Registers {
     /// X0 to X17: before the call, then after it.
     general: [u64; 18],
-    /// V0 to V31.
-    vectors: [u64; 64],
     /// FPCR and FPSR.
     status: [u64; 2],
+    /// V0 to V31, on a CPU without SVE.
+    vectors: [u64; 64],
+}
+
+/// Bytes of a vector at the architecture's largest length.
+const VECTOR_BYTES_MAX: usize = 256;
+
+/// What SVE adds, each register one length apart from the next. The layout is known to the assembly below.
+#[repr(C, align(16))]
+#[derive(Clone, PartialEq)]
+struct Scalable {
+    /// Z0 to Z31.
+    vectors: [u64; 32 * VECTOR_BYTES_MAX / 8],
+    /// P0 to P15.
+    predicates: [u64; 16 * VECTOR_BYTES_MAX / 64],
+    /// FFR.
+    first_fault: [u64; VECTOR_BYTES_MAX / 64],
 }
 
 global_asm!(
     r#"
     .arch_extension fp
     .arch_extension simd
-    .section .text, "ax"
-    .global host_watched_smc
-host_watched_smc:                           // x0: Registers
-    stp     x29, x30, [sp, #-32]!
-    stp     x19, x20, [sp, #16]
-    mov     x19, x0
-    add     x20, x19, #144
-    ld1     {{v0.2d, v1.2d, v2.2d, v3.2d}}, [x20], #64
-    ld1     {{v4.2d, v5.2d, v6.2d, v7.2d}}, [x20], #64
-    ld1     {{v8.2d, v9.2d, v10.2d, v11.2d}}, [x20], #64
-    ld1     {{v12.2d, v13.2d, v14.2d, v15.2d}}, [x20], #64
-    ld1     {{v16.2d, v17.2d, v18.2d, v19.2d}}, [x20], #64
-    ld1     {{v20.2d, v21.2d, v22.2d, v23.2d}}, [x20], #64
-    ld1     {{v24.2d, v25.2d, v26.2d, v27.2d}}, [x20], #64
-    ld1     {{v28.2d, v29.2d, v30.2d, v31.2d}}, [x20], #64
-    ldp     x0, x1, [x20]
+    .arch_extension sve
+    .macro  watched_call                    // x19: Registers
+    ldp     x0, x1, [x19, #144]
     msr     fpcr, x0
     msr     fpsr, x1
     ldp     x0, x1, [x19]
@@ -56,7 +57,28 @@ host_watched_smc:                           // x0: Registers
     stp     x12, x13, [x19, #96]
     stp     x14, x15, [x19, #112]
     stp     x16, x17, [x19, #128]
-    add     x20, x19, #144
+    mrs     x0, fpcr
+    mrs     x1, fpsr
+    stp     x0, x1, [x19, #144]
+    .endm
+
+    .section .text, "ax"
+    .global host_watched_smc
+host_watched_smc:                           // x0: Registers
+    stp     x29, x30, [sp, #-32]!
+    stp     x19, x20, [sp, #16]
+    mov     x19, x0
+    add     x20, x19, #160
+    ld1     {{v0.2d, v1.2d, v2.2d, v3.2d}}, [x20], #64
+    ld1     {{v4.2d, v5.2d, v6.2d, v7.2d}}, [x20], #64
+    ld1     {{v8.2d, v9.2d, v10.2d, v11.2d}}, [x20], #64
+    ld1     {{v12.2d, v13.2d, v14.2d, v15.2d}}, [x20], #64
+    ld1     {{v16.2d, v17.2d, v18.2d, v19.2d}}, [x20], #64
+    ld1     {{v20.2d, v21.2d, v22.2d, v23.2d}}, [x20], #64
+    ld1     {{v24.2d, v25.2d, v26.2d, v27.2d}}, [x20], #64
+    ld1     {{v28.2d, v29.2d, v30.2d, v31.2d}}, [x20], #64
+    watched_call
+    add     x20, x19, #160
     st1     {{v0.2d, v1.2d, v2.2d, v3.2d}}, [x20], #64
     st1     {{v4.2d, v5.2d, v6.2d, v7.2d}}, [x20], #64
     st1     {{v8.2d, v9.2d, v10.2d, v11.2d}}, [x20], #64
@@ -65,93 +87,247 @@ host_watched_smc:                           // x0: Registers
     st1     {{v20.2d, v21.2d, v22.2d, v23.2d}}, [x20], #64
     st1     {{v24.2d, v25.2d, v26.2d, v27.2d}}, [x20], #64
     st1     {{v28.2d, v29.2d, v30.2d, v31.2d}}, [x20], #64
-    mrs     x0, fpcr
-    mrs     x1, fpsr
-    stp     x0, x1, [x20]
     ldp     x19, x20, [sp, #16]
     ldp     x29, x30, [sp], #32
     ret
+
+    .global host_watched_smc_sve
+host_watched_smc_sve:                       // x0: Registers, x1: Scalable; ZCR_EL2 is the longest
+    stp     x29, x30, [sp, #-48]!
+    stp     x19, x20, [sp, #16]
+    stp     x21, x22, [sp, #32]
+    mov     x19, x0
+    mov     x20, x1                         // Z0
+    add     x21, x1, #8192                  // P0
+    add     x22, x21, #512                  // FFR
+    ldr     p0, [x22]
+    wrffr   p0.b
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    ldr     p\n, [x21, #\n, mul vl]
+    .endr
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    ldr     z\n, [x20, #\n, mul vl]
+    .endr
+    watched_call
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    str     z\n, [x20, #\n, mul vl]
+    .endr
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    str     p\n, [x21, #\n, mul vl]
+    .endr
+    rdffr   p0.b
+    str     p0, [x22]
+    ldp     x21, x22, [sp, #32]
+    ldp     x19, x20, [sp, #16]
+    ldp     x29, x30, [sp], #48
+    ret
+    .arch_extension nosve
     "#
 );
 
-// SAFETY: the symbol is defined by the assembly above with this signature.
+// SAFETY: the symbols are defined by the assembly above with these signatures.
 unsafe extern "C" {
     fn host_watched_smc(registers: *mut Registers);
+    fn host_watched_smc_sve(registers: *mut Registers, scalable: *mut Scalable);
 }
 
-/// A system register that the Normal world's EL1 shares with a Realm's.
+/// A register that the Normal world shares with a Realm.
 struct Shared {
     name: &'static str,
+    /// Bits that can hold any value while nothing runs at EL1.
+    mask: u64,
     read: fn() -> u64,
     write: fn(u64),
 }
 
+/// Reads by one name and writes by the same or another; `clear`, if there is one, empties a set first.
 macro_rules! shared {
-    ($($name:literal)*) => {
-        [$(Shared {
+    ($name:literal, $mask:expr) => {
+        shared!($name, $mask, write $name)
+    };
+    ($name:literal, $mask:expr, $(clear $clear:literal,)? write $write:literal) => {
+        Shared {
             name: $name,
+            mask: $mask,
             read: || {
                 let value: u64;
-                // SAFETY: reading this register at EL2 changes nothing and touches no memory.
+                // SAFETY: the CPU has the register, reading it at EL2 changes nothing and touches no memory.
                 unsafe { asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack)) };
                 value
             },
             write: |value| {
-                // SAFETY: the register works at EL1 and EL0 only, where the host never runs anything.
-                unsafe { asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nomem, nostack)) };
+                $(
+                    // SAFETY: the same as below.
+                    unsafe { asm!(concat!("msr ", $clear, ", {}"), in(reg) u64::MAX >> 31, options(nomem, nostack)) };
+                )?
+                // SAFETY: the CPU has the register, which works at EL1 and EL0 only, where the host never runs anything,
+                // or counts, which nobody lets it.
+                unsafe { asm!(concat!("msr ", $write, ", {}"), in(reg) value, options(nomem, nostack)) };
             },
-        }),*]
+        }
     };
 }
 
-/// Those that can hold any value while nothing runs at EL1.
-static SHARED: [Shared; 22] = shared!(
-    "sp_el0" "sp_el1" "elr_el1" "spsr_el1" "esr_el1" "far_el1" "afsr0_el1" "afsr1_el1" "vbar_el1"
-    "ttbr0_el1" "ttbr1_el1" "tcr_el1" "mair_el1" "amair_el1" "contextidr_el1" "tpidr_el0"
-    "tpidr_el1" "tpidrro_el0" "par_el1" "cpacr_el1" "cntkctl_el1" "sctlr_el1"
-);
+/// Those of EL1.
+static EL1: [Shared; 22] = [
+    shared!("sp_el0", u64::MAX),
+    shared!("sp_el1", u64::MAX),
+    shared!("elr_el1", u64::MAX),
+    shared!("spsr_el1", u64::MAX),
+    shared!("esr_el1", u64::MAX),
+    shared!("far_el1", u64::MAX),
+    shared!("afsr0_el1", u64::MAX),
+    shared!("afsr1_el1", u64::MAX),
+    shared!("vbar_el1", u64::MAX),
+    shared!("ttbr0_el1", u64::MAX),
+    shared!("ttbr1_el1", u64::MAX),
+    shared!("tcr_el1", u64::MAX),
+    shared!("mair_el1", u64::MAX),
+    shared!("amair_el1", u64::MAX),
+    shared!("contextidr_el1", u64::MAX),
+    shared!("tpidr_el0", u64::MAX),
+    shared!("tpidr_el1", u64::MAX),
+    shared!("tpidrro_el0", u64::MAX),
+    shared!("par_el1", u64::MAX),
+    shared!("cpacr_el1", u64::MAX),
+    shared!("cntkctl_el1", u64::MAX),
+    shared!("sctlr_el1", u64::MAX),
+];
+
+/// Those of debug: no breakpoint and no watchpoint is enabled, and nothing steps.
+static DEBUG: [Shared; 7] = [
+    // The OS Lock first: under it, more of the others can be written.
+    shared!("oslsr_el1", 1, write "oslar_el1"),
+    shared!("mdscr_el1", 1 << 15 | 1 << 13 | 1 << 12),
+    shared!("dbgbvr0_el1", 0xffff_ffff_fffc),
+    shared!("dbgbcr0_el1", 0x00ff_c1e6),
+    shared!("dbgwvr0_el1", 0xffff_ffff_fff8),
+    shared!("dbgwcr0_el1", 0x1f1f_fffe),
+    shared!("dbgclaimclr_el1", 0xff, clear "dbgclaimclr_el1", write "dbgclaimset_el1"),
+];
+
+/// Those of performance monitors without an event counter; PMCR_EL0.E is 0.
+static PMU: [Shared; 7] = [
+    shared!("pmcntenset_el0", 0x8000_003f, clear "pmcntenclr_el0", write "pmcntenset_el0"),
+    shared!("pmintenset_el1", 0x8000_003f, clear "pmintenclr_el1", write "pmintenset_el1"),
+    shared!("pmovsset_el0", 0x8000_003f, clear "pmovsclr_el0", write "pmovsset_el0"),
+    shared!("pmccntr_el0", u64::MAX),
+    shared!("pmccfiltr_el0", 0xf800_0000),
+    shared!("pmuserenr_el0", 0xf),
+    // D, X and DP.
+    shared!("pmcr_el0", 0b11_1000),
+];
+
+/// Those of event counters.
+static COUNTERS: [Shared; 3] = [
+    shared!("pmselr_el0", 1),
+    shared!("pmevcntr0_el0", u64::MAX),
+    shared!("pmevtyper0_el0", 0xf800_03ff),
+];
+
+/// All that this CPU has.
+fn shared() -> impl Iterator<Item = &'static Shared> {
+    let pmu = cpu::event_counters();
+    let event = pmu.filter(|&counters| counters > 0);
+    let of = |has: bool, list: &'static [Shared]| if has { list } else { &[] };
+    EL1.iter().chain(&DEBUG).chain(of(pmu.is_some(), &PMU)).chain(of(event.is_some(), &COUNTERS))
+}
 
 /// A different pattern for each register and call.
 fn pattern(seed: u64, n: u64) -> u64 {
     (seed ^ n << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
+impl Scalable {
+    fn new(seed: u64) -> Self {
+        let word = |n: usize| pattern(seed, 128 + n as u64);
+        // Bits of FFR are ones up to some lane, and zeros from there.
+        let lanes = seed % (VECTOR_BYTES_MAX as u64 + 1);
+        let ones = |n: u64| match lanes.saturating_sub(64 * n) {
+            0 => 0,
+            count => u64::MAX >> (64 - count.min(64)),
+        };
+        Self {
+            vectors: core::array::from_fn(word),
+            predicates: core::array::from_fn(|n| word(2048 + n)),
+            first_fault: core::array::from_fn(|n| ones(n as u64)),
+        }
+    }
+
+    /// The first register that differs.
+    fn changed(&self, before: &Self) -> Option<&'static str> {
+        if self.vectors != before.vectors {
+            Some("one of z0 to z31")
+        } else if self.predicates != before.predicates {
+            Some("one of p0 to p15")
+        } else if self.first_fault != before.first_fault {
+            Some("ffr")
+        } else {
+            None
+        }
+    }
+}
+
+/// FPCR and FPSR before the call.
+const STATUS: [u64; 2] = [0x0300_0000, 0x9f];
+
 /// See [`cairn_host::machine::Machine::smc_watched`].
 pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
-    cpu::allow_vectors();
+    let has_sve = cpu::has_sve();
+    cpu::allow_vectors(has_sve);
     let seed = cpu::counter();
-    let shared = [const { Cell::new(0) }; SHARED.len()];
-    for (n, (register, before)) in SHARED.iter().zip(&shared).enumerate() {
-        (register.write)(pattern(seed, n as u64));
-        // Some bits cannot be written.
-        before.set((register.read)());
+    for (n, register) in (0..).zip(shared()) {
+        (register.write)(pattern(seed, n) & register.mask);
+        // The OS Lock acts on what follows.
+        cpu::isb();
+    }
+    // Some bits cannot be written.
+    let mut before = [0; 40];
+    for (register, value) in shared().zip(&mut before) {
+        *value = (register.read)();
     }
     let mut general = [0; 18];
     for (n, (to, from)) in
         general.iter_mut().zip(args.into_iter().map(Some).chain([None; 11])).enumerate()
     {
-        *to = from.unwrap_or(pattern(seed, 32 + n as u64));
+        *to = from.unwrap_or(pattern(seed, 64 + n as u64));
     }
-    let vectors = core::array::from_fn(|n| pattern(seed, 64 + n as u64));
-    let mut registers = Registers { general, vectors, status: [0x0300_0000, 0x9f] };
-    // SAFETY: the function keeps to the procedure call standard but for the vector registers, which soft-float code
-    // does not use, and touches no memory but `registers` and its own stack frame; the call in it goes to EL3.
-    unsafe { host_watched_smc(&raw mut registers) };
+    let vectors = core::array::from_fn(|n| pattern(seed, 96 + n as u64));
+    let mut registers = Registers { general, vectors, status: STATUS };
+    let changed_vectors = if has_sve {
+        let given = Scalable::new(seed);
+        let mut scalable = given.clone();
+        // SAFETY: the function keeps to the procedure call standard but for the vector registers, which soft-float code
+        // does not use, and touches no memory but its arguments, which have room for the longest vectors, and its own
+        // stack frame; SVE is there and open; the call in it goes to EL3.
+        unsafe { host_watched_smc_sve(&raw mut registers, &raw mut scalable) };
+        scalable.changed(&given)
+    } else {
+        // SAFETY: the same, without SVE.
+        unsafe { host_watched_smc(&raw mut registers) };
+        (registers.vectors != vectors).then_some("one of v0 to v31")
+    };
     let [x0, x1, x2, x3, x4, rest @ ..] = registers.general;
     let [_, _, _, _, _, given @ ..] = general;
-    let changed_shared = SHARED
-        .iter()
-        .zip(&shared)
-        .find(|(register, before)| (register.read)() != before.get())
-        .map(|(register, _)| register.name);
     let changed = if rest != given {
         Some("one of x5 to x17")
-    } else if registers.vectors != vectors {
-        Some("one of v0 to v31")
-    } else if registers.status != [0x0300_0000, 0x9f] {
+    } else if registers.status != STATUS {
         Some("fpcr or fpsr")
     } else {
-        changed_shared
+        changed_vectors
     };
+    let changed_shared = || {
+        let mut pairs = shared().zip(before);
+        pairs
+            .find(|(register, before)| (register.read)() != *before)
+            .map(|(register, _)| register.name)
+    };
+    let changed = changed.or_else(changed_shared);
+    // Nothing is locked or pending for those who come later.
+    for register in shared().skip(EL1.len()) {
+        (register.write)(0);
+    }
     ([x0, x1, x2, x3, x4], changed)
 }
+
+const _: () = assert!(EL1.len() + DEBUG.len() + PMU.len() + COUNTERS.len() <= 40);

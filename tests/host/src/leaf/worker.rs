@@ -2,12 +2,13 @@
 
 use core::arch::global_asm;
 
-// X0: memory to work on, 16 pages 256 KiB apart; X1: the secret; X2: 0 for a worker, 1 for a mender. Position
-// independent, MMU off. An exception starts it over: the vectors are at address 0, those of EL1 with SP_EL1 at 0x200.
+// X0: memory to work on, 16 pages 256 KiB apart; X1: the secret; X2: bit 0 for a mender instead of a worker, bit 1 if the
+// Realm has SVE, bit 2 if it has an event counter. Position independent, MMU off. An exception starts it over: the vectors are at address 0, those of EL1 with SP_EL1 at 0x200.
 global_asm!(
     r#"
     .arch_extension fp
     .arch_extension simd
+    .arch_extension sve
     .section .rodata.cairn_worker_program, "a"
     .balign 8
     .global cairn_worker_program
@@ -24,7 +25,7 @@ cairn_worker_program:
     mov     x19, x0
     mov     x20, x1
     mov     x21, x2
-    mov     x0, #(3 << 20)
+    mov     x0, #(0x33 << 16)
     msr     cpacr_el1, x0
     isb
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
@@ -42,6 +43,38 @@ cairn_worker_program:
     .irp    name, tpidr_el0, tpidr_el1, tpidrro_el0, sp_el0, mair_el1
     msr     \name, x20
     .endr
+    mrs     x9, dbgbvr0_el1
+    cbnz    x9, 9f
+    and     x9, x20, #0x7ffffffffffc
+    msr     dbgbvr0_el1, x9
+    msr     dbgwvr0_el1, xzr
+    mov     x9, #(1 << 15)
+    msr     mdscr_el1, x9
+    tbz     x21, #1, 11f
+    mov     x9, #15
+    msr     s3_0_c1_c2_0, x9                // ZCR_EL1
+    isb
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    dup     z\n\().d, x20
+    .endr
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    ptrue   p\n\().b
+    .endr
+    setffr
+11: tbz     x21, #2, 20f
+    .irp    name, pmcntenset_el0, pmintenset_el1, pmccntr_el0, pmevcntr0_el0, pmevtyper0_el0
+    mrs     x9, \name
+    cbnz    x9, 9f
+    .endr
+    mov     w9, w20
+    msr     pmevcntr0_el0, x9
+    msr     pmccntr_el0, x20
+    mov     x9, #1
+    .irp    name, pmcntenset_el0, pmintenset_el1, pmovsset_el0, pmuserenr_el0, pmselr_el0, pmevtyper0_el0
+    msr     \name, x9
+    .endr
+    mov     x9, #(1 << 31)
+    msr     pmccfiltr_el0, x9
     b       20f
 8:  mov     x9, #-1
     b       9f
@@ -60,7 +93,25 @@ cairn_worker_program:
     cmp     x9, x20
     b.ne    9f
     .endr
-    cbnz    x21, 30f
+    mrs     x9, dbgbvr0_el1
+    and     x10, x20, #0x7ffffffffffc
+    cmp     x9, x10
+    b.ne    9f
+    tbz     x21, #1, 12f
+    ptrue   p0.b
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    lastb   x9, p0, z\n\().d
+    cmp     x9, x20
+    b.ne    9f
+    .endr
+12: tbz     x21, #2, 13f
+    mrs     x9, pmevcntr0_el0
+    cmp     x9, w20, uxtw
+    b.ne    9f
+    mrs     x9, pmccntr_el0
+    cmp     x9, x20
+    b.ne    9f
+13: tbnz    x21, #0, 30f
     mov     x2, x19
     mov     x3, #16
 21: ldr     x9, [x2]

@@ -102,10 +102,14 @@ pub mod realm_params {
     pub const FLAGS: u64 = 0x000;
     /// IPA width in bits.
     pub const S2SZ: u64 = 0x008;
+    /// SVE vector length in units of 128 bits, minus one.
+    pub const SVE_VL: u64 = 0x010;
     /// Breakpoints, minus one.
     pub const NUM_BPS: u64 = 0x018;
     /// Watchpoints, minus one.
     pub const NUM_WPS: u64 = 0x020;
+    /// Event counters.
+    pub const PMU_NUM_CTRS: u64 = 0x028;
     /// Hash algorithm: 0 SHA-256, 1 SHA-512.
     pub const HASH_ALGO: u64 = 0x030;
     /// Realm Personalization Value, 64 bytes.

@@ -51,6 +51,18 @@ impl Features {
         self.field(20, 6)
     }
 
+    /// Longest SVE vector in units of 128 bits, minus one, if Realms can have SVE.
+    #[must_use]
+    pub const fn sve_vl(self) -> Option<u64> {
+        if self.field(9, 1) == 1 { Some(self.field(10, 4)) } else { None }
+    }
+
+    /// Event counters, if Realms can have performance monitors.
+    #[must_use]
+    pub const fn event_counters(self) -> Option<u64> {
+        if self.field(26, 1) == 1 { Some(self.field(27, 5)) } else { None }
+    }
+
     /// GICv3 list registers of a REC.
     #[must_use]
     pub const fn list_registers(self) -> usize {
@@ -294,6 +306,9 @@ mod tests {
     #[test]
     fn features_are_taken_apart() {
         let features = Features(33 | 5 << 14 | 3 << 20 | 1 << 32 | 3 << 34);
+        assert_eq!((features.sve_vl(), features.event_counters()), (None, None));
+        let more = Features(1 << 9 | 15 << 10 | 1 << 26 | 6 << 27);
+        assert_eq!((more.sve_vl(), more.event_counters()), (Some(15), Some(6)));
         assert_eq!(features.max_ipa_width_bits(), 33);
         assert_eq!((features.num_bps(), features.num_wps()), (5, 3));
         assert_eq!(features.list_registers(), 4);

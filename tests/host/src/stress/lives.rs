@@ -1,7 +1,7 @@
 //! Realms that are made, run and destroyed; in the right order, and in the wrong one.
 
 use super::program::{self, REGION, STRIDE};
-use super::small::{Small, UNPROTECTED};
+use super::small::{Extras, Small, UNPROTECTED};
 use crate::failure::Failure;
 use crate::granules::PAGE_SIZE;
 use crate::host::Host;
@@ -42,6 +42,7 @@ impl<'h> Lives<'h> {
     /// Takes one more step with a Realm that is there already.
     fn step(&self, realm: &mut Small, number: u64, secret: u64) -> Result<(), Failure> {
         let host = self.host;
+        let extras = Extras::all(host).role();
         match number {
             1 => realm.tables_to(host, program::CODE),
             2 => realm.page(host, program::CODE, self.worker),
@@ -55,11 +56,11 @@ impl<'h> Lives<'h> {
                 Ok(())
             }
             5 => {
-                let arguments = program::arguments(secret, program::WORKER);
+                let arguments = program::arguments(secret, program::WORKER | extras);
                 realm.rec(host, program::CODE, &arguments)
             }
             6 => {
-                let arguments = program::arguments(secret, program::MENDER);
+                let arguments = program::arguments(secret, program::MENDER | extras);
                 realm.rec(host, program::CODE, &arguments)
             }
             7 => Ok(host.rmi().realm_activate(realm.rd)?),
@@ -97,7 +98,7 @@ impl<'h> Lives<'h> {
 
     /// The same, but the Host gives up after so many steps.
     fn partial(&self, vmid: u64, secret: u64, steps: u64) -> Result<(), Failure> {
-        let mut realm = Small::create(self.host, vmid)?;
+        let mut realm = Small::create_with(self.host, vmid, Extras::all(self.host))?;
         let mut built = Ok(());
         for number in 1..=steps {
             built = self.step(&mut realm, number, secret);
@@ -132,7 +133,7 @@ impl<'h> Lives<'h> {
     /// As [`Self::whole`], or the wrong order was not refused.
     pub fn given_up(&self) -> Result<(), Failure> {
         for steps in 0..=STEPS {
-            let mut realm = Small::create(self.host, 9)?;
+            let mut realm = Small::create_with(self.host, 9, Extras::all(self.host))?;
             for number in 1..=steps {
                 self.step(&mut realm, number, 0x5ec2_e7fe_0000_0001)?;
             }

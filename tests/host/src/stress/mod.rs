@@ -67,6 +67,11 @@ pub mod program {
     /// X2 of a mender.
     pub const MENDER: u64 = 1;
 
+    /// Added to X2 of a Realm with SVE.
+    pub const SVE: u64 = 2;
+    /// Added to X2 of a Realm with an event counter.
+    pub const COUNTER: u64 = 4;
+
     /// X0 to X2 of a REC.
     #[must_use]
     pub const fn arguments(secret: u64, role: u64) -> [u64; 3] {

@@ -1,5 +1,6 @@
 //! A small Realm, built as Linux' hypervisor builds one: page by page, and undone where the monitor or EL3 refuses.
 
+use super::program;
 use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::host::Host;
@@ -15,6 +16,41 @@ pub const UNPROTECTED: u64 = 1 << (IPA_WIDTH_BITS - 1);
 
 /// Bytes that a level 3 table describes.
 pub const BLOCK: u64 = 0x20_0000;
+
+/// What a Realm has beyond the least.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras {
+    /// With SVE, the longest vector.
+    sve_vl: Option<u64>,
+    /// With performance monitors, at least one event counter.
+    counters: Option<u64>,
+}
+
+impl Extras {
+    /// All that the monitor offers.
+    #[must_use]
+    pub fn all(host: &Host) -> Self {
+        let features = host.features;
+        let counters = features.event_counters().filter(|&counters| counters != 0);
+        Self { sve_vl: features.sve_vl(), counters }
+    }
+
+    /// What a worker is told of it.
+    #[must_use]
+    pub fn role(self) -> u64 {
+        let of = |has: bool, bit: u64| if has { bit } else { 0 };
+        of(self.sve_vl.is_some(), program::SVE) | of(self.counters.is_some(), program::COUNTER)
+    }
+
+    /// Adds it to the parameters of a Realm.
+    fn write(self, host: &Host, params: u64) {
+        let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
+        let flags = u64::from(self.sve_vl.is_some()) << 1 | u64::from(self.counters.is_some()) << 2;
+        write(realm_params::FLAGS, flags);
+        write(realm_params::SVE_VL, self.sve_vl.unwrap_or(0));
+        write(realm_params::PMU_NUM_CTRS, self.counters.unwrap_or(0));
+    }
+}
 
 /// A REC and what it is made of.
 #[derive(Debug)]
@@ -46,10 +82,20 @@ impl Small {
     ///
     /// It is refused; everything has been taken back then, or leaked where that was refused too.
     pub fn create(host: &Host, vmid: u64) -> Result<Self, Failure> {
+        Self::create_with(host, vmid, Extras::default())
+    }
+
+    /// The same with SVE and performance monitors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create`].
+    pub fn create_with(host: &Host, vmid: u64, extras: Extras) -> Result<Self, Failure> {
         let rd = host.take_granule()?;
         let root = host.take_granule().inspect_err(|_| host.reclaim(rd, Purpose::Rd))?;
         let params = host.take_page()?;
         write_realm_params(host, params, root, vmid);
+        extras.write(host, params);
         let created = host.rmi().realm_create(rd, params);
         host.put_page(params);
         if let Err(error) = created {
