@@ -169,27 +169,6 @@ impl<'t> GranuleTable<'t> {
         self.find(addr).ok_or(GranuleError::Untracked)?.lock()
     }
 
-    /// Locks two granules whose addresses came from outside, in ascending order.
-    ///
-    /// # Errors
-    ///
-    /// `Alias` if they are the same granule, else the first failure met in ascending order.
-    pub fn lock_pair<A: State, B: State>(
-        &self,
-        a: GranuleAddr,
-        b: GranuleAddr,
-    ) -> Result<(GranuleGuard<'t, A>, GranuleGuard<'t, B>), GranuleError> {
-        if a < b {
-            let a = self.lock(a)?;
-            Ok((a, self.lock(b)?))
-        } else if a > b {
-            let b = self.lock(b)?;
-            Ok((self.lock(a)?, b))
-        } else {
-            Err(GranuleError::Alias)
-        }
-    }
-
     /// How many granules are in each state, in the order of [`GranuleState::ALL`].
     ///
     /// A walk over the whole table: for reports, never for a command.
@@ -247,26 +226,6 @@ mod tests {
         assert_eq!(
             table.lock::<Delegated>(at(0x4000_1000)).err(),
             Some(GranuleError::WrongState(GranuleState::Rtt))
-        );
-    }
-
-    #[test]
-    fn the_same_granule_twice_is_refused_and_not_waited_for() {
-        let words = words();
-        let table = table(&words);
-        let pair = table.lock_pair::<Undelegated, Undelegated>(at(0x4000_1000), at(0x4000_1000));
-        assert_eq!(pair.err(), Some(GranuleError::Alias));
-    }
-
-    #[test]
-    fn a_failed_pair_leaves_no_lock_behind() {
-        let words = words();
-        let table = table(&words);
-        let pair = table.lock_pair::<Undelegated, Delegated>(at(0x4000_1000), at(0x4000_2000));
-        assert!(pair.is_err());
-        drop(pair);
-        assert!(
-            table.lock_pair::<Undelegated, Undelegated>(at(0x4000_2000), at(0x4000_1000)).is_ok()
         );
     }
 
