@@ -69,6 +69,9 @@ pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
             "--profile reads QEMU's trace; the model has tracing of its own (its option --plugin)"
         );
     }
+    if let Some(file) = &options.json {
+        paths::check_output(file)?;
+    }
     let stage =
         Stage::prepare(&options.image, options.qemu.as_ref(), &options.model, &paths::output()?)?;
     match &options.profile {

@@ -249,8 +249,11 @@ impl Bench<'_> {
         console.finish(&why).at("write", &log)?;
         drop(std::fs::remove_file(&job));
         let text = std::fs::read(&log).at("read", &log)?;
-        let ledger = Ledger::read(&String::from_utf8_lossy(&text));
-        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).push(ledger);
+        // A monitor whose log cannot be read, or that says nothing, has shown no ledger.
+        if self.decoder.is_some() && !console.begun.is_empty() {
+            let ledger = Ledger::read(&String::from_utf8_lossy(&text));
+            self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).push(ledger);
+        }
         let why = format!(
             "the monitor does not boot to its first scenario: {}\n    (the log is {})",
             console.false_start(&why),

@@ -194,7 +194,7 @@ fn totals(rows: &[Row], statuses: &[(&String, Status)], subject: &str, took: Dur
 /// empty one, or fails.
 pub fn print_ledgers(ledgers: &[Ledger]) {
     let named: Vec<&Ledger> = ledgers.iter().filter(|ledger| ledger.granules() != 0).collect();
-    if named.is_empty() {
+    if named.is_empty() && !ledgers.is_empty() {
         println!("ledger: empty on each of {} machines", ledgers.len());
     }
     for ledger in named {

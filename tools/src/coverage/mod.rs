@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::CoverageOptions;
 use crate::fault::{IoContext, Verdict};
-use crate::paths::{output, root};
+use crate::paths::{check_output, output, root};
 use crate::process;
 use crate::progress::Progress;
 use crate::toolchain::{Toolchain, cargo_tool};
@@ -57,6 +57,9 @@ pub fn check() -> anyhow::Result<()> {
 
 /// The `coverage` subcommand.
 pub fn command(options: &CoverageOptions) -> anyhow::Result<()> {
+    if let Some(file) = &options.lcov {
+        check_output(file)?;
+    }
     let (toolchain, no_branches) = match Toolchain::nightly(&["llvm-tools"]) {
         Ok(nightly) => (nightly, None),
         Err(why) => (Toolchain::stable(&["llvm-tools"])?, Some(format!("{why:#}"))),
