@@ -101,8 +101,8 @@ impl Need {
             | Self::Sve
             | Self::Pmu
             | Self::EventCounter
-            | Self::SpareListRegister
-            | Self::ForeignGranule => return None,
+            | Self::SpareListRegister => return None,
+            Self::ForeignGranule => "TF-A tells the monitor of DRAM of the Normal world only",
             Self::HostFault => "QEMU cannot make Host memory fault in the middle of a command",
             Self::HostChange => "QEMU cannot change Host memory in the middle of a command",
             Self::El3Refusal => "real firmware at EL3 refuses nothing that the Host may delegate",

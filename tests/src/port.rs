@@ -15,6 +15,8 @@ pub enum Place {
     Device,
     /// Beyond the CPU's physical addresses.
     BeyondPa,
+    /// The monitor's own memory: DRAM that it does not let the Host delegate.
+    Monitor,
     /// DRAM that the monitor tracks, in the Secure physical address space.
     Secure,
     /// DRAM that the monitor tracks, in the Root physical address space.

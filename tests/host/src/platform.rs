@@ -10,7 +10,7 @@ use platform_qemu as board;
 /// What the EL3 of the tests makes of QEMU virt.
 #[cfg(feature = "stand-in")]
 mod board {
-    pub use platform_fvp::{DEVICE_TREE, HOST, JOB, RAM, RESERVED};
+    pub use platform_fvp::{DEVICE_TREE, HOST, JOB, MONITOR, RAM, RESERVED};
     pub use platform_qemu::{
         CONSOLE_INTERRUPT, CONSOLE_NORMAL_WORLD, GIC_DISTRIBUTOR, GIC_REDISTRIBUTORS,
     };
@@ -39,6 +39,9 @@ pub const DEVICE_TREE: u64 = board::DEVICE_TREE.start;
 
 /// What belongs to the firmware, with a little room around it.
 pub const FIRMWARE: Range<u64> = board::RESERVED;
+
+/// The first page of the monitor.
+pub const MONITOR: u64 = board::MONITOR.start;
 
 /// The host itself, with stacks and heap.
 pub const HOST_IMAGE: Range<u64> = board::HOST;

@@ -142,6 +142,7 @@ pub fn not_delegable(w: &World<'_>) -> Vec<u64> {
     let mut places = Vec::from([0xffff_ffff_ffff_f000, 1 << 52, 1 << 63]);
     places.extend(w.place(Place::Device));
     places.extend(w.place(Place::BeyondPa));
+    places.extend(w.place(Place::Monitor));
     places
 }
 

@@ -51,19 +51,21 @@ pub(super) fn add(registry: &mut Registry) {
         }
         Ok(())
     });
-    registry.add("granule_delegate/gran_gpt", |w| {
-        let places = [Place::Secure, Place::Root].map(|place| w.place(place));
-        if places == [None; 2] {
-            return missing(Need::ForeignGranule);
-        }
-        for pa in places.into_iter().flatten() {
-            w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
-            // Nothing has changed: it can be tried again, and cannot be given back.
-            w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
-            w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
-        }
-        Ok(())
-    });
+    registry
+        .add("granule_delegate/gran_gpt", |w| {
+            let places = [Place::Secure, Place::Root].map(|place| w.place(place));
+            if places == [None; 2] {
+                return missing(Need::ForeignGranule);
+            }
+            for pa in places.into_iter().flatten() {
+                w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
+                // Nothing has changed: it can be tried again, and cannot be given back.
+                w.call(Command::GranuleDelegate, [pa])?.is(INPUT)?;
+                w.call(Command::GranuleUndelegate, [pa])?.is(INPUT)?;
+            }
+            Ok(())
+        })
+        .needs(Need::ForeignGranule);
     registry.add("granule_delegate/success", |w| {
         let pa = w.granule();
         w.port.write_page(pa, &secret_page(pa));

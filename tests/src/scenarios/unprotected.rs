@@ -95,7 +95,8 @@ pub(super) fn add(registry: &mut Registry) {
         let ipa = realm.unprotected();
         w.tables(&realm, ipa, 3)?;
         let mut targets = Vec::from([w.delegated()?, realm.rd, 0x900_0000]);
-        targets.extend(w.place(Place::Secure));
+        targets
+            .extend([Place::Secure, Place::Monitor].into_iter().filter_map(|place| w.place(place)));
         for (page, target) in targets.into_iter().enumerate() {
             let at = ipa + page as u64 * 0x1000;
             let desc = target | DESC & 0xfff;

@@ -30,6 +30,17 @@ pub use port::assist;
 /// Words of a page.
 pub const PAGE_WORDS: usize = 512;
 
+/// Addresses of the board that the suite runs on.
+#[derive(Clone, Copy, Debug)]
+pub struct Board {
+    /// The interrupt distributor, at the start of 2 MiB of devices.
+    pub distributor: u64,
+    /// A page of another device.
+    pub device: u64,
+    /// A page of the monitor.
+    pub monitor: u64,
+}
+
 /// What the suite needs of a machine besides the rest of the host.
 pub trait Target {
     /// Whether the CPU has streaming vectors (FEAT_SME).
@@ -82,14 +93,14 @@ fn chosen(text: &str) -> Result<Vec<Range<usize>>, Failure> {
 ///
 /// The job text does not say which, or one has left the machine in a state that the others cannot start from.
 pub fn run(
-    bare: &dyn Bare,
+    (bare, board): (&dyn Bare, Board),
     program: &[u64; PAGE_WORDS],
     memory: Range<u64>,
     job: &str,
     started: impl FnOnce(u64),
 ) -> Result<(), Failure> {
     let registry = scenarios::all();
-    let mut port = RealPort::new(bare, program, memory);
+    let mut port = RealPort::new((bare, board), program, memory);
     port.reset();
     started(port.mailboxes());
     for range in chosen(job)? {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::mailbox::{Compiled, Interrupt, Parsed, SIZE, at};
-use super::{Bare, PAGE_WORDS};
+use super::{Bare, Board, PAGE_WORDS};
 use cairn_tests::abi::{Command, HostPage};
 use cairn_tests::port::{Mishap, Place, Port, Quarters};
 use cairn_tests::program::{Action, Observed};
@@ -17,8 +17,6 @@ pub const BLOCK: u64 = 0x20_0000;
 const MAILBOXES: u64 = BLOCK / SIZE;
 /// The word of the program's page that holds the address of the Realm's first mailbox.
 const MAILBOX_WORD: usize = 0x7f8 / 8;
-/// The distributor's block of 2 MiB.
-const GIC: u64 = 0x0800_0000;
 /// GICD_ISPENDR7, for interrupts 224 to 255.
 const ISPENDR: u64 = 0x21c;
 /// Interrupts 232 and 233.
@@ -50,6 +48,7 @@ struct Program {
 /// The machine, the Host's free memory, and the programs of its Realms.
 pub struct RealPort<'m> {
     bare: &'m dyn Bare,
+    board: Board,
     /// The page of code for Realms.
     program: &'m [u64; PAGE_WORDS],
     memory: Range<u64>,
@@ -63,12 +62,17 @@ pub struct RealPort<'m> {
 
 impl<'m> RealPort<'m> {
     /// A Host with this free memory.
-    pub fn new(bare: &'m dyn Bare, program: &'m [u64; PAGE_WORDS], memory: Range<u64>) -> Self {
+    pub fn new(
+        (bare, board): (&'m dyn Bare, Board),
+        program: &'m [u64; PAGE_WORDS],
+        memory: Range<u64>,
+    ) -> Self {
         let mailboxes = memory.start.next_multiple_of(BLOCK);
         let memory = mailboxes + BLOCK..memory.end;
         let next = memory.start;
         Self {
             bare,
+            board,
             program,
             memory,
             next,
@@ -238,11 +242,11 @@ impl Port for RealPort<'_> {
 
     fn place(&self, place: Place) -> Option<u64> {
         match place {
-            Place::Device => Some(0x0900_0000),
+            Place::Device => Some(self.board.device),
             Place::BeyondPa => Some((1 << 52) + 4096),
-            // The monitor's own memory: DRAM that EL3 does not let it have twice.
-            Place::Secure => Some(0x4010_0000),
-            Place::Root | Place::High => None,
+            Place::Monitor => Some(self.board.monitor),
+            // Firmware tells the monitor of DRAM of the Normal world only.
+            Place::Secure | Place::Root | Place::High => None,
         }
     }
 
@@ -269,7 +273,7 @@ impl Port for RealPort<'_> {
         if let Some(word) = contents.get_mut(MAILBOX_WORD) {
             *word = mailboxes + first * SIZE;
         }
-        let shared = [(mailboxes, self.mailboxes | MEMORY), (gic, GIC | DEVICE)];
+        let shared = [(mailboxes, self.mailboxes | MEMORY), (gic, self.board.distributor | DEVICE)];
         Some(Quarters { code: self.entry(width), contents, shared })
     }
 
