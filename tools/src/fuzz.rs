@@ -34,6 +34,9 @@ pub fn step() -> anyhow::Result<()> {
     command(&FuzzOptions { target: None, seconds: 60 })
 }
 
+/// What `cargo install` installs: the version that the targets are tried with.
+const CARGO_FUZZ: &str = "cargo-fuzz@0.13.2";
+
 /// A nightly compiler and cargo-fuzz, installed if they are missing.
 fn ensure_tools() -> anyhow::Result<()> {
     let works = |program: &str, arguments: &[&str]| {
@@ -48,7 +51,7 @@ fn ensure_tools() -> anyhow::Result<()> {
         install("rustup", &["toolchain", "install", "nightly", "--profile", "minimal"])?;
     }
     if !works("cargo", &["fuzz", "--version"]) {
-        install("cargo", &["install", "cargo-fuzz", "--locked"])?;
+        install("cargo", &["install", CARGO_FUZZ, "--locked"])?;
     }
     Ok(())
 }
