@@ -60,14 +60,14 @@ fn add_leaks(registry: &mut Registry) {
         .needs(Need::RawException);
     registry.add("bugs/l3_register_number_of_an_access_is_hidden", |w| {
         let rec = w.running()?;
-        let ipa = rec.realm.unprotected();
-        let access = Access { register: 21, sign: true, ..Access::sized(1) };
-        let exit = w.run(&rec, &[Action::Load(ipa, access)])?;
-        same("SRT, SSE, AR", exit.esr & (0x1f << 16 | 1 << 21 | 1 << 14), 0)?;
         // ICC_SGI1R_EL1, written from X5.
         let exit = w.run(&rec, &[Action::Write((3, 0, 12, 11, 5), 0x5005_0001)])?;
         same("value", exit.gprs[0], 0x5005_0001)?;
-        same("RT", exit.esr >> 5 & 0x1f, 0)
+        same("RT", exit.esr >> 5 & 0x1f, 0)?;
+        let ipa = rec.realm.unprotected();
+        let access = Access { register: 21, sign: true, ..Access::sized(1) };
+        let exit = w.run(&rec, &[Action::Load(ipa, access)])?;
+        same("SRT, SSE, AR", exit.esr & (0x1f << 16 | 1 << 21 | 1 << 14), 0)
     });
     registry.add("bugs/l4_isv_of_a_protected_abort_is_forgotten", |w| {
         let rec = w.running()?;
