@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 
 /// Time without an entry of a virtual CPU that is on after which the host says what everybody waits for, in seconds. (Even
-/// one that does nothing is entered every few milliseconds, when its `WFI` ends.)
+/// one that does nothing is entered ten times a second, when its `WFI` ends.)
 const SILENCE_SECONDS: u64 = 30;
 
 /// Length of a turn if there are others that wait, in milliseconds.
