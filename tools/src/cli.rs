@@ -369,7 +369,8 @@ impl StressOptions {
             cpus: None,
             seed: 1,
             stand_in: false,
-            timeout: 900,
+            // A million commands take 20 to 40 minutes on two cores.
+            timeout: 900 + commands / 250,
             qemu: None,
             image: ImageOptions::default(),
         }

@@ -33,8 +33,8 @@ const RECS: u64 = 3;
 const PARTS: u64 = 5;
 /// Longest turn of a REC, in microseconds.
 const TURN_MICROS: u64 = 200;
-/// Lines that say how far it got.
-const PROGRESS: u64 = 10;
+/// Commands after which the host says how far it is: the tool takes a long silence for a machine that hangs.
+const PROGRESS: u64 = 10_000;
 
 /// What the host reads in an exit.
 const EXIT_PSCI: u64 = 3;
@@ -154,7 +154,7 @@ impl Arena {
                 self.stop.store(true, Ordering::Relaxed);
                 break;
             }
-            if (number + 1).is_multiple_of(self.commands.div_ceil(PROGRESS)) {
+            if (number + 1).is_multiple_of(PROGRESS.min(self.commands)) {
                 self.host.log(format_args!("{} of {} commands", number + 1, self.commands));
             }
         }
