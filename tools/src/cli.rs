@@ -349,9 +349,9 @@ pub struct StressOptions {
     /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A (`refusals` always does)
     #[arg(long)]
     pub stand_in: bool,
-    /// Give up after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
-    pub timeout: u64,
+    /// Give up after this many seconds (default: 900, and 1 more for each 250 commands, lives or rounds)
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
@@ -361,6 +361,11 @@ pub struct StressOptions {
 }
 
 impl StressOptions {
+    /// After how many seconds a run of `count` gives up: a million commands take 20 to 40 minutes on two cores.
+    pub fn patience(&self, count: u64) -> u64 {
+        self.timeout.unwrap_or(900 + count / 250)
+    }
+
     /// The options of a run of this kind and length.
     pub fn of(kind: StressKind, commands: u64) -> Self {
         Self {
@@ -369,8 +374,7 @@ impl StressOptions {
             cpus: None,
             seed: 1,
             stand_in: false,
-            // A million commands take 20 to 40 minutes on two cores.
-            timeout: 900 + commands / 250,
+            timeout: None,
             qemu: None,
             image: ImageOptions::default(),
         }

@@ -99,7 +99,8 @@ fn one(
     let label = format!("{} on {board}: {count} on {cpus} CPUs, seed {seed}", kind.mode());
     let progress = Progress::start(&label);
     let mut listen = Listen::new(decoder, File::create(&log).at("write", &log)?, Box::new(|_| {}));
-    let limits = Limits { total: Duration::from_secs(options.timeout), silence: SILENCE };
+    let patience = options.patience(count);
+    let limits = Limits { total: Duration::from_secs(patience), silence: SILENCE };
     let started = Instant::now();
     let mut running = machine.start()?;
     let ended = running.drive(&mut listen, false, Some(limits))?;
@@ -107,7 +108,7 @@ fn one(
         Ended::ByItself(status) if status.success() => "it switched itself off".to_owned(),
         Ended::ByItself(status) => format!("QEMU ended, {status}: {}", running.messages()),
         Ended::Stopped => "it did not switch itself off".to_owned(),
-        Ended::TimeLimit => format!("it took longer than {} s (--timeout)", options.timeout),
+        Ended::TimeLimit => format!("it took longer than {patience} s (--timeout)"),
         Ended::Silence => format!("it said nothing for {} s", SILENCE.as_secs()),
     };
     let table = table(&listen);

@@ -3,6 +3,7 @@
 //! | Module | Owns |
 //! | --- | --- |
 //! | `races` | CPUs that send random commands about the same few granules |
+//! | `lately` | what they have got lately |
 //! | `tally` | what the commands came to, and how long a CPU had to wait for others |
 //! | `lives` | Realms that are made, run and destroyed; in the right order, and in the wrong one |
 //! | `refusals` | an EL3 that refuses granule changes, and a host that does what Linux does |
@@ -10,6 +11,7 @@
 //!
 //! Each job ends with everything destroyed and every granule back in the Normal world.
 
+mod lately;
 pub mod lives;
 pub mod races;
 pub mod refusals;

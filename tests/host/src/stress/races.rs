@@ -5,19 +5,20 @@
 //! | Part | Commands |
 //! | --- | --- |
 //! | 0 | GRANULE_DELEGATE against GRANULE_UNDELEGATE of four granules |
-//! | 1 | DATA_CREATE_UNKNOWN against DATA_DESTROY of the same addresses, with the Realms running |
+//! | 1 | DATA_CREATE, DATA_CREATE_UNKNOWN and RTT_INIT_RIPAS against DATA_DESTROY of the same addresses, with the Realms running |
 //! | 2 | RTT_CREATE, RTT_FOLD, RTT_DESTROY and MAP, UNMAP against REC_ENTER in the same Realm |
 //! | 3 | REALM_CREATE, REALM_DESTROY, REC_CREATE, REC_DESTROY against everything about what they make |
 //! | 4 | all of these |
 
 use super::Dice;
+use super::lately::Lately;
 use super::program::{self, REGION, STRIDE};
 use super::small::{self, BLOCK, Small, UNPROTECTED};
 use super::tally::Tally;
 use crate::failure::Failure;
 use crate::granules::PAGE_SIZE;
 use crate::host::Host;
-use crate::rmi::abi::{rec_enter, rec_exit, rec_params, ripas};
+use crate::rmi::abi::{realm_params, rec_enter, rec_exit, rec_params, ripas};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use cairn_tests::abi::Command;
@@ -25,7 +26,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use spin::Mutex;
 
 /// Granules that all CPUs fight over.
-const GRANULES: usize = 24;
+const GRANULES: usize = 40;
 /// Realms that run, and the RECs of each: one of them is the mender.
 const REALMS: u64 = 2;
 const RECS: u64 = 3;
@@ -52,9 +53,13 @@ pub struct Arena {
     host: Arc<Host>,
     realms: Vec<Small>,
     runners: Vec<Runner>,
+    /// Descriptor of the Realm that is never activated.
+    idle: u64,
     granules: Vec<u64>,
     realm_params: Vec<u64>,
     rec_params: Vec<u64>,
+    /// Auxiliary granules of a REC.
+    aux_count: u64,
     /// A run page for each CPU.
     runs: Vec<u64>,
     seed: u64,
@@ -63,13 +68,14 @@ pub struct Arena {
     stop: AtomicBool,
     failure: Mutex<Option<Failure>>,
     entries: AtomicU64,
-    /// The Realm and the REC that were made last.
-    made: [AtomicU64; 2],
+    delegated: Lately,
+    new_realms: Lately,
+    new_recs: Lately,
     tally: Tally,
 }
 
 impl Arena {
-    /// Builds two Realms that run `worker`, and what else is fought over by `cpus` CPUs with `commands` commands.
+    /// Builds two Realms that run `worker`, one that is never activated, and what else is fought over by `cpus` CPUs with `commands` commands.
     ///
     /// # Errors
     ///
@@ -92,14 +98,16 @@ impl Arena {
             }));
             realms.push(realm);
         }
+        let idle = realm_with_region(host, worker, REALMS + 1)?;
+        let idle_rd = idle.rd;
+        realms.push(idle);
         let aux_count = host.rmi().rec_aux_count(realms.first().ok_or("no Realm")?.rd)?;
         let pages =
             |count: usize| (0..count).map(|_| host.take_page()).collect::<Result<Vec<_>, _>>();
         let granules = pages(GRANULES)?;
-        let realm_params = pages(3)?;
-        for (number, (params, root)) in (0..).zip(realm_params.iter().zip(&granules)) {
-            // Two of them with the same VMID.
-            small::write_realm_params(host, *params, *root, 0x100 + number / 2);
+        let all_realm_params = pages(3)?;
+        for params in &all_realm_params {
+            small::write_realm_params(host, *params, 0, 0);
         }
         let all_rec_params = pages(3)?;
         for (number, params) in all_rec_params.iter().enumerate() {
@@ -107,20 +115,17 @@ impl Arena {
             write(rec_params::FLAGS, 1);
             write(rec_params::MPIDR, number as u64 / 2);
             write(rec_params::NUM_AUX, aux_count);
-            let aux = granules.iter().cycle().skip(4 + number);
-            let count = usize::try_from(aux_count.min(16)).unwrap_or(0);
-            for (n, granule) in (0..).zip(aux.take(count)) {
-                write(rec_params::AUX + 8 * n, *granule);
-            }
         }
         let runs = pages(cpus)?;
         Ok(Self {
             host: host.clone(),
             realms,
             runners,
+            idle: idle_rd,
             granules,
-            realm_params,
+            realm_params: all_realm_params,
             rec_params: all_rec_params,
+            aux_count: aux_count.min(16),
             runs,
             seed,
             commands,
@@ -128,7 +133,9 @@ impl Arena {
             stop: AtomicBool::new(false),
             failure: Mutex::new(None),
             entries: AtomicU64::new(0),
-            made: [const { AtomicU64::new(0) }; 2],
+            delegated: Lately::default(),
+            new_realms: Lately::default(),
+            new_recs: Lately::default(),
             tally: Tally::default(),
         })
     }
@@ -190,11 +197,13 @@ impl Arena {
         let idle = [
             Command::GranuleDelegate,
             Command::GranuleUndelegate,
+            Command::DataCreate,
             Command::DataCreateUnknown,
             Command::DataDestroy,
             Command::RttCreate,
             Command::RttFold,
             Command::RttDestroy,
+            Command::RttInitRipas,
             Command::RttMapUnprotected,
             Command::RttUnmapUnprotected,
             Command::RealmCreate,
@@ -213,21 +222,19 @@ impl Arena {
 
     fn send(&self, cpu: usize, command: Command, arguments: [u64; 5]) -> Result<(), Failure> {
         let [code, x1, ..] = self.tally.call(&self.host, cpu, command, arguments)?;
-        let [made_realm, made_rec] = &self.made;
+        if code != 0 {
+            return Ok(());
+        }
         match (command, arguments) {
-            (Command::RealmCreate, [rd, ..]) if code == 0 => {
-                made_realm.store(rd, Ordering::Relaxed)
-            }
-            (Command::RecCreate, [_, rec, ..]) if code == 0 => {
-                made_rec.store(rec, Ordering::Relaxed)
+            (Command::GranuleDelegate, [granule, ..]) => self.delegated.note(granule),
+            (Command::RealmCreate, [rd, ..]) => self.new_realms.note(rd),
+            (Command::RecCreate, [_, rec, ..]) => self.new_recs.note(rec),
+            (Command::RttSetRipas, [_, rec, ..]) => {
+                if let Some(runner) = self.runners.iter().find(|runner| runner.rec == rec) {
+                    runner.wanted.store(x1, Ordering::Relaxed);
+                }
             }
             _ => {}
-        }
-        if command == Command::RttSetRipas && code == 0 {
-            let [_, rec, ..] = arguments;
-            if let Some(runner) = self.runners.iter().find(|runner| runner.rec == rec) {
-                runner.wanted.store(x1, Ordering::Relaxed);
-            }
         }
         Ok(())
     }
@@ -266,18 +273,19 @@ impl Arena {
         cpu: usize,
     ) -> Result<(Command, [u64; 5]), Failure> {
         let missing = "the arena is empty";
-        // The first granules are parameters of Realms and RECs.
-        let few = self.granules.get(12..16).ok_or(missing)?;
+        let few = self.granules.get(..4).ok_or(missing)?;
         let list = if part == 0 { few } else { &self.granules[..] };
         let granule = *dice.pick(list).ok_or(missing)?;
-        let other = *dice.pick(&self.granules).ok_or(missing)?;
+        let other = self.granule(dice).ok_or(missing)?;
         let runner = dice.pick(&self.runners).ok_or(missing)?;
-        let [new_rd, new_rec] = self.made.each_ref().map(|made| {
-            let made = made.load(Ordering::Relaxed);
-            if made != 0 && dice.roll(2) == 0 { made } else { granule }
-        });
+        let new_rd = self.new_realms.or(dice, granule);
+        let new_rec = self.new_recs.or(dice, granule);
         // Now and then a Realm that another CPU may just have made.
-        let rd = if part >= 3 && dice.roll(4) == 0 { new_rd } else { runner.rd };
+        let rd = match dice.roll(8) {
+            0 | 1 if part >= 3 => new_rd,
+            2 | 3 => self.idle,
+            _ => runner.rd,
+        };
         let page = REGION.start + dice.roll(16) * STRIDE;
         let shared = UNPROTECTED + dice.roll(4) * PAGE_SIZE;
         let block = REGION.start + dice.roll(3) * BLOCK;
@@ -287,6 +295,8 @@ impl Arena {
             // With a table now and then.
             1 => 2 + dice.roll(8) + 9 * u64::from(dice.roll(16) == 0),
             2 => 6 + dice.roll(10),
+            // What the parts before have left in tables is needed.
+            3 if dice.roll(4) == 0 => *dice.pick(&[5, 12, 13]).ok_or(missing)?,
             3 => 16 + dice.roll(12),
             _ => dice.roll(28),
         };
@@ -294,9 +304,13 @@ impl Arena {
             0 => (Command::GranuleDelegate, [granule, 0, 0, 0, 0]),
             1 => (Command::GranuleUndelegate, [granule, 0, 0, 0, 0]),
             2 | 16 | 17 => (Command::GranuleDelegate, [granule, 0, 0, 0, 0]),
+            3 | 4 if rd == self.idle && dice.roll(2) == 0 => {
+                (Command::DataCreate, [rd, granule, page, run, 1])
+            }
             3 | 4 => (Command::DataCreateUnknown, [rd, granule, page, 0, 0]),
             5 => (Command::DataDestroy, [rd, page, 0, 0, 0]),
             6..=8 => (Command::RecEnter, [runner.rec, run, 0, 0, 0]),
+            9 if rd == self.idle => (Command::RttInitRipas, [rd, page, REGION.end, 0, 0]),
             9 => {
                 let wanted = runner.wanted.load(Ordering::Relaxed);
                 (Command::RttSetRipas, [runner.rd, runner.rec, wanted, REGION.end, 0])
@@ -317,19 +331,14 @@ impl Arena {
                 0 => (Command::RttMapUnprotected, [rd, shared, 3, other | 0xd8, 0]),
                 _ => (Command::RttUnmapUnprotected, [rd, shared, 3, 0, 0]),
             },
-            18 | 19 => {
-                let params = *dice.pick(&self.realm_params).ok_or(missing)?;
-                (Command::RealmCreate, [other, params, 0, 0, 0])
-            }
+            18 | 19 => self.realm_create(dice, other).ok_or(missing)?,
             20 => (Command::RealmDestroy, [granule, 0, 0, 0, 0]),
             21 => match dice.roll(8) {
                 0 => (Command::RealmActivate, [new_rd, 0, 0, 0, 0]),
-                _ => (Command::RealmDestroy, [new_rd, 0, 0, 0, 0]),
+                1..=3 => (Command::RealmDestroy, [new_rd, 0, 0, 0, 0]),
+                _ => self.rec_create(dice, new_rd, other).ok_or(missing)?,
             },
-            22 | 23 => {
-                let params = *dice.pick(&self.rec_params).ok_or(missing)?;
-                (Command::RecCreate, [new_rd, other, params, 0, 0])
-            }
+            22 | 23 => self.rec_create(dice, new_rd, other).ok_or(missing)?,
             24 => (Command::RecDestroy, [new_rec, 0, 0, 0, 0]),
             25 => match dice.roll(3) {
                 0 => (Command::RttCreate, [rd, other, 0, 1, 0]),
@@ -347,6 +356,31 @@ impl Arena {
                 _ => (Command::DataCreate, [rd, granule, page, run, 1]),
             },
         })
+    }
+
+    /// Any granule, often one that was delegated lately: few commands want any other.
+    fn granule(&self, dice: &mut Dice) -> Option<u64> {
+        let any = *dice.pick(&self.granules)?;
+        Some(self.delegated.or(dice, any))
+    }
+
+    /// RMI_REALM_CREATE with a random table and one of a few VMIDs, in a page of parameters that other CPUs may be writing.
+    fn realm_create(&self, dice: &mut Dice, rd: u64) -> Option<(Command, [u64; 5])> {
+        let params = *dice.pick(&self.realm_params)?;
+        let write = |offset: u64, value| self.host.machine().write_u64(params + offset, value);
+        write(realm_params::VMID, 0x100 + dice.roll(4));
+        write(realm_params::RTT_BASE, self.granule(dice)?);
+        Some((Command::RealmCreate, [rd, params, 0, 0, 0]))
+    }
+
+    /// RMI_REC_CREATE with random auxiliary granules, in a page of parameters that other CPUs may be writing.
+    fn rec_create(&self, dice: &mut Dice, rd: u64, rec: u64) -> Option<(Command, [u64; 5])> {
+        let params = *dice.pick(&self.rec_params)?;
+        for n in 0..self.aux_count {
+            let aux = self.granule(dice)?;
+            self.host.machine().write_u64(params + rec_params::AUX + 8 * n, aux);
+        }
+        Some((Command::RecCreate, [rd, rec, params, 0, 0]))
     }
 
     /// Everything that the CPUs may have left is destroyed: by trying.
@@ -380,8 +414,8 @@ impl Arena {
     }
 }
 
-/// A Realm whose RECs run, without memory but its code.
-fn running_realm(host: &Host, worker: &[u8], vmid: u64) -> Result<Small, Failure> {
+/// A Realm with its code, and RAM in the region when somebody gives it pages.
+fn realm_with_region(host: &Host, worker: &[u8], vmid: u64) -> Result<Small, Failure> {
     let mut realm = Small::create(host, vmid)?;
     realm.tables_to(host, program::CODE)?;
     realm.page(host, program::CODE, worker)?;
@@ -389,6 +423,12 @@ fn running_realm(host: &Host, worker: &[u8], vmid: u64) -> Result<Small, Failure
     while base < REGION.end {
         base = host.rmi().rtt_init_ripas(realm.rd, base, REGION.end)?;
     }
+    Ok(realm)
+}
+
+/// A Realm whose RECs run, without memory but its code.
+fn running_realm(host: &Host, worker: &[u8], vmid: u64) -> Result<Small, Failure> {
+    let mut realm = realm_with_region(host, worker, vmid)?;
     for index in 0..RECS {
         let role = if index == 0 { program::MENDER } else { program::WORKER };
         let arguments = program::arguments(secret(vmid), role);
