@@ -70,6 +70,13 @@ macro_rules! commands {
             pub fn from_fid(fid: u64) -> Option<Self> {
                 Self::ALL.into_iter().find(|command| command.fid() == fid)
             }
+
+            /// The command that a caller names with this X0: the identifier is W0, and the SVE hint makes no difference.
+            ///
+            /// Source: SMC Calling Convention (Arm DEN0028) 1.4, 2.5 and 2.6.
+            pub fn called(x0: u64) -> Option<Self> {
+                Self::from_fid(x0 & 0xffff_ffff & !(1 << 16))
+            }
         }
     };
 }

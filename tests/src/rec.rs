@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::abi::{Command, RecEnter, RecExit, RecParams, exit_reason, rec_mpidr};
 use crate::outcome::{Outcome, Reply, fail, same};
-use crate::program::{Action, Observed};
+use crate::program::{Action, El1, Observed, SystemRegister};
 use crate::world::{Realm, World};
 
 /// A REC as the Host knows it.
@@ -133,6 +133,26 @@ impl World<'_> {
         let exit = self.run(rec, actions)?;
         same("exit", exit, idle_exit())?;
         Ok(self.observed(rec))
+    }
+
+    /// A program that ends with an exception for an UNDEFINED instruction.
+    #[track_caller]
+    pub fn is_undefined(&mut self, rec: &Rec, actions: &[Action]) -> Outcome<()> {
+        match self.observe(rec, actions)?.as_slice() {
+            [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] => Ok(()),
+            other => fail(format!("{actions:x?}: no UNDEFINED but {other:x?}")),
+        }
+    }
+
+    /// Registers that are UNDEFINED for the Realm, to read and to write.
+    #[track_caller]
+    pub fn are_undefined(&mut self, rec: &Rec, registers: &[SystemRegister]) -> Outcome<()> {
+        for &register in registers {
+            for action in [Action::Write(register, u64::MAX), Action::Read(register)] {
+                self.is_undefined(rec, &[Action::SetEl1(El1::Vbar, VECTORS), action])?;
+            }
+        }
+        Ok(())
     }
 
     /// What the REC's program has observed since the last call.

@@ -228,13 +228,7 @@ fn run_conformance(job: &Job, free: Vec<Range<u64>>) -> Result<(), Failure> {
     leaf::init_program_interrupts()?;
     let memory = free.into_iter().max_by_key(|range| range.end - range.start);
     let memory = memory.ok_or("there is no free memory")?;
-    let board = conformance::Board {
-        distributor: platform::GICD_BASE,
-        device: platform::PL011_BASE,
-        monitor: platform::MONITOR,
-    };
-    let machine = (&BareMachine as _, board);
-    conformance::run(machine, leaf::realm_program(), memory, &job.scenarios, |mailboxes| {
+    conformance::run(&BareMachine, leaf::realm_program(), memory, &job.scenarios, |mailboxes| {
         MAILBOXES.store(mailboxes, Ordering::Release);
     })
 }

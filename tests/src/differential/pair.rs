@@ -206,8 +206,8 @@ impl<'m> Pair<'m> {
     /// Host memory misbehaves in this command, if the specification can tell what should come of it.
     fn arm(&mut self, call: &Call) {
         let Some(mishap) = self.mishap.take() else { return };
-        let called = call[0] & 0xfffe_ffff;
-        let enters = called == fid::REC_ENTER;
+        let called = Command::called(call[0]);
+        let enters = called == Some(Command::RecEnter);
         let meanwhile = |act: &Act| matches!(act, Act::Meanwhile(_));
         let mut programs = self.model.recs().values().flat_map(|rec| &rec.program);
         // Which access of which command would it be?
@@ -221,7 +221,7 @@ impl<'m> Pair<'m> {
                 self.model.fault_host(nth);
             }
             // Which of the two contents was measured is the monitor's secret.
-            Operation::Change(..) if called == fid::DATA_CREATE && call[5] & 1 == 1 => {}
+            Operation::Change(..) if called == Some(Command::DataCreate) && call[5] & 1 == 1 => {}
             Operation::Change(nth, pa, value) if self.model.is_host_page(pa & !0xfff) => {
                 self.machine.change_host_at(nth, pa & !7, value);
                 self.model.change_host(pa & !7, value);
@@ -238,7 +238,7 @@ impl<'m> Pair<'m> {
             return Err(format!("no answer to {call:x?}: {:?}", self.machine.take_violations()));
         };
         let mut port = FakePort::new(self.machine);
-        let command = Command::from_fid(call[0] & 0xfffe_ffff);
+        let command = Command::called(call[0]);
         let mut recs: Vec<u64> = Vec::new();
         let mut seen = HashMap::new();
         if command == Some(Command::RecEnter) {

@@ -120,8 +120,7 @@ impl FakeMachine {
         lock(&self.host).end_command();
         let mut journal = core::mem::take(&mut *lock(&self.journal));
         let changes = self.changes(&mut journal);
-        // The identifier is W0, and the SVE hint makes no difference.
-        let command = Command::from_fid(call[0] & 0xffff_ffff & !(1 << 16));
+        let command = Command::called(call[0]);
         let failed = reply[0] != 0;
         if failed {
             self.check_failure(command, call, reply, &journal, &changes);

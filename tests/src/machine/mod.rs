@@ -302,7 +302,7 @@ impl FakeCpu<'_> {
             return None;
         };
         self.check_cpu();
-        let entered = Command::from_fid(call[0] & 0xfffe_ffff) == Some(Command::RecEnter);
+        let entered = Command::called(call[0]) == Some(Command::RecEnter);
         if machine.is_single() && entered && reply[0] == 0 {
             let mut exits = lock(&machine.exits);
             // Most tests read the page themselves.

@@ -83,7 +83,10 @@ fn try_plan<F: Firmware>(cpu: u64, interface: u64, cpus: u64, shared: u64) -> Re
     for index in 0..layout.cpus as u64 {
         write_block(carve.blocks + index * BLOCK_BYTES, index);
     }
-    zero_owners(&carve);
+    // No block has an owner yet; from here on only the assembly uses these words.
+    let owners = ((carve.words - carve.owners) / PAGE) as usize;
+    // SAFETY: `carve` gives these pages to the owners alone.
+    unsafe { tables_at(carve.owners, owners) };
     // SAFETY: cold boot, and the only reference.
     let boot = unsafe { BOOT.write() };
     boot.cpus = layout.cpus as u64;
@@ -175,15 +178,6 @@ fn write_block(pa: u64, index: u64) {
     if let Some(word) = rest.first_mut().and_then(|area| area.get_mut(AREA_INDEX_WORD)) {
         *word = index;
     }
-}
-
-/// No block has an owner yet.
-fn zero_owners(carve: &Carve) {
-    #[expect(clippy::cast_possible_truncation, reason = "64-bit target")]
-    let (owners, words) = (carve.owners as usize, ((carve.words - carve.owners) / 8) as usize);
-    let owners: *mut u64 = ptr::with_exposed_provenance_mut(owners);
-    // SAFETY: `carve` gives these pages to the owners alone; only the assembly, later, uses them.
-    unsafe { ptr::write_bytes(owners, 0, words) };
 }
 
 /// Level 2 entry of the last 2 MiB of the address space: 25-bit addresses have 16 of them.

@@ -34,10 +34,12 @@ pub fn start<F: Firmware>(named: u64, cold: bool) -> ! {
     }
     COLD_DONE.store(true, Ordering::Relaxed);
     if named != cpu.index() {
+        let mpidr = mrs!("mpidr_el1");
         defmt::warn!(
-            "EL3 takes CPU {=u64} for CPU {=u64}; it goes by its MPIDR",
-            cpu.index(),
-            named
+            "EL3 calls two CPUs {=u64}: MPIDR {=u64:#x} is CPU {=u64}",
+            named,
+            mpidr,
+            cpu.index()
         );
     }
     set_controls();

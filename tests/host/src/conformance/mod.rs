@@ -43,6 +43,9 @@ pub struct Board {
 
 /// What the suite needs of a machine besides the rest of the host.
 pub trait Target {
+    /// Where what it has is.
+    fn board(&self) -> Board;
+
     /// Whether the CPU has streaming vectors (FEAT_SME).
     fn has_streaming(&self) -> bool;
 
@@ -93,14 +96,14 @@ fn chosen(text: &str) -> Result<Vec<Range<usize>>, Failure> {
 ///
 /// The job text does not say which, or one has left the machine in a state that the others cannot start from.
 pub fn run(
-    (bare, board): (&dyn Bare, Board),
+    bare: &dyn Bare,
     program: &[u64; PAGE_WORDS],
     memory: Range<u64>,
     job: &str,
     started: impl FnOnce(u64),
 ) -> Result<(), Failure> {
     let registry = scenarios::all();
-    let mut port = RealPort::new((bare, board), program, memory);
+    let mut port = RealPort::new(bare, program, memory);
     port.reset();
     started(port.mailboxes());
     for range in chosen(job)? {

@@ -62,17 +62,13 @@ pub struct RealPort<'m> {
 
 impl<'m> RealPort<'m> {
     /// A Host with this free memory.
-    pub fn new(
-        (bare, board): (&'m dyn Bare, Board),
-        program: &'m [u64; PAGE_WORDS],
-        memory: Range<u64>,
-    ) -> Self {
+    pub fn new(bare: &'m dyn Bare, program: &'m [u64; PAGE_WORDS], memory: Range<u64>) -> Self {
         let mailboxes = memory.start.next_multiple_of(BLOCK);
         let memory = mailboxes + BLOCK..memory.end;
         let next = memory.start;
         Self {
             bare,
-            board,
+            board: bare.board(),
             program,
             memory,
             next,
@@ -205,8 +201,7 @@ impl Program {
 
 impl Port for RealPort<'_> {
     fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 5]> {
-        let enter = registers[0] & 0xffff_ffff & !(1 << 16) == Command::RecEnter.fid();
-        if !enter {
+        if Command::called(registers[0]) != Some(Command::RecEnter) {
             return self.send(registers);
         }
         self.bare.acknowledge_interrupts();

@@ -2,10 +2,19 @@
 
 use super::machine::BareMachine;
 use super::{cpu, gic, memory};
-use cairn_host::conformance::{PAGE_WORDS, Target};
+use crate::platform;
+use cairn_host::conformance::{Board, PAGE_WORDS, Target};
 use core::arch::{asm, global_asm};
 
 impl Target for BareMachine {
+    fn board(&self) -> Board {
+        Board {
+            distributor: platform::GICD_BASE,
+            device: platform::PL011_BASE,
+            monitor: platform::MONITOR,
+        }
+    }
+
     fn call(&self, registers: [u64; 8]) -> [u64; 5] {
         let [a0, a1, a2, a3, a4, a5, a6, a7] = registers;
         let (x0, x1, x2, x3, x4): (u64, u64, u64, u64, u64);

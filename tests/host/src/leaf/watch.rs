@@ -62,31 +62,27 @@ global_asm!(
     stp     x0, x1, [x19, #144]
     .endm
 
+    .macro  vectors access                  // x19: Registers
+    add     x20, x19, #160
+    \access   {{v0.2d, v1.2d, v2.2d, v3.2d}}, [x20], #64
+    \access   {{v4.2d, v5.2d, v6.2d, v7.2d}}, [x20], #64
+    \access   {{v8.2d, v9.2d, v10.2d, v11.2d}}, [x20], #64
+    \access   {{v12.2d, v13.2d, v14.2d, v15.2d}}, [x20], #64
+    \access   {{v16.2d, v17.2d, v18.2d, v19.2d}}, [x20], #64
+    \access   {{v20.2d, v21.2d, v22.2d, v23.2d}}, [x20], #64
+    \access   {{v24.2d, v25.2d, v26.2d, v27.2d}}, [x20], #64
+    \access   {{v28.2d, v29.2d, v30.2d, v31.2d}}, [x20], #64
+    .endm
+
     .section .text, "ax"
     .global host_watched_smc
 host_watched_smc:                           // x0: Registers
     stp     x29, x30, [sp, #-32]!
     stp     x19, x20, [sp, #16]
     mov     x19, x0
-    add     x20, x19, #160
-    ld1     {{v0.2d, v1.2d, v2.2d, v3.2d}}, [x20], #64
-    ld1     {{v4.2d, v5.2d, v6.2d, v7.2d}}, [x20], #64
-    ld1     {{v8.2d, v9.2d, v10.2d, v11.2d}}, [x20], #64
-    ld1     {{v12.2d, v13.2d, v14.2d, v15.2d}}, [x20], #64
-    ld1     {{v16.2d, v17.2d, v18.2d, v19.2d}}, [x20], #64
-    ld1     {{v20.2d, v21.2d, v22.2d, v23.2d}}, [x20], #64
-    ld1     {{v24.2d, v25.2d, v26.2d, v27.2d}}, [x20], #64
-    ld1     {{v28.2d, v29.2d, v30.2d, v31.2d}}, [x20], #64
+    vectors ld1
     watched_call
-    add     x20, x19, #160
-    st1     {{v0.2d, v1.2d, v2.2d, v3.2d}}, [x20], #64
-    st1     {{v4.2d, v5.2d, v6.2d, v7.2d}}, [x20], #64
-    st1     {{v8.2d, v9.2d, v10.2d, v11.2d}}, [x20], #64
-    st1     {{v12.2d, v13.2d, v14.2d, v15.2d}}, [x20], #64
-    st1     {{v16.2d, v17.2d, v18.2d, v19.2d}}, [x20], #64
-    st1     {{v20.2d, v21.2d, v22.2d, v23.2d}}, [x20], #64
-    st1     {{v24.2d, v25.2d, v26.2d, v27.2d}}, [x20], #64
-    st1     {{v28.2d, v29.2d, v30.2d, v31.2d}}, [x20], #64
+    vectors st1
     ldp     x19, x20, [sp, #16]
     ldp     x29, x30, [sp], #32
     ret

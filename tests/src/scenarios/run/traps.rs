@@ -100,11 +100,7 @@ fn add_hvc(registry: &mut Registry) {
     for (name, action) in [("sve", Action::Sve), ("sme", Action::Sme)] {
         registry.add(format!("realm_undefined/{name}"), move |w| {
             let rec = w.running()?;
-            let observed = w.observe(&rec, core::slice::from_ref(&action))?;
-            match observed.as_slice() {
-                [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] => Ok(()),
-                other => fail(format!("no UNDEFINED but {other:x?}")),
-            }
+            w.is_undefined(&rec, core::slice::from_ref(&action))
         });
     }
     for (name, class) in [("ls64", 0x0a), ("pauth", 0x09), ("sysreg128", 0x14), ("eret", 0x1a)] {
@@ -113,12 +109,7 @@ fn add_hvc(registry: &mut Registry) {
                 let rec = w.running()?;
                 let raw =
                     RawException { cause: 0, esr: class << 26 | 1 << 25 | 0x5e, far: 0, hpfar: 0 };
-                let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(raw)];
-                let observed = w.observe(&rec, &actions)?;
-                match observed.as_slice() {
-                    [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] => Ok(()),
-                    other => fail(format!("no UNDEFINED but {other:x?}")),
-                }
+                w.is_undefined(&rec, &[Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(raw)])
             })
             .needs(Need::RawException);
     }
@@ -160,41 +151,20 @@ fn add_registers(registry: &mut Registry) {
     }
     registry.add("realm_undefined/implementation_defined_register", |w| {
         let rec = w.running()?;
-        for register in [
+        let registers = [
             (3, 0, 15, 2, 0),
             (3, 0, 11, 0, 0),
             (3, 3, 15, 1, 1),
             (1, 0, 15, 0, 0),
             (1, 0, 11, 0, 0),
-        ] {
-            for action in [Action::Read(register), Action::Write(register, 1)] {
-                let actions = [Action::SetEl1(El1::Vbar, VECTORS), action];
-                let observed = w.observe(&rec, &actions)?;
-                let [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] =
-                    observed.as_slice()
-                else {
-                    return fail(format!("{register:?}: no UNDEFINED but {observed:x?}"));
-                };
-            }
-        }
-        Ok(())
+        ];
+        w.are_undefined(&rec, &registers)
     });
     registry.add("realm_undefined/permission_overlay", |w| {
         // PIRE0_EL1, PIR_EL1, POR_EL1, S2POR_EL1, POR_EL0.
         let rec = w.running()?;
-        for (op1, op2) in [(0, 2), (0, 3), (0, 4), (0, 5), (3, 4)] {
-            let register = (3, op1, 10, 2, op2);
-            for action in [Action::Read(register), Action::Write(register, 1)] {
-                let actions = [Action::SetEl1(El1::Vbar, VECTORS), action];
-                let observed = w.observe(&rec, &actions)?;
-                let [Observed::Exception { esr: 0x200_0000, at_instruction: true, .. }] =
-                    observed.as_slice()
-                else {
-                    return fail(format!("{register:?}: no UNDEFINED but {observed:x?}"));
-                };
-            }
-        }
-        Ok(())
+        let registers = [(0, 2), (0, 3), (0, 4), (0, 5), (3, 4)];
+        w.are_undefined(&rec, &registers.map(|(op1, op2)| (3, op1, 10, 2, op2)))
     });
     registry.add("rec_run/system_register/other_reads_zero", |w| {
         let rec = w.running()?;
