@@ -49,6 +49,13 @@ impl Progress {
         bar.set_position(whole.unwrap_or(0));
     }
 
+    /// Says how far it is where there is no bar.
+    pub fn line(&self, text: &str) {
+        if self.bar.is_none() {
+            eprintln!("  {text}");
+        }
+    }
+
     /// Ends the operation and prints what came out of it.
     pub fn done(mut self, result: &str) {
         if let Some(bar) = self.bar.take() {

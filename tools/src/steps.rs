@@ -93,7 +93,7 @@ const STEPS: &[Step] = &[
     step("bench-latency", Tool(bench::check_latency)),
     step("fvp-image", Tool(fvp_image)),
     step("conformance-qemu", Tool(conformance_on_qemu)),
-    step("stress-races", Stress(StressKind::Races, 100_000)),
+    step("stress-races", Stress(StressKind::Races, 1_000_000)),
     step("stress-lives", Stress(StressKind::Lives, 1000)),
     step("stress-cpus", Stress(StressKind::Cpus, 1)),
     step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
@@ -117,7 +117,6 @@ const STEPS: &[Step] = &[
     long("interleavings-long", Cargo(INTERLEAVINGS, &[("CAIRN_INTERLEAVINGS", "5000")])),
     long("miri-long", Tool(|| miri::check(true))),
     long("conformance-long", Tool(conformance_long)),
-    long("stress-races-1e6", Stress(StressKind::Races, 1_000_000)),
     long("linux-4cpu-512M", Check(4, 512, 600)),
     long("linux-8cpu-1G", Check(8, 1024, 900)),
 ];
@@ -134,7 +133,7 @@ fn conformance_on_qemu() -> anyhow::Result<()> {
 
 /// Boot, four CPUs and Realms with the memory map of Arm FVP.
 fn races_on_the_stand_in() -> anyhow::Result<()> {
-    let options = StressOptions::of(StressKind::Races, 20_000);
+    let options = StressOptions::of(StressKind::Races, 50_000);
     stress::command(&StressOptions { stand_in: true, ..options })
 }
 

@@ -1,7 +1,7 @@
 //! What a machine says that runs a job without a guest: the host's lines, the monitor's messages.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{LineWriter, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -75,12 +75,12 @@ pub struct Refusals {
 }
 
 /// Listens to one machine.
-pub struct Listen {
+pub struct Listen<'p> {
     demux: Demux,
     lines: Lines,
     decoder: Option<Decoder>,
-    log: BufWriter<File>,
-    progress: Box<dyn FnMut(&str)>,
+    log: LineWriter<File>,
+    progress: Box<dyn FnMut(&str) + 'p>,
     /// What became of each command.
     pub tries: Vec<Tries>,
     /// What each CPU came to.
@@ -96,14 +96,14 @@ pub struct Listen {
     since: Option<Instant>,
 }
 
-impl Listen {
+impl<'p> Listen<'p> {
     /// A listener that writes everything to `log` and passes the host's own lines to `progress`.
-    pub fn new(decoder: Option<Decoder>, log: File, progress: Box<dyn FnMut(&str)>) -> Self {
+    pub fn new(decoder: Option<Decoder>, log: File, progress: Box<dyn FnMut(&str) + 'p>) -> Self {
         Self {
             demux: Demux::default(),
             lines: Lines::default(),
             decoder,
-            log: BufWriter::new(log),
+            log: LineWriter::new(log),
             progress,
             tries: Vec::new(),
             shares: Vec::new(),
@@ -189,7 +189,7 @@ impl Listen {
     }
 }
 
-impl Listener for Listen {
+impl Listener for Listen<'_> {
     fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow> {
         bytes.iter().try_for_each(|&byte| self.byte(byte))?;
         Ok(Flow::Continue)
@@ -213,7 +213,7 @@ impl Listener for Listen {
 mod tests {
     use super::*;
 
-    fn listen(name: &str, text: &str) -> Listen {
+    fn listen(name: &str, text: &str) -> Listen<'static> {
         let file = std::env::temp_dir().join(format!("cairn-stress-{name}-{}", std::process::id()));
         let log = File::create(&file).unwrap();
         std::fs::remove_file(file).unwrap();

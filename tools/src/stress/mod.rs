@@ -98,7 +98,8 @@ fn one(
     let log = file("console.log");
     let label = format!("{} on {board}: {count} on {cpus} CPUs, seed {seed}", kind.mode());
     let progress = Progress::start(&label);
-    let mut listen = Listen::new(decoder, File::create(&log).at("write", &log)?, Box::new(|_| {}));
+    let saved = File::create(&log).at("write", &log)?;
+    let mut listen = Listen::new(decoder, saved, Box::new(|line| show(&progress, line)));
     let patience = options.patience(count);
     let limits = Limits { total: Duration::from_secs(patience), silence: SILENCE };
     let started = Instant::now();
@@ -137,6 +138,23 @@ fn one(
             Err(error.context(format!("{label}; the log is {}", log.display())))
         }
     }
+}
+
+/// Shows how far the host says it is: `20000 of 1000000 commands`.
+fn show(progress: &Progress, line: &str) {
+    let Some((done, all)) = parts(line) else { return };
+    progress.percent(f64::from(done) * 100.0 / f64::from(all));
+    if u64::from(done) * 10 % u64::from(all) == 0 {
+        progress.line(line);
+    }
+}
+
+/// The two numbers of such a line.
+fn parts(line: &str) -> Option<(u32, u32)> {
+    let (done, rest) = line.split_once(" of ")?;
+    let (all, _) = rest.split_once(' ')?;
+    let parts = (done.parse().ok()?, all.parse().ok()?);
+    (parts.1 != 0).then_some(parts)
 }
 
 /// Whether every CPU got at least half of an equal share of the commands.
@@ -199,6 +217,13 @@ fn table(listen: &Listen) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_says_how_far_it_is() {
+        assert_eq!(parts("20000 of 1000000 commands"), Some((20_000, 1_000_000)));
+        assert_eq!(parts("3 of 0 lives"), None);
+        assert_eq!(parts("the Realm is gone after 3 of its lives"), None);
+    }
 
     const LOG: &str = "[rmm] ERROR ledger: leaked granule 0x42001000, was RTT of Realm 1, step gpt_to_non_secure, EL3 -3, try 1, number 0\n";
 
