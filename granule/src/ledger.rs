@@ -53,8 +53,6 @@ pub struct Entry {
     pub role: GranuleState,
     /// The Realm that it served last, if any.
     pub realm: Option<RealmNumber>,
-    /// Whether that Realm has been destroyed since the failure or before.
-    pub realm_is_gone: bool,
     /// The step that failed.
     pub step: Step,
     /// EL3's code of the last try.
@@ -108,9 +106,7 @@ impl Ledger {
         inner.next_sequence += 1;
         let latest = RealmNumber(self.latest.load(Ordering::Relaxed));
         let (role, realm) = (history.role(), history.realm(latest));
-        // RD and start tables are released only by the end of their Realm.
-        let realm_is_gone = role == GranuleState::Rd;
-        let entry = Entry { granule, role, realm, realm_is_gone, step, el3, tries: 1, sequence };
+        let entry = Entry { granule, role, realm, step, el3, tries: 1, sequence };
         let kept = inner.entries.push(entry).is_ok();
         if !kept {
             inner.overflowed += 1;
@@ -119,23 +115,13 @@ impl Ledger {
         (entry, kept)
     }
 
-    /// Marks the entries of a Realm that is destroyed: nobody but the Host can bring them back now. How many there are.
-    pub fn realm_destroyed(&self, realm: RealmNumber) -> u64 {
+    /// How many granules of a Realm are in it.
+    pub fn count_of(&self, realm: RealmNumber) -> u64 {
         if !self.has_entries() {
             return 0;
         }
-        let mut inner = self.inner.lock();
-        let mut count = 0;
-        for entry in inner.entries.iter_mut().filter(|entry| entry.realm == Some(realm)) {
-            entry.realm_is_gone = true;
-            count += 1;
-        }
-        count
-    }
-
-    /// Lets `look` see each entry, in no order.
-    pub fn for_each(&self, look: impl FnMut(&Entry)) {
-        self.inner.lock().entries.iter().for_each(look);
+        let inner = self.inner.lock();
+        inner.entries.iter().filter(|entry| entry.realm == Some(realm)).count() as u64
     }
 
     /// Removes a granule that has been given back after all.
@@ -209,16 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_knows_the_role_and_the_realm_and_learns_of_its_end() {
+    fn an_entry_knows_the_role_and_the_realm() {
         let ledger = Ledger::new();
         let (first, second) = (ledger.number_realm(), ledger.number_realm());
         let (entry, _) = ledger.enter(failure(1, History::new(GranuleState::Data, first), -1));
         assert_eq!((entry.role, entry.realm), (GranuleState::Data, Some(first)));
         ledger.enter(failure(2, History::new(GranuleState::Rtt, second), -1));
         ledger.enter(failure(3, History::FRESH, -1));
-        assert_eq!(ledger.realm_destroyed(first), 1);
-        let mut gone = Vec::new();
-        ledger.for_each(|entry| gone.push((entry.realm, entry.realm_is_gone)));
-        assert_eq!(gone, [(Some(first), true), (Some(second), false), (None, false)]);
+        let counts = [first, second, RealmNumber(9)].map(|realm| ledger.count_of(realm));
+        assert_eq!(counts, [1, 1, 0]);
     }
 }

@@ -260,7 +260,7 @@ mod tests {
         }
     }
 
-    /// Steps i to vii of the vectors of the notes on RMI, 9.7.
+    /// The RIM after each of seven steps, computed from the specification and not by this code.
     const SHA_256: [&str; 7] = [
         "045cb3602843a6845cb710fbbfbb92f0c7d611afe0106ac2953e46950a70c42b",
         "6155de4f1d36b0a59eef577936e21cf6f3eb891ebe720da030e8517ba5535c6a",

@@ -2,14 +2,12 @@
 
 use granule::addr::GRANULE_WORDS;
 use granule::machine::extensions::Extensions;
-use granule::{GranuleAddr, RealmNumber};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::holdings::Holdings;
-use crate::ipa::IpaSpace;
 use crate::measurement::{Algorithm, Measurements};
 use crate::rec::RecIndex;
-use crate::rtt::{Format, Level, Tree};
+use crate::rtt::{Tree, TreeWords};
 
 /// Life of a Realm after REALM_CREATE.
 ///
@@ -32,14 +30,8 @@ pub struct Rd {
     state: u64,
     /// Index that the next REC must have; never goes down.
     pub next_rec_index: u64,
-    ipa_width_bits: u64,
-    rtt_base: u64,
-    rtt_start_level: i64,
-    rtt_roots: u64,
-    lpa2: u64,
-    vmid: u64,
+    tree: TreeWords,
     algorithm: u64,
-    number: u64,
     /// What its CPUs have.
     pub extensions: Extensions,
     /// Granules of the Realm.
@@ -54,7 +46,13 @@ pub struct Rd {
 }
 
 const RESERVED_WORDS: usize = GRANULE_WORDS
-    - (10 * 8 + size_of::<Extensions>() + size_of::<Holdings>() + 64 + 5 * 64 + TRACKED_RECS / 8)
+    - (3 * 8
+        + size_of::<TreeWords>()
+        + size_of::<Extensions>()
+        + size_of::<Holdings>()
+        + 64
+        + 5 * 64
+        + TRACKED_RECS / 8)
         / 8;
 
 /// Indices of RECs whose end is remembered. Indices are never used again, so a Host that makes and destroys more than these
@@ -71,14 +69,8 @@ impl Rd {
         rpv: [u8; 64],
     ) {
         self.state = RealmState::New as u64;
-        self.ipa_width_bits = u64::from(tree.space.width_bits());
-        self.rtt_base = tree.root.as_u64();
-        self.rtt_start_level = tree.start.as_i64();
-        self.rtt_roots = tree.roots;
-        self.lpa2 = u64::from(tree.format == Format::Address52);
-        self.vmid = u64::from(tree.vmid);
+        self.tree = tree.into();
         self.algorithm = algorithm as u64;
-        self.number = tree.number.0;
         self.extensions = extensions;
         self.holdings.add_tables(tree.roots);
         self.rpv = rpv;
@@ -131,25 +123,17 @@ impl Rd {
 
     /// The Realm's translation tables.
     pub fn tree(&self) -> Tree {
-        let parts = u8::try_from(self.ipa_width_bits)
-            .ok()
-            .and_then(IpaSpace::new)
-            .zip(GranuleAddr::new(self.rtt_base))
-            .zip(Level::new(self.rtt_start_level))
-            .zip(u16::try_from(self.vmid).ok());
-        let Some((((space, root), start), vmid)) = parts else {
-            unreachable!("Realm Descriptor geometry")
-        };
-        let format = if self.lpa2 == 0 { Format::Address48 } else { Format::Address52 };
-        let number = RealmNumber(self.number);
-        Tree { space, root, start, roots: self.rtt_roots, format, vmid, number }
+        self.tree.tree()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ipa::IpaSpace;
+    use crate::rtt::{Format, Level};
     use granule::machine::Page;
+    use granule::{GranuleAddr, RealmNumber};
 
     #[test]
     fn a_descriptor_is_one_granule_and_gives_back_its_tree() {

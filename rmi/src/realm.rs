@@ -159,16 +159,16 @@ fn lock_all<'t, M>(
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REALM_ACTIVATE`.
 pub fn activate<M: Memory + Log>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Outputs, Refusal> {
     let mut rd = RD.lock::<RdState, _>(rmm, rd)?;
-    let addr = rd.addr();
-    {
+    let number = {
         let mut page = rmm.machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &mut Rd = page.view_mut();
         if descriptor.state() != RealmState::New {
             return Err(Refusal::realm("realm_state"));
         }
         descriptor.set_state(RealmState::Active);
-    }
-    rmm.machine.log(Event::RealmActivated { rd: addr });
+        descriptor.tree().number
+    };
+    rmm.machine.log(Event::RealmActivated { number });
     Ok(NONE)
 }
 
@@ -216,7 +216,7 @@ pub fn destroy<M: Memory + Stage2Tlb + Log>(
         number: tree.number,
         rd: addr,
         most,
-        leaked: rmm.ledger.realm_destroyed(tree.number),
+        leaked: rmm.ledger.count_of(tree.number),
         granules: rmm.granules.account().granules(),
     });
     Ok(NONE)

@@ -62,8 +62,8 @@ pub fn log(event: Event<'_>) {
             );
             census(granules);
         }
-        Event::RealmActivated { rd } => defmt::info!("Realm {=u64:#x} activated", rd.as_u64()),
-        Event::RealmOff { rd } => defmt::info!("Realm {=u64:#x} is off", rd.as_u64()),
+        Event::RealmActivated { number } => defmt::info!("Realm {=u64} activated", number.0),
+        Event::RealmOff { number } => defmt::info!("Realm {=u64} is off", number.0),
     }
 }
 

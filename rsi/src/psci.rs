@@ -62,7 +62,7 @@ pub fn call<M: Memory + Log>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -
         fid::AFFINITY_INFO | fid::AFFINITY_INFO_64 => affinity_info(rmm, rec, called),
         fid::SYSTEM_OFF | fid::SYSTEM_RESET => {
             with_rd(rmm, rec, |rd| rd.set_state(RealmState::SystemOff));
-            rmm.machine.log(Event::RealmOff { rd: rec.owner() });
+            rmm.machine.log(Event::RealmOff { number: rec.tree().number });
             tell_host(called, 0)
         }
         _ => return None,

@@ -93,13 +93,13 @@ pub enum Event<'a> {
     },
     /// A Realm was activated.
     RealmActivated {
-        /// Its Realm Descriptor.
-        rd: GranuleAddr,
+        /// Its number.
+        number: RealmNumber,
     },
     /// A Realm asked to be switched off or reset.
     RealmOff {
-        /// Its Realm Descriptor.
-        rd: GranuleAddr,
+        /// Its number.
+        number: RealmNumber,
     },
 }
 

@@ -4,7 +4,7 @@ use crate::addr::GranuleAddr;
 
 /// EL3's answer to a request that it did not carry out (negative, see the table of error codes).
 ///
-/// Source: RMM-EL3 communication interface 0.x, "Return codes"; boot-and-el3 notes, section 6.
+/// Source: RMM-EL3 communication interface 0.x, "Return codes".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct El3Error(pub i64);
 

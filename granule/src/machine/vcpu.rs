@@ -9,7 +9,7 @@ pub const LRS_MAX: usize = 16;
 
 /// EL1 and EL0 system registers that a Realm can change, and the Host as well: switched at each entry.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A2.3 and D; realm-world notes, section 11.5.
+/// Source: RMM specification (Arm DEN0137) 1.0, A2.3 and D.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 #[expect(missing_docs, reason = "each field is the register of that name")]
@@ -44,7 +44,7 @@ pub struct El1Registers {
     pub cntv_ctl_el0: u64,
 }
 
-/// Pointer authentication keys; EL3 keeps the Host's.
+/// Pointer authentication keys. EL3 keeps the Host's, or the monitor does where EL3's interface is too old for that.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct PauthKeys(

@@ -45,6 +45,22 @@ pub const ESR_FSC: u64 = 0x3f;
 /// Fault status: synchronous external abort, not on a table walk.
 const FSC_EXTERNAL: u64 = 0x10;
 
+/// The register number in the low five bits of `field`, a syndrome shifted to where it has one.
+#[inline(always)]
+pub fn register_of(field: u64) -> usize {
+    usize::try_from(field & 0x1f).unwrap_or(31)
+}
+
+/// Bits of the access of a data abort with a valid syndrome: ESR.SAS.
+pub const fn access_bits(esr: u64) -> u32 {
+    8 << ((esr >> 22) & 3)
+}
+
+/// The page that HPFAR_EL2 names: HPFAR_EL2.FIPA.
+pub const fn page_of(hpfar: u64) -> u64 {
+    (hpfar & 0xffff_ffff_fff0) << 8
+}
+
 /// What an exception changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {

@@ -7,19 +7,18 @@ pub mod index;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
+use granule::GranuleAddr;
 use granule::addr::GRANULE_WORDS;
 use granule::machine::Words;
 use granule::machine::extensions::Extensions;
 use granule::machine::vcpu::VcpuRegisters;
-use granule::{GranuleAddr, RealmNumber};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 pub use index::RecIndex;
 
-use crate::ipa::IpaSpace;
 use crate::rd::Rd;
 use crate::rtt::ripas::Wish;
-use crate::rtt::{Format, Level, Ripas, Tree};
+use crate::rtt::{Ripas, Tree, TreeWords};
 
 /// Most auxiliary granules of a REC that the ABI has room for.
 pub const AUX_MAX: usize = 16;
@@ -77,19 +76,6 @@ impl RipasRequest {
     }
 }
 
-/// The Realm's attributes that a running REC needs, copied when it is created: they never change.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-struct TreeWords {
-    ipa_width_bits: u64,
-    root: u64,
-    start: i64,
-    roots: u64,
-    lpa2: u64,
-    vmid: u64,
-    number: u64,
-}
-
 /// How far the attestation token of a REC is. What there is of it lies in the REC's auxiliary granule.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A7.2.2.
@@ -144,6 +130,7 @@ pub struct Rec {
     /// Timer controls (CNTP_CTL, CNTV_CTL) as the Host was last told.
     pub reported_timers: [u64; 2],
     token: TokenWords,
+    /// A copy: it never changes.
     tree: TreeWords,
     aux_count: u64,
     aux: [u64; AUX_MAX],
@@ -167,15 +154,7 @@ impl Rec {
         self.index = index.as_u64();
         self.runnable = u64::from(runnable);
         self.registers.extensions = rd.extensions;
-        self.tree = TreeWords {
-            ipa_width_bits: u64::from(tree.space.width_bits()),
-            root: tree.root.as_u64(),
-            start: tree.start.as_i64(),
-            roots: tree.roots,
-            lpa2: u64::from(tree.format == Format::Address52),
-            vmid: u64::from(tree.vmid),
-            number: tree.number.0,
-        };
+        self.tree = (&tree).into();
     }
 
     /// The Realm Descriptor of the Realm that the REC belongs to.
@@ -253,16 +232,7 @@ impl Rec {
 
     /// The Realm's translation tables.
     pub fn tree(&self) -> Tree {
-        let parts = u8::try_from(self.tree.ipa_width_bits)
-            .ok()
-            .and_then(IpaSpace::new)
-            .zip(GranuleAddr::new(self.tree.root))
-            .zip(Level::new(self.tree.start))
-            .zip(u16::try_from(self.tree.vmid).ok());
-        let Some((((space, root), start), vmid)) = parts else { unreachable!("REC geometry") };
-        let format = if self.tree.lpa2 == 0 { Format::Address48 } else { Format::Address52 };
-        let number = RealmNumber(self.tree.number);
-        Tree { space, root, start, roots: self.tree.roots, format, vmid, number }
+        self.tree.tree()
     }
 
     /// Remembers the auxiliary granules.

@@ -6,6 +6,7 @@
 //! | [`level`] | levels and the sizes of what their entries describe |
 //! | [`entry`] | what an entry says, and its bits |
 //! | [`tree`] | one Realm's tree: geometry, and the walk |
+//! | [`words`] | a tree as RDs and RECs hold it |
 //! | [`scan`] | questions about a whole table: first live entry, homogeneity |
 //! | [`ripas`] | RIPAS changes over a range of entries |
 //!
@@ -17,10 +18,12 @@ pub mod level;
 pub mod ripas;
 pub mod scan;
 pub mod tree;
+pub mod words;
 
 pub use entry::{Entry, Format, HostAttributes, Ripas};
 pub use level::Level;
 pub use tree::{Position, Tree};
+pub use words::TreeWords;
 
 /// Entries of a table, except that a table at level -1 uses only the first 16.
 pub const ENTRIES: usize = 512;

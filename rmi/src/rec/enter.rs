@@ -4,7 +4,7 @@ use granule::machine::{HostMemory, Memory, Slot};
 use granule::{GranuleAddr, RdState, RecState, Running, Tracked};
 use realm::exit::{Answer, Exit};
 use realm::rd::{Rd, RealmState};
-use realm::rec::exception::{ESR_ISV, ESR_WNR, class, class_of};
+use realm::rec::exception::{ESR_ISV, ESR_WNR, access_bits, class, class_of, page_of, register_of};
 use realm::rec::{Pending, controls};
 use realm::{Features, Rec, Rmm};
 
@@ -119,7 +119,7 @@ fn was_emulatable(rec: &Rec) -> bool {
 /// Whether the last exit was a data abort at an unprotected address.
 fn was_unprotected_abort(rec: &Rec) -> bool {
     let last = rec.last_exit;
-    let ipa = (last.hpfar & 0xffff_ffff_fff0) << 8;
+    let ipa = page_of(last.hpfar);
     class_of(last.esr) == class::DATA_ABORT_LOWER && rec.tree().space.is_unprotected(ipa)
 }
 
@@ -135,13 +135,13 @@ fn prepare(rec: &mut Rec, enter: &RecEnter, features: &Features) {
 
 /// A trapped read of a system register gets the Host's value.
 ///
-/// Source: realm-world notes, section 4.5; no read exits in 1.0, but a Host may answer one of a later version.
+/// No read exits in 1.0; Hosts that know later versions answer them like this: X0 of the entry is the value.
 fn complete_sysreg_read(rec: &mut Rec, enter: &RecEnter) {
     const READ: u64 = 1;
     let esr = rec.last_exit.esr;
     if class_of(esr) == class::SYSREG && esr & READ != 0 {
         let [value, ..] = enter.gprs;
-        rec.set_gpr(usize::try_from((esr >> 5) & 0x1f).unwrap_or(31), value);
+        rec.set_gpr(register_of(esr >> 5), value);
     }
 }
 
@@ -159,8 +159,7 @@ fn complete_abort(rec: &mut Rec, enter: &RecEnter, flags: EnterFlags) {
         let [value, ..] = enter.gprs;
         let esr = rec.last_exit.esr;
         if esr & ESR_WNR == 0 {
-            let target = usize::try_from((esr >> 16) & 0x1f).unwrap_or(31);
-            rec.set_gpr(target, emulated_read(esr, value));
+            rec.set_gpr(register_of(esr >> 16), emulated_read(esr, value));
         }
         rec.advance_pc();
     }
@@ -169,10 +168,9 @@ fn complete_abort(rec: &mut Rec, enter: &RecEnter, flags: EnterFlags) {
 /// What an emulated load leaves in its register: cut to the access size, sign extended if the instruction does, cut to
 /// 32 bits if the register is a W register.
 fn emulated_read(esr: u64, value: u64) -> u64 {
-    let bits = 8 << ((esr >> 22) & 3);
     let sign_extend = esr >> 21 & 1 != 0;
     let wide = esr >> 15 & 1 != 0;
-    let unused = 64 - bits;
+    let unused = 64 - access_bits(esr);
     let value = if sign_extend {
         ((value << unused).cast_signed() >> unused).cast_unsigned()
     } else {

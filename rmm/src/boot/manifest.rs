@@ -16,7 +16,7 @@ const MAJOR: u64 = 0;
 const MINOR_MIN: u64 = 2;
 /// The minor version that brought the list of consoles.
 const MINOR_CONSOLES: u64 = 3;
-/// Most minor versions ahead of what is known are compatible: fields are only added.
+/// Name of a console that the monitor can drive.
 const NAME_PL011: u64 = u64::from_le_bytes(*b"pl011\0\0\0");
 
 /// Byte offset of the DRAM list: count, pointer, checksum.

@@ -3,11 +3,13 @@
 use granule::machine::vcpu::VcpuExit;
 use granule::machine::{Event, Machine};
 use realm::exit::{Exit, PageOffset};
-use realm::rec::exception::{ESR_FSC, ESR_ISV, ESR_S1PTW, ESR_WNR, is_aarch32};
+use realm::rec::exception::{
+    ESR_FSC, ESR_ISV, ESR_S1PTW, ESR_WNR, access_bits, is_aarch32, page_of, register_of,
+};
 use realm::rtt::{Entry, Level, Ripas};
 use realm::{Rec, Rmm};
 
-use super::{before, register_of, remember, take};
+use super::{before, remember, take};
 
 /// Fields of a data abort that the Host cannot emulate: EC, SET, FnV, EA, DFSC.
 const NOT_EMULATABLE: u64 = 0xfc00_1e3f;
@@ -17,9 +19,6 @@ const EMULATABLE: u64 = 0xfdc0_9e7f;
 const INSTRUCTION: u64 = 0xfc00_1a3f;
 /// Fields of an SError: EC, IDS, AET, EA, DFSC.
 const SERROR: u64 = 0xfd00_1e3f;
-
-/// HPFAR_EL2.FIPA.
-const HPFAR_FIPA: u64 = 0xffff_ffff_fff0;
 
 /// Who handles an abort at a protected address.
 enum Protected {
@@ -102,8 +101,7 @@ const fn is_translation_fault(esr: u64) -> bool {
 
 /// The data of an emulatable write, as wide as the access.
 fn written(rec: &Rec, esr: u64) -> u64 {
-    let bits = 8 << ((esr >> 22) & 3);
-    rec.gpr(register_of(esr >> 16)) & (u64::MAX >> (64 - bits))
+    rec.gpr(register_of(esr >> 16)) & (u64::MAX >> (64 - access_bits(esr)))
 }
 
 /// An instruction abort.
@@ -143,7 +141,7 @@ fn fault_ipa<M: Machine>(rmm: &Rmm<'_, '_, M>, exit: &VcpuExit) -> Option<u64> {
     if exit.esr & KIND & ESR_FSC == PERMISSION && exit.esr & ESR_S1PTW == 0 {
         return rmm.machine.translate_stage1(exit.far);
     }
-    Some((exit.hpfar & HPFAR_FIPA) << 8)
+    Some(page_of(exit.hpfar))
 }
 
 /// Makes the loaded Realm take a synchronous external abort for its access.

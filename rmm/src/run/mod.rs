@@ -16,7 +16,7 @@ use granule::machine::vcpu::{Cause, LiveRegister, VcpuExit};
 use granule::machine::{Event, Machine, Vcpu};
 use realm::exit::{Answer, Exit, PageOffset};
 use realm::rec::LastExit;
-use realm::rec::exception::{Before, Taken, class, class_of};
+use realm::rec::exception::{Before, Taken, class, class_of, register_of};
 use realm::{Rec, Rmm};
 
 use timers::Timers;
@@ -103,11 +103,6 @@ fn wait(rec: &mut Rec, exit: &VcpuExit) -> Exit {
     rec.advance_pc();
     remember(rec, exit.esr & SHOWN, 0, 0);
     Exit::Sync { esr: exit.esr & SHOWN, far: PageOffset::default(), hpfar: 0, gpr0 }
-}
-
-/// The register number in the low five bits of `field`.
-fn register_of(field: u64) -> usize {
-    usize::try_from(field & 0x1f).unwrap_or(31)
 }
 
 /// Keeps the syndrome of an exit for the flags of the next entry.

@@ -4,9 +4,10 @@
 use granule::machine::vcpu::{LiveRegister, VcpuExit};
 use granule::machine::{Event, Machine};
 use realm::exit::{Exit, PageOffset};
+use realm::rec::exception::register_of;
 use realm::{Rec, Rmm};
 
-use super::{id_registers, register_of, remember, undefined};
+use super::{id_registers, remember, undefined};
 
 /// OSLSR_EL1.OSLM: the OS Lock is implemented.
 const OSLSR_IMPLEMENTED: u64 = 1 << 3;

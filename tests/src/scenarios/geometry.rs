@@ -12,7 +12,7 @@ use crate::world::{World, entry_size};
 
 /// Number of start tables for a width, if the start level can serve it.
 ///
-/// Source: rmi notes, 7.2: the table, not the formula.
+/// A table, not the formula of the monitor. Source: Arm ARM (DDI0487), "Concatenated translation tables".
 fn tables(start: i64, width: u64, lpa2: bool) -> Option<u64> {
     match (start, width) {
         (-1, 49..=52) if lpa2 => Some(1),

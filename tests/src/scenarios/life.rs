@@ -1,6 +1,4 @@
 //! A full life of a Realm, with the result of every step.
-//!
-//! Source: rmi notes, 14.
 
 use super::registry::{Cpu, Registry};
 use crate::abi::{Command, INPUT, REALM, RecEnter, entry_state, ripas, rtt_error};

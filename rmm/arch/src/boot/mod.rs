@@ -100,7 +100,7 @@ pub enum BootCode {
     Unknown = -1,
     /// The version of the interface is not supported.
     InterfaceVersion = -2,
-    /// More CPUs than the monitor has memory for.
+    /// No CPU, or more than the monitor has memory for.
     CpuCount = -3,
     /// The CPU's index is out of range.
     CpuId = -4,

@@ -60,7 +60,7 @@ macro_rules! active_priorities_1 {
 
 /// Loads the virtual CPU interface of a Realm. Registers that the CPU does not have are not touched.
 ///
-/// Source: GIC architecture (Arm IHI0069), "ICH_*" registers; realm-world notes 8.3: ICH_HCR_EL2 last.
+/// Source: GIC architecture (Arm IHI0069), "ICH_*" registers. ICH_HCR_EL2 is the last: it switches the interface on.
 #[inline(always)]
 pub(super) fn load(from: &GicRegisters, features: &Features) {
     active_priorities_0!(features.active_priorities, from.ap0r, load_one);

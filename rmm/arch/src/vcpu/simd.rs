@@ -12,7 +12,7 @@
 //! touching it would be fatal if not; but an instruction of SVE traps to us only in streaming mode, and with SME closed
 //! by us. So that is tried first.
 //!
-//! Found wrong: the notes on TF-A 2.12.1 say that it builds in no SME for QEMU; it does (ENABLE_SME_FOR_NS is 2).
+//! TF-A 2.12.1 does build SME in for QEMU (ENABLE_SME_FOR_NS is 2), though it is often said not to.
 
 use core::arch::{asm, global_asm};
 
