@@ -222,7 +222,7 @@ pub struct FuzzOptions {
 /// Options of `bench`.
 #[derive(Debug, Default, Args)]
 pub struct BenchOptions {
-    /// Write the figures to this file too (default: target/cairn/bench.json)
+    /// Write the figures to this file (default: target/cairn/bench.json)
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Make what is measured the committed figures
