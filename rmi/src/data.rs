@@ -61,6 +61,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
             let content = (flags & MEASURE_CONTENT != 0).then(|| page.as_bytes());
             measurements.extend_data(machine, algorithm, (ipa, flags), content);
         }
+        machine.renew_code(Slot::Object, data.exclusive());
         link(&at, Ripas::Ram, addr);
         machine.publish();
         Ok(())
@@ -94,6 +95,7 @@ pub fn create_unknown<M: Memory>(
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
         let ripas = args::unassigned_page(&at)?;
         machine.wipe(Slot::Object, data.exclusive());
+        machine.renew_code(Slot::Object, data.exclusive());
         link(&at, ripas, addr);
         machine.publish();
         Ok(())

@@ -152,6 +152,16 @@ pub trait Memory {
     /// If `slot` is in use on this CPU.
     fn wipe(&self, slot: Slot, granule: Exclusive<'_>);
 
+    /// Lets instruction fetches of every CPU see what is in a granule now, and nothing that they have seen of it before: another
+    /// Realm's code may have been there.
+    ///
+    /// Source: Arm ARM (DDI0487), "Caches in a VMSAv8-64 implementation"; CTR_EL0, DIC and IDC.
+    ///
+    /// # Panics
+    ///
+    /// If `slot` is in use on this CPU.
+    fn renew_code(&self, slot: Slot, granule: Exclusive<'_>);
+
     /// The index of the first word of a granule that is not its predecessor plus `step`; the first word must be `first`.
     ///
     /// A pass over 512 words is most of what folding a table costs: a machine with a faster way has its own.

@@ -39,6 +39,11 @@ pub struct Features {
     pub sha512: bool,
     /// Bytes that one DC ZVA zeroes; 0 if it is prohibited.
     pub zva_bytes: u16,
+    /// Instruction caches may hold what was in memory before (CTR_EL0.DIC is 0).
+    pub invalidate_code: bool,
+    /// Instruction fetches see stores only after a clean to the point of unification (CTR_EL0.IDC is 0): bytes of the shortest line;
+    /// else 0.
+    pub clean_bytes: u16,
 }
 
 /// A four-bit field of an ID register.
@@ -57,10 +62,10 @@ pub const fn has_mops(id_aa64isar2: u64) -> bool {
 }
 
 impl Features {
-    /// Judges the registers of a CPU: `dczid` is `DCZID_EL0`, `interface` the version of the RMM-EL3 interface.
+    /// Judges the registers of a CPU: `dczid` is `DCZID_EL0`, `ctr` is `CTR_EL0`, `interface` the version of the RMM-EL3 interface.
     ///
     /// Source: Arm ARM (DDI0487), the ID registers; ICH_VTR_EL2.
-    pub const fn new(facts: &CpuFacts, dczid: u64, interface: u64) -> Self {
+    pub const fn new(facts: &CpuFacts, dczid: u64, ctr: u64, interface: u64) -> Self {
         let preemption_bits = ((facts.ich_vtr >> 26) & 7) + 1;
         let isar1 = facts.id_aa64isar1;
         let pauth = field(isar1, 4) // APA
@@ -91,6 +96,8 @@ impl Features {
             sha256: field(facts.id_aa64isar0, 12) >= 1,
             sha512: field(facts.id_aa64isar0, 12) >= 2,
             zva_bytes: if dczid & 1 << 4 != 0 { 0 } else { 4 << (dczid & 0xf) },
+            invalidate_code: ctr & 1 << 29 == 0,
+            clean_bytes: if ctr & 1 << 28 == 0 { 4 << field(ctr, 16) } else { 0 },
         }
     }
 }
@@ -140,10 +147,21 @@ mod tests {
         }
     }
 
+    /// CTR_EL0 of a CPU that needs no maintenance for code, with lines of 64 bytes.
+    const CTR: u64 = 0xb444_c004;
+
+    #[test]
+    fn a_cpu_that_needs_it_gets_maintenance_for_code() {
+        let features = |ctr| Features::new(&qemu(), 4, ctr, 4);
+        assert_eq!((features(CTR).clean_bytes, features(CTR).invalidate_code), (0, false));
+        assert_eq!(features(CTR & !(1 << 28)).clean_bytes, 64);
+        assert!(features(CTR & !(1 << 29)).invalidate_code);
+    }
+
     #[test]
     fn qemu_has_all_that_is_needed() {
         assert_eq!(missing(&qemu()), None);
-        let features = Features::new(&qemu(), 4, 4);
+        let features = Features::new(&qemu(), 4, CTR, 4);
         assert_eq!((features.list_registers, features.active_priorities), (4, 1));
         assert!(features.tlbi_range && features.ras && features.sve && features.pauth);
         assert!(features.rng && features.dit);
@@ -163,7 +181,7 @@ mod tests {
 
     #[test]
     fn interface_0_1_leaves_the_hosts_keys_to_us_and_prohibited_zva_is_seen() {
-        assert!(Features::new(&qemu(), 4, 1).keep_host_keys);
-        assert_eq!(Features::new(&qemu(), 0x14, 4).zva_bytes, 0);
+        assert!(Features::new(&qemu(), 4, CTR, 1).keep_host_keys);
+        assert_eq!(Features::new(&qemu(), 0x14, CTR, 4).zva_bytes, 0);
     }
 }

@@ -6,6 +6,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr;
 
 use aarch64_cpu::asm::barrier::{self, ISH};
+use granule::GranuleAddr;
 use granule::machine::memory::{Exclusive, Shared, first_off_step};
 use granule::machine::{Memory, Page, Slot, Words};
 
@@ -92,6 +93,20 @@ impl<F: Firmware> Memory for Cpu<F> {
         barrier::dsb(ISH);
     }
 
+    #[inline(always)]
+    fn renew_code(&self, slot: Slot, granule: Exclusive<'_>) {
+        let features = self.area().features.get();
+        if features.clean_bytes != 0 {
+            clean_code(slot, granule.addr(), features.clean_bytes);
+        }
+        if features.invalidate_code {
+            // SAFETY: instructions are fetched again, from memory.
+            unsafe { asm!("ic ialluis", options(nostack)) };
+            // Realms and other CPUs get there by an exception return, which synchronises their fetches.
+            barrier::dsb(ISH);
+        }
+    }
+
     fn first_off_step(&self, words: &Words, first: u64, step: u64) -> Option<usize> {
         if !self.has_vectors() {
             return first_off_step(words, first, step);
@@ -108,6 +123,19 @@ impl<F: Firmware> Memory for Cpu<F> {
     fn publish(&self) {
         barrier::dsb(ISH);
     }
+}
+
+/// Cleans a granule to the point of unification, in lines of `line_bytes`.
+#[cold]
+#[inline(never)]
+fn clean_code(slot: Slot, granule: GranuleAddr, line_bytes: u16) {
+    let mapping = Mapping::new(slot as usize, granule, Access::ReadWrite);
+    let lines = mapping.address()..mapping.address() + PAGE_BYTES;
+    for line in lines.step_by(line_bytes.into()) {
+        // SAFETY: the granule is mapped; cleaning changes no contents.
+        unsafe { asm!("dc cvau, {}", in(reg) line, options(nostack)) };
+    }
+    barrier::dsb(ISH);
 }
 
 /// Zeroes `bytes` bytes from `address`, both multiples of 512: by the memory set instructions if the CPU has them,

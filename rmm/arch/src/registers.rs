@@ -22,6 +22,16 @@ pub const HCR_BOOT: u64 = 1 << 34 | 1 << 31 | 1 << 37 | 1 << 19 | 0b111 << 3;
 /// `HCR_EL2.VSE`: a virtual SError is pending.
 pub const HCR_VSE: u64 = 1 << 8;
 
+/// `VTCR_EL2` of a CPU that has not run a Realm: VMIDs are as long as those of Realms.
+///
+/// Source: Arm ARM (DDI0487), VTCR_EL2.VS: without it, TLB maintenance ignores the upper half of `VTTBR_EL2.VMID`.
+pub const fn vtcr_without_realm(id_aa64mmfr1: u64) -> u64 {
+    const RES1: u64 = 1 << 31;
+    const VS: u64 = 1 << 19;
+    const VMID16: u64 = 2;
+    if (id_aa64mmfr1 >> 4) & 0xf == VMID16 { RES1 | VS } else { RES1 }
+}
+
 /// `MDCR_EL2` besides HPMN: everything of debug, PMU, SPE and trace traps, and nothing counts at EL2.
 ///
 /// TDCC, HCCD, TTRF, HPMD, TPMS, TDRA, TDOSA, TDA, TPM, TPMCR. E2PB and E2TB 0: the buffers are EL2's.
@@ -93,5 +103,11 @@ mod tests {
         assert_eq!(MDCR & 0x1082_0260, 0x0082_0260);
         assert_eq!(HCR_BOOT & (1 << 27), 0, "TGE");
         assert_eq!(CNTHCTL, 0xc00);
+    }
+
+    #[test]
+    fn a_cpu_without_a_realm_invalidates_all_of_a_vmid() {
+        assert_eq!(vtcr_without_realm(0x20), 0x8008_0000);
+        assert_eq!(vtcr_without_realm(0), 0x8000_0000, "8-bit VMIDs only");
     }
 }

@@ -89,6 +89,9 @@ cairn_el2_sync:
     adr     x2, cairn_is_streaming
     cmp     x1, x2
     b.eq    5f
+    adr     x2, cairn_stage1
+    cmp     x1, x2
+    b.eq    6f
     adr     x2, cairn_host_copy
     cmp     x1, x2
     b.lo    2f
@@ -116,6 +119,17 @@ cairn_el2_sync:
     cmp     x1, #0x1d
     b.ne    2f
     adr     x1, cairn_is_streaming_trap
+    msr     elr_el2, x1
+    ldp     x1, x2, [x0, #{scratch}]
+    mrs     x0, tpidr_el2
+    eret
+    .inst   0xd50330ff // sb
+    // A walk of the Realm's own tables, which the Host can make end in an external abort, is an answer too.
+6:  mrs     x1, esr_el2
+    lsr     x1, x1, #26
+    cmp     x1, #0x25
+    b.ne    2f
+    adr     x1, cairn_stage1_abort
     msr     elr_el2, x1
     ldp     x1, x2, [x0, #{scratch}]
     mrs     x0, tpidr_el2

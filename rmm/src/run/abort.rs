@@ -52,6 +52,9 @@ pub fn data<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) ->
     if is_external(exit.esr) {
         return external(rmm, rec, exit, NOT_EMULATABLE);
     }
+    if !is_of_stage_2(exit.esr) {
+        return unsupported(rmm, rec, exit);
+    }
     let ipa = fault_ipa(rmm, exit)?;
     let space = rec.tree().space;
     if !space.contains(ipa) {
@@ -115,6 +118,9 @@ pub fn instruction<M: Machine>(
     if is_external(exit.esr) {
         return external(rmm, rec, exit, INSTRUCTION);
     }
+    if !is_of_stage_2(exit.esr) {
+        return unsupported(rmm, rec, exit);
+    }
     let ipa = fault_ipa(rmm, exit)?;
     let verdict =
         if rec.tree().space.is_protected(ipa) { look_up(rmm, rec, ipa) } else { Protected::Realm };
@@ -144,7 +150,25 @@ fn fault_ipa<M: Machine>(rmm: &Rmm<'_, '_, M>, exit: &VcpuExit) -> Option<u64> {
     Some(page_of(exit.hpfar))
 }
 
+/// Whether stage 2 tables say that the access may not be: address size, translation, access flag or permission fault.
+const fn is_of_stage_2(esr: u64) -> bool {
+    matches!(esr & ESR_FSC, 0x00..=0x0f | 0x29 | 0x2b)
+}
+
+/// The memory cannot do what the Realm wants of it: an access that is not aligned, or an exclusive one, where the Host has mapped
+/// Device memory. HPFAR_EL2 is UNKNOWN then, and repeating the access would not help: the Realm hears of it.
+///
+/// Source: Arm ARM (DDI0487), HPFAR_EL2; ESR_EL2, ISS of a data abort.
+#[cold]
+#[inline(never)]
+fn unsupported<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
+    let ipa = rmm.machine.translate_stage1(exit.far)?;
+    inject(rmm, rec, exit, ipa);
+    None
+}
+
 /// Makes the loaded Realm take a synchronous external abort for its access.
+#[inline(never)]
 fn inject<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit, ipa: u64) {
     rmm.machine.log(Event::InjectedAbort { ipa, pc: rec.registers.pc });
     let taken = before(rmm, rec).external_abort(exit.esr, exit.far);

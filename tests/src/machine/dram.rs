@@ -1,6 +1,6 @@
 //! Simulated DRAM: granules with contents and a physical address space each, all of it shared by the CPUs.
 
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
 use granule::GRANULE_SIZE;
@@ -31,6 +31,8 @@ pub(crate) struct Granule {
     /// Mappings with one user, and mappings with many, over all CPUs.
     pub(crate) exclusive: AtomicU32,
     pub(crate) shared: AtomicU32,
+    /// Whether instruction fetches see the contents as they are now: the CPUs' caches do not do that by themselves.
+    pub(crate) code_is_new: AtomicBool,
 }
 
 impl Granule {
@@ -40,6 +42,7 @@ impl Granule {
             pas: AtomicU8::new(Pas::NonSecure as u8),
             exclusive: AtomicU32::new(0),
             shared: AtomicU32::new(0),
+            code_is_new: AtomicBool::new(false),
         }
     }
 

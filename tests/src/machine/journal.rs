@@ -187,6 +187,13 @@ impl FakeMachine {
                 self.violation(format!("{:#x} changed state without being touched", change.pa));
                 continue;
             };
+            let is_data = change.to == Some(GranuleState::Data);
+            if is_data && !granule.code_is_new.load(Ordering::Relaxed) {
+                self.violation(format!(
+                    "{:#x} may still be fetched as the code of another",
+                    change.pa
+                ));
+            }
             let now = granule.copy();
             let kept = before.contents.iter().zip(now.iter()).any(|(old, new)| {
                 // Small numbers occur in any object; secrets are large.

@@ -120,9 +120,17 @@ impl Memory for FakeCpu<'_> {
         for word in &granule.words().0 {
             word.store(0, Ordering::Relaxed);
         }
+        granule.code_is_new.store(false, Ordering::Relaxed);
         self.vacate(slot);
         granule.exclusive.fetch_sub(1, Ordering::SeqCst);
         self.publish();
+    }
+
+    fn renew_code(&self, slot: Slot, granule: Exclusive<'_>) {
+        let pa = granule.addr().as_u64();
+        self.occupy(slot, SlotUse { pa, published: None });
+        self.machine.realm_granule(pa).code_is_new.store(true, Ordering::Relaxed);
+        self.vacate(slot);
     }
 
     fn publish(&self) {
@@ -166,6 +174,7 @@ impl Drop for PageGuard<'_> {
         for ((word, new), old) in granule.words().0.iter().zip(&self.page.0).zip(&*self.before) {
             if new != old {
                 word.store(*new, Ordering::Relaxed);
+                granule.code_is_new.store(false, Ordering::Relaxed);
             }
         }
         granule.exclusive.fetch_sub(1, Ordering::SeqCst);

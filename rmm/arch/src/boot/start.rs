@@ -79,7 +79,7 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
 fn cpu_features() {
     // SAFETY: written before, on the cold boot.
     let interface = *unsafe { INTERFACE.read() };
-    let features = Features::new(&facts::read(), mrs!("dczid_el0"), interface);
+    let features = Features::new(&facts::read(), mrs!("dczid_el0"), mrs!("ctr_el0"), interface);
     area::here().features.set(features);
 }
 
@@ -98,6 +98,8 @@ fn set_controls() {
     // ICH_HCR_EL2: no virtual interrupts until a Realm is loaded.
     msr!("s3_4_c12_c11_0", 0);
     msr!("hstr_el2", 0);
+    // Before a Realm runs here this CPU invalidates for others: with 8-bit VMIDs it would miss theirs.
+    msr!("vtcr_el2", registers::vtcr_without_realm(facts.id_aa64mmfr1));
     msr!("vpidr_el2", mrs!("midr_el1"));
     area::here().cnthctl.set(registers::CNTHCTL);
     aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);

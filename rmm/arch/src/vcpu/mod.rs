@@ -15,10 +15,11 @@ mod gic;
 mod keys;
 mod pmu;
 pub(crate) mod simd;
+mod stage1;
 
 use core::arch::asm;
 
-use aarch64_cpu::asm::barrier::{self, NSH, SY};
+use aarch64_cpu::asm::barrier::{self, ISH, NSH, SY};
 use granule::machine::Vcpu;
 use granule::machine::vcpu::{Cause, LiveRegister, VcpuExit, VcpuRegisters};
 
@@ -37,10 +38,6 @@ const SETTLE_MAX: u32 = 10_000;
 const VSERROR_PENDING: u64 = 1 << 63;
 /// Bits of `VSESR_EL2` for AArch64: IDS and ISS.
 const VSESR_MASK: u64 = (1 << 25) - 1;
-/// `PAR_EL1.F`: the translation failed.
-const PAR_FAILED: u64 = 1;
-/// `PAR_EL1.PA`.
-const PAR_PA: u64 = 0x000f_ffff_ffff_f000;
 
 unsafe extern "C" {
     /// Runs the Realm from `registers` until an exception; the number of its vector.
@@ -182,6 +179,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             barrier::isb(SY);
             debug::set_os_lock(area.host_os_lock.get());
         }
+        // TLB and cache maintenance that the Realm has begun here: its DSB may run on another CPU.
+        barrier::dsb(ISH);
         // Without it the Realm's timer may still look asserted to the Host. Source: bug catalogue T6.
         barrier::isb(SY);
     }
@@ -251,14 +250,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
     }
 
     fn translate_stage1(&self, va: u64) -> Option<u64> {
-        let par = mrs!("par_el1");
-        // SAFETY: asks the Realm's stage 1, which is loaded; changes PAR_EL1 only, restored below.
-        unsafe {
-            asm!("at s1e1r, {}", "isb", in(reg) va, options(nostack));
-        }
-        let answer = mrs!("par_el1");
-        msr!("par_el1", par);
-        if answer & PAR_FAILED == 0 { Some(answer & PAR_PA) } else { None }
+        stage1::translate(va)
     }
 
     fn pend_serror(&self, syndrome: u64) {

@@ -258,6 +258,23 @@ fn add_unprotected(registry: &mut Registry) {
 }
 
 fn add_raw(registry: &mut Registry) {
+    for (name, status) in [
+        ("alignment", 0x21),
+        ("tlb_conflict", 0x30),
+        ("hardware_update", 0x31),
+        ("exclusive", 0x35),
+    ] {
+        registry
+            .add(format!("realm_abort/data/{name}"), move |w| {
+                // HPFAR is what an earlier fault has left: here of a page that the Realm has.
+                let rec = w.running()?;
+                let esr = DATA | 1 << 25 | 1 << 24 | 3 << 22 | status;
+                let raw = RawException { cause: 0, esr, far: rec.realm.unprotected(), hpfar: 0 };
+                let actions = [Action::SetEl1(El1::Vbar, VECTORS), Action::Raw(raw)];
+                is_sea(&w.observe(&rec, &actions)?, 0x25)
+            })
+            .needs(Need::RawException);
+    }
     registry
         .add("rec_exit/data_abort/only_listed_fields", |w| {
             // Every bit of the ISS that is not part of the format for this abort.
