@@ -18,6 +18,7 @@ use crate::signals;
 const TAG_FILE: &str = "CACHEDIR.TAG";
 const TAG: &str =
     "Signature: 8a477f597d28d172789f06886806bc55\n# Made by Cairn's `cargo xtask setup`.\n";
+const LOCK_FILE: &str = "lock";
 
 /// What set-up chose and where it put it.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +92,8 @@ impl Cache {
     /// Waits until no other process writes to the cache, making the folder first.
     pub fn lock(&self) -> anyhow::Result<Locked<'_>> {
         std::fs::create_dir_all(&self.root).at("make the folder", &self.root)?;
-        let path = self.root.join("lock");
+        self.refuse_foreign()?;
+        let path = self.root.join(LOCK_FILE);
         let file = File::create(&path).at("write", &path)?;
         let mut told = false;
         loop {
@@ -116,14 +118,43 @@ impl Cache {
         Ok(locked)
     }
 
+    /// Whether this tool has tagged the folder.
+    fn is_tagged(&self) -> bool {
+        std::fs::read(self.root.join(TAG_FILE)).is_ok_and(|tag| tag == TAG.as_bytes())
+    }
+
+    /// Refuses a folder in which somebody else has files: a cache loses what this tool does not know.
+    fn refuse_foreign(&self) -> anyhow::Result<()> {
+        if self.is_tagged() {
+            return Ok(());
+        }
+        for entry in std::fs::read_dir(&self.root).at("read", &self.root)? {
+            let name = entry.at("read", &self.root)?.file_name();
+            let name = name.to_string_lossy();
+            // Another process may be about to tag it, or may have been ended just before.
+            if name != LOCK_FILE
+                && !name.starts_with(&format!("{TAG_FILE}.partial-"))
+                && !self.is_tagged()
+            {
+                bail!(
+                    "{} is not empty and not a cache made by this tool (it holds {name}); set CAIRN_CACHE to a new or \
+                     empty folder",
+                    self.root.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the whole cache; false if there was none.
     pub fn remove(&self) -> anyhow::Result<bool> {
         if !self.root.exists() {
             return Ok(false);
         }
-        if !self.root.join(TAG_FILE).is_file() {
+        if !self.is_tagged() {
             bail!(
-                "{} does not look like a cache made by this tool (it has no {TAG_FILE}); remove it by hand if you are sure",
+                "{} does not look like a cache made by this tool (it has no {TAG_FILE} of ours); remove it by hand if \
+                 you are sure",
                 self.root.display()
             );
         }
@@ -143,9 +174,8 @@ pub struct Locked<'a> {
 impl Locked<'_> {
     /// Tags the folder and removes what an earlier process left half-made.
     fn prepare(&self) -> anyhow::Result<()> {
-        let tag = self.cache.root.join(TAG_FILE);
-        if !tag.is_file() {
-            write_whole(&tag, TAG.as_bytes())?;
+        if !self.cache.is_tagged() {
+            write_whole(&self.cache.root.join(TAG_FILE), TAG.as_bytes())?;
         }
         let left_over = self.cache.root.join("tmp");
         if left_over.is_dir() {
@@ -192,7 +222,7 @@ impl Locked<'_> {
         if free < needed {
             bail!(
                 "the disk of {} is too full: {} MB are free and set-up needs {} MB; free some space or set CAIRN_CACHE \
-                 to a folder on another disk",
+                 to a new folder on another disk",
                 self.cache.root.display(),
                 free >> 20,
                 needed >> 20
@@ -305,8 +335,29 @@ mod tests {
     fn a_folder_that_is_not_a_cache_is_not_removed() {
         let cache = scratch("foreign");
         std::fs::create_dir_all(&cache.root).unwrap();
-        assert!(cache.remove().unwrap_err().to_string().contains("does not look like a cache"));
+        // The tag of another program does not make it ours.
+        for tag in ["", "Signature: 8a477f597d28d172789f06886806bc55\n"] {
+            assert!(cache.remove().unwrap_err().to_string().contains("does not look like a cache"));
+            std::fs::write(cache.root.join(TAG_FILE), tag).unwrap();
+        }
         std::fs::remove_dir_all(&cache.root).unwrap();
+    }
+
+    #[test]
+    fn a_folder_with_files_of_somebody_else_is_left_alone() {
+        let cache = scratch("adopted");
+        let file = cache.root.join("tmp/mine");
+        std::fs::create_dir_all(cache.root.join("tmp")).unwrap();
+        std::fs::write(&file, "mine").unwrap();
+        let error = cache.lock().unwrap_err().to_string();
+        assert!(error.contains("not empty") && error.contains("it holds tmp"), "{error}");
+        assert_eq!(std::fs::read_dir(&cache.root).unwrap().count(), 1);
+        assert!(file.is_file());
+        // What another process leaves that was ended early is no hindrance.
+        std::fs::remove_dir_all(cache.root.join("tmp")).unwrap();
+        std::fs::write(cache.root.join(LOCK_FILE), "").unwrap();
+        drop(cache.lock().unwrap());
+        assert!(cache.remove().unwrap());
     }
 
     #[test]

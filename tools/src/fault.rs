@@ -60,7 +60,7 @@ fn sentence(error: &io::Error, doing: &str, path: &Path) -> anyhow::Error {
     let kind = error.kind();
     if kind == io::ErrorKind::StorageFull || kind == io::ErrorKind::QuotaExceeded {
         anyhow::anyhow!(
-            "cannot {doing} {path}: the disk is full; free some space (or set CAIRN_CACHE to a folder on another \
+            "cannot {doing} {path}: the disk is full; free some space (or set CAIRN_CACHE to a new folder on another \
              disk) and run the same command again"
         )
     } else if kind == io::ErrorKind::NotFound {

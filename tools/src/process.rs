@@ -230,7 +230,7 @@ impl LastWords {
         const SIGNS: [&str; 6] = ["E: ", "error", "Error", "No space left", "cannot", "failed"];
         let no_space = self.recent.iter().any(|line| line.contains("No space left"));
         if no_space {
-            return "the disk is full; free some space (or set CAIRN_CACHE to a folder on another disk) and try again"
+            return "the disk is full; free some space (or set CAIRN_CACHE to a new folder on another disk) and try again"
                 .to_owned();
         }
         let telling = self.recent.iter().find(|line| SIGNS.iter().any(|sign| line.contains(sign)));
