@@ -31,8 +31,12 @@ pub fn output() -> anyhow::Result<PathBuf> {
     Ok(dir)
 }
 
-/// Writes `content` to `path` so that a reader sees the old file or the new one, never a part.
+/// Writes `content` to `path` so that a reader sees the old file or the new one, never a part. What is no file, such as
+/// a pipe or a device, stays what it is and is written to.
 pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let Some(path) = &replaceable(path) else {
+        return std::fs::write(path, content).at("write", path);
+    };
     let mut partial = path.as_os_str().to_owned();
     partial.push(format!(".partial-{}", std::process::id()));
     let partial = PathBuf::from(partial);
@@ -44,17 +48,27 @@ pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     result
 }
 
+/// The file that is replaced when `path` is written: the one that a link leads to. `None` if it is no file.
+fn replaceable(path: &Path) -> Option<PathBuf> {
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    // A link that leads nowhere, or to an anonymous pipe, is still a link here.
+    let is_other = std::fs::symlink_metadata(&real).is_ok_and(|there| !there.is_file());
+    (!is_other).then_some(real)
+}
+
 /// A file that is written at the end of long work can be written, as far as its folder tells.
 pub fn check_output(path: &Path) -> anyhow::Result<()> {
+    if path.is_dir() {
+        bail!("cannot write {}: it is a folder", path.display());
+    }
+    // What is no file is written to where it is.
+    let Some(path) = &replaceable(path) else { return Ok(()) };
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
     };
     if !folder.is_dir() {
         bail!("cannot write {}: there is no folder {}", path.display(), folder.display());
-    }
-    if path.is_dir() {
-        bail!("cannot write {}: it is a folder", path.display());
     }
     if rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_err() {
         bail!("cannot write {}: nothing can be written to its folder", path.display());
@@ -75,6 +89,48 @@ fn is_executable(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let name = format!("cairn-paths-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_link_stays_and_the_file_behind_it_is_replaced() {
+        let folder = scratch("link");
+        let (file, link) = (folder.join("file"), folder.join("link"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for content in ["made", "replaced"] {
+            check_output(&link).unwrap();
+            write_whole(&link, content.as_bytes()).unwrap();
+            assert!(link.is_symlink() && !file.is_symlink());
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_file_is_written_to_and_stays() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = scratch("pipe");
+        let pipe = folder.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read_to_string(pipe).unwrap()
+        });
+        check_output(&pipe).unwrap();
+        write_whole(&pipe, b"content").unwrap();
+        let kind = std::fs::symlink_metadata(&pipe).unwrap().file_type();
+        assert!(kind.is_fifo());
+        assert_eq!(reader.join().unwrap(), "content");
+        assert!(check_output(Path::new("/dev/null")).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_file_that_cannot_be_written_is_known_beforehand() {
