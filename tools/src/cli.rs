@@ -208,6 +208,9 @@ pub struct TestOptions {
     pub list: bool,
 }
 
+/// A fuzzer takes 0, or more than fits into its `int`, as no limit.
+const FUZZ_SECONDS: std::ops::RangeInclusive<i64> = 1..=i32::MAX as i64;
+
 /// Options of `fuzz`.
 #[derive(Debug, Args)]
 pub struct FuzzOptions {
@@ -215,7 +218,7 @@ pub struct FuzzOptions {
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(crate::fuzz::TARGETS))]
     pub target: Option<String>,
     /// How long to run each, in seconds
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(FUZZ_SECONDS))]
     pub seconds: u32,
 }
 
@@ -524,6 +527,13 @@ mod tests {
         };
         assert_eq!(image(&["xtask", "image"]), Platform::Qemu);
         assert_eq!(image(&["xtask", "image", "--platform", "fvp"]), Platform::Fvp);
+    }
+
+    #[test]
+    fn a_fuzzer_has_an_end() {
+        let fuzz = |seconds| Cli::try_parse_from(["xtask", "fuzz", "--seconds", seconds]);
+        assert!(fuzz("1").is_ok() && fuzz("2147483647").is_ok());
+        assert!(fuzz("0").is_err() && fuzz("2147483648").is_err());
     }
 
     #[test]
