@@ -48,6 +48,12 @@ fn wrong_tags_are_named() {
 }
 
 #[test]
+fn the_platform_s_hash_algorithm_is_a_known_one() {
+    let odd = Sample { hash: "sha-1\n", ..Sample::default() };
+    refused(&odd.token(), r#"the platform token has the unknown hash algorithm "sha-1\n""#);
+}
+
+#[test]
 fn other_algorithms_and_curves_are_refused() {
     let weak = Sample { algorithm: -7, ..Sample::default() };
     refused(&weak.token(), "signed with algorithm -7, not -35");

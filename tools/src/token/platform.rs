@@ -77,6 +77,7 @@ impl Platform {
             return Err(claims.refuse("has an instance ID that does not begin with 01"));
         }
         let algorithm = claims.text(HASH_ALGORITHM, "hash algorithm")?.to_owned();
+        known_hash(&claims, &algorithm)?;
         let lifecycle = claims.number(LIFECYCLE, "lifecycle", u16::MAX.into())?;
         let items = claims.items(SOFTWARE_COMPONENTS, "software components")?;
         if items.is_empty() {
@@ -117,16 +118,19 @@ impl Platform {
     }
 }
 
+fn known_hash(claims: &Claims<'_>, name: &str) -> Result<(), Refusal> {
+    let unknown = || claims.refuse(format!("has the unknown hash algorithm {name:?}"));
+    hash_bytes(name).map(drop).ok_or_else(unknown)
+}
+
 impl Component {
     fn new(item: &Value) -> Result<Self, Refusal> {
         let map = labels(item.clone()).unwrap_or_default();
         let claims = Claims { owner: "platform token's software component", map: &map };
         let text = |label, title| claims.optional_text(label, title).map(|t| t.map(Into::into));
         let algorithm: Option<String> = text(6, "hash algorithm")?;
-        if let Some(name) = &algorithm
-            && hash_bytes(name).is_none()
-        {
-            return Err(claims.refuse(format!("has the unknown hash algorithm {name:?}")));
+        if let Some(name) = &algorithm {
+            known_hash(&claims, name)?;
         }
         Ok(Self {
             kind: text(1, "type")?,

@@ -33,6 +33,10 @@ pub struct Sample {
     pub tags: [u64; 3],
     /// COSE's number of the algorithm.
     pub algorithm: i64,
+    /// How the platform's components were hashed.
+    pub hash: &'static str,
+    /// What the platform's only component is.
+    pub component: &'static str,
 }
 
 impl Default for Sample {
@@ -46,6 +50,8 @@ impl Default for Sample {
             older: false,
             tags: [399, 18, 18],
             algorithm: -35,
+            hash: "sha-256",
+            component: "RMM",
         }
     }
 }
@@ -140,8 +146,8 @@ impl Sample {
                 .u16(2395)?
                 .u16(self.lifecycle)?
                 .u16(2402)?
-                .str("sha-256")?;
-            e.u16(2399)?.array(1)?.map(3)?.u8(1)?.str("RMM")?;
+                .str(self.hash)?;
+            e.u16(2399)?.array(1)?.map(3)?.u8(1)?.str(self.component)?;
             e.u8(2)?.bytes(&[5; 32])?.u8(5)?.bytes(&[6; 32])?;
             Ok(())
         })

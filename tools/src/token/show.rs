@@ -15,7 +15,7 @@ const KNOWN: [i128; 17] = [
 pub fn show(token: &Token) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
-        let _ = writeln!(text, "  {name:<26} {value}");
+        let _ = writeln!(text, "  {name:<26} {}", printable(value));
     };
     let platform = &token.platform;
     line("PLATFORM", "");
@@ -40,8 +40,8 @@ pub fn show(token: &Token) -> String {
     line("REALM", "");
     line("profile", realm.profile.as_deref().unwrap_or("-"));
     line("challenge", &hex(&realm.challenge));
-    let printable = text_of(&realm.personalization_value);
-    line("personalization value", &format!("{}{printable}", hex(&realm.personalization_value)));
+    let value = &realm.personalization_value;
+    line("personalization value", &format!("{}{}", hex(value), text_of(value)));
     line("hash algorithm", &realm.algorithm);
     line("initial measurement (RIM)", &hex(&realm.initial_measurement));
     for (number, measurement) in realm.extensible_measurements.iter().enumerate() {
@@ -53,6 +53,18 @@ pub fn show(token: &Token) -> String {
         line(&name, &value);
     }
     text
+}
+
+/// A text of a token as one line that does nothing to a terminal.
+fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' | '"' | '\'' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }
 
 /// Claims that this tool does not know.
@@ -92,5 +104,16 @@ mod tests {
         ] {
             assert!(text.contains(value), "{value} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_text_cannot_move_the_cursor_or_add_a_line() {
+        let plain = show(&Token::decode(&Sample::default().token()).unwrap());
+        let component = "\x1b[2K\rRMM\nlifecycle 0x3003 \u{9b}1A\u{202e}";
+        let sample = Sample { component, ..Sample::default() };
+        let text = show(&Token::decode(&sample.token()).unwrap());
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert_eq!(text.lines().count(), plain.lines().count());
+        assert!(text.contains(r"\u{1b}[2K\rRMM\nlifecycle 0x3003 \u{9b}1A\u{202e}"), "{text}");
     }
 }
