@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::cli::LogLevel;
 use crate::fault::IoContext;
-use crate::paths::{TARGET, root, write_whole};
+use crate::paths::{TARGET, read_limited, root, write_whole};
 use crate::process::Group;
 
 /// A bare-metal program: package and binary name.
@@ -43,6 +43,9 @@ pub const STAND_IN: Program = Program { package: "cairn-el3", bin: "cairn-el3", 
 
 /// A flat image is no larger than this: the load window of the monitor (24 MiB less the shared page).
 const LARGEST_IMAGE: usize = 0x017f_f000;
+
+/// An ELF file, with its debug information, is no larger than this.
+const LARGEST_ELF: usize = 256 << 20;
 
 /// Builds `program` for the bare-metal target and returns its ELF file.
 pub fn build(program: Program, log: LogLevel) -> anyhow::Result<PathBuf> {
@@ -113,7 +116,10 @@ pub fn pack(elf: PathBuf, flat: PathBuf) -> anyhow::Result<Packed> {
 
 /// Takes an image that somebody else made: an ELF file is flattened, anything else is taken as it is.
 pub fn adopt(file: &Path, flat: PathBuf) -> anyhow::Result<Packed> {
-    let bytes = std::fs::read(file).at("read", file)?;
+    if !std::fs::metadata(file).at("read", file)?.is_file() {
+        bail!("{} cannot be a monitor: it is not a regular file", file.display());
+    }
+    let bytes = read_limited(file, LARGEST_ELF)?;
     if bytes.starts_with(b"\x7fELF") {
         return pack(file.to_path_buf(), flat);
     }
@@ -272,6 +278,16 @@ pub mod tests {
         let mut cut = elf(0, &[(0, b"abcdef")]);
         cut.truncate(cut.len() - 3);
         assert!(flatten(&cut).is_err());
+    }
+
+    #[test]
+    fn a_monitor_is_a_file_of_some_size() {
+        let file = std::env::temp_dir().join(format!("cairn-adopted-{}", std::process::id()));
+        let refused = |file: &Path| adopt(file, "/nonexistent".into()).unwrap_err().to_string();
+        assert!(refused(Path::new("/dev/zero")).contains("not a regular file"));
+        std::fs::File::create(&file).unwrap().set_len(1 << 40).unwrap(); // a hole
+        assert!(refused(&file).contains("too large"));
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

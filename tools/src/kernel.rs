@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -235,8 +237,13 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// Checks that the file at `path` is an arm64 kernel that can be started as it is.
 pub fn check_image_file(path: &Path) -> anyhow::Result<()> {
-    let bytes = std::fs::read(path).at("read", path)?;
-    check_image(&bytes).with_context(|| format!("{} is not an arm64 Image", path.display()))
+    let mut header = Vec::new();
+    // A pipe could not be read a second time, and a device may have no end.
+    if !std::fs::metadata(path).at("read", path)?.is_file() {
+        bail!("{} is not a regular file", path.display());
+    }
+    File::open(path).and_then(|file| file.take(64).read_to_end(&mut header)).at("read", path)?;
+    check_image(&header).with_context(|| format!("{} is not an arm64 Image", path.display()))
 }
 
 /// Checks the header of an arm64 Image.
@@ -309,6 +316,20 @@ mod tests {
         assert_eq!(choose(&offers(&[("linux-image-6.12.94-arm64", "6.12.94-1")])), None);
         assert_eq!(choose(&offers(&[("linux-image-7.0-cloud-arm64", "7.0-1")])), None);
         assert_eq!(choose(&offers(&[("linux-image-arm64", "7.0-1")])), None);
+    }
+
+    #[test]
+    fn a_kernel_is_a_file_and_not_read_whole() {
+        let text = |path: &str| check_image_file(Path::new(path)).unwrap_err().to_string();
+        assert!(text("/dev/zero").contains("/dev/zero is not a regular file"));
+        let file = std::env::temp_dir().join(format!("cairn-kernel-{}", std::process::id()));
+        let mut image = vec![0; 64];
+        image[0x38..0x3c].copy_from_slice(b"ARM\x64");
+        std::fs::write(&file, image).unwrap();
+        // A hole of 1 TiB behind the header.
+        File::options().write(true).open(&file).unwrap().set_len(1 << 40).unwrap();
+        assert!(check_image_file(&file).is_ok());
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

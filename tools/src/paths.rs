@@ -1,5 +1,7 @@
 //! Where things are: the checkout, and the folder for what is built in it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -76,6 +78,17 @@ pub fn check_output(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Reads a file of at most `limit` bytes.
+pub fn read_limited(file: &Path, limit: usize) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let opened = File::open(file).at("read", file)?;
+    opened.take((limit as u64).saturating_add(1)).read_to_end(&mut bytes).at("read", file)?;
+    if bytes.len() > limit {
+        bail!("{} is too large: more than {limit} bytes", file.display());
+    }
+    Ok(bytes)
+}
+
 /// The program `name` on the PATH.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -96,6 +109,14 @@ mod tests {
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder).unwrap();
         folder
+    }
+
+    #[test]
+    fn files_that_are_missing_or_huge_are_refused() {
+        assert!(read_limited(Path::new("/nonexistent"), 10).is_err());
+        let error = read_limited(Path::new("/dev/zero"), 10).unwrap_err();
+        assert!(error.to_string().contains("too large: more than 10 bytes"));
+        assert!(read_limited(Path::new("/dev/null"), 0).unwrap().is_empty());
     }
 
     #[test]

@@ -7,7 +7,8 @@ use p384::PublicKey;
 use p384::ecdsa::VerifyingKey;
 use p384::pkcs8::DecodePublicKey;
 
-use super::read_limited;
+use super::container::SIZE_MAX;
+use crate::paths::read_limited;
 
 /// The key that signs TF-A's sample of a platform token, on QEMU and on FVP. Its private half is public.
 const SAMPLE: &str = r#"{"kty":"EC","crv":"P-384",
@@ -43,7 +44,7 @@ impl PlatformKey {
     ///
     /// The file cannot be read, or has no public key of P-384.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
-        let bytes = read_limited(file)?;
+        let bytes = read_limited(file, SIZE_MAX)?;
         let key =
             parse(&bytes).with_context(|| format!("no platform key in {}", file.display()))?;
         Ok(Self { key, owner: format!("the key in {}", file.display()), is_sample: false })

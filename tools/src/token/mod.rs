@@ -31,14 +31,12 @@ mod independent;
 #[cfg(test)]
 mod sample;
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use crate::cli::GuestOptions;
-use crate::fault::IoContext;
+use crate::paths::read_limited;
 use crate::run;
 
 use cbor::hex;
@@ -133,7 +131,7 @@ fn parse_rim(text: &str) -> Result<Hex, String> {
 pub fn command(command: &TokenCommand) -> anyhow::Result<()> {
     match command {
         TokenCommand::Show(options) => {
-            let token = Token::decode(&read_limited(&options.file)?)?;
+            let token = Token::decode(&read_limited(&options.file, SIZE_MAX)?)?;
             print!("{}", show::show(&token));
             println!("Nothing of this is verified: see `cargo xtask token verify`.");
             Ok(())
@@ -156,7 +154,7 @@ fn verify_file(options: &VerifyOptions) -> anyhow::Result<()> {
         challenge: options.challenge.0,
         rim: options.rim.as_ref().map(|rim| rim.0.clone()),
     };
-    let token = verify::verify(&read_limited(&options.file)?, &expected)?;
+    let token = verify::verify(&read_limited(&options.file, SIZE_MAX)?, &expected)?;
     print!("{}", show::show(&token));
     println!(
         "The token is genuine: signed by {}, and made for this challenge.",
@@ -177,17 +175,6 @@ fn verify_file(options: &VerifyOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a file that must be small.
-fn read_limited(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(file).at("read", file)?;
-    opened.take(SIZE_MAX as u64 + 1).read_to_end(&mut bytes).at("read", file)?;
-    if bytes.len() > SIZE_MAX {
-        bail!("{} is too large: more than {SIZE_MAX} bytes", file.display());
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,12 +187,5 @@ mod tests {
         assert!(parse_challenge(&"00".repeat(64)).is_ok());
         assert!(parse_challenge(&"00".repeat(65)).is_err());
         assert!(parse_rim(&"00".repeat(32)).is_ok() && parse_rim(&"00".repeat(31)).is_err());
-    }
-
-    #[test]
-    fn files_that_are_missing_or_huge_are_refused() {
-        assert!(read_limited(Path::new("/nonexistent")).is_err());
-        let error = read_limited(Path::new("/dev/zero")).unwrap_err();
-        assert!(error.to_string().contains("too large"));
     }
 }
