@@ -8,10 +8,18 @@ use std::fmt::Write;
 use anyhow::bail;
 
 use crate::cli::LedgerOptions;
-use crate::fault::IoContext;
+use crate::console::log::DAMAGED;
+use crate::fault::Verdict;
+use crate::paths::read_limited;
+
+/// How a line of the monitor begins, in a log as on the screen. Other lines are of a guest, the host or EL3.
+const MONITOR: &str = "[rmm] ";
 
 /// What the monitor's messages about the ledger begin with.
 const MARK: &str = "ledger: ";
+
+/// A log is no larger than this, in bytes.
+const LARGEST_LOG: usize = 512 << 20;
 
 /// A granule that is in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +40,8 @@ pub struct Ledger {
     last: u64,
     recovered: u64,
     overflowed: u64,
+    /// Messages that are damaged, or about the ledger but cut off.
+    unreadable: u64,
     /// Realms that have been destroyed.
     gone: Vec<u64>,
     /// The last line that says how many granules are in each state.
@@ -41,7 +51,10 @@ pub struct Ledger {
 impl Ledger {
     /// Takes one message or one line of a log.
     pub fn line(&mut self, line: &str) {
-        if let Some((_, message)) = line.split_once(MARK) {
+        let Some(line) = line.strip_prefix(MONITOR) else { return };
+        if line.contains(DAMAGED) {
+            self.unreadable += 1;
+        } else if let Some((_, message)) = line.split_once(MARK) {
             if let Some((granule, entry)) = leaked(message) {
                 self.entries.insert(granule, entry);
                 self.last = granule;
@@ -53,8 +66,10 @@ impl Ledger {
             } else if message.starts_with("full") {
                 self.entries.remove(&self.last);
                 self.overflowed += 1;
+            } else {
+                self.unreadable += 1;
             }
-        } else if let Some((_, rest)) = line.split_once("] INFO  Realm ")
+        } else if let Some((_, rest)) = line.split_once("INFO  Realm ")
             && let Some((number, rest)) = rest.split_once(' ')
             && rest.starts_with("destroyed")
         {
@@ -70,8 +85,16 @@ impl Ledger {
     /// Reads a whole log.
     pub fn read(log: &str) -> Self {
         let mut ledger = Self::default();
-        log.lines().for_each(|line| ledger.line(line));
+        let (whole, cut) = log.rsplit_once('\n').unwrap_or(("", log));
+        whole.lines().for_each(|line| ledger.line(line));
+        // Half a line may be half a number.
+        ledger.unreadable += u64::from(!cut.is_empty());
         ledger
+    }
+
+    /// Whether every message was read, and none is about a granule that is still in the ledger.
+    pub fn is_empty(&self) -> bool {
+        self.granules() == 0 && self.unreadable == 0
     }
 
     /// How many granules are in the ledger, those that did not fit included.
@@ -87,8 +110,10 @@ impl Ledger {
     /// One line per granule, or the statement that there is none.
     pub fn table(&self) -> String {
         let mut text = String::new();
-        if self.entries.is_empty() && self.overflowed == 0 {
+        if self.is_empty() {
             text.push_str("ledger: empty");
+        } else if self.granules() == 0 {
+            text.push_str("ledger: nothing that can be read");
         } else {
             let _ = write!(
                 text,
@@ -118,6 +143,13 @@ impl Ledger {
         }
         if self.overflowed > 0 {
             let _ = write!(text, "\n  {} more did not fit and are only counted", self.overflowed);
+        }
+        if self.unreadable > 0 {
+            let unreadable = self.unreadable;
+            let _ = write!(
+                text,
+                "\n  {unreadable} messages cannot be read: there may be more granules"
+            );
         }
         if self.recovered > 0 {
             let _ = write!(text, "\n  {} given back after all", self.recovered);
@@ -160,20 +192,28 @@ fn address(text: &str) -> Option<u64> {
 /// The `ledger` subcommand.
 pub fn command(options: &LedgerOptions) -> anyhow::Result<()> {
     let file = &options.file;
-    let log = String::from_utf8_lossy(&std::fs::read(file).at("read", file)?).into_owned();
-    if !log.contains("[rmm] ") {
+    let bytes = read_limited(file, LARGEST_LOG)?;
+    let log = String::from_utf8_lossy(&bytes);
+    if !log.lines().any(|line| line.starts_with(MONITOR)) {
         bail!(
             "{} has no message of the monitor; give the log that `cargo xtask run --check` names",
             file.display()
         );
     }
-    print!("{}", Ledger::read(&log).table());
-    Ok(())
+    let ledger = Ledger::read(&log);
+    print!("{}", ledger.table());
+    match ledger.unreadable {
+        0 => Ok(()),
+        count => {
+            Err(Verdict(format!("{count} messages of {} cannot be read", file.display())).into())
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::log::Message;
 
     const LOG: &str = "\
 [rmm] ERROR ledger: leaked granule 0x42001000, was DATA of Realm 1, step gpt_to_non_secure, EL3 -3, try 1, number 0 (rmm::log::leaked:70)
@@ -209,6 +249,40 @@ mod tests {
     fn an_empty_ledger_says_so() {
         assert_eq!(Ledger::default().table(), "ledger: empty\n");
         assert_eq!(Ledger::read("noise\nledger: leaked granule nonsense\n"), Ledger::default());
+    }
+
+    #[test]
+    fn only_the_monitor_is_believed() {
+        let line = LOG.lines().next().unwrap();
+        let forged: String = LOG.lines().map(|line| format!("[realm 1] {line}\n")).collect();
+        assert_eq!(Ledger::read(&forged), Ledger::default());
+        let forged = forged.replace("[rmm] ", "");
+        assert_eq!(Ledger::read(&forged), Ledger::default());
+        assert_eq!(Ledger::read(&format!("{line}\n")).granules(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_an_empty_ledger() {
+        let line = LOG.lines().next().unwrap();
+        let damaged = anstream::adapter::strip_str(&Message::damaged().to_string()).to_string();
+        for log in [format!("{damaged}\n"), format!("{}\n", &line[..60]), line[..60].to_owned()] {
+            let ledger = Ledger::read(&log);
+            assert_eq!((ledger.unreadable, ledger.is_empty()), (1, false), "{log}");
+            let table = ledger.table();
+            assert!(!table.contains("empty") && table.contains("1 messages cannot"), "{table}");
+        }
+        // A number that is cut off is another number.
+        let cut = line.split_once(" (").unwrap().0.replace("number 0", "number 1");
+        assert_eq!(Ledger::read(&cut).unreadable, 1);
+
+        let file = std::env::temp_dir().join(format!("cairn-ledger-{}", std::process::id()));
+        let told = |log: &str| {
+            std::fs::write(&file, log).unwrap();
+            command(&LedgerOptions { file: file.clone() })
+        };
+        assert!(told(LOG).is_ok());
+        assert!(told(&format!("{LOG}{damaged}\n")).unwrap_err().is::<Verdict>());
+        std::fs::remove_file(&file).unwrap();
     }
 
     #[test]

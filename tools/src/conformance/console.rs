@@ -15,7 +15,7 @@ use super::outcome::{Outcome, Results};
 use crate::cli::LogLevel;
 use crate::console::demux::{Demux, Item};
 use crate::console::lines::Lines;
-use crate::console::log::Decoder;
+use crate::console::log::{Decoder, Message};
 use crate::qemu::{Flow, Listener};
 
 /// How a line of the host begins.
@@ -112,13 +112,17 @@ impl<'a> Console<'a> {
                     if message.level == Some(LogLevel::Error) && message.text.starts_with(FATAL) {
                         self.give_up(&message.text);
                     }
-                    self.keep(&anstream::adapter::strip_str(&message.to_string()).to_string())?;
+                    self.message(&message)?;
                 }
                 Ok(())
             }
-            Some(Item::Damaged) => self.keep("(a log frame was damaged)"),
+            Some(Item::Damaged) => self.message(&Message::damaged()),
             None => Ok(()),
         }
+    }
+
+    fn message(&mut self, message: &Message) -> std::io::Result<()> {
+        self.keep(&anstream::adapter::strip_str(&message.to_string()).to_string())
     }
 
     fn give_up(&mut self, text: &str) {

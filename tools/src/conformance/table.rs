@@ -193,7 +193,7 @@ fn totals(rows: &[Row], statuses: &[(&String, Status)], subject: &str, took: Dur
 /// What the monitor's leak ledgers name in the end, one per machine. On the simulated machine each scenario ends with an
 /// empty one, or fails.
 pub fn print_ledgers(ledgers: &[Ledger]) {
-    let named: Vec<&Ledger> = ledgers.iter().filter(|ledger| ledger.granules() != 0).collect();
+    let named: Vec<&Ledger> = ledgers.iter().filter(|ledger| !ledger.is_empty()).collect();
     if named.is_empty() && !ledgers.is_empty() {
         println!("ledger: empty on each of {} machines", ledgers.len());
     }

@@ -10,7 +10,8 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Takes one byte; returns the line that it ends, without line end and escape sequences.
+    /// Takes one byte; returns the line that it ends, without line end and escape sequences. A line of text that looks
+    /// like one of the monitor's messages is marked.
     pub fn push(&mut self, byte: u8) -> Option<String> {
         self.bytes.push(byte);
         if byte != b'\n' && self.bytes.len() < LONGEST_LINE {
@@ -23,7 +24,8 @@ impl Lines {
     pub fn take(&mut self) -> Option<String> {
         let bytes = std::mem::take(&mut self.bytes);
         let text = String::from_utf8_lossy(&bytes);
-        Some(anstream::adapter::strip_str(text.trim_end_matches(['\r', '\n'])).to_string())
+        let line = anstream::adapter::strip_str(text.trim_end_matches(['\r', '\n'])).to_string();
+        Some(if line.trim_start().starts_with("[rmm]") { format!("text: {line}") } else { line })
     }
 
     /// Whether a line has been begun.
@@ -46,6 +48,14 @@ mod tests {
         assert_eq!(
             lines(b"one\r\ntwo\n\n\x1b[1mthree\x1b[0m\r\nrest"),
             ["one", "two", "", "three"]
+        );
+    }
+
+    #[test]
+    fn text_cannot_pass_for_a_message_of_the_monitor() {
+        assert_eq!(
+            lines(b"[rmm] ERROR a\n \x1b[1m[rmm] b\n[realm 1] [rmm] c\n"),
+            ["text: [rmm] ERROR a", "text:  [rmm] b", "[realm 1] [rmm] c"]
         );
     }
 

@@ -9,6 +9,9 @@ use defmt_decoder::{DecodeError, Frame, Locations, Table};
 
 use crate::cli::LogLevel;
 
+/// What stands for a frame that could not be read.
+pub const DAMAGED: &str = "(a log frame was damaged on the way)";
+
 /// One message of the monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -72,12 +75,7 @@ impl Decoder {
 impl Message {
     /// Stands for a frame that could not be read.
     pub fn damaged() -> Self {
-        Self {
-            level: Some(LogLevel::Warn),
-            time: None,
-            text: "(a log frame was damaged on the way)".to_owned(),
-            place: None,
-        }
+        Self { level: Some(LogLevel::Warn), time: None, text: DAMAGED.to_owned(), place: None }
     }
 
     /// Whether it should be shown at `limit`.
