@@ -39,6 +39,12 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
 }
 
+/// Does all that is left to do, whatever fails of it, and tells every failure.
+pub fn all(results: impl Iterator<Item = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let faults: Vec<String> = results.filter_map(Result::err).map(|e| format!("{e:#}")).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Verdict(faults.join("\n")).into()) }
+}
+
 /// Adds to an I/O error what was being done to which path, and what to do about it.
 pub trait IoContext<T> {
     /// `doing` completes "cannot ...", for example "write".
@@ -83,6 +89,18 @@ mod tests {
         let error: io::Result<()> = Err(io::ErrorKind::StorageFull.into());
         let text = error.at("write", Path::new("/x")).unwrap_err().to_string();
         assert!(text.contains("disk is full") && text.contains("CAIRN_CACHE"), "{text}");
+    }
+
+    #[test]
+    fn one_failure_does_not_hide_another() {
+        let mut done = 0;
+        let steps = [Some("no file"), None, Some("2 failed")].into_iter().map(|fault| {
+            done += 1;
+            fault.map_or(Ok(()), |fault| Err(anyhow::anyhow!(fault)))
+        });
+        assert_eq!(all(steps).unwrap_err().to_string(), "no file\n2 failed");
+        assert_eq!(done, 3);
+        assert!(all([Ok(())].into_iter()).is_ok());
     }
 
     #[test]

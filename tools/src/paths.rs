@@ -63,6 +63,9 @@ pub fn check_output(path: &Path) -> anyhow::Result<()> {
     if path.is_dir() {
         bail!("cannot write {}: it is a folder", path.display());
     }
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        bail!("cannot write {}: its name ends in `/`, as that of a folder", path.display());
+    }
     // What is no file is written to where it is.
     let Some(path) = &replaceable(path) else { return Ok(()) };
     let folder = match path.parent() {
@@ -76,6 +79,25 @@ pub fn check_output(path: &Path) -> anyhow::Result<()> {
         bail!("cannot write {}: nothing can be written to its folder", path.display());
     }
     Ok(())
+}
+
+/// The same for two files that are both written, if both are wanted.
+pub fn check_outputs(one: Option<&Path>, other: Option<&Path>) -> anyhow::Result<()> {
+    one.into_iter().chain(other).try_for_each(check_output)?;
+    if let (Some(one), Some(other)) = (one, other)
+        && let Some(file) = same_file(one)
+        && same_file(other) == Some(file)
+    {
+        bail!("cannot write two results to the same file {}", one.display());
+    }
+    Ok(())
+}
+
+/// A name that paths to the same file share, whether it is there or not; `None` for what is no file.
+fn same_file(path: &Path) -> Option<PathBuf> {
+    let path = replaceable(path)?;
+    let folder = std::fs::canonicalize(std::path::absolute(&path).ok()?.parent()?).ok()?;
+    Some(folder.join(path.file_name()?))
 }
 
 /// Reads a file of at most `limit` bytes.
@@ -162,5 +184,20 @@ mod tests {
         assert!(fault(folder.to_str().unwrap()).unwrap_err().ends_with("it is a folder"));
         assert!(fault("/nonexistent/a").unwrap_err().ends_with("there is no folder /nonexistent"));
         assert!(fault("/").is_err());
+        assert!(fault("result/").unwrap_err().contains("ends in `/`"));
+    }
+
+    #[test]
+    fn two_results_need_two_files() {
+        let check = |one: &str, other: &str| {
+            check_outputs(Some(Path::new(one)), Some(Path::new(other))).map_err(|e| e.to_string())
+        };
+        assert!(check("a.json", "b.xml").is_ok());
+        for other in ["a.json", "./a.json"] {
+            assert!(check("a.json", other).unwrap_err().contains("same file a.json"));
+        }
+        assert!(check("a.json", "b/").is_err() && check("a/", "b.json").is_err());
+        assert!(check("/dev/null", "/dev/null").is_ok());
+        assert!(check_outputs(None, Some(Path::new("a.json"))).is_ok());
     }
 }

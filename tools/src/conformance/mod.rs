@@ -26,7 +26,7 @@ use cairn_tests::scenarios::{self, Cpu, Scenario};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Backend, ConformanceOptions, Platform};
-use crate::fault::Verdict;
+use crate::fault::{self, Verdict};
 use crate::paths;
 use outcome::{Outcome, Results};
 
@@ -59,9 +59,7 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         Backend::Fake => Kind::Fake,
         Backend::Qemu => Kind::Qemu,
     };
-    for file in options.junit.iter().chain(&options.json) {
-        paths::check_output(file)?;
-    }
+    paths::check_outputs(options.junit.as_deref(), options.json.as_deref())?;
     let started = Instant::now();
     let skip = |scenario: &Scenario| {
         scenario.missing_on(kind).or((scenario.cpu == Cpu::Large && !options.long).then_some(LONG))
@@ -87,13 +85,9 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
     if let Some(ledgers) = ledgers {
         table::print_ledgers(&ledgers);
     }
-    if let Some(file) = &options.junit {
-        files::junit(&results, &subject, file)?;
-    }
-    if let Some(file) = &options.json {
-        files::json(&results, kind, &subject, file)?;
-    }
-    verdict(&results, kind, options.filter.is_some())
+    let junit = options.junit.iter().map(|file| files::junit(&results, &subject, file));
+    let json = options.json.iter().map(|file| files::json(&results, kind, &subject, file));
+    fault::all(junit.chain(json).chain([verdict(&results, kind, options.filter.is_some())]))
 }
 
 /// What was tested, in words.
