@@ -134,11 +134,9 @@ pub struct ModelOptions {
 }
 
 impl ModelOptions {
-    /// Refuses them for another board.
-    pub fn refuse(&self) -> anyhow::Result<()> {
-        let is_given = self.fvp.is_some() || self.disk.is_some() || self.print;
-        anyhow::ensure!(!is_given, "--fvp, --disk and --print need --platform fvp");
-        Ok(())
+    /// Whether any of them is given.
+    pub fn is_given(&self) -> bool {
+        self.fvp.is_some() || self.disk.is_some() || self.print
     }
 }
 
@@ -200,7 +198,7 @@ pub struct TestOptions {
     /// Also run the slow steps
     #[arg(long)]
     pub long: bool,
-    /// Run only the steps whose name contains this text
+    /// Run only the step of this name, or the steps whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
     /// List the steps and stop
@@ -340,8 +338,8 @@ pub struct StressOptions {
     /// What it is about (default: each in turn)
     #[arg(value_name = "KIND")]
     pub kind: Option<StressKind>,
-    /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3)
-    #[arg(long, value_name = "NUMBER")]
+    /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3); `refusals` has no such number
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub commands: Option<u64>,
     /// CPUs (default: 4, 2, 32, 2; at most 8 with the EL3 of the tests)
     #[arg(long, value_name = "1..32", value_parser = clap::value_parser!(u32).range(1..=32))]
@@ -516,6 +514,7 @@ mod tests {
         assert_eq!(run(&["xtask", "run", "--gdb"]).gdb, Some(1234));
         assert_eq!(run(&["xtask", "run", "--gdb=99"]).gdb, Some(99));
         assert!(Cli::try_parse_from(["xtask", "run", "--cpus", "9"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "stress", "--commands", "0"]).is_err());
     }
 
     #[test]

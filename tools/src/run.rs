@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::cache::Cache;
-use crate::cli::{GuestOptions, ImageOptions, Platform, RunOptions, SetupOptions};
+use crate::cli::{GuestOptions, ImageOptions, ModelOptions, Platform, RunOptions, SetupOptions};
 use crate::console::log::Decoder;
 use crate::console::watch::{Mode, Watch};
 use crate::drive::{Board, Ended, Limits};
@@ -20,13 +20,14 @@ use crate::setup::{self, Ready};
 use crate::terminal::{Keys, RawMode};
 use crate::token::relying::RelyingParty;
 use crate::token::{RimOptions, rim};
-use crate::{fvp, initramfs, kernel, paths, tfa};
+use crate::{fvp, initramfs, kernel, paths, stage, tfa};
 
 /// With `--check`: longest time without a byte on the UART. Booting is the quietest phase.
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// The `image` subcommand.
 pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
+    stage::check(options, &ModelOptions::default())?;
     if options.platform == Platform::Fvp {
         let firmware = fvp::firmware(options, pack_monitor(options, &paths::output()?)?)?;
         println!("monitor:  {}", firmware.monitor.flat.display());
@@ -65,14 +66,6 @@ pub struct Firmware {
     pub qemu: PathBuf,
 }
 
-/// Sets up what is missing and builds what is to boot.
-pub fn firmware(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Firmware> {
-    for file in options.image.iter() {
-        std::fs::metadata(file).at("read", file)?;
-    }
-    pack(options, &prepare(options, qemu)?, &paths::output()?)
-}
-
 /// The monitor: one image for every board.
 pub fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Packed> {
     let flat = output.join("rmm.bin");
@@ -93,24 +86,23 @@ pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Res
 
 /// The `run` subcommand.
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
-    check_files(&options.guest)?;
-    if let Some(image) = &options.image.image {
-        std::fs::metadata(image).at("read", image)?;
-    }
-    let ready = prepare(&options.image, options.qemu.as_ref())?;
+    check(options)?;
+    let ready = match options.image.platform {
+        Platform::Qemu => Some(prepare(&options.image, options.qemu.as_ref())?),
+        Platform::Fvp => None,
+    };
+    let (parts, version) = match &ready {
+        Some(ready) => (ready.guest.clone(), ready.guest_version.clone()),
+        None => guest_parts(&options.guest, options.image.offline)?,
+    };
     let output = paths::output()?;
-    let job = job_for(&options.guest, &ready.guest)?;
+    let job = job_for(&options.guest, &parts)?;
     let text = output.join("job.txt");
-    let (monitor, board) = match options.image.platform {
-        Platform::Qemu => on_qemu(options, &ready, job.prepare(&text, &job::QEMU)?)?,
-        Platform::Fvp => {
+    let (monitor, board) = match &ready {
+        Some(ready) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?)?,
+        None => {
             let firmware = fvp::firmware(&options.image, pack_monitor(&options.image, &output)?)?;
             let loads = job.prepare(&text, &job::FVP)?;
-            if options.gdb.is_some() {
-                bail!(
-                    "--gdb is for QEMU; the model brings a debugger of its own (its option --iris-server)"
-                );
-            }
             let Some(model) = fvp::model(&options.model, &firmware.package, loads)? else {
                 return Ok(());
             };
@@ -124,7 +116,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     };
     let guest = match &options.guest.kernel {
         Some(file) => file.display().to_string(),
-        None => ready.guest_version,
+        None => version,
     };
     let what = match options.guest.realms {
         1 => "a Realm".to_owned(),
@@ -142,7 +134,19 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     }
 }
 
-/// A wrong path is told before minutes of set-up and building.
+/// Refuses wrong options and paths, before minutes of set-up and building.
+fn check(options: &RunOptions) -> anyhow::Result<()> {
+    check_files(&options.guest)?;
+    stage::check(&options.image, &options.model)?;
+    if options.image.platform == Platform::Fvp && options.gdb.is_some() {
+        bail!(
+            "--gdb is for QEMU; the model brings a debugger of its own (its option --iris-server)"
+        );
+    }
+    Ok(())
+}
+
+/// The same for the files of the guest.
 fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
     if let Some(kernel) = &options.kernel {
         kernel::check_image_file(kernel)?;
@@ -157,10 +161,15 @@ fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
 pub fn job(options: &RimOptions) -> anyhow::Result<Job> {
     let guest = &options.guest;
     check_files(guest)?;
-    let image = ImageOptions { offline: options.offline, ..ImageOptions::default() };
-    let is_given = guest.kernel.is_some() && guest.initrd.is_some();
-    let parts = if is_given { PathBuf::new() } else { prepare(&image, None)?.guest };
-    job_for(guest, &parts)
+    job_for(guest, &guest_parts(guest, options.offline)?.0)
+}
+
+/// The folder of the parts that the user does not give, and what is in it for people.
+fn guest_parts(guest: &GuestOptions, is_offline: bool) -> anyhow::Result<(PathBuf, String)> {
+    if guest.kernel.is_some() && guest.initrd.is_some() {
+        return Ok((PathBuf::new(), String::new()));
+    }
+    setup::ensure_guest(&Cache::locate()?, is_offline)
 }
 
 /// The same, with the folder of the parts that the user does not give.
@@ -191,7 +200,6 @@ fn on_qemu(
     ready: &Ready,
     loads: Vec<Load>,
 ) -> anyhow::Result<(Packed, Box<dyn Board>)> {
-    options.model.refuse()?;
     let output = paths::output()?;
     let firmware = pack(&options.image, ready, &output)?;
     if let (Some(port), Some(elf)) = (options.gdb, &firmware.monitor.elf) {
@@ -331,6 +339,15 @@ fn fail(sentence: String) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_debugger_is_refused_for_the_model_beforehand() {
+        let mut options = RunOptions::check(2, 256 << 20, 240);
+        options.gdb = Some(1234);
+        assert!(check(&options).is_ok());
+        options.image.platform = Platform::Fvp;
+        assert!(check(&options).unwrap_err().to_string().contains("--gdb is for QEMU"));
+    }
 
     #[test]
     fn a_check_tells_the_guest_how_many_cpus_to_expect() {

@@ -139,6 +139,7 @@ fn complete_parts(
 
 /// Makes sure that TF-A for Arm FVP is there, and returns its folder.
 pub fn ensure_fvp(cache: &Cache, is_offline: bool) -> anyhow::Result<PathBuf> {
+    rust_target(is_offline)?;
     let has = |record: &Record| {
         let entry = record.fvp.as_ref().filter(|entry| tfa::FVP.is_current(entry));
         cache.folder(entry)
@@ -162,6 +163,32 @@ pub fn ensure_fvp(cache: &Cache, is_offline: bool) -> anyhow::Result<PathBuf> {
         locked.store(&record)?;
     }
     has(&record).context("TF-A for Arm FVP was built, but is not in the cache; try again")
+}
+
+/// Makes sure that the guest is there: its folder, and what is in it for people.
+pub fn ensure_guest(cache: &Cache, is_offline: bool) -> anyhow::Result<(PathBuf, String)> {
+    let has = |record: Record| {
+        let entry = record.guest.filter(kernel::is_current)?;
+        Some((cache.folder(Some(&entry))?, entry.version))
+    };
+    if let Some(guest) = has(cache.record()) {
+        return Ok(guest);
+    }
+    if is_offline {
+        bail!(
+            "--offline, but the guest kernel is not in the cache {}; run `cargo xtask setup` once with a network",
+            cache.root().display()
+        );
+    }
+    let locked = cache.lock()?;
+    let mut record = cache.record(); // another process may have finished it meanwhile
+    if !has_guest(cache, &record) {
+        locked.require_space(SPACE)?;
+        install_packages(&locked, true, false)?;
+        record.guest = Some(kernel::fetch(&locked, &Machine::read()?)?);
+        locked.store(&record)?;
+    }
+    has(record).context("the guest was fetched, but is not in the cache; try again")
 }
 
 /// Completes the record from what is on the machine already.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
+
 use crate::cli::{ImageOptions, ModelOptions, Platform};
 use crate::drive::Board;
 use crate::fault::IoContext;
@@ -30,6 +32,20 @@ pub struct Shape {
     pub extra: Vec<String>,
 }
 
+/// Refuses wrong options and paths, before minutes of set-up and building.
+pub fn check(image: &ImageOptions, model: &ModelOptions) -> anyhow::Result<()> {
+    if let Some(file) = &image.image {
+        std::fs::metadata(file).at("read", file)?;
+    }
+    match image.platform {
+        Platform::Qemu if model.is_given() => {
+            bail!("--fvp, --disk and --print need --platform fvp")
+        }
+        Platform::Qemu => Ok(()),
+        Platform::Fvp => fvp::check(model),
+    }
+}
+
 impl Stage {
     /// Sets up what is missing and builds what is to boot, in the folder `output`.
     pub fn prepare(
@@ -38,13 +54,9 @@ impl Stage {
         model: &ModelOptions,
         output: &Path,
     ) -> anyhow::Result<Self> {
-        // A wrong path is told before minutes of set-up.
-        if let Some(file) = &image.image {
-            std::fs::metadata(file).at("read", file)?;
-        }
+        check(image, model)?;
         match image.platform {
             Platform::Qemu => {
-                model.refuse()?;
                 let ready = run::prepare(image, qemu)?;
                 Ok(Self::Qemu(run::pack(image, &ready, output)?))
             }
@@ -94,5 +106,30 @@ impl Stage {
                 Ok(model.map(|model| -> Box<dyn Board> { Box::new(model) }))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_options_are_known_beforehand() {
+        let nowhere = || Some(PathBuf::from("/nonexistent"));
+        let none = ModelOptions::default;
+        let fault = |platform, image, model: ModelOptions| {
+            let image = ImageOptions { platform, image, ..ImageOptions::default() };
+            check(&image, &model).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for platform in [Platform::Qemu, Platform::Fvp] {
+            assert_eq!(fault(platform, None, none()), "");
+            assert!(fault(platform, nowhere(), none()).contains("/nonexistent"));
+        }
+        let model = ModelOptions { fvp: nowhere(), ..none() };
+        assert!(fault(Platform::Qemu, None, model.clone()).contains("need --platform fvp"));
+        assert!(fault(Platform::Fvp, None, model.clone()).contains("no model at /nonexistent"));
+        assert_eq!(fault(Platform::Fvp, None, ModelOptions { print: true, ..model }), "");
+        let model = ModelOptions { disk: nowhere(), ..none() };
+        assert!(fault(Platform::Fvp, None, model).contains("cannot read /nonexistent"));
     }
 }

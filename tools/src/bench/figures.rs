@@ -108,7 +108,8 @@ impl Figures {
         format!("[\n{}\n]\n", lines.join(",\n"))
     }
 
-    fn get(&self, name: &str) -> Option<u64> {
+    /// What an operation costs.
+    pub fn get(&self, name: &str) -> Option<u64> {
         self.0.iter().find(|figure| figure.name == name).map(|figure| figure.instructions)
     }
 

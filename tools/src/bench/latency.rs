@@ -1,7 +1,7 @@
 //! `cargo xtask bench --latency`: how long an interrupt for the Host may have to wait, per command and state of a Realm.
 
 use super::figures::Figure;
-use super::{COUNTED, boot_job};
+use super::{COUNTED, boot_job, no_count};
 use crate::fault::Verdict;
 use crate::job;
 use crate::paths;
@@ -24,6 +24,10 @@ pub fn command(stage: &Stage, ours: bool) -> anyhow::Result<()> {
     for row in &rows {
         let note = if WHOLE.contains(&row.name()) { "  has to finish" } else { "" };
         println!("{:<42} {:>24}{note}", row.name(), row.instructions());
+    }
+    if let Some(note) = no_count(stage) {
+        println!("{note}");
+        return Ok(());
     }
     let late: Vec<&str> = rows.iter().filter(|row| is_late(row)).map(Figure::name).collect();
     if late.is_empty() || !ours {

@@ -28,7 +28,7 @@ use crate::job;
 use crate::paths::{self, write_whole};
 use crate::progress::Progress;
 use crate::qemu::{Ended, Limits, Load};
-use crate::stage::{Shape, Stage};
+use crate::stage::{self, Shape, Stage};
 
 use figures::{Figure, Figures};
 use rows::Rows;
@@ -42,6 +42,16 @@ const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 /// The figures in the repository.
 fn committed() -> PathBuf {
     paths::root().join("tools/assets/bench.json")
+}
+
+fn saved() -> anyhow::Result<Figures> {
+    Figures::parse(&std::fs::read(committed()).at("read", &committed())?)
+}
+
+/// What a time on this stage is, if it is no count of instructions.
+fn no_count(stage: &Stage) -> Option<&'static str> {
+    let is_model = matches!(stage, Stage::Model(..));
+    is_model.then_some("These are ticks of the model's counter, which is no count of instructions.")
 }
 
 /// The `bench` step of `test`.
@@ -61,16 +71,9 @@ pub fn check_latency() -> anyhow::Result<()> {
 
 /// The `bench` subcommand.
 pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
+    check_options(options)?;
     if options.operations {
         return operations::command(options.update);
-    }
-    if options.image.platform == Platform::Fvp && options.profile.is_some() {
-        bail!(
-            "--profile reads QEMU's trace; the model has tracing of its own (its option --plugin)"
-        );
-    }
-    if let Some(file) = &options.json {
-        paths::check_output(file)?;
     }
     let stage =
         Stage::prepare(&options.image, options.qemu.as_ref(), &options.model, &paths::output()?)?;
@@ -79,6 +82,34 @@ pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
         None if options.latency => latency::command(&stage, options.image.image.is_none()),
         None => measure(options, &stage),
     }
+}
+
+/// Refuses what cannot be measured, before minutes of set-up and building.
+fn check_options(options: &BenchOptions) -> anyhow::Result<()> {
+    stage::check(&options.image, &options.model)?;
+    if options.image.platform == Platform::Fvp {
+        let BenchOptions { operations, update, profile, .. } = options;
+        if *operations {
+            bail!("--operations counts on the simulated machine, which is no board");
+        }
+        if *update {
+            bail!("--update counts instructions, and the model's counter does not");
+        }
+        if profile.is_some() {
+            bail!(
+                "--profile reads QEMU's trace; the model has tracing of its own (its option --plugin)"
+            );
+        }
+    }
+    if let Some(name) = &options.profile
+        && saved()?.get(name).is_none()
+    {
+        bail!("there is no operation `{name}`; `cargo xtask bench` lists them");
+    }
+    if let Some(file) = &options.json {
+        paths::check_output(file)?;
+    }
+    Ok(())
 }
 
 fn measure(options: &BenchOptions, stage: &Stage) -> anyhow::Result<()> {
@@ -91,10 +122,10 @@ fn measure(options: &BenchOptions, stage: &Stage) -> anyhow::Result<()> {
         None => paths::output()?.join("bench.json"),
     };
     save(&json, &measured)?;
-    let before = Figures::parse(&std::fs::read(committed()).at("read", &committed())?)?;
+    let before = saved()?;
     print!("{}", measured.table(&before));
-    if matches!(stage, Stage::Model(..)) {
-        println!("These are ticks of the model's counter, which is no count of instructions.");
+    if let Some(note) = no_count(stage) {
+        println!("{note}");
         return Ok(());
     }
     if options.update {
@@ -163,4 +194,30 @@ fn symbols(stage: &Stage) -> anyhow::Result<Vec<u8>> {
 fn span(stage: &Stage) -> anyhow::Result<(u64, u64)> {
     let flat = &stage.monitor().flat;
     Ok((platform_qemu::MONITOR.start, std::fs::metadata(flat).at("read", flat)?.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_measured_is_known_beforehand() {
+        let fault = |options: BenchOptions| {
+            check_options(&options).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let profile =
+            |name: &str| BenchOptions { profile: Some(name.to_owned()), ..BenchOptions::default() };
+        assert_eq!(fault(profile("rmi_version")), "");
+        assert!(fault(profile("rmi_versio")).contains("no operation `rmi_versio`"));
+        let on_fvp = |mut options: BenchOptions| {
+            options.image.platform = Platform::Fvp;
+            fault(options)
+        };
+        assert!(on_fvp(profile("rmi_version")).contains("--profile"));
+        let update = BenchOptions { update: true, ..BenchOptions::default() };
+        assert!(on_fvp(update).contains("--update"));
+        let operations = BenchOptions { operations: true, ..BenchOptions::default() };
+        assert!(on_fvp(operations).contains("--operations"));
+        assert_eq!(on_fvp(BenchOptions { latency: true, ..BenchOptions::default() }), "");
+    }
 }

@@ -11,6 +11,7 @@ use anyhow::bail;
 
 use crate::cache::Cache;
 use crate::cli::{ImageOptions, ModelOptions};
+use crate::fault::IoContext;
 use crate::image::{self, HOST_FOR_FVP, Packed};
 use crate::qemu::Load;
 use crate::{paths, setup};
@@ -46,6 +47,20 @@ pub fn firmware(options: &ImageOptions, monitor: Packed) -> anyhow::Result<Firmw
     Ok(Firmware { monitor, host, package })
 }
 
+/// Refuses paths of `options` where there is nothing; a command line is printed for wherever it is to run.
+pub fn check(options: &ModelOptions) -> anyhow::Result<()> {
+    if options.print {
+        return Ok(());
+    }
+    if let Some(program) = options.fvp.as_ref().filter(|program| !program.is_file()) {
+        bail!("there is no model at {}; get it from {SOURCE}", program.display());
+    }
+    if let Some(disk) = &options.disk {
+        std::fs::metadata(disk).at("read", disk)?;
+    }
+    Ok(())
+}
+
 /// The model as `options` want it; `None` if only its command line was wanted, which has been printed then.
 pub fn model(
     options: &ModelOptions,
@@ -66,15 +81,12 @@ pub fn model(
         println!("{}", model.command_line());
         return Ok(None);
     }
-    let Some(program) = &options.fvp else {
+    if options.fvp.is_none() {
         println!("{}\n", model.command_line());
         bail!(
             "the model is not part of this repository: get it from {SOURCE}, then pass the path of {PROGRAM} with \
              --fvp, or run the command line above yourself"
         );
-    };
-    if !program.is_file() {
-        bail!("there is no model at {}; get it from {SOURCE}", program.display());
     }
     Ok(Some(model))
 }

@@ -26,7 +26,8 @@ pub struct Firmware {
 impl Firmware {
     /// TF-A, monitor and host.
     pub fn tf_a(options: &StressOptions) -> anyhow::Result<Self> {
-        let firmware = run::firmware(&options.image, options.qemu.as_ref())?;
+        let ready = run::prepare(&options.image, options.qemu.as_ref())?;
+        let firmware = run::pack(&options.image, &ready, &paths::output()?)?;
         Ok(Self {
             qemu: firmware.qemu,
             flash: firmware.flash,

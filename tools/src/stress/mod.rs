@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::check::Accounting;
-use crate::cli::{StressKind, StressOptions};
+use crate::cli::{ModelOptions, Platform, StressKind, StressOptions};
 use crate::console::log::Decoder;
 use crate::fault::{IoContext, Verdict};
 use crate::job;
@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::paths::{self, write_whole};
 use crate::progress::Progress;
 use crate::qemu::{Ended, Limits};
+use crate::stage;
 
 use listen::{Listen, Refusals, Share};
 use machine::Firmware;
@@ -57,33 +58,49 @@ impl StressKind {
 
 /// The `stress` subcommand.
 pub fn command(options: &StressOptions) -> anyhow::Result<()> {
-    let kinds = match options.kind {
-        Some(kind) => vec![kind],
-        None => {
-            vec![StressKind::Races, StressKind::Lives, StressKind::Cpus, StressKind::Refusals]
-        }
-    };
-    kinds.into_iter().try_for_each(|kind| {
-        let is_stand_in = options.stand_in || kind == StressKind::Refusals;
+    let runs = plan(options)?;
+    runs.iter().try_for_each(|run| {
         let firmware =
-            if is_stand_in { Firmware::stand_in(options)? } else { Firmware::tf_a(options)? };
-        one(options, &firmware, kind, is_stand_in)
+            if run.is_stand_in { Firmware::stand_in(options)? } else { Firmware::tf_a(options)? };
+        one(options, &firmware, run)
     })
 }
 
-fn one(
-    options: &StressOptions,
-    firmware: &Firmware,
+/// One run of a kind.
+struct Run {
     kind: StressKind,
     is_stand_in: bool,
-) -> anyhow::Result<()> {
-    let output = paths::output()?;
-    let most = if is_stand_in { platform_fvp::CPUS_MAX } else { platform_qemu::CPUS_MAX };
-    let cpus = options.cpus.unwrap_or(kind.cpus().min(u32::try_from(most)?));
-    if u64::from(cpus) > most {
-        bail!("this machine has at most {most} CPUs");
+    cpus: u32,
+    count: u64,
+}
+
+/// The runs that `options` ask for, checked before any of them begins.
+fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
+    use StressKind::{Cpus, Lives, Races, Refusals};
+    stage::check(&options.image, &ModelOptions::default())?;
+    if options.image.platform == Platform::Fvp {
+        bail!("stress runs on QEMU only; --stand-in has the memory map of Arm FVP");
     }
-    let count = options.commands.unwrap_or(kind.count());
+    if options.kind == Some(Refusals) && options.commands.is_some_and(|count| count > 1) {
+        bail!("refusals takes no --commands: it refuses each change once");
+    }
+    let kinds = options.kind.map_or(vec![Races, Lives, Cpus, Refusals], |kind| vec![kind]);
+    let run = |kind: StressKind| {
+        let is_stand_in = options.stand_in || kind == Refusals;
+        let most = if is_stand_in { platform_fvp::CPUS_MAX } else { platform_qemu::CPUS_MAX };
+        let cpus = options.cpus.unwrap_or(kind.cpus().min(u32::try_from(most)?));
+        if u64::from(cpus) > most {
+            bail!("the machine of {} has at most {most} CPUs", kind.mode());
+        }
+        let count = options.commands.filter(|_| kind != Refusals).unwrap_or(kind.count());
+        Ok(Run { kind, is_stand_in, cpus, count })
+    };
+    kinds.into_iter().map(run).collect()
+}
+
+fn one(options: &StressOptions, firmware: &Firmware, run: &Run) -> anyhow::Result<()> {
+    let output = paths::output()?;
+    let &Run { kind, is_stand_in, cpus, count } = run;
     let seed = options.seed;
     let board = if is_stand_in { "stand-in" } else { "qemu" };
     let file = |what: &str| output.join(format!("stress-{}-{board}-{what}", kind.mode()));
@@ -217,6 +234,25 @@ fn table(listen: &Listen) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_runs_are_checked_before_the_first() {
+        let options = |kind, commands| StressOptions {
+            kind,
+            ..StressOptions::of(StressKind::Races, commands)
+        };
+        let fault =
+            |options| plan(&options).err().map(|error| error.to_string()).unwrap_or_default();
+        let all = plan(&options(None, 7)).unwrap();
+        assert_eq!(all.iter().map(|run| run.count).collect::<Vec<_>>(), [7, 7, 7, 1]);
+        let cpus = StressOptions { cpus: Some(32), ..options(None, 7) };
+        assert_eq!(fault(cpus), "the machine of refusals has at most 8 CPUs");
+        assert!(fault(options(Some(StressKind::Refusals), 7)).contains("no --commands"));
+        assert!(fault(options(Some(StressKind::Refusals), 1)).is_empty());
+        let mut fvp = options(None, 7);
+        fvp.image.platform = Platform::Fvp;
+        assert!(fault(fvp).contains("QEMU only"));
+    }
 
     #[test]
     fn the_host_says_how_far_it_is() {
