@@ -27,7 +27,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Backend, ConformanceOptions, Platform};
 use crate::fault::{self, Verdict};
-use crate::paths;
+use crate::{paths, signals};
 use outcome::{Outcome, Results};
 
 /// Why a scenario does not run without `--long`.
@@ -36,10 +36,8 @@ const LONG: &str = "takes minutes: only with --long";
 /// The `conformance` subcommand.
 pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
     let all: Vec<Arc<Scenario>> = scenarios::all().scenarios.into_iter().map(Arc::new).collect();
-    let wanted = |scenario: &Scenario| match &options.filter {
-        Some(text) => scenario.name.contains(text.as_str()),
-        None => true,
-    };
+    let filter = options.filter.as_deref().unwrap_or_default();
+    let wanted = |scenario: &Scenario| scenario.name.contains(filter);
     let chosen: Vec<usize> = (0..).zip(&all).filter(|(_, s)| wanted(s)).map(|(n, _)| n).collect();
     if chosen.is_empty() {
         bail!("no scenario has that in its name; `cargo xtask conformance --list` shows all names");
@@ -53,7 +51,7 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         Backend::Fake if options.image.is_some() => {
             bail!("the simulated machine runs our own crates; an image needs --backend qemu")
         }
-        Backend::Fake if options.platform == Platform::Fvp || options.model.print => {
+        Backend::Fake if options.platform == Platform::Fvp || options.model.is_given() => {
             bail!("the simulated machine is no board; --platform fvp needs --backend qemu")
         }
         Backend::Fake => Kind::Fake,
@@ -66,6 +64,9 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
     };
     // What the CPU of these machines has is known, and our own monitor offers all of it.
     let complete = options.image.is_none() && options.platform == Platform::Qemu;
+    if let Some(reason) = none_runs(picked.clone(), skip) {
+        bail!("none of these scenarios runs here: {reason}");
+    }
     let results = Results::new(picked.cloned(), skip, complete);
     if options.model.print && options.backend == Backend::Qemu {
         return machine::print(options, &all, &results);
@@ -74,6 +75,7 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
     let ledgers = match options.backend {
         Backend::Fake => {
             fake::run(&results, jobs(options), &bar);
+            signals::check()?;
             None
         }
         Backend::Qemu => Some(machine::run(options, &all, &results, jobs(options), &bar)?),
@@ -81,13 +83,22 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
     bar.done();
     let results = results.finish();
     let subject = subject(options);
-    table::print(&results, kind, options.filter.is_some(), &subject, started.elapsed());
+    table::print(&results, kind, !filter.is_empty(), &subject, started.elapsed());
     if let Some(ledgers) = ledgers {
         table::print_ledgers(&ledgers);
     }
     let junit = options.junit.iter().map(|file| files::junit(&results, &subject, file));
     let json = options.json.iter().map(|file| files::json(&results, kind, &subject, file));
-    fault::all(junit.chain(json).chain([verdict(&results, kind, options.filter.is_some())]))
+    fault::all(junit.chain(json).chain([verdict(&results, kind, !filter.is_empty())]))
+}
+
+/// Why no scenario runs, if none does.
+fn none_runs<'a>(
+    mut scenarios: impl Iterator<Item = &'a Arc<Scenario>>,
+    skip: impl Fn(&Scenario) -> Option<&'static str>,
+) -> Option<&'static str> {
+    let first = skip(scenarios.next()?)?;
+    scenarios.all(|scenario| skip(scenario).is_some()).then_some(first)
 }
 
 /// What was tested, in words.
@@ -118,6 +129,10 @@ fn jobs(options: &ConformanceOptions) -> usize {
 
 fn verdict(results: &[outcome::Row], kind: Kind, filtered: bool) -> anyhow::Result<()> {
     let failed = results.iter().filter(|row| matches!(row.outcome, Outcome::Failed(_))).count();
+    let passed = results.iter().filter(|row| row.outcome == Outcome::Passed).count();
+    if passed + failed == 0 {
+        return Err(Verdict("every scenario found nothing to do".to_owned()).into());
+    }
     let uncovered = if filtered { 0 } else { outcome::uncovered(results, kind).len() };
     if failed == 0 && uncovered == 0 {
         return Ok(());
@@ -175,5 +190,32 @@ impl Bar {
 
     fn done(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cairn_tests::scenarios::Registry;
+
+    #[test]
+    fn a_run_in_which_nothing_runs_is_no_success() {
+        let mut registry = Registry::default();
+        registry.add("a/b", |_| Ok(()));
+        registry.add("a/c", |_| Ok(()));
+        let all: Vec<_> = registry.scenarios.into_iter().map(Arc::new).collect();
+        let skip = |name| move |scenario: &Scenario| (scenario.name == name).then_some("so");
+        assert_eq!(none_runs(all.iter(), skip("a/b")), None);
+        assert_eq!(none_runs(all.iter(), skip("a/c")), None);
+        assert_eq!(none_runs(all.iter().skip(1), skip("a/c")), Some("so"));
+
+        let outcome = |outcome| {
+            let results = Results::new(all.iter().take(1).cloned(), |_| None, false);
+            results.ended("a/b", outcome, Duration::ZERO);
+            verdict(&results.finish(), Kind::Fake, true).is_ok()
+        };
+        assert!(outcome(Outcome::Passed));
+        assert!(!outcome(Outcome::Failed("so".to_owned())));
+        assert!(!outcome(Outcome::Missing("so".to_owned())));
     }
 }
