@@ -149,17 +149,16 @@ fn conformance_long() -> anyhow::Result<()> {
 
 /// The `test` subcommand.
 pub fn command(options: &TestOptions) -> anyhow::Result<()> {
-    let wanted = |step: &&Step| match &options.only {
-        Some(text) => step.name.contains(text.as_str()),
-        None => options.long || !step.long,
-    };
-    let steps: Vec<&Step> = STEPS.iter().filter(wanted).collect();
+    let steps = chosen(options.only.as_deref().unwrap_or_default(), options.long);
+    if steps.is_empty() {
+        bail!(
+            "no step has that in its name; `cargo xtask test --list --long` shows all names (a long step needs --long or \
+             its whole name)"
+        );
+    }
     if options.list {
         steps.iter().for_each(|step| println!("{}", step.name));
         return Ok(());
-    }
-    if steps.is_empty() {
-        bail!("no step has that in its name; `cargo xtask test --list --long` shows all names");
     }
     setup::rust_components()?;
     let mut results = Vec::new();
@@ -177,6 +176,15 @@ pub fn command(options: &TestOptions) -> anyhow::Result<()> {
         results.push((step.name, result.is_ok(), started.elapsed()));
     }
     summarise(&results)
+}
+
+/// The step with this name, or those that have it in their name; the long ones only if they are wanted.
+fn chosen(name: &str, with_long: bool) -> Vec<&'static Step> {
+    if let Some(step) = STEPS.iter().find(|step| step.name == name) {
+        return vec![step];
+    }
+    let wanted = |step: &&Step| step.name.contains(name) && (with_long || !step.long);
+    STEPS.iter().filter(wanted).collect()
 }
 
 fn perform(action: &Action) -> anyhow::Result<()> {
@@ -248,6 +256,20 @@ mod tests {
                 step.name
             );
         }
+    }
+
+    #[test]
+    fn a_whole_name_means_one_step_and_long_ones_are_asked_for() {
+        let names = |name, with_long| {
+            chosen(name, with_long).iter().map(|step| step.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("miri", true), ["miri"]);
+        assert_eq!(names("miri-long", false), ["miri-long"]);
+        assert_eq!(names("mir", false), ["miri"]);
+        assert_eq!(names("mir", true), ["miri", "miri-long"]);
+        assert!(names("nothing", true).is_empty());
+        assert_eq!(names("", true).len(), STEPS.len());
+        assert!(chosen("", false).iter().all(|step| !step.long));
     }
 
     #[test]
