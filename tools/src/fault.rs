@@ -1,11 +1,17 @@
 //! Failures as one clear sentence each, and the exit code that goes with them.
 
+use std::any::Any;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use rustix::io::Errno;
+
+/// The exit code of what a closed pipe has ended, as shells have it: 128 and SIGPIPE.
+const CLOSED_PIPE: u8 = 141;
 
 /// The user pressed Ctrl-C, or someone asked this process to end.
 #[derive(Debug)]
@@ -31,11 +37,48 @@ impl fmt::Display for Verdict {
 
 impl std::error::Error for Verdict {}
 
+/// How the panic of a `println` begins whose output takes no more.
+const LOST_OUTPUT: &str = "failed printing to std";
+
+/// Runs `work` and picks the exit code. Output that takes no more is a panic in Rust; here it ends `work` like an error, so
+/// that all is cleaned up on the way out, and a reader that has gone (`| head`) is no news.
+pub fn guarded(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if lost_output(info.payload()).is_none() {
+            usual(info);
+        }
+    }));
+    let payload = match panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(error)) => return report(&error),
+        Err(payload) => payload,
+    };
+    match lost_output(&*payload) {
+        Some(text) if text.ends_with(&io::Error::from(Errno::PIPE).to_string()) => {
+            ExitCode::from(CLOSED_PIPE)
+        }
+        Some(text) => {
+            report(&anyhow::anyhow!("cannot {}", text.replace("failed printing", "print")))
+        }
+        None => panic::resume_unwind(payload),
+    }
+}
+
+/// The message of a panic of a `println`.
+fn lost_output(payload: &dyn Any) -> Option<&str> {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .filter(|text| text.starts_with(LOST_OUTPUT))
+}
+
 /// Prints `error` as one paragraph and picks the exit code: 130 after an interrupt, else 1.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+fn report(error: &anyhow::Error) -> ExitCode {
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let text = format!("{error:#}");
-    anstream::eprintln!("{red}error:{red:#} {}", text.trim_end());
+    // Nobody may be listening any more.
+    let _ = writeln!(anstream::stderr(), "{red}error:{red:#} {}", text.trim_end());
     if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
 }
 

@@ -47,11 +47,7 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = signals::install().and_then(|()| dispatch(&cli.command));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fault::report(&error),
-    }
+    fault::guarded(|| signals::install().and_then(|()| dispatch(&cli.command)))
 }
 
 fn dispatch(command: &Command) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ use crate::signals;
 /// Runs everything that waits.
 pub fn run(results: &Results, jobs: usize, bar: &Bar) {
     // A panic inside the monitor is a violation that the scenario reports.
+    let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let queue = Mutex::new(VecDeque::from(results.queue()));
     std::thread::scope(|scope| {
@@ -37,5 +38,5 @@ pub fn run(results: &Results, jobs: usize, bar: &Bar) {
         }
     });
     // The tool's own panics are shown again.
-    drop(std::panic::take_hook());
+    std::panic::set_hook(usual);
 }
