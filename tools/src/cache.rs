@@ -3,7 +3,7 @@
 //! It lives in `$CAIRN_CACHE`, else `$XDG_CACHE_HOME/cairn`, else `~/.cache/cairn`. Every entry is a folder that was
 //! made elsewhere and renamed into place, so an entry that exists is complete. One process writes at a time.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::IoContext;
+use crate::output;
 use crate::paths::write_whole;
-use crate::signals;
 
 /// Marks the folder as a cache (to us, and to backup programs).
 const TAG_FILE: &str = "CACHEDIR.TAG";
@@ -95,24 +95,7 @@ impl Cache {
         self.refuse_foreign()?;
         let path = self.root.join(LOCK_FILE);
         let file = File::create(&path).at("write", &path)?;
-        let mut told = false;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) => {
-                    if !told {
-                        eprintln!(
-                            "waiting for another `cargo xtask` that uses {} ...",
-                            self.root.display()
-                        );
-                        told = true;
-                    }
-                    signals::check()?;
-                    std::thread::sleep(std::time::Duration::from_millis(200));
-                }
-                Err(TryLockError::Error(error)) => return Err(error).at("lock", &path),
-            }
-        }
+        output::hold(&file, &path, &self.root)?;
         let locked = Locked { cache: self, _file: file };
         locked.prepare()?;
         Ok(locked)

@@ -22,6 +22,7 @@ mod job;
 mod kernel;
 mod ledger;
 mod miri;
+mod output;
 mod paths;
 mod process;
 mod progress;

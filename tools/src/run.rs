@@ -1,6 +1,5 @@
 //! `cargo xtask run` and `cargo xtask image`: from sources to a booted machine, and the two ways to watch it.
 
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ use crate::setup::{self, Ready};
 use crate::terminal::{Keys, RawMode};
 use crate::token::relying::RelyingParty;
 use crate::token::{RimOptions, rim};
-use crate::{fvp, initramfs, kernel, paths, stage, tfa};
+use crate::{fvp, initramfs, kernel, output, paths, stage, tfa};
 
 /// With `--check`: longest time without a byte on the UART. Booting is the quietest phase.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -28,6 +27,7 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// The `image` subcommand.
 pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
     stage::check(options, &ModelOptions::default())?;
+    let _claim = output::claim()?;
     if options.platform == Platform::Fvp {
         let firmware = fvp::firmware(options, pack_monitor(options, &paths::output()?)?)?;
         println!("monitor:  {}", firmware.monitor.flat.display());
@@ -87,6 +87,7 @@ pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Res
 /// The `run` subcommand.
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     check(options)?;
+    let _claim = output::claim()?;
     let ready = match options.image.platform {
         Platform::Qemu => Some(prepare(&options.image, options.qemu.as_ref())?),
         Platform::Fvp => None,
@@ -285,7 +286,7 @@ fn unattended(
     }
     let file = paths::output()?.join(name).with_extension("log");
     let party = RelyingParty::new(rim::predict(job)?, file.with_extension("token"))?;
-    let log = BufWriter::new(File::create(&file).at("write", &file)?);
+    let log = BufWriter::new(output::log(&file)?);
     let mut watch = Watch::new(decoder, options.image.log, Mode::Whole(log));
     watch.answer_with(party.challenge());
     watch.expect_realms(options.guest.realms);

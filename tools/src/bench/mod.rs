@@ -25,6 +25,7 @@ use anyhow::bail;
 use crate::cli::{BenchOptions, Platform};
 use crate::fault::{IoContext, Verdict};
 use crate::job;
+use crate::output;
 use crate::paths::{self, write_whole};
 use crate::progress::Progress;
 use crate::qemu::{Ended, Limits, Load};
@@ -75,6 +76,7 @@ pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
     if options.operations {
         return operations::command(options.update);
     }
+    let _claim = output::claim()?;
     let stage =
         Stage::prepare(&options.image, options.qemu.as_ref(), &options.model, &paths::output()?)?;
     match &options.profile {

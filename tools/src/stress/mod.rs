@@ -4,7 +4,6 @@ mod listen;
 mod machine;
 
 use std::fmt::Write;
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -15,6 +14,7 @@ use crate::console::log::Decoder;
 use crate::fault::{IoContext, Verdict};
 use crate::job;
 use crate::ledger::Ledger;
+use crate::output;
 use crate::paths::{self, write_whole};
 use crate::progress::Progress;
 use crate::qemu::{Ended, Limits};
@@ -59,6 +59,7 @@ impl StressKind {
 /// The `stress` subcommand.
 pub fn command(options: &StressOptions) -> anyhow::Result<()> {
     let runs = plan(options)?;
+    let _claim = output::claim()?;
     runs.iter().try_for_each(|run| {
         let firmware =
             if run.is_stand_in { Firmware::stand_in(options)? } else { Firmware::tf_a(options)? };
@@ -115,7 +116,7 @@ fn one(options: &StressOptions, firmware: &Firmware, run: &Run) -> anyhow::Resul
     let log = file("console.log");
     let label = format!("{} on {board}: {count} on {cpus} CPUs, seed {seed}", kind.mode());
     let progress = Progress::start(&label);
-    let saved = File::create(&log).at("write", &log)?;
+    let saved = output::log(&log)?;
     let mut listen = Listen::new(decoder, saved, Box::new(|line| show(&progress, line)));
     let patience = options.patience(count);
     let limits = Limits { total: Duration::from_secs(patience), silence: SILENCE };
