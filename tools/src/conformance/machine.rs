@@ -200,6 +200,12 @@ impl Bench<'_> {
                 }
                 continue;
             }
+            let asked: Vec<&String> = batch.numbers.iter().filter_map(name).collect();
+            if let Some(other) = not_asked(&begun, &asked) {
+                bail!(
+                    "the host ran `{other}`, which it was not asked to: it is older or newer than this tool; build it again"
+                );
+            }
             false_starts = 0;
             self.boots.store(true, Ordering::Relaxed);
             batch.numbers.retain(|number| name(number).is_some_and(|name| !begun.contains(name)));
@@ -263,6 +269,11 @@ impl Bench<'_> {
     }
 }
 
+/// A scenario that was begun though nobody asked for it. Scenarios go by number: another list of them means other numbers.
+fn not_asked<'b>(begun: &'b [String], asked: &[&String]) -> Option<&'b String> {
+    begun.iter().find(|name| !asked.contains(name))
+}
+
 /// Numbers as the host reads them: `0-5,7,9-12`.
 fn ranges(numbers: &[usize]) -> String {
     let mut parts: Vec<(usize, usize)> = Vec::new();
@@ -284,6 +295,13 @@ mod tests {
     fn numbers_become_ranges() {
         assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0-2,5-5,7-8");
         assert_eq!(ranges(&[]), "");
+    }
+
+    #[test]
+    fn a_host_with_another_list_is_noticed() {
+        let [one, two] = ["one", "two"].map(str::to_owned);
+        assert_eq!(not_asked(std::slice::from_ref(&one), &[&one, &two]), None);
+        assert_eq!(not_asked(&[one.clone(), two.clone()], &[&one]), Some(&two));
     }
 
     #[test]
