@@ -128,9 +128,11 @@ impl Memory for FakeCpu<'_> {
 
     fn renew_code(&self, slot: Slot, granule: Exclusive<'_>) {
         let pa = granule.addr().as_u64();
-        self.occupy(slot, SlotUse { pa, published: None });
+        // Not every CPU has to map it for that.
+        if let Some(other) = &self.local.borrow().slots[slot as usize] {
+            self.machine.violation(format!("{slot:?} mapped twice, first to {:#x}", other.pa));
+        }
         self.machine.realm_granule(pa).code_is_new.store(true, Ordering::Relaxed);
-        self.vacate(slot);
     }
 
     fn publish(&self) {
