@@ -1,6 +1,7 @@
 //! The ABI of RMI 1.0: function identifiers, and the pages that the Host passes.
 //!
-//! What the monitor uses of a page is copied once, before anything of it is looked at, and parsed from there by the specification's own offsets.
+//! What the monitor uses of a page is copied once, before anything of it is looked at, and parsed from there by the
+//! specification's own offsets.
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 

@@ -3,7 +3,7 @@
 use granule::delegation;
 use granule::machine::stage2::Stale;
 use granule::machine::{Hasher, HostMemory, Memory, Slot, Stage2Tlb};
-use granule::{Data, Delegated, GRANULE_SIZE, GranuleAddr, RdState};
+use granule::{Data, Delegated, GRANULE_SIZE, GranuleAddr, GranuleGuard, RdState};
 use realm::Rmm;
 use realm::rd::{Rd, RealmState};
 use realm::rtt::{Entry, Level, Position, Ripas, Tree};
@@ -47,7 +47,6 @@ pub fn create<M: Memory + HostMemory + Hasher>(
     }
 
     let algorithm = rd.algorithm();
-    let addr = data.addr();
     let measurements = &mut rd.measurements;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
         args::unassigned_page(&at)?;
@@ -61,9 +60,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
             let content = (flags & MEASURE_CONTENT != 0).then(|| page.as_bytes());
             measurements.extend_data(machine, algorithm, (ipa, flags), content);
         }
-        machine.renew_code(Slot::Object, data.exclusive());
-        link(&at, Ripas::Ram, addr);
-        machine.publish();
+        hand_over(machine, &at, Ripas::Ram, &mut data);
         Ok(())
     })?;
     rmm.granules.claim::<Data>(data).unlock();
@@ -90,14 +87,11 @@ pub fn create_unknown<M: Memory>(
     let mut page = machine.page(Slot::Rd, rd.exclusive());
     let rd: &mut Rd = page.view_mut();
     let tree = rd.tree();
-    let addr = data.addr();
-    check_page(&tree, addr, ipa)?;
+    check_page(&tree, data.addr(), ipa)?;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
         let ripas = args::unassigned_page(&at)?;
         machine.wipe(Slot::Object, data.exclusive());
-        machine.renew_code(Slot::Object, data.exclusive());
-        link(&at, ripas, addr);
-        machine.publish();
+        hand_over(machine, &at, ripas, &mut data);
         Ok(())
     })?;
     rmm.granules.claim::<Data>(data).unlock();
@@ -111,10 +105,18 @@ fn check_page(tree: &Tree, data: GranuleAddr, ipa: u64) -> Result<(), Refusal> {
     args::protected_page(tree.space, ipa)
 }
 
-/// Makes the page entry ASSIGNED.
-fn link(at: &Position<'_, '_>, ripas: Ripas, data: GranuleAddr) {
-    at.set(Entry::Assigned(ripas, data));
+/// Makes the page entry ASSIGNED: from now on the Realm may read, write and run what is in the granule.
+#[inline(always)]
+fn hand_over(
+    machine: &impl Memory,
+    at: &Position<'_, '_>,
+    ripas: Ripas,
+    data: &mut GranuleGuard<'_, Delegated>,
+) {
+    machine.renew_code(Slot::Object, data.exclusive());
+    at.set(Entry::Assigned(ripas, data.addr()));
     at.count_up();
+    machine.publish();
 }
 
 /// `RMI_DATA_DESTROY`: takes a page away from a Realm. X1 is the page, X2 the next live address.

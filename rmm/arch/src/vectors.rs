@@ -108,29 +108,22 @@ cairn_el2_sync:
     cmp     x1, #0x10
     b.ne    2f
 1:  adr     x1, cairn_host_copy_fault
-    msr     elr_el2, x1
-    ldp     x1, x2, [x0, #{scratch}]
-    mrs     x0, tpidr_el2
-    eret
-    .inst   0xd50330ff // sb
+    b       7f
     // Streaming mode, in which the Host has called, is an answer as well.
 5:  mrs     x1, esr_el2
     lsr     x1, x1, #26
     cmp     x1, #0x1d
     b.ne    2f
     adr     x1, cairn_is_streaming_trap
-    msr     elr_el2, x1
-    ldp     x1, x2, [x0, #{scratch}]
-    mrs     x0, tpidr_el2
-    eret
-    .inst   0xd50330ff // sb
+    b       7f
     // A walk of the Realm's own tables, which the Host can make end in an external abort, is an answer too.
 6:  mrs     x1, esr_el2
     lsr     x1, x1, #26
     cmp     x1, #0x25
     b.ne    2f
     adr     x1, cairn_stage1_abort
-    msr     elr_el2, x1
+    // X1 is where the code that expected it goes on.
+7:  msr     elr_el2, x1
     ldp     x1, x2, [x0, #{scratch}]
     mrs     x0, tpidr_el2
     eret

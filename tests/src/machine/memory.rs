@@ -67,8 +67,12 @@ impl FakeMachine {
 impl FakeCpu<'_> {
     fn occupy(&self, slot: Slot, used: SlotUse) {
         self.machine.counters.maps.fetch_add(1, Ordering::Relaxed);
-        let mut local = self.local.borrow_mut();
-        if let Some(other) = local.slots[slot as usize].replace(used) {
+        self.check_vacant(slot);
+        self.local.borrow_mut().slots[slot as usize] = Some(used);
+    }
+
+    fn check_vacant(&self, slot: Slot) {
+        if let Some(other) = &self.local.borrow().slots[slot as usize] {
             self.machine.violation(format!("{slot:?} mapped twice, first to {:#x}", other.pa));
         }
     }
@@ -129,9 +133,7 @@ impl Memory for FakeCpu<'_> {
     fn renew_code(&self, slot: Slot, granule: Exclusive<'_>) {
         let pa = granule.addr().as_u64();
         // Not every CPU has to map it for that.
-        if let Some(other) = &self.local.borrow().slots[slot as usize] {
-            self.machine.violation(format!("{slot:?} mapped twice, first to {:#x}", other.pa));
-        }
+        self.check_vacant(slot);
         self.machine.realm_granule(pa).code_is_new.store(true, Ordering::Relaxed);
     }
 

@@ -1,4 +1,5 @@
-//! Measurement vectors, computed from the specification (Arm DEN0137 1.0, A7.1) and not by this code, step by step, for both algorithms.
+//! Measurement vectors, computed from the specification (Arm DEN0137 1.0, A7.1) and not by this code, step by step, for
+//! both algorithms.
 
 use alloc::format;
 use alloc::string::String;

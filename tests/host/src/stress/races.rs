@@ -75,7 +75,8 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Builds two Realms that run `worker`, one that is never activated, and what else is fought over by `cpus` CPUs with `commands` commands.
+    /// Builds two Realms that run `worker`, one that is never activated, and what else is fought over by `cpus` CPUs with
+    /// `commands` commands.
     ///
     /// # Errors
     ///
