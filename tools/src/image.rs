@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::cli::LogLevel;
 use crate::fault::IoContext;
-use crate::paths::{TARGET, read_limited, root, write_whole};
+use crate::paths::{TARGET, check_regular, read_limited, root, write_whole};
 use crate::process::Group;
 
 /// A bare-metal program: package and binary name.
@@ -116,9 +116,7 @@ pub fn pack(elf: PathBuf, flat: PathBuf) -> anyhow::Result<Packed> {
 
 /// Takes an image that somebody else made: an ELF file is flattened, anything else is taken as it is.
 pub fn adopt(file: &Path, flat: PathBuf) -> anyhow::Result<Packed> {
-    if !std::fs::metadata(file).at("read", file)?.is_file() {
-        bail!("{} cannot be a monitor: it is not a regular file", file.display());
-    }
+    check_regular(file)?;
     let bytes = read_limited(file, LARGEST_ELF)?;
     if bytes.starts_with(b"\x7fELF") {
         return pack(file.to_path_buf(), flat);

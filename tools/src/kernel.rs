@@ -18,8 +18,8 @@ use crate::apt::version::compare;
 use crate::apt::{Offer, PrivateApt};
 use crate::cache::{Entry, Locked, Stage};
 use crate::fault::IoContext;
-use crate::process;
 use crate::progress::Progress;
+use crate::{paths, process};
 
 /// Oldest kernel with Realm guest support (`~`: its release candidates count too).
 const OLDEST: &str = "6.13~";
@@ -238,10 +238,7 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// Checks that the file at `path` is an arm64 kernel that can be started as it is.
 pub fn check_image_file(path: &Path) -> anyhow::Result<()> {
     let mut header = Vec::new();
-    // A pipe could not be read a second time, and a device may have no end.
-    if !std::fs::metadata(path).at("read", path)?.is_file() {
-        bail!("{} is not a regular file", path.display());
-    }
+    paths::check_regular(path)?;
     File::open(path).and_then(|file| file.take(64).read_to_end(&mut header)).at("read", path)?;
     check_image(&header).with_context(|| format!("{} is not an arm64 Image", path.display()))
 }

@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_not_taken_for_an_empty_ledger() {
         let line = LOG.lines().next().unwrap();
-        let damaged = anstream::adapter::strip_str(&Message::damaged().to_string()).to_string();
+        let damaged = Message::damaged().plain();
         for log in [format!("{damaged}\n"), format!("{}\n", &line[..60]), line[..60].to_owned()] {
             let ledger = Ledger::read(&log);
             assert_eq!((ledger.unreadable, ledger.is_empty()), (1, false), "{log}");

@@ -100,6 +100,14 @@ fn same_file(path: &Path) -> Option<PathBuf> {
     Some(folder.join(path.file_name()?))
 }
 
+/// Refuses what is no regular file: a pipe could not be read a second time, and a device may have no end.
+pub fn check_regular(file: &Path) -> anyhow::Result<()> {
+    if !std::fs::metadata(file).at("read", file)?.is_file() {
+        bail!("{} is not a regular file", file.display());
+    }
+    Ok(())
+}
+
 /// Reads a file of at most `limit` bytes.
 pub fn read_limited(file: &Path, limit: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();

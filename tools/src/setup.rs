@@ -144,13 +144,45 @@ pub fn ensure_fvp(cache: &Cache, is_offline: bool) -> anyhow::Result<PathBuf> {
         let entry = record.fvp.as_ref().filter(|entry| tfa::FVP.is_current(entry));
         cache.folder(entry)
     };
-    if let Some(folder) = has(&cache.record()) {
-        return Ok(folder);
+    let names = ("TF-A for Arm FVP", "cargo xtask image --platform fvp");
+    ensure_part(cache, is_offline, names, has, |locked, record| {
+        record.fvp = Some(tfa::FVP.fetch(locked, &Machine::read()?)?);
+        Ok(())
+    })
+}
+
+/// Makes sure that the guest is there: its folder, and what is in it for people.
+pub fn ensure_guest(cache: &Cache, is_offline: bool) -> anyhow::Result<(PathBuf, String)> {
+    let has = |record: &Record| {
+        let entry = record.guest.as_ref().filter(|entry| kernel::is_current(entry));
+        Some((cache.folder(entry)?, entry?.version.clone()))
+    };
+    ensure_part(
+        cache,
+        is_offline,
+        ("the guest kernel", "cargo xtask setup"),
+        has,
+        |locked, record| {
+            record.guest = Some(kernel::fetch(locked, &Machine::read()?)?);
+            Ok(())
+        },
+    )
+}
+
+/// Makes sure that one part is there, and returns what `has` says of it. It goes by a name, and the command that gets it.
+fn ensure_part<T>(
+    cache: &Cache,
+    is_offline: bool,
+    (name, command): (&str, &str),
+    has: impl Fn(&Record) -> Option<T>,
+    fetch: impl FnOnce(&Locked<'_>, &mut Record) -> anyhow::Result<()>,
+) -> anyhow::Result<T> {
+    if let Some(part) = has(&cache.record()) {
+        return Ok(part);
     }
     if is_offline {
         bail!(
-            "--offline, but TF-A for Arm FVP is not in the cache {}; run `cargo xtask image --platform fvp` once with \
-             a network",
+            "--offline, but {name} is not in the cache {}; run `{command}` once with a network",
             cache.root().display()
         );
     }
@@ -159,36 +191,10 @@ pub fn ensure_fvp(cache: &Cache, is_offline: bool) -> anyhow::Result<PathBuf> {
     if has(&record).is_none() {
         locked.require_space(SPACE)?;
         install_packages(&locked, true, false)?;
-        record.fvp = Some(tfa::FVP.fetch(&locked, &Machine::read()?)?);
+        fetch(&locked, &mut record)?;
         locked.store(&record)?;
     }
-    has(&record).context("TF-A for Arm FVP was built, but is not in the cache; try again")
-}
-
-/// Makes sure that the guest is there: its folder, and what is in it for people.
-pub fn ensure_guest(cache: &Cache, is_offline: bool) -> anyhow::Result<(PathBuf, String)> {
-    let has = |record: Record| {
-        let entry = record.guest.filter(kernel::is_current)?;
-        Some((cache.folder(Some(&entry))?, entry.version))
-    };
-    if let Some(guest) = has(cache.record()) {
-        return Ok(guest);
-    }
-    if is_offline {
-        bail!(
-            "--offline, but the guest kernel is not in the cache {}; run `cargo xtask setup` once with a network",
-            cache.root().display()
-        );
-    }
-    let locked = cache.lock()?;
-    let mut record = cache.record(); // another process may have finished it meanwhile
-    if !has_guest(cache, &record) {
-        locked.require_space(SPACE)?;
-        install_packages(&locked, true, false)?;
-        record.guest = Some(kernel::fetch(&locked, &Machine::read()?)?);
-        locked.store(&record)?;
-    }
-    has(record).context("the guest was fetched, but is not in the cache; try again")
+    has(&record).with_context(|| format!("{name} was fetched, but is not in the cache; try again"))
 }
 
 /// Completes the record from what is on the machine already.

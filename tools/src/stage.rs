@@ -6,9 +6,9 @@ use anyhow::bail;
 
 use crate::cli::{ImageOptions, ModelOptions, Platform};
 use crate::drive::Board;
-use crate::fault::IoContext;
 use crate::image::Packed;
 use crate::job::{self, Layout};
+use crate::paths::check_regular;
 use crate::qemu::{Load, Machine};
 use crate::{fvp, run};
 
@@ -35,7 +35,7 @@ pub struct Shape {
 /// Refuses wrong options and paths, before minutes of set-up and building.
 pub fn check(image: &ImageOptions, model: &ModelOptions) -> anyhow::Result<()> {
     if let Some(file) = &image.image {
-        std::fs::metadata(file).at("read", file)?;
+        check_regular(file)?;
     }
     match image.platform {
         Platform::Qemu if model.is_given() => {
@@ -54,7 +54,6 @@ impl Stage {
         model: &ModelOptions,
         output: &Path,
     ) -> anyhow::Result<Self> {
-        check(image, model)?;
         match image.platform {
             Platform::Qemu => {
                 let ready = run::prepare(image, qemu)?;

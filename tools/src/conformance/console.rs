@@ -122,7 +122,7 @@ impl<'a> Console<'a> {
     }
 
     fn message(&mut self, message: &Message) -> std::io::Result<()> {
-        self.keep(&anstream::adapter::strip_str(&message.to_string()).to_string())
+        self.keep(&message.plain())
     }
 
     fn give_up(&mut self, text: &str) {

@@ -21,7 +21,7 @@ use crate::ledger::Ledger;
 use crate::paths;
 use crate::qemu::{Ended, Load};
 use crate::signals;
-use crate::stage::{Shape, Stage};
+use crate::stage::{self, Shape, Stage};
 
 /// Scenarios that a machine is started for at a time.
 const BATCH: usize = 120;
@@ -159,6 +159,7 @@ fn stage(options: &ConformanceOptions, output: &Path) -> anyhow::Result<Stage> {
         log: LogLevel::default(),
         offline: options.offline,
     };
+    stage::check(&image, &options.model)?;
     Stage::prepare(&image, options.qemu.as_ref(), &options.model, output)
 }
 

@@ -78,6 +78,11 @@ impl Message {
         Self { level: Some(LogLevel::Warn), time: None, text: DAMAGED.to_owned(), place: None }
     }
 
+    /// As it is written to files: without colours.
+    pub fn plain(&self) -> String {
+        anstream::adapter::strip_str(&self.to_string()).to_string()
+    }
+
     /// Whether it should be shown at `limit`.
     pub fn is_shown_at(&self, limit: LogLevel) -> bool {
         self.level.unwrap_or(LogLevel::Error) <= limit
@@ -142,8 +147,7 @@ mod tests {
 
     #[test]
     fn a_message_is_one_readable_line() {
-        let text = message(Some(LogLevel::Info)).to_string();
-        let plain = anstream::adapter::strip_str(&text).to_string();
+        let plain = message(Some(LogLevel::Info)).plain();
         assert_eq!(plain, "[rmm] INFO  hello (rmm::boot:7)");
     }
 

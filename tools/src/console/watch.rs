@@ -125,17 +125,16 @@ impl Watch {
     }
 
     fn message(&mut self, message: &Message) -> std::io::Result<()> {
-        let text = message.to_string();
-        self.report.message(&anstream::adapter::strip_str(&text).to_string());
+        let plain = message.plain();
+        self.report.message(&plain);
         if let Mode::Whole(log) = &mut self.mode {
-            writeln!(log, "{}", anstream::adapter::strip_str(&text))?;
+            writeln!(log, "{plain}")?;
         }
         if !message.is_shown_at(self.level) {
             return Ok(());
         }
-        let plain = matches!(self.mode, Mode::Keys(_)) && !self.is_terminal;
-        let text = if plain { anstream::adapter::strip_str(&text).to_string() } else { text };
-        self.screen.message(text)
+        let is_for_a_file = matches!(self.mode, Mode::Keys(_)) && !self.is_terminal;
+        self.screen.message(if is_for_a_file { plain } else { message.to_string() })
     }
 
     /// Shows and writes what is still held back.

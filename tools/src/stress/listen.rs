@@ -135,7 +135,7 @@ impl<'p> Listen<'p> {
     }
 
     fn message(&mut self, message: &Message) -> anyhow::Result<()> {
-        let text = anstream::adapter::strip_str(&message.to_string()).to_string();
+        let text = message.plain();
         self.ledger.line(&text);
         self.look_for_the_end(&text);
         writeln!(self.log, "{text}").context("cannot write the log file")
