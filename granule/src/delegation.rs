@@ -10,13 +10,14 @@
 //! left in a granule before it delegated it is the Host's own. Whoever takes a granule out of DELEGATED
 //! initialises all of it, so nothing of the Host's reaches the monitor or a Realm either.
 
-use crate::addr::GranuleAddr;
+use machine::GranuleAddr;
+use machine::log::{Event, Log, RealmNumber};
+use machine::memory::{Memory, Slot};
+use machine::root::{El3Error, RootWorld};
+
 use crate::guard::GranuleGuard;
-use crate::history::{History, RealmNumber};
+use crate::history::History;
 use crate::ledger::{Failure, Ledger, Step};
-use crate::machine::log::{Event, Log};
-use crate::machine::memory::{Memory, Slot};
-use crate::machine::root::{El3Error, RootWorld};
 use crate::state::{Delegated, InRealmPas, State, TransitionTo, Undelegated};
 use crate::table::GranuleTable;
 

@@ -8,9 +8,10 @@ use core::marker::PhantomData;
 use core::mem;
 use core::sync::atomic::Ordering;
 
-use crate::addr::GranuleAddr;
+use machine::GranuleAddr;
+use machine::memory::{Exclusive, Shared};
+
 use crate::history::History;
-use crate::machine::memory::{Exclusive, Shared};
 use crate::state::{Delegated, GranuleState, InRealmPas, RecState, State, TransitionTo};
 use crate::sync::{AtomicU16, spin_loop};
 

@@ -3,11 +3,9 @@
 //! Kept in the ten bits of the granule's word that count in other states, so it costs no memory. Should the granule
 //! never go back to the Host, the leak ledger can say where it came from.
 
-use crate::state::GranuleState;
+use machine::log::RealmNumber;
 
-/// Number of a Realm: the first one created since boot is 1. Never used again, unlike VMIDs and addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RealmNumber(pub u64);
+use crate::state::GranuleState;
 
 /// Last role and Realm of a DELEGATED granule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use machine::GranuleAddr;
+use machine::log::{Leak, RealmNumber};
+use machine::root::El3Error;
 use spin::Mutex;
 
-use crate::addr::GranuleAddr;
-use crate::history::{History, RealmNumber};
-use crate::machine::root::El3Error;
-use crate::state::GranuleState;
+use crate::history::History;
 
 /// Most granules that the ledger names at the same time.
 pub const CAPACITY: usize = 64;
@@ -24,7 +24,7 @@ pub enum Step {
 
 impl Step {
     /// A name for logs.
-    pub const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::GptToNonSecure => "gpt_to_non_secure",
         }
@@ -44,28 +44,9 @@ pub struct Failure {
     pub el3: El3Error,
 }
 
-/// One granule that could not be given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The granule.
-    pub granule: GranuleAddr,
-    /// Its last role; UNDELEGATED if it came from the Host and has had none.
-    pub role: GranuleState,
-    /// The Realm that it served last, if any.
-    pub realm: Option<RealmNumber>,
-    /// The step that failed.
-    pub step: Step,
-    /// EL3's code of the last try.
-    pub el3: El3Error,
-    /// How many tries have failed.
-    pub tries: u32,
-    /// Number of the first failure among all that were ever entered.
-    pub sequence: u64,
-}
-
 #[derive(Debug)]
 struct Inner {
-    entries: heapless::Vec<Entry, CAPACITY>,
+    entries: heapless::Vec<Leak, CAPACITY>,
     next_sequence: u64,
     overflowed: u64,
 }
@@ -94,7 +75,7 @@ impl Ledger {
 
     /// Enters a failure, or counts one more try of a granule that is already there. The entry, and whether there was room to
     /// keep it.
-    pub fn enter(&self, failure: Failure) -> (Entry, bool) {
+    pub fn enter(&self, failure: Failure) -> (Leak, bool) {
         let Failure { granule, history, step, el3 } = failure;
         let mut inner = self.inner.lock();
         if let Some(entry) = inner.entries.iter_mut().find(|entry| entry.granule == granule) {
@@ -105,8 +86,9 @@ impl Ledger {
         let sequence = inner.next_sequence;
         inner.next_sequence += 1;
         let latest = RealmNumber(self.latest.load(Ordering::Relaxed));
-        let (role, realm) = (history.role(), history.realm(latest));
-        let entry = Entry { granule, role, realm, step, el3, tries: 1, sequence };
+        let (role, realm) = (history.role().name(), history.realm(latest));
+        let step = step.name();
+        let entry = Leak { granule, role, realm, step, el3, tries: 1, sequence };
         let kept = inner.entries.push(entry).is_ok();
         if !kept {
             inner.overflowed += 1;
@@ -125,7 +107,7 @@ impl Ledger {
     }
 
     /// Removes a granule that has been given back after all.
-    pub fn settle(&self, granule: GranuleAddr) -> Option<Entry> {
+    pub fn settle(&self, granule: GranuleAddr) -> Option<Leak> {
         let mut inner = self.inner.lock();
         let index = inner.entries.iter().position(|entry| entry.granule == granule)?;
         let entry = inner.entries.swap_remove(index);
@@ -159,6 +141,7 @@ impl Default for Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::GranuleState;
 
     fn failure(index: u64, history: History, code: i64) -> Failure {
         let granule = GranuleAddr::new(index * 4096).unwrap();
@@ -178,7 +161,7 @@ mod tests {
     fn settling_removes_the_entry() {
         let ledger = Ledger::default();
         let (entry, _) = ledger.enter(failure(1, History::FRESH, -3));
-        assert_eq!(entry.step.name(), "gpt_to_non_secure");
+        assert_eq!(entry.step, "gpt_to_non_secure");
         assert!(ledger.settle(GranuleAddr::new(0x2000).unwrap()).is_none());
         assert!(ledger.settle(GranuleAddr::new(0x1000).unwrap()).is_some());
         assert!(ledger.is_empty());
@@ -199,7 +182,7 @@ mod tests {
         let ledger = Ledger::new();
         let (first, second) = (ledger.number_realm(), ledger.number_realm());
         let (entry, _) = ledger.enter(failure(1, History::new(GranuleState::Data, first), -1));
-        assert_eq!((entry.role, entry.realm), (GranuleState::Data, Some(first)));
+        assert_eq!((entry.role, entry.realm), (GranuleState::Data.name(), Some(first)));
         ledger.enter(failure(2, History::new(GranuleState::Rtt, second), -1));
         ledger.enter(failure(3, History::FRESH, -1));
         let counts = [first, second, RealmNumber(9)].map(|realm| ledger.count_of(realm));

@@ -2,27 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
+use machine::dram::{self, BANKS_MAX, Bank, Banks};
+use machine::{GRANULE_SIZE, GranuleAddr};
+
 use crate::account::Account;
-use crate::addr::{GRANULE_SIZE, GranuleAddr};
 use crate::guard::{self, GranuleGuard};
 use crate::state::{Delegated, GranuleState, State, TransitionTo};
 use crate::sync::AtomicU16;
-
-/// Most banks of DRAM the monitor tracks: EL3's manifest names at most a few, and each hole that the
-/// monitor's own memory makes splits one in two.
-pub const BANKS_MAX: usize = 8;
-
-/// One run of tracked DRAM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bank {
-    /// Physical address of its first granule.
-    pub base: u64,
-    /// Length in bytes, a multiple of the granule size.
-    pub size_bytes: u64,
-}
-
-/// The tracked DRAM, ascending and without overlap.
-pub type Banks = heapless::Vec<Bank, BANKS_MAX>;
 
 /// Why a granule could not be locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,16 +74,11 @@ pub struct GranuleTable<'t> {
 }
 
 impl<'t> GranuleTable<'t> {
-    /// Number of words that a table for `banks` needs.
-    pub fn words_needed(banks: &Banks) -> u64 {
-        banks.iter().map(|bank| bank.size_bytes / GRANULE_SIZE).sum()
-    }
-
-    /// A table over `banks`, all granules UNDELEGATED. `None` if `words` is too short.
+    /// A table over `banks`, one word a granule, all granules UNDELEGATED. `None` if `words` is too short.
     ///
     /// `words` must be zero: that is the encoding of UNDELEGATED, unlocked, count 0.
     pub fn new(banks: Banks, words: &'t [AtomicU16]) -> Option<Self> {
-        let needed = usize::try_from(Self::words_needed(&banks)).ok()?;
+        let needed = usize::try_from(dram::granule_count(&banks)).ok()?;
         let (words, _) = words.split_at_checked(needed)?;
         let mut main = Run { base: 0, words: &[] };
         let mut others = heapless::Vec::new();

@@ -1,7 +1,7 @@
 //! What the CPUs can give a Realm: the limits that the Host reads in feature register 0.
 
-use granule::machine::CpuFacts;
-use granule::machine::extensions::Extensions;
+use machine::CpuFacts;
+use machine::extensions::Extensions;
 
 use crate::rtt::Level;
 

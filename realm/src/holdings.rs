@@ -1,6 +1,6 @@
 //! How many granules a Realm holds, by role, and how many it held at most.
 
-use granule::machine::log::RealmGranules;
+use machine::log::RealmGranules;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The granules of one Realm, in its RD.

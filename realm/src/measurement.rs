@@ -3,7 +3,7 @@
 //!
 //! All hashing goes over one complete message: a descriptor of 256 bytes or a page of parameters.
 
-use granule::machine::Hasher;
+use machine::Hasher;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes of a measurement value; shorter hashes are followed by zeros.

@@ -4,7 +4,7 @@ use core::ops::Deref;
 
 use granule::GranuleTable;
 use granule::ledger::Ledger;
-use granule::machine::CpuFacts;
+use machine::CpuFacts;
 
 use crate::attestation::RealmKey;
 use crate::features::Features;

@@ -1,7 +1,7 @@
 //! The Realm Descriptor: what is true of a whole Realm.
 
-use granule::addr::GRANULE_WORDS;
-use granule::machine::extensions::Extensions;
+use machine::addr::GRANULE_WORDS;
+use machine::extensions::Extensions;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::holdings::Holdings;
@@ -132,8 +132,8 @@ mod tests {
     use super::*;
     use crate::ipa::IpaSpace;
     use crate::rtt::{Format, Level};
-    use granule::machine::Page;
     use granule::{GranuleAddr, RealmNumber};
+    use machine::Page;
 
     #[test]
     fn a_descriptor_is_one_granule_and_gives_back_its_tree() {

@@ -2,8 +2,8 @@
 
 use core::cmp::Ordering;
 
-use granule::machine::HostFault;
 use granule::{GranuleAddr, GranuleError, GranuleGuard, RdState, RttState, State, Tracked};
+use machine::HostFault;
 use realm::rtt::{Entry, Format, Level, Position, Tree};
 use realm::{IpaSpace, Rmm};
 

@@ -1,9 +1,9 @@
 //! Data commands: pages of a Realm's memory.
 
 use granule::delegation;
-use granule::machine::stage2::Stale;
-use granule::machine::{Hasher, HostMemory, Memory, Slot, Stage2Tlb};
 use granule::{Data, Delegated, GRANULE_SIZE, GranuleAddr, GranuleGuard, RdState};
+use machine::stage2::Stale;
+use machine::{Hasher, HostMemory, Memory, Slot, Stage2Tlb};
 use realm::Rmm;
 use realm::rd::{Rd, RealmState};
 use realm::rtt::{Entry, Level, Position, Ripas, Tree};

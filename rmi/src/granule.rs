@@ -1,8 +1,8 @@
 //! Granule commands: delegate, undelegate.
 
 use granule::delegation;
-use granule::machine::{Log, Memory, RootWorld};
 use granule::{Delegated, Undelegated};
+use machine::{Log, Memory, RootWorld};
 use realm::Rmm;
 
 use crate::abi::{NONE, Outputs};

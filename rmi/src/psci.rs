@@ -1,7 +1,7 @@
 //! RMI_PSCI_COMPLETE: the Host's answer to a PSCI call that names another REC.
 
 use granule::RecState;
-use granule::machine::{Memory, Slot};
+use machine::{Memory, Slot};
 use realm::rec::{Pending, RecIndex};
 use realm::{Rec, Rmm};
 

@@ -1,10 +1,10 @@
 //! Realm commands: create, activate, destroy.
 
 use granule::delegation;
-use granule::machine::extensions::Extensions;
-use granule::machine::stage2::Stale;
-use granule::machine::{Event, Hasher, HostMemory, Log, Memory, Slot, Stage2Tlb};
 use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RealmNumber, RttState};
+use machine::extensions::Extensions;
+use machine::stage2::Stale;
+use machine::{Event, Hasher, HostMemory, Log, Memory, Slot, Stage2Tlb};
 use realm::features::{IPA_WIDTH_MIN, Wish};
 use realm::measurement::Algorithm;
 use realm::rd::{Rd, RealmState};

@@ -1,9 +1,9 @@
 //! RTT commands: translation tables, unprotected mappings, RIPAS.
 
 use granule::delegation;
-use granule::machine::stage2::Stale;
-use granule::machine::{Event, Hasher, Log, Memory, Slot, Stage2Tlb};
 use granule::{Delegated, GranuleAddr, RdState, RecState, RttState};
+use machine::stage2::Stale;
+use machine::{Event, Hasher, Log, Memory, Slot, Stage2Tlb};
 use realm::holdings::Holdings;
 use realm::rd::{Rd, RealmState};
 use realm::rtt::{Entry, Level, Position, Ripas, Tree, ripas, scan, tree};

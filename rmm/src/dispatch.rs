@@ -1,6 +1,6 @@
 //! From the registers of a Host call to the function of the command, and back.
 
-use granule::machine::{Event, Machine};
+use machine::{Event, Machine};
 use realm::Rmm;
 use rmi::abi::{Outputs, fid};
 use rmi::error::Refusal;

@@ -3,8 +3,7 @@
 //! Nothing secret reaches it: addresses, states and codes, no contents and no keys. `DEFMT_LOG` chooses the level when
 //! the image is built.
 
-use granule::ledger::Entry;
-use granule::machine::Event;
+use machine::log::{Event, Leak};
 
 /// Writes one event.
 pub fn log(event: Event<'_>) {
@@ -81,13 +80,13 @@ fn census([undelegated, delegated, rd, rec, rec_aux, data, rtt]: [u64; 7]) {
     );
 }
 
-fn leaked(entry: &Entry, kept: bool) {
+fn leaked(entry: &Leak, kept: bool) {
     defmt::error!(
         "ledger: leaked granule {=u64:#x}, was {=str} of Realm {=u64}, step {=str}, EL3 {=i64}, try {=u32}, number {=u64}",
         entry.granule.as_u64(),
-        entry.role.name(),
+        entry.role,
         entry.realm.map_or(0, |realm| realm.0),
-        entry.step.name(),
+        entry.step,
         entry.el3.0,
         entry.tries,
         entry.sequence

@@ -5,7 +5,7 @@
 #[cfg(target_os = "none")]
 mod image {
     use granule::GranuleTable;
-    use granule::machine::{Event, Page};
+    use machine::{Event, Page};
     use realm::{Rmm, Shared};
     use rmm_arch::boot::{BootArgs, BootCode, ColdEnv, Firmware, ImageSpan, Layout};
     use rmm_arch::cpu::Cpu;

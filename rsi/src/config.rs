@@ -1,7 +1,7 @@
 //! RSI_REALM_CONFIG: what the Realm may know of itself.
 
 use granule::GRANULE_SIZE;
-use granule::machine::Memory;
+use machine::Memory;
 use realm::{Rec, Rmm};
 
 use crate::Outcome;

@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use granule::machine::{Memory, Slot, Words};
 use granule::{Data, GranuleAddr};
+use machine::{Memory, Slot, Words};
 use realm::exit::Exit;
 use realm::rec::LastExit;
 use realm::rec::exception::class;

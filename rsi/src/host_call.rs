@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use granule::machine::{Memory, Words};
+use machine::{Memory, Words};
 use realm::exit::Exit;
 use realm::rec::Pending;
 use realm::{Rec, Rmm};

@@ -17,7 +17,7 @@ pub mod measurement;
 pub mod psci;
 pub mod ripas;
 
-use granule::machine::{Event, Machine};
+use machine::{Event, Machine};
 use realm::exit::{Answer, Exit};
 use realm::rec::Pending;
 use realm::{Rec, Rmm};

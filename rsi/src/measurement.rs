@@ -1,7 +1,7 @@
 //! RSI_MEASUREMENT_READ and RSI_MEASUREMENT_EXTEND.
 
 use granule::RdState;
-use granule::machine::{Hasher, Memory, Slot};
+use machine::{Hasher, Memory, Slot};
 use realm::measurement::{REM_COUNT, VALUE_BYTES};
 use realm::rd::Rd;
 use realm::{Rec, Rmm};

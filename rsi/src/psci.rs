@@ -1,6 +1,6 @@
 //! PSCI 1.1 and SMCCC 1.2 inside a Realm.
 
-use granule::machine::{Event, Log, Memory};
+use machine::{Event, Log, Memory};
 use realm::exit::Exit;
 use realm::rd::RealmState;
 use realm::rec::{Pending, RecIndex};

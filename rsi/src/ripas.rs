@@ -1,6 +1,6 @@
 //! RSI_IPA_STATE_GET and RSI_IPA_STATE_SET.
 
-use granule::machine::Memory;
+use machine::Memory;
 use realm::exit::Exit;
 use realm::rec::{Pending, RipasRequest};
 use realm::rtt::scan::{entries_at, ripas_of};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cairn_tests::machine::config::Profile;
 use cairn_tests::{harness, scenarios};
-use granule::machine::Page;
+use machine::Page;
 use rmm_arch::boot::carve::carve;
 use rmm_arch::boot::{BootArgs, BootCode, ImageSpan};
 

@@ -26,7 +26,7 @@ const ROUNDS: [Round; 3] = [
     Round {
         name: "logic crates",
         long: false,
-        arguments: &["-p=granule", "-p=realm", "-p=rmi", "-p=rmm", "--lib"],
+        arguments: &["-p=machine", "-p=granule", "-p=realm", "-p=rmi", "-p=rmm", "--lib"],
     },
     Round {
         name: "Realm calls, and the parts of rmm/arch that any machine can run",

@@ -1,6 +1,6 @@
 //! The values under which a REC runs: controls at EL2, and the state of a CPU after reset.
 
-use granule::machine::vcpu::VcpuRegisters;
+use machine::vcpu::VcpuRegisters;
 
 use crate::features::Features;
 use crate::rtt::{Format, Tree};
@@ -140,11 +140,7 @@ mod tests {
     }
 
     fn features() -> Features {
-        Features {
-            pa_range: 6,
-            vmid16: true,
-            ..Features::new(&granule::machine::CpuFacts::default())
-        }
+        Features { pa_range: 6, vmid16: true, ..Features::new(&machine::CpuFacts::default()) }
     }
 
     /// Bug catalogue T7: VTCR and VTTBR computed wrongly.

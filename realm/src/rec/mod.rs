@@ -8,10 +8,10 @@ use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
 use granule::GranuleAddr;
-use granule::addr::GRANULE_WORDS;
-use granule::machine::Words;
-use granule::machine::extensions::Extensions;
-use granule::machine::vcpu::VcpuRegisters;
+use machine::Words;
+use machine::addr::GRANULE_WORDS;
+use machine::extensions::Extensions;
+use machine::vcpu::VcpuRegisters;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 pub use index::RecIndex;
@@ -319,7 +319,7 @@ impl Rec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use granule::machine::Page;
+    use machine::Page;
 
     #[test]
     fn a_rec_is_one_granule_and_register_31_is_zero() {

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use granule::machine::Words;
+use machine::Words;
 
 use super::ENTRIES;
 use super::entry::{Entry, Format, Ripas, raw};
@@ -42,7 +42,7 @@ fn union(group: &[AtomicU64]) -> u64 {
     group.iter().fold(0, |bits, word| bits | load(word))
 }
 
-/// What a homogeneous table at `level` folds to. `first_off_step` is [`granule::machine::Memory::first_off_step`].
+/// What a homogeneous table at `level` folds to. `first_off_step` is [`machine::Memory::first_off_step`].
 ///
 /// # Errors
 ///
@@ -130,7 +130,7 @@ pub const fn ripas_of(entry: Entry) -> Option<Ripas> {
 mod tests {
     use super::*;
     use granule::GranuleAddr;
-    use granule::machine::memory::first_off_step;
+    use machine::memory::first_off_step;
 
     const FORMATS: [Format; 2] = [Format::Address48, Format::Address52];
 

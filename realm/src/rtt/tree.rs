@@ -2,8 +2,8 @@
 
 use core::sync::atomic::Ordering;
 
-use granule::machine::{Memory, Slot, Words};
 use granule::{GranuleAddr, GranuleGuard, GranuleTable, RealmNumber, RttState};
+use machine::{Memory, Slot, Words};
 
 use super::entry::{Entry, Format, raw};
 use super::level::Level;

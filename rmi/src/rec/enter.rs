@@ -1,7 +1,7 @@
 //! RMI_REC_ENTER: the checks before a REC runs, the completion of its last exit, and the page that the Host gets back.
 
-use granule::machine::{HostMemory, Memory, Slot};
 use granule::{GranuleAddr, RdState, RecState, Running, Tracked};
+use machine::{HostMemory, Memory, Slot};
 use realm::exit::{Answer, Exit};
 use realm::rd::{Rd, RealmState};
 use realm::rec::exception::{ESR_ISV, ESR_WNR, access_bits, class, class_of, page_of, register_of};

@@ -1,6 +1,6 @@
 //! The virtual interrupt state that the Host passes with each entry.
 
-use granule::machine::vcpu::GicRegisters;
+use machine::vcpu::GicRegisters;
 use realm::Features;
 use realm::rec::controls::GIC_HCR_OWN;
 
@@ -81,7 +81,7 @@ pub const fn exit_hcr(hcr: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use granule::machine::CpuFacts;
+    use machine::CpuFacts;
 
     fn features() -> Features {
         // Four list registers, five priority bits, 24-bit INTIDs.

@@ -4,9 +4,9 @@ pub mod enter;
 pub mod gic;
 
 use granule::delegation;
-use granule::machine::extensions::Extensions;
-use granule::machine::{Hasher, HostMemory, Memory, Slot};
 use granule::{Delegated, GranuleAddr, GranuleGuard, History, RdState, RecAuxState, RecState};
+use machine::extensions::Extensions;
+use machine::{Hasher, HostMemory, Memory, Slot};
 use realm::features::MAX_RECS_ORDER;
 use realm::rd::{Rd, RealmState};
 use realm::rec::{AUX_MAX, RecIndex, controls};

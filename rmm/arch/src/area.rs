@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use granule::machine::vcpu::El1Registers;
+use machine::vcpu::El1Registers;
 
 use crate::features::Features;
 

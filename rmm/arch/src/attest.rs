@@ -5,8 +5,8 @@ use core::hint::black_box;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use granule::machine::El3Error;
-use granule::machine::attest::AttestRoot;
+use machine::El3Error;
+use machine::attest::AttestRoot;
 use spin::Mutex;
 
 use crate::boot::Firmware;

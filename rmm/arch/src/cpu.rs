@@ -2,13 +2,13 @@
 
 use core::marker::PhantomData;
 
-use granule::machine::{Event, Log};
+use machine::{Event, Log};
 
 use crate::area::{self, CpuArea};
 use crate::boot::Firmware;
 use crate::smc::{self, Reply, Request};
 
-/// Stands for the CPU that runs the code, and implements every trait of [`granule::machine`].
+/// Stands for the CPU that runs the code, and implements every trait of [`machine`].
 ///
 /// Neither `Send` nor `Sync`: slots, registers and the CPU's own page are that CPU's.
 #[derive(Debug)]

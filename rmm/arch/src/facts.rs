@@ -1,6 +1,6 @@
 //! Reads what the CPU says about itself.
 
-use granule::machine::CpuFacts;
+use machine::CpuFacts;
 
 use crate::registers::mrs;
 use crate::vcpu::simd;

@@ -1,6 +1,6 @@
 //! What the CPU has, judged from its identification registers.
 
-use granule::machine::CpuFacts;
+use machine::CpuFacts;
 
 /// Features that decide which registers and instructions this crate may use. Read once per CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,8 +9,8 @@
 
 use core::arch::global_asm;
 
-use granule::GranuleAddr;
-use granule::machine::{HostFault, HostMemory};
+use machine::GranuleAddr;
+use machine::{HostFault, HostMemory};
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;

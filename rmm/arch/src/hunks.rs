@@ -1,6 +1,6 @@
 //! The platform token, put together from the hunks in which EL3 gives it.
 
-use granule::machine::El3Error;
+use machine::El3Error;
 
 /// EL3's code for "no room".
 pub const NO_MEMORY: El3Error = El3Error(-4);

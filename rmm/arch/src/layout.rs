@@ -21,7 +21,7 @@
 
 use core::ops::Range;
 
-use granule::machine::Slot;
+use machine::Slot;
 
 /// Size of a page of the monitor's own address space.
 pub const PAGE: u64 = 4096;

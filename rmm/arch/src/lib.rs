@@ -2,7 +2,7 @@
 //!
 //! Owns: boot ([`boot`]), the address space ([`layout`], [`mmu`]), slots and copies of Host memory, calls to EL3
 //! ([`smc`]), stage 2 invalidation ([`stage2`]), running a Realm's CPU, hash instructions, exception vectors, the log's
-//! way to the console. `cpu::Cpu` implements the traits of [`granule::machine`] with them.
+//! way to the console. `cpu::Cpu` implements the traits of [`machine`] with them.
 //!
 //! Does not own: any decision. What a command means is in the logic crates; what is logged, in the firmware.
 //!

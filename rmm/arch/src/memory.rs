@@ -6,9 +6,9 @@ use core::ops::{Deref, DerefMut};
 use core::ptr;
 
 use aarch64_cpu::asm::barrier::{self, ISH};
-use granule::GranuleAddr;
-use granule::machine::memory::{Exclusive, Shared, first_off_step};
-use granule::machine::{Memory, Page, Slot, Words};
+use machine::GranuleAddr;
+use machine::memory::{Exclusive, Shared, first_off_step};
+use machine::{Memory, Page, Slot, Words};
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;

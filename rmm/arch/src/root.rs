@@ -1,7 +1,7 @@
 //! The Root world: granule transitions.
 
-use granule::GranuleAddr;
-use granule::machine::{El3Error, RootWorld};
+use machine::GranuleAddr;
+use machine::{El3Error, RootWorld};
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;

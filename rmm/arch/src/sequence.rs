@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use granule::machine::Words;
+use machine::Words;
 
 /// Whether word `n` of `table` is `first + n * step`.
 ///

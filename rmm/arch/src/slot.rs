@@ -11,7 +11,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use aarch64_cpu::asm::barrier::{self, NSH, NSHST, SY};
-use granule::GranuleAddr;
+use machine::GranuleAddr;
 
 use crate::area;
 use crate::layout;

@@ -62,9 +62,9 @@ mod operations {
     use core::arch::asm;
 
     use aarch64_cpu::asm::barrier::{self, ISH, ISHST, SY};
-    use granule::GRANULE_SIZE;
-    use granule::machine::Stage2Tlb;
-    use granule::machine::stage2::Stale;
+    use machine::GRANULE_SIZE;
+    use machine::Stage2Tlb;
+    use machine::stage2::Stale;
 
     use super::{OPERATIONS_MAX, RANGE_IPA_BITS, RangeOperands};
     use crate::boot::Firmware;

@@ -14,7 +14,7 @@
 use core::arch::global_asm;
 use core::mem::offset_of;
 
-use granule::machine::vcpu::VcpuRegisters;
+use machine::vcpu::VcpuRegisters;
 
 use crate::area::CpuArea;
 use crate::layout;

@@ -6,8 +6,8 @@
 //! Source: RMM-EL3 communication interface, "Boot manifest"; TF-A 2.12.1 and 2.13, `rmm_core_manifest.h`.
 
 use granule::GRANULE_SIZE;
-use granule::machine::Page;
-use granule::table::{BANKS_MAX, Bank, Banks};
+use machine::Page;
+use machine::dram::{BANKS_MAX, Bank, Banks};
 use rmm_arch::boot::BootCode;
 
 /// Major version of the manifest that the monitor reads.

@@ -5,8 +5,8 @@ pub mod manifest;
 
 pub use announce::{announce, announce_no_key};
 
-use granule::machine::Page;
-use granule::table::{Bank, Banks};
+use machine::Page;
+use machine::dram::{Bank, Banks};
 use rmm_arch::boot::{BootArgs, BootCode, ImageSpan, Layout};
 
 use manifest::Manifest;

@@ -1,7 +1,7 @@
 //! Stage 2 aborts and SErrors of a Realm: who has to handle them, and what the Host may see.
 
-use granule::machine::vcpu::VcpuExit;
-use granule::machine::{Event, Machine};
+use machine::vcpu::VcpuExit;
+use machine::{Event, Machine};
 use realm::exit::{Exit, PageOffset};
 use realm::rec::exception::{
     ESR_FSC, ESR_ISV, ESR_S1PTW, ESR_WNR, access_bits, is_aarch32, page_of, register_of,

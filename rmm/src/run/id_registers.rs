@@ -3,8 +3,8 @@
 //! Each register is an allow-list of fields. A field that we do not know is masked, so a newer CPU shows a Realm nothing
 //! that the monitor does not handle; the registers of hidden features trap.
 
-use granule::machine::CpuFacts;
-use granule::machine::extensions::Extensions;
+use machine::CpuFacts;
+use machine::extensions::Extensions;
 
 /// Mask of four-bit fields, given by their lowest bit.
 const fn fields(shifts: &[u32]) -> u64 {

@@ -12,8 +12,8 @@ pub mod id_registers;
 pub mod sysreg;
 pub mod timers;
 
-use granule::machine::vcpu::{Cause, LiveRegister, VcpuExit};
-use granule::machine::{Event, Machine, Vcpu};
+use machine::vcpu::{Cause, LiveRegister, VcpuExit};
+use machine::{Event, Machine, Vcpu};
 use realm::exit::{Answer, Exit, PageOffset};
 use realm::rec::LastExit;
 use realm::rec::exception::{Before, Taken, class, class_of, register_of};

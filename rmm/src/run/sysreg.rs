@@ -1,8 +1,8 @@
 //! System registers that trap: identification registers, the GIC's SGI registers, and everything else that a Realm
 //! does not have.
 
-use granule::machine::vcpu::{LiveRegister, VcpuExit};
-use granule::machine::{Event, Machine};
+use machine::vcpu::{LiveRegister, VcpuExit};
+use machine::{Event, Machine};
 use realm::exit::{Exit, PageOffset};
 use realm::rec::exception::register_of;
 use realm::{Rec, Rmm};

@@ -3,7 +3,7 @@
 //! A timer that the Host knows to be asserted is kept from the physical GIC, or the Realm could never run to serve it.
 //! A change of a timer's output that the Host does not know of ends the run.
 
-use granule::machine::Vcpu;
+use machine::Vcpu;
 
 const ENABLE: u64 = 1 << 0;
 const IMASK: u64 = 1 << 1;

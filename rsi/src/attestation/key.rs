@@ -1,8 +1,8 @@
 //! The realm attestation key (RAK): from EL3 at boot, checked, with its public half and the hash that the platform token
 //! vouches for.
 
-use granule::machine::attest::AttestRoot;
-use granule::machine::{El3Error, Hasher};
+use machine::attest::AttestRoot;
+use machine::{El3Error, Hasher};
 use p384::Scalar;
 use p384::elliptic_curve::zeroize::{Zeroize, Zeroizing};
 use realm::attestation::{COSE_KEY_BYTES, RealmKey};

@@ -24,8 +24,8 @@ pub mod workspace;
 #[cfg(test)]
 mod testing;
 
-use granule::machine::attest::PLATFORM_TOKEN_MAX;
-use granule::machine::{El3Error, Event, Machine, Page};
+use machine::attest::PLATFORM_TOKEN_MAX;
+use machine::{El3Error, Event, Machine, Page};
 use p384::elliptic_curve::zeroize::Zeroize;
 use realm::attestation::RealmKey;
 pub use realm::attestation::SCALAR_BYTES;

@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 6979, 3.2 and 3.6, with HMAC-SHA-384.
 
-use granule::machine::Hasher;
+use machine::Hasher;
 use p384::Scalar;
 use p384::elliptic_curve::zeroize::Zeroize;
 

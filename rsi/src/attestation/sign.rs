@@ -8,7 +8,7 @@
 //! | `InvertZ` | 11 | 1 / Z, and with it r |
 //! | `InvertK` | 17 | 1 / k, and with it s |
 
-use granule::machine::Hasher;
+use machine::Hasher;
 use p384::elliptic_curve::ops::Reduce;
 use p384::elliptic_curve::zeroize::{Zeroize, Zeroizing};
 use p384::{Scalar, U384};

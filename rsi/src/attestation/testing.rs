@@ -1,6 +1,6 @@
 //! What the tests of this module share.
 
-use granule::machine::Hasher;
+use machine::Hasher;
 use sha2::Digest;
 
 /// Hashes by crate `sha2`.

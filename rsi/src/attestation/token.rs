@@ -2,7 +2,7 @@
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, A7.2.3; RFC 9052 (COSE), 4.2 and 4.4; draft-ffm-rats-cca-token.
 
-use granule::machine::Hasher;
+use machine::Hasher;
 use minicbor::Encoder;
 use minicbor::data::Tag;
 use minicbor::encode::write::{Cursor, EndOfSlice};
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn the_longest_platform_token_fits() {
         let mut page = [0; 4096];
-        let platform = [0; granule::machine::attest::PLATFORM_TOKEN_MAX];
+        let platform = [0; machine::attest::PLATFORM_TOKEN_MAX];
         let whole = container(&platform, &token(Algorithm::Sha512).0, &mut page);
         assert!(whole <= platform.len() + REALM_TOKEN_MAX + CONTAINER_MAX);
     }

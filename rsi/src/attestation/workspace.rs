@@ -1,7 +1,7 @@
 //! The auxiliary granule of a REC: where a token is, between two runs and between two calls.
 
 use granule::RecAuxState;
-use granule::machine::{Memory, Page, Slot};
+use machine::{Memory, Page, Slot};
 use realm::{Rec, Rmm};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use granule::machine::{AttestRoot, El3Error};
+use machine::{AttestRoot, El3Error};
 use realm::attestation::RealmKey;
 use rsi::attestation::key;
 

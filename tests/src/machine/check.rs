@@ -4,8 +4,8 @@
 use core::sync::atomic::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use granule::machine::Page;
 use granule::{GRANULE_SIZE, GranuleState};
+use machine::Page;
 use realm::rd::Rd;
 use realm::rec::Rec;
 use realm::rtt::{Entry, Format, Level, Ripas, Tree};

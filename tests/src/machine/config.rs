@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use granule::machine::CpuFacts;
+use machine::CpuFacts;
 
 /// A kind of machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
 use granule::GRANULE_SIZE;
-use granule::machine::Words;
+use machine::Words;
 
 /// Contents of one granule.
 pub type Contents = [u64; 512];

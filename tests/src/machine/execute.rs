@@ -1,6 +1,6 @@
 //! Executing a program on a Realm's CPU, action by action, as hardware would: with the traps and syndromes that it has.
 
-use granule::machine::vcpu::{Cause, VcpuExit, VcpuRegisters};
+use machine::vcpu::{Cause, VcpuExit, VcpuRegisters};
 
 use super::dram::Pas;
 use super::extensions::ZCR;

@@ -1,8 +1,8 @@
 //! SVE, performance monitors and debug registers of a Realm's CPU, as far as programs of scenarios use them.
 
 use granule::GranuleAddr;
-use granule::machine::extensions::{DebugRegisters, PmuRegisters};
-use granule::machine::vcpu::VcpuRegisters;
+use machine::extensions::{DebugRegisters, PmuRegisters};
+use machine::vcpu::VcpuRegisters;
 
 use super::dram::Dram;
 use super::vcpu::Loaded;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use granule::GranuleAddr;
-use granule::machine::{HostFault, HostMemory};
+use machine::{HostFault, HostMemory};
 
 use super::dram::Pas;
 use super::{FakeCpu, FakeMachine, lock};

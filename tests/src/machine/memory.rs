@@ -4,9 +4,9 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::Ordering;
 
 use granule::GranuleState;
-use granule::machine::memory::{Exclusive, Shared};
-use granule::machine::stage2::Stale;
-use granule::machine::{Memory, Page, Slot, Stage2Tlb, Words};
+use machine::memory::{Exclusive, Shared};
+use machine::stage2::Stale;
+use machine::{Memory, Page, Slot, Stage2Tlb, Words};
 
 use super::dram::{Contents, Granule, Pas};
 use super::{FakeCpu, FakeMachine, lock};

@@ -33,9 +33,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use granule::machine::{Event, Hasher, Log};
+use ::machine::dram::{Bank, Banks, granule_count};
+use granule::GranuleTable;
 use granule::sync::AtomicU16;
-use granule::{Bank, Banks, GranuleTable};
+use machine::{Event, Hasher, Log};
 use realm::attestation::RealmKey;
 use realm::{Rmm, Shared};
 
@@ -120,7 +121,7 @@ impl FakeMachine {
         }
         let table_banks: Banks =
             banks.iter().map(|&(base, size_bytes)| Bank { base, size_bytes }).collect();
-        let needed = usize::try_from(GranuleTable::words_needed(&table_banks)).unwrap_or(0);
+        let needed = usize::try_from(granule_count(&table_banks)).unwrap_or(0);
         let words = Self::take_words(needed);
         let Some(granules) = GranuleTable::new(table_banks, words) else {
             unreachable!("granule table of {needed} words")

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 use std::collections::HashMap;
 
 use granule::GranuleAddr;
-use granule::machine::{El3Error, RootWorld};
+use machine::{El3Error, RootWorld};
 
 use super::dram::{Granule, Pas};
 use super::{FakeCpu, FakeMachine, lock};

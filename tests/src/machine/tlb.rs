@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use granule::machine::stage2::Stale;
+use machine::stage2::Stale;
 
 use super::dram::Dram;
 use super::walk::{Regime, walk};

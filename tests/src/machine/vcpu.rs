@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use granule::machine::Vcpu;
-use granule::machine::extensions::{DebugRegisters, PmuRegisters};
-use granule::machine::vcpu::{
+use machine::Vcpu;
+use machine::extensions::{DebugRegisters, PmuRegisters};
+use machine::vcpu::{
     El1Registers, GicRegisters, LiveRegister, SimdRegisters, VcpuExit, VcpuRegisters,
 };
 

@@ -3,8 +3,8 @@
 use core::ptr;
 use core::slice;
 
-use granule::machine::Page;
-use granule::table::GranuleTable;
+use machine::Page;
+use machine::dram;
 
 use super::carve::{BLOCK_BYTES, Carve, carve};
 use super::entry::BOOT;
@@ -77,7 +77,7 @@ fn try_plan<F: Firmware>(cpu: u64, interface: u64, cpus: u64, shared: u64) -> Re
     let layout = F::plan(&args, &image, manifest)?;
 
     let limit = image.limit(shared);
-    let words = GranuleTable::words_needed(&layout.banks);
+    let words = dram::granule_count(&layout.banks);
     let carve = carve(image.end, limit, layout.cpus as u64, words)?;
     write_low_half(&args, &image, &layout, &carve)?;
     for index in 0..layout.cpus as u64 {

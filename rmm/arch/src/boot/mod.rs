@@ -26,10 +26,10 @@ pub(crate) mod start;
 
 use core::sync::atomic::AtomicU16;
 
-use granule::machine::CpuFacts;
+use machine::CpuFacts;
+use machine::dram::Banks;
 #[cfg(target_os = "none")]
-use granule::machine::{Event, Page};
-use granule::table::Banks;
+use machine::{Event, Page};
 
 #[cfg(target_os = "none")]
 use crate::cpu::Cpu;

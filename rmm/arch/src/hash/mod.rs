@@ -8,7 +8,7 @@
 mod sha256;
 mod sha512;
 
-use granule::machine::Hasher;
+use machine::Hasher;
 use sha2::Digest;
 
 use crate::boot::Firmware;

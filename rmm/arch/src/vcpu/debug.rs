@@ -6,7 +6,7 @@
 use core::arch::asm;
 
 use aarch64_cpu::asm::barrier::{self, SY};
-use granule::machine::extensions::DebugRegisters;
+use machine::extensions::DebugRegisters;
 
 use crate::features::Features;
 use crate::registers::{mrs, msr};

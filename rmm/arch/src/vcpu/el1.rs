@@ -1,6 +1,6 @@
 //! EL1 and EL0 registers: the table, and what reads and writes it.
 
-use granule::machine::vcpu::El1Registers;
+use machine::vcpu::El1Registers;
 
 use crate::registers::{mrs, msr};
 

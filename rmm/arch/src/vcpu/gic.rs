@@ -1,6 +1,6 @@
 //! The virtual CPU interface (GICv3, system registers).
 
-use granule::machine::vcpu::GicRegisters;
+use machine::vcpu::GicRegisters;
 
 use crate::features::Features;
 use crate::registers::{mrs, msr};

@@ -20,8 +20,8 @@ mod stage1;
 use core::arch::asm;
 
 use aarch64_cpu::asm::barrier::{self, ISH, NSH, SY};
-use granule::machine::Vcpu;
-use granule::machine::vcpu::{Cause, LiveRegister, VcpuExit, VcpuRegisters};
+use machine::Vcpu;
+use machine::vcpu::{Cause, LiveRegister, VcpuExit, VcpuRegisters};
 
 use crate::area::{LAST_RUN_ENTRIES, LastRun};
 use crate::boot::Firmware;

@@ -8,7 +8,7 @@
 use core::arch::asm;
 
 use aarch64_cpu::asm::barrier::{self, SY};
-use granule::machine::extensions::PmuRegisters;
+use machine::extensions::PmuRegisters;
 
 use crate::registers::{MDCR, MDCR_HPMN, MDCR_TPM, PMCR, mrs, msr};
 

@@ -17,9 +17,9 @@
 use core::arch::{asm, global_asm};
 
 use aarch64_cpu::asm::barrier::{self, SY};
-use granule::GranuleAddr;
-use granule::machine::Slot;
-use granule::machine::vcpu::VcpuRegisters;
+use machine::GranuleAddr;
+use machine::Slot;
+use machine::vcpu::VcpuRegisters;
 
 use crate::area::{self, CpuArea};
 use crate::features::Features;

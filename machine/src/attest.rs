@@ -1,6 +1,6 @@
 //! What attestation needs of the machine: the key, the platform token, and time-independent execution.
 
-use crate::machine::root::El3Error;
+use crate::root::El3Error;
 
 /// Largest platform token that the monitor accepts, in bytes.
 pub const PLATFORM_TOKEN_MAX: usize = 3072;

@@ -1,11 +1,21 @@
-//! What the monitor needs of the machine underneath, as traits.
+//! What the monitor stands on: the machine underneath, as traits and records.
 //!
-//! Crate `rmm-arch` implements them on real hardware, the fake machine in `tests/` on the build host. A value
+//! Owns: physical addresses ([`GranuleAddr`]), the banks of DRAM ([`dram`]), pages and the ways to them ([`memory`]), the
+//! records of registers that a Realm's CPU is made of ([`vcpu`], [`extensions`]), and the traits of EL3, translation
+//! caches, hashes and the log.
+//!
+//! Crate `rmm-arch` implements the traits on real hardware, the fake machine in `tests/` on the build host. A value
 //! of the implementing type stands for *the CPU that runs the code*: slots, EL1 registers and the pending
 //! interrupt are that CPU's own.
+//!
+//! Does not own: what state a granule is in (crate `granule`), or any register itself (crate `rmm-arch`).
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
 
+pub mod addr;
 pub mod attest;
 pub mod cpu;
+pub mod dram;
 pub mod extensions;
 pub mod hash;
 pub mod log;
@@ -14,6 +24,7 @@ pub mod root;
 pub mod stage2;
 pub mod vcpu;
 
+pub use addr::{GRANULE_SIZE, GranuleAddr};
 pub use attest::AttestRoot;
 pub use cpu::CpuFacts;
 pub use hash::Hasher;

@@ -3,8 +3,30 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::addr::GranuleAddr;
-use crate::history::RealmNumber;
-use crate::ledger::Entry;
+use crate::root::El3Error;
+
+/// Number of a Realm: the first one created since boot is 1. Never used again, unlike VMIDs and addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RealmNumber(pub u64);
+
+/// One granule that could not be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// The granule.
+    pub granule: GranuleAddr,
+    /// The state that was its last role; UNDELEGATED if it came from the Host and has had none.
+    pub role: &'static str,
+    /// The Realm that it served last, if any.
+    pub realm: Option<RealmNumber>,
+    /// The step that failed.
+    pub step: &'static str,
+    /// EL3's code of the last try.
+    pub el3: El3Error,
+    /// How many tries have failed.
+    pub tries: u32,
+    /// Number of the first failure among all that were ever entered.
+    pub sequence: u64,
+}
 
 /// Something that happened. The firmware turns it into a log line; tests collect it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +48,12 @@ pub enum Event<'a> {
     /// A granule could not be given back and is now in the leak ledger.
     Leaked {
         /// The entry.
-        entry: &'a Entry,
+        entry: &'a Leak,
         /// Whether there was room for it.
         kept: bool,
     },
     /// A granule of the leak ledger has been given back after all.
-    Recovered(&'a Entry),
+    Recovered(&'a Leak),
     /// A Realm used a system register that the monitor neither emulates nor passes through.
     UnknownRegister {
         /// The instruction's ISS of ESR_EL2 (which register, which direction).
@@ -88,7 +110,7 @@ pub enum Event<'a> {
         most: RealmGranules,
         /// Granules of it that are in the leak ledger.
         leaked: u64,
-        /// Granules in each state now, in the order of [`GranuleState::ALL`](crate::GranuleState::ALL).
+        /// Granules in each state now, in the order of `GranuleState::ALL`.
         granules: [u64; 7],
     },
     /// A Realm was activated.

@@ -73,7 +73,7 @@ impl Page {
 #[repr(C, align(4096))]
 pub struct Words(pub [AtomicU64; GRANULE_WORDS]);
 
-/// Proof that nobody else touches a granule for `'g`. Made only from a lock or a running reference.
+/// Proof that nobody else touches a granule for `'g`.
 #[derive(Debug)]
 pub struct Exclusive<'g> {
     addr: GranuleAddr,
@@ -81,7 +81,8 @@ pub struct Exclusive<'g> {
 }
 
 impl Exclusive<'_> {
-    pub(crate) fn new(addr: GranuleAddr) -> Self {
+    /// For crate `granule` alone, which makes it from a lock or from the reference of a running REC.
+    pub fn new(addr: GranuleAddr) -> Self {
         Self { addr, hold: PhantomData }
     }
 
@@ -99,7 +100,8 @@ pub struct Shared<'g> {
 }
 
 impl Shared<'_> {
-    pub(crate) fn new(addr: GranuleAddr) -> Self {
+    /// For crate `granule` alone, which makes it from a lock.
+    pub fn new(addr: GranuleAddr) -> Self {
         Self { addr, hold: PhantomData }
     }
 

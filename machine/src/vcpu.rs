@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::extensions::{DebugRegisters, Extensions, PmuRegisters, SveRegisters};
+use crate::extensions::{DebugRegisters, Extensions, PmuRegisters, SveRegisters};
 
 /// Most list registers that GICv3 has.
 pub const LRS_MAX: usize = 16;
