@@ -8,7 +8,6 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
-pub mod attestation;
 pub mod exit;
 pub mod features;
 pub mod holdings;

@@ -6,9 +6,9 @@ use granule::GranuleTable;
 use granule::ledger::Ledger;
 use machine::CpuFacts;
 
-use crate::attestation::RealmKey;
 use crate::features::Features;
 use crate::vmid::VmidSet;
+use attest::RealmKey;
 
 /// What all CPUs share. Built once at boot.
 #[derive(Debug)]

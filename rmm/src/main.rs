@@ -28,7 +28,7 @@ mod image {
             rmm::boot::announce(&env, cpu.el3_features());
             let granules =
                 GranuleTable::new(env.layout.banks, env.words).ok_or(BootCode::Unknown)?;
-            let attestation = rsi::attestation::key::fetch(cpu)
+            let attestation = attest::key::fetch(cpu)
                 .inspect_err(|error| rmm::boot::announce_no_key(error.reason()))
                 .ok();
             SHARED.call_once(|| Shared { attestation, ..Shared::new(granules, env.facts) });

@@ -1,46 +1,30 @@
 //! RSI_ATTESTATION_TOKEN_INIT and RSI_ATTESTATION_TOKEN_CONTINUE: the protocol by which a Realm fetches its token.
 //!
-//! | Module | Owns |
-//! | --- | --- |
-//! | [`key`] | the realm attestation key |
-//! | [`token`] | claims, COSE_Sign1 and container, in CBOR |
-//! | [`sign`] | the signature, slice by slice |
-//! | [`nonce`], [`curve`], [`power`], [`field`], [`table`] | what it is computed from |
-//! | [`workspace`] | where it all lies in the REC's auxiliary granule |
+//! What is in a token, and how it is signed, is in crate `attest`. [`workspace`] is where it all lies in the REC's
+//! auxiliary granule.
 //!
 //! A REC makes one token at a time. Whatever there is of it is in the REC and its auxiliary granule, so the REC may
 //! go on with it on any CPU, and REC_DESTROY ends it.
 
-pub mod curve;
-pub mod field;
-pub mod key;
-pub mod nonce;
-pub mod power;
-pub mod sign;
-pub mod table;
-pub mod token;
-pub mod workspace;
+mod workspace;
 
-#[cfg(test)]
-mod testing;
-
+use attest::RealmKey;
+use attest::sign::Signer;
+use attest::token::{self, CONTAINER_MAX, Claims, REALM_TOKEN_MAX};
 use machine::attest::PLATFORM_TOKEN_MAX;
 use machine::{El3Error, Event, Machine, Page};
-use p384::elliptic_curve::zeroize::Zeroize;
-use realm::attestation::RealmKey;
-pub use realm::attestation::SCALAR_BYTES;
 use realm::exit::Exit;
+use realm::measurement::Algorithm;
 use realm::rec::TokenState;
 use realm::{Rec, Rmm};
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 use crate::Outcome;
 use crate::abi::{ERROR_INPUT, ERROR_STATE, ERROR_UNKNOWN, INCOMPLETE, SUCCESS};
 use crate::guest;
 use crate::measurement::with_rd;
 
-use sign::Signer;
-use token::{CONTAINER_MAX, Claims, REALM_TOKEN_MAX};
 use workspace::{Complete, Draft};
 
 /// Upper bound of a token's length in bytes.
@@ -61,11 +45,14 @@ pub fn init<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
         // One lock for all of it: an extension by another REC is in the token wholly or not at all.
         let (algorithm, measurements, rpv) =
             with_rd(rmm, rec, |rd| (rd.algorithm(), rd.measurements, rd.rpv));
+        // A measurement is as long as its hash: without the zeros that the monitor keeps behind it.
+        let hashed = |value| <[u8]>::get(value, ..algorithm.hash_bytes()).unwrap_or_default();
         let claims = Claims {
             challenge: &zerocopy::transmute!(challenge),
             personalization_value: &rpv,
-            algorithm,
-            measurements: &measurements,
+            hash_algorithm: hash_name(algorithm),
+            initial_measurement: hashed(&measurements.rim),
+            extensible_measurements: measurements.rem.each_ref().map(|rem| hashed(rem)),
             public_key: key.public(),
         };
         workspace::with(rmm, rec, |page| {
@@ -78,6 +65,16 @@ pub fn init<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
     });
     rec.set_token(TokenState::Signing { length });
     Outcome::Return([SUCCESS, TOKEN_MAX as u64, 0, 0])
+}
+
+/// The IANA name of a hash algorithm.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.1.
+const fn hash_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Sha256 => "sha-256",
+        Algorithm::Sha512 => "sha-512",
+    }
 }
 
 /// `RSI_ATTESTATION_TOKEN_CONTINUE`: writes the next part of the token to byte X2 of the Realm's page at X1, at most X3 bytes;

@@ -1,12 +1,11 @@
 //! The auxiliary granule of a REC: where a token is, between two runs and between two calls.
 
+use attest::sign::SavedSigner;
+use attest::token::REALM_TOKEN_MAX;
 use granule::RecAuxState;
 use machine::{Memory, Page, Slot};
 use realm::{Rec, Rmm};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-use super::sign::SavedSigner;
-use super::token::REALM_TOKEN_MAX;
 
 /// Bytes of the granule that hold nothing while a token is signed.
 const UNUSED: usize = size_of::<Page>() - size_of::<SavedSigner>() - 752;

@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use ::attest::RealmKey;
+use ::attest::key;
 use machine::{AttestRoot, El3Error};
-use realm::attestation::RealmKey;
-use rsi::attestation::key;
 
 use super::config::Profile;
 use super::{FakeCpu, FakeMachine};

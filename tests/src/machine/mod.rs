@@ -33,11 +33,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
+use ::attest::RealmKey;
 use ::machine::dram::{Bank, Banks, granule_count};
 use granule::GranuleTable;
 use granule::sync::AtomicU16;
 use machine::{Event, Hasher, Log};
-use realm::attestation::RealmKey;
 use realm::{Rmm, Shared};
 
 use config::{MAIN_BASE, Profile, RESERVED_GRANULES};

@@ -5,13 +5,12 @@ use machine::attest::AttestRoot;
 use machine::{El3Error, Hasher};
 use p384::Scalar;
 use p384::elliptic_curve::zeroize::{Zeroize, Zeroizing};
-use realm::attestation::{COSE_KEY_BYTES, RealmKey};
 
-use super::SCALAR_BYTES;
-use super::curve::Comb;
-use super::field::Field;
-use super::power::Inverse;
-use super::token::encode;
+use crate::curve::Comb;
+use crate::field::Field;
+use crate::power::Inverse;
+use crate::realm_key::{COSE_KEY_BYTES, RealmKey, SCALAR_BYTES};
+use crate::token::encode;
 
 /// Why there is no realm attestation key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +88,7 @@ fn cose_key(x: &[u8; SCALAR_BYTES], y: &[u8; SCALAR_BYTES]) -> [u8; COSE_KEY_BYT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attestation::testing::{SAMPLE_KEY, Sha2, hex};
+    use crate::testing::{SAMPLE_KEY, Sha2, hex};
 
     #[test]
     fn the_public_half_and_its_hash_are_those_of_the_sample() {

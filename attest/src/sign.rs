@@ -14,11 +14,11 @@ use p384::elliptic_curve::zeroize::{Zeroize, Zeroizing};
 use p384::{Scalar, U384};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::SCALAR_BYTES;
-use super::curve::{Comb, Point};
-use super::field::{Coordinate, Field};
-use super::nonce::{HEDGE_BYTES, Nonce, Seed};
-use super::power::{Inverse, POWERS};
+use crate::curve::{Comb, Point};
+use crate::field::{Coordinate, Field};
+use crate::nonce::{HEDGE_BYTES, Nonce, Seed};
+use crate::power::{Inverse, POWERS};
+use crate::realm_key::SCALAR_BYTES;
 
 /// Bytes of a signature: r, then s, big endian.
 pub const SIGNATURE_BYTES: usize = 2 * SCALAR_BYTES;
@@ -246,7 +246,7 @@ impl Signer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attestation::testing::{Sha2, hex};
+    use crate::testing::{Sha2, hex};
     use ecdsa::hazmat::SignPrimitive;
     use p384::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
     use p384::ecdsa::{Signature, SigningKey, VerifyingKey};

@@ -1,4 +1,4 @@
-//! The realm attestation key, as all CPUs share it. How it is fetched, and what is done with it, is in crate `rsi`.
+//! The realm attestation key, as all CPUs share it.
 
 use core::fmt;
 

@@ -4,7 +4,7 @@
 
 use p384::elliptic_curve::zeroize::Zeroize;
 
-use super::field::Field;
+use crate::field::Field;
 
 /// Bits of a window.
 const WINDOW: u32 = 4;
@@ -101,7 +101,7 @@ impl<F: Field> Drop for Inverse<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attestation::field::Coordinate;
+    use crate::field::Coordinate;
     use p384::{FieldElement, Scalar};
 
     fn invert<F: Field>(base: F) -> F {

@@ -6,9 +6,9 @@ use machine::Hasher;
 use p384::Scalar;
 use p384::elliptic_curve::zeroize::Zeroize;
 
-use super::SCALAR_BYTES;
-use super::field::Field;
-use super::sign::reduced;
+use crate::field::Field;
+use crate::realm_key::SCALAR_BYTES;
+use crate::sign::reduced;
 
 /// Bytes of a block of SHA-384.
 const BLOCK_BYTES: usize = 128;
@@ -119,7 +119,7 @@ impl Drop for Nonce {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attestation::testing::Sha2;
+    use crate::testing::Sha2;
 
     /// A candidate that is no use is followed by another one, from a new K and V.
     ///

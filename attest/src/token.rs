@@ -6,11 +6,9 @@ use machine::Hasher;
 use minicbor::Encoder;
 use minicbor::data::Tag;
 use minicbor::encode::write::{Cursor, EndOfSlice};
-use realm::attestation::COSE_KEY_BYTES;
-use realm::measurement::{Algorithm, Measurements};
 
-use super::SCALAR_BYTES;
-use super::sign::SIGNATURE_BYTES;
+use crate::realm_key::{COSE_KEY_BYTES, SCALAR_BYTES};
+use crate::sign::SIGNATURE_BYTES;
 
 /// Most bytes of a Realm's claims: those of a Realm that measures with SHA-512.
 const CLAIMS_MAX: usize = 641;
@@ -57,10 +55,12 @@ pub struct Claims<'c> {
     pub challenge: &'c [u8; 64],
     /// Realm Personalization Value.
     pub personalization_value: &'c [u8; 64],
-    /// The Realm's hash algorithm.
-    pub algorithm: Algorithm,
-    /// RIM and REMs.
-    pub measurements: &'c Measurements,
+    /// The Realm's hash algorithm by its IANA name: `sha-256`, `sha-512`.
+    pub hash_algorithm: &'static str,
+    /// RIM: as many bytes as the hash has.
+    pub initial_measurement: &'c [u8],
+    /// REM 0 to 3, as long as the RIM.
+    pub extensible_measurements: [&'c [u8]; 4],
     /// Realm attestation key, public, as a COSE_Key.
     pub public_key: &'c [u8; COSE_KEY_BYTES],
 }
@@ -83,27 +83,19 @@ pub fn encode(into: &mut [u8], write: impl FnOnce(&mut Writer<'_>) -> Written) -
 
 /// The claims, in the order of the reference monitor.
 fn write_claims(claims: &Claims<'_>, into: &mut Writer<'_>) -> Written {
-    let Measurements { rim, rem } = claims.measurements;
-    let algorithm = match claims.algorithm {
-        Algorithm::Sha256 => "sha-256",
-        Algorithm::Sha512 => "sha-512",
-    };
     into.map(8)?;
     into.u16(claim::CHALLENGE)?.bytes(claims.challenge)?;
     into.u16(claim::PERSONALIZATION_VALUE)?.bytes(claims.personalization_value)?;
     into.u16(claim::PUBLIC_KEY)?.bytes(claims.public_key)?;
-    into.u16(claim::HASH_ALGORITHM)?.str(algorithm)?;
+    into.u16(claim::HASH_ALGORITHM)?.str(claims.hash_algorithm)?;
     into.u16(claim::PUBLIC_KEY_HASH_ALGORITHM)?.str("sha-256")?;
     into.u16(claim::PROFILE)?.str(REALM_PROFILE)?;
-    into.u16(claim::INITIAL_MEASUREMENT)?;
-    write_measurement(claims.algorithm, rim, into)?;
-    into.u16(claim::EXTENSIBLE_MEASUREMENTS)?.array(rem.len() as u64)?;
-    rem.iter().try_for_each(|rem| write_measurement(claims.algorithm, rem, into))
-}
-
-/// A measurement, as long as its hash: without the zeros that the monitor keeps behind it.
-fn write_measurement(algorithm: Algorithm, value: &[u8; 64], into: &mut Writer<'_>) -> Written {
-    into.bytes(value.get(..algorithm.hash_bytes()).unwrap_or_default())?;
+    into.u16(claim::INITIAL_MEASUREMENT)?.bytes(claims.initial_measurement)?;
+    let rems = &claims.extensible_measurements;
+    into.u16(claim::EXTENSIBLE_MEASUREMENTS)?.array(rems.len() as u64)?;
+    for rem in rems {
+        into.bytes(rem)?;
+    }
     Ok(())
 }
 
@@ -150,21 +142,23 @@ pub fn container(platform: &[u8], realm: &[u8], into: &mut [u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attestation::testing::{Sha2, hex};
+    use crate::testing::{Sha2, hex};
 
-    const MEASUREMENTS: Measurements = Measurements { rim: [0x11; 64], rem: [[0x22; 64]; 4] };
+    const SHA_256: (&str, usize) = ("sha-256", 32);
+    const SHA_512: (&str, usize) = ("sha-512", 64);
 
-    fn claims(algorithm: Algorithm) -> Claims<'static> {
+    fn claims((hash_algorithm, bytes): (&'static str, usize)) -> Claims<'static> {
         Claims {
             challenge: &[0x33; 64],
             personalization_value: &[0x44; 64],
-            algorithm,
-            measurements: &MEASUREMENTS,
+            hash_algorithm,
+            initial_measurement: &[0x11; 64][..bytes],
+            extensible_measurements: [&[0x22; 64][..bytes]; 4],
             public_key: &[0x55; COSE_KEY_BYTES],
         }
     }
 
-    fn token(algorithm: Algorithm) -> (Vec<u8>, [u8; 48]) {
+    fn token(algorithm: (&'static str, usize)) -> (Vec<u8>, [u8; 48]) {
         let mut token = [0xee; REALM_TOKEN_MAX];
         let (length, digest) = draft(&claims(algorithm), &Sha2, &mut token);
         assert!(token[length..].iter().all(|&byte| byte == 0xee));
@@ -173,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_token_is_these_bytes() {
-        let (token, digest) = token(Algorithm::Sha256);
+        let (token, digest) = token(SHA_256);
         let repeat = |byte: &str, count| byte.repeat(count);
         let payload = [
             "a8 0a 5840",
@@ -209,9 +203,7 @@ mod tests {
 
     #[test]
     fn the_sizes_are_those_of_the_other_implementations() {
-        for (algorithm, realm, whole) in
-            [(Algorithm::Sha256, 590, 2124), (Algorithm::Sha512, REALM_TOKEN_MAX, 2284)]
-        {
+        for (algorithm, realm, whole) in [(SHA_256, 590, 2124), (SHA_512, REALM_TOKEN_MAX, 2284)] {
             let (token, _) = token(algorithm);
             assert_eq!(token.len(), realm);
             let mut page = [0; 4096];
@@ -226,13 +218,13 @@ mod tests {
     fn the_longest_platform_token_fits() {
         let mut page = [0; 4096];
         let platform = [0; machine::attest::PLATFORM_TOKEN_MAX];
-        let whole = container(&platform, &token(Algorithm::Sha512).0, &mut page);
+        let whole = container(&platform, &token(SHA_512).0, &mut page);
         assert!(whole <= platform.len() + REALM_TOKEN_MAX + CONTAINER_MAX);
     }
 
     #[test]
     fn the_signature_is_the_end_of_the_token() {
-        let (mut token, _) = token(Algorithm::Sha256);
+        let (mut token, _) = token(SHA_256);
         sign(&mut token, &[0x77; 96]);
         assert_eq!(token[493..], [&[0x60_u8][..], &[0x77; 96]].concat());
     }

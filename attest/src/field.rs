@@ -10,7 +10,7 @@ use p384::elliptic_curve::subtle::{Choice, ConditionallySelectable};
 use p384::elliptic_curve::zeroize::Zeroize;
 use p384::{FieldElement, Scalar};
 
-use super::SCALAR_BYTES;
+use crate::realm_key::SCALAR_BYTES;
 
 /// A prime field of 384 bits.
 pub trait Field: Copy + Zeroize {

@@ -1,7 +1,7 @@
-//! The multiples of the base point that [`super::curve`] adds up: public constants, checked by a test against the curve
+//! The multiples of the base point that [`crate::curve`] adds up: public constants, checked by a test against the curve
 //! library.
 
-use super::curve::{Affine, COMBINATIONS};
+use crate::curve::{Affine, COMBINATIONS};
 
 /// Entry `i`: 2^320 G, plus or minus 2^(64 t) G for each tooth `t` from 0 to 4: plus if bit `t` of `i` is set.
 ///

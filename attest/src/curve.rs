@@ -9,8 +9,8 @@ use p384::elliptic_curve::ff::PrimeField;
 use p384::elliptic_curve::subtle::{Choice, ConstantTimeEq};
 use p384::elliptic_curve::zeroize::Zeroize;
 
-use super::field::{Coordinate, Field};
-use super::table::TABLE;
+use crate::field::{Coordinate, Field};
+use crate::table::TABLE;
 
 /// Number of entries of the table: one for each combination of signs of all teeth but the highest.
 pub const COMBINATIONS: usize = 32;
