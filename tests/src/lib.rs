@@ -3,7 +3,7 @@
 //! Owns: the scenarios ([`scenarios`]), written once against a small [`port`]; the list of the specification's conditions that
 //! they must cover ([`conditions`]); the fake machine ([`machine`]), which watches the monitor from below.
 //!
-//! Does not own: the monitor's unit tests, which stand beside its code, or the Normal-world host program (`tests/host`).
+//! Does not own: the monitor's unit tests, which stand beside its code, or the Normal-world host program (`host`).
 //!
 //! Scenarios take nothing from the monitor's crates: numbers, layouts and expectations come from the specification.
 #![cfg_attr(target_os = "none", no_std)]
