@@ -44,29 +44,29 @@ impl<'t> Shared<'t> {
 
 /// The monitor as one CPU sees it: the shared state and the machine under this CPU.
 #[derive(Debug)]
-pub struct Rmm<'a, 't, M> {
+pub struct Rmm<'m, M> {
     /// The machine, as this CPU.
-    pub machine: &'a M,
-    shared: &'a Shared<'t>,
+    pub machine: &'m M,
+    shared: &'m Shared<'m>,
 }
 
-impl<'a, 't, M> Rmm<'a, 't, M> {
+impl<'m, M> Rmm<'m, M> {
     /// The handle of the CPU that `machine` stands for.
-    pub fn new(machine: &'a M, shared: &'a Shared<'t>) -> Self {
+    pub fn new(machine: &'m M, shared: &'m Shared<'m>) -> Self {
         Self { machine, shared }
     }
 }
 
-impl<M> Clone for Rmm<'_, '_, M> {
+impl<M> Clone for Rmm<'_, M> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<M> Copy for Rmm<'_, '_, M> {}
+impl<M> Copy for Rmm<'_, M> {}
 
-impl<'t, M> Deref for Rmm<'_, 't, M> {
-    type Target = Shared<'t>;
+impl<'m, M> Deref for Rmm<'m, M> {
+    type Target = Shared<'m>;
 
     fn deref(&self) -> &Self::Target {
         self.shared

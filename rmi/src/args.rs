@@ -47,7 +47,7 @@ impl Labels {
     ///
     /// `align` or `bound`.
     #[inline]
-    pub fn check<'t, M>(&self, rmm: &Rmm<'_, 't, M>, raw: u64) -> Result<Tracked<'t>, Refusal> {
+    pub fn check<'t, M>(&self, rmm: &Rmm<'t, M>, raw: u64) -> Result<Tracked<'t>, Refusal> {
         let addr = GranuleAddr::new(raw).ok_or(Refusal::input(self.align))?;
         rmm.granules.find(addr).ok_or(Refusal::input(self.bound))
     }
@@ -59,7 +59,7 @@ impl Labels {
     /// `align`, `bound` or `state`.
     pub fn lock<'t, S: State, M>(
         &self,
-        rmm: &Rmm<'_, 't, M>,
+        rmm: &Rmm<'t, M>,
         raw: u64,
     ) -> Result<GranuleGuard<'t, S>, Refusal> {
         let addr = GranuleAddr::new(raw).ok_or(Refusal::input(self.align))?;
@@ -73,7 +73,7 @@ impl Labels {
 ///
 /// The labels of whichever check fails; the same granule twice is a wrong state of the second.
 pub fn lock_pair<'t, A: State, B: State, M>(
-    rmm: &Rmm<'_, 't, M>,
+    rmm: &Rmm<'t, M>,
     (a_labels, a): (&Labels, u64),
     (b_labels, b): (&Labels, u64),
 ) -> Result<(GranuleGuard<'t, A>, GranuleGuard<'t, B>), Refusal> {
@@ -100,7 +100,7 @@ pub fn lock_pair<'t, A: State, B: State, M>(
 ///
 /// The two labels given.
 pub fn host_pointer<M>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     raw: u64,
     align: &'static str,
     bound: &'static str,

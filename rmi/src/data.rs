@@ -26,7 +26,7 @@ const MEASURE_CONTENT: u64 = 1;
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_DATA_CREATE`. Its text forgets to say that the page is copied;
 /// Arm confirmed that it is.
 pub fn create<M: Memory + HostMemory + Hasher>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     data: u64,
     ipa: u64,
@@ -76,7 +76,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_DATA_CREATE_UNKNOWN`.
 pub fn create_unknown<M: Memory>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     data: u64,
     ipa: u64,
@@ -127,7 +127,7 @@ fn hand_over(
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_DATA_DESTROY`.
 pub fn destroy<M: Memory + Stage2Tlb>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     ipa: u64,
 ) -> Result<Outputs, Refusal> {

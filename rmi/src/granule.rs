@@ -16,7 +16,7 @@ use crate::error::Refusal;
 /// `gran_align`, `gran_bound`, `gran_state`, `gran_gpt`, all RMI_ERROR_INPUT.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_GRANULE_DELEGATE`.
-pub fn delegate(rmm: &Rmm<'_, '_, impl RootWorld>, addr: u64) -> Result<Outputs, Refusal> {
+pub fn delegate(rmm: &Rmm<'_, impl RootWorld>, addr: u64) -> Result<Outputs, Refusal> {
     let granule = GRAN.lock::<Undelegated, _>(rmm, addr)?;
     delegation::delegate(rmm.machine, &rmm.granules, granule)
         .map_err(|_| Refusal::input("gran_gpt"))?;
@@ -32,7 +32,7 @@ pub fn delegate(rmm: &Rmm<'_, '_, impl RootWorld>, addr: u64) -> Result<Outputs,
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_GRANULE_UNDELEGATE`.
 pub fn undelegate<M: Memory + RootWorld + Log>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     addr: u64,
 ) -> Result<Outputs, Refusal> {
     let granule = GRAN.lock::<Delegated, _>(rmm, addr)?;

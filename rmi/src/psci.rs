@@ -37,7 +37,7 @@ enum Request {
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_PSCI_COMPLETE`, B3.27. A refused status changes nothing (the reference
 /// monitor has completed the call by then).
 pub fn complete<M: Memory>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     calling: u64,
     target: u64,
     status: u64,

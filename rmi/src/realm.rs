@@ -34,7 +34,7 @@ const START_TABLE: Labels = Labels { align: "rtt_align", bound: "rtt_state", sta
 // Out of line: its pages would make the stack of every command larger.
 #[inline(never)]
 pub fn create<M: Memory + HostMemory + Hasher + Log>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     params_ptr: u64,
 ) -> Result<Outputs, Refusal> {
@@ -132,7 +132,7 @@ type StartTables<'t> = heapless::Vec<GranuleGuard<'t, Delegated>, ROOTS>;
 
 /// Locks the RD and the start-level tables, all DELEGATED, in ascending order of address.
 fn lock_all<'t, M>(
-    rmm: &Rmm<'_, 't, M>,
+    rmm: &Rmm<'t, M>,
     rd: GranuleAddr,
     tree: &Tree,
 ) -> Result<(GranuleGuard<'t, Delegated>, StartTables<'t>), Refusal> {
@@ -157,7 +157,7 @@ fn lock_all<'t, M>(
 /// RMI_ERROR_INPUT: `rd_*`; RMI_ERROR_REALM: `realm_state`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REALM_ACTIVATE`.
-pub fn activate<M: Memory + Log>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Outputs, Refusal> {
+pub fn activate<M: Memory + Log>(rmm: &Rmm<'_, M>, rd: u64) -> Result<Outputs, Refusal> {
     let mut rd = RD.lock::<RdState, _>(rmm, rd)?;
     let number = {
         let mut page = rmm.machine.page(Slot::Rd, rd.exclusive());
@@ -180,7 +180,7 @@ pub fn activate<M: Memory + Log>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Output
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REALM_DESTROY`.
 pub fn destroy<M: Memory + Stage2Tlb + Log>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
 ) -> Result<Outputs, Refusal> {
     const LIVE: Refusal = Refusal::realm("realm_live");

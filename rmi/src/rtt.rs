@@ -14,13 +14,13 @@ use crate::args::{self, RD, REC, RTT, TableGuard};
 use crate::error::Refusal;
 
 /// The translation tables of the Realm whose descriptor is locked.
-fn tree_of<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: &mut args::RdGuard<'_>) -> Tree {
+fn tree_of<M: Memory>(rmm: &Rmm<'_, M>, rd: &mut args::RdGuard<'_>) -> Tree {
     rmm.machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().tree()
 }
 
 /// Keeps the Realm's books after a table has come or gone.
 fn note<M: Memory>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: &mut args::RdGuard<'_>,
     note: impl FnOnce(&mut Holdings),
 ) {
@@ -36,7 +36,7 @@ fn note<M: Memory>(
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_CREATE`.
 pub fn create<M: Memory + Stage2Tlb>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     rtt: u64,
     ipa: u64,
@@ -99,7 +99,7 @@ fn invalidate_entry(machine: &impl Stage2Tlb, tree: &Tree, at: &Position<'_, '_>
 /// if nothing was mapped: walkers may hold the way to the table for any part of it. The table's granule goes back to
 /// DELEGATED, wiped.
 fn unlink<M: Memory + Stage2Tlb>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     tree: &Tree,
     at: &Position<'_, '_>,
     ipa: u64,
@@ -136,7 +136,7 @@ fn unlink<M: Memory + Stage2Tlb>(
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_DESTROY`. The text says UNASSIGNED, DESTROYED for both halves;
 /// that is a confirmed mistake for the unprotected one, whose entry becomes UNASSIGNED_NS.
 pub fn destroy<M: Memory + Stage2Tlb>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     ipa: u64,
     level: u64,
@@ -181,7 +181,7 @@ pub(crate) fn is_holding<M: Memory>(machine: &M, table: &TableGuard<'_>, level: 
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_FOLD`. For an ASSIGNED level 1 table the reference monitor
 /// reports level 0; the text says the level of the table.
 pub fn fold<M: Memory + Stage2Tlb + Log>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     ipa: u64,
     level: u64,
@@ -241,7 +241,7 @@ fn leaf_level(tree: &Tree, level: u64) -> Result<Level, Refusal> {
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_MAP_UNPROTECTED`.
 pub fn map_unprotected<M: Memory>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     ipa: u64,
     level: u64,
@@ -278,7 +278,7 @@ pub fn map_unprotected<M: Memory>(
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_UNMAP_UNPROTECTED`.
 pub fn unmap_unprotected<M: Memory + Stage2Tlb>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     ipa: u64,
     level: u64,
@@ -310,7 +310,7 @@ pub fn unmap_unprotected<M: Memory + Stage2Tlb>(
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_READ_ENTRY`.
 pub fn read_entry<M: Memory>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     ipa: u64,
     level: u64,
@@ -348,7 +348,7 @@ pub fn read_entry<M: Memory>(
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_INIT_RIPAS`. `base` has no alignment check of its own: an
 /// unaligned one is `base_align`. DESTROYED entries become RAM too (confirmed by Arm; the reference monitor stops).
 pub fn init_ripas<M: Memory + Hasher>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     base: u64,
     top: u64,
@@ -397,7 +397,7 @@ pub fn init_ripas<M: Memory + Hasher>(
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_SET_RIPAS`.
 pub fn set_ripas<M: Memory + Stage2Tlb>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     rec: u64,
     base: u64,
@@ -450,7 +450,7 @@ pub fn set_ripas<M: Memory + Stage2Tlb>(
 
 /// Fills the start-level tables of a new Realm: protected entries UNASSIGNED and EMPTY, unprotected ones UNASSIGNED_NS.
 pub(crate) fn init_start_table<M: Memory>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     tree: &Tree,
     number: u64,
     table: &mut args::TableGuard<'_>,

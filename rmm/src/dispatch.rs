@@ -19,7 +19,7 @@ const IDENTIFIER: u64 = 0xffff_ffff & !(1 << 16);
 /// Undefined outputs are zero, except X4, which keeps the Host's value unless the command returns one.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, B1.1, B4.1; RMM-EL3 communication interface, `RMM_RMI_REQ_COMPLETE`.
-pub fn handle<M: Machine>(rmm: &Rmm<'_, '_, M>, call: &[u64; 8]) -> [u64; 5] {
+pub fn handle<M: Machine>(rmm: &Rmm<'_, M>, call: &[u64; 8]) -> [u64; 5] {
     let [x0, x1, x2, x3, x4, x5, _, _] = *call;
     let command = x0 & IDENTIFIER;
     let (name, result) = match command {
@@ -79,7 +79,7 @@ pub fn handle<M: Machine>(rmm: &Rmm<'_, '_, M>, call: &[u64; 8]) -> [u64; 5] {
 
 /// The reply of commands whose X1 is a granule, and X2 how far the Host may skip, also on failure.
 fn with_top_in_x2<M: Machine>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     name: &'static str,
     result: Result<Outputs, Refusal>,
     x4: u64,
@@ -92,7 +92,7 @@ fn with_top_in_x2<M: Machine>(
 
 /// Logs which condition refused the command; X0 for the Host.
 #[cold]
-fn refuse<M: Machine>(rmm: &Rmm<'_, '_, M>, command: &'static str, refusal: &Refusal) -> u64 {
+fn refuse<M: Machine>(rmm: &Rmm<'_, M>, command: &'static str, refusal: &Refusal) -> u64 {
     let code = refusal.error.to_return_code();
     rmm.machine.log(Event::Refused { command, condition: refusal.condition, code });
     code

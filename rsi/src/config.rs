@@ -12,7 +12,7 @@ use crate::measurement::with_rd;
 /// `RSI_REALM_CONFIG`: writes `RsiRealmConfig` to the Realm's page at X1. Bytes outside its fields become zero.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_REALM_CONFIG`, `RsiRealmConfig`.
-pub fn read<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+pub fn read<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     const IPA_WIDTH: usize = 0;
     const HASH_ALGO: usize = 1;
     const RPV: usize = 0x200 / 8;

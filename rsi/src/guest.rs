@@ -29,7 +29,7 @@ pub enum PageError {
 ///
 /// The page is EMPTY, or absent.
 pub fn with_page<M: Memory, R>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     tree: &Tree,
     ipa: u64,
     access: impl FnOnce(&Words) -> R,

@@ -23,7 +23,7 @@ fn structure(page: &Words, ipa: u64) -> Option<&[AtomicU64; 32]> {
 /// `RSI_HOST_CALL`: shows the Host the structure at X1.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_HOST_CALL`, `RsiHostCall`, A4.5.
-pub fn call<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+pub fn call<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let ipa = rec.gpr(1);
     let tree = rec.tree();
     if !ipa.is_multiple_of(ALIGNMENT) || !tree.space.is_protected(ipa) {
@@ -50,7 +50,7 @@ pub fn call<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
 /// and the call stays pending.
 ///
 /// If the Realm has made the page EMPTY meanwhile, the answer is lost and the call succeeds.
-pub fn complete<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, gprs: &[u64; 31]) -> Option<Exit> {
+pub fn complete<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec, gprs: &[u64; 31]) -> Option<Exit> {
     let ipa = rec.gpr(1);
     let written = guest::with_page(rmm, &rec.tree(), ipa, |page| {
         if let Some([_, to @ ..]) = structure(page, ipa) {

@@ -47,7 +47,7 @@ impl Outcome {
 /// Handles an SMC of the Realm: the function identifier is in W0.
 ///
 /// Returns the exit if the REC has to leave, else `None`: the Realm goes on.
-pub fn smc<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Option<Exit> {
+pub fn smc<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Option<Exit> {
     /// The SVE hint of SMCCC 1.3: no live SVE state. No difference for us.
     const SVE_HINT: u64 = 1 << 16;
     let called = rec.gpr(0) & 0xffff_ffff & !SVE_HINT;
@@ -96,7 +96,7 @@ fn version(requested: u64) -> Outcome {
 }
 
 /// Completes what the Realm asked of the Host at the last exit. Returns an exit if the REC cannot go on yet.
-pub fn resume<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, answer: &Answer) -> Option<Exit> {
+pub fn resume<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, answer: &Answer) -> Option<Exit> {
     match rec.pending() {
         // A REC with a pending PSCI call cannot be entered.
         Pending::None | Pending::Psci => None,

@@ -12,7 +12,7 @@ use crate::abi::{ERROR_INPUT, SUCCESS};
 /// `RSI_MEASUREMENT_READ`: X1 to X8 are the measurement with index X1.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_MEASUREMENT_READ`.
-pub fn read<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+pub fn read<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let index = rec.gpr(1);
     let value: Option<[u64; 8]> = with_rd(rmm, rec, |rd| {
         rd.measurements.get(index).map(|value| zerocopy::transmute!(*value))
@@ -28,7 +28,7 @@ pub fn read<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
 /// `RSI_MEASUREMENT_EXTEND`: extends REM X1 (1 to 4) by X2 bytes from X3 to X10.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_MEASUREMENT_EXTEND`.
-pub fn extend<M: Memory + Hasher>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+pub fn extend<M: Memory + Hasher>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let index = rec.gpr(1).checked_sub(1).and_then(|index| usize::try_from(index).ok());
     let size = usize::try_from(rec.gpr(2)).ok();
     let (Some(index @ 0..REM_COUNT), Some(size @ 0..=VALUE_BYTES)) = (index, size) else {
@@ -46,7 +46,7 @@ pub fn extend<M: Memory + Hasher>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcom
 
 /// Lets `access` work on the Realm's descriptor, locked.
 pub(crate) fn with_rd<M: Memory, R>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rec: &Rec,
     access: impl FnOnce(&mut Rd) -> R,
 ) -> R {

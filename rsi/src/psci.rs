@@ -43,7 +43,7 @@ const ON: u64 = 0;
 /// Handles a PSCI or SMCCC call; `None` if it is neither.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, B6 "PSCI".
-pub fn call<M: Memory + Log>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -> Option<Outcome> {
+pub fn call<M: Memory + Log>(rmm: &Rmm<'_, M>, rec: &mut Rec, called: u64) -> Option<Outcome> {
     Some(match called {
         fid::SMCCC_VERSION => Outcome::code(SMCCC_1_2),
         fid::VERSION => Outcome::code(PSCI_1_1),
@@ -99,13 +99,13 @@ fn arguments(rec: &Rec, called: u64) -> [u64; 3] {
 }
 
 /// The REC that an MPIDR names, if the Realm has one.
-fn target<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &Rec, mpidr: u64) -> Option<RecIndex> {
+fn target<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec, mpidr: u64) -> Option<RecIndex> {
     let index = RecIndex::from_mpidr(mpidr)?;
     with_rd(rmm, rec, |rd| rd.rec_exists(index)).then_some(index)
 }
 
 /// `PSCI_CPU_ON`: needs the Host, which knows where the other REC is.
-fn cpu_on<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -> Outcome {
+fn cpu_on<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec, called: u64) -> Outcome {
     let [mpidr, entry, context] = arguments(rec, called);
     if !rec.tree().space.is_protected(entry) {
         return Outcome::code(INVALID_ADDRESS);
@@ -126,7 +126,7 @@ fn cpu_on<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -> Outcom
 }
 
 /// `PSCI_AFFINITY_INFO`: only single CPUs, not clusters.
-fn affinity_info<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, called: u64) -> Outcome {
+fn affinity_info<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec, called: u64) -> Outcome {
     let [mpidr, level, _] = arguments(rec, called);
     let Some(index) = target(rmm, rec, mpidr).filter(|_| level == 0) else {
         return Outcome::code(INVALID_PARAMETERS);

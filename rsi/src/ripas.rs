@@ -48,7 +48,7 @@ pub fn complete(rec: &mut Rec, reject: bool) {
 /// table.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_IPA_STATE_GET`.
-pub fn get<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+pub fn get<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let (base, end) = (rec.gpr(1), rec.gpr(2));
     let tree = rec.tree();
     if !tree.space.is_protected_range(base, end) {

@@ -23,10 +23,10 @@ use crate::error::{Refusal, RmiError};
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REC_ENTER`, A4.2, A4.3.
 pub fn enter<M: Memory + HostMemory>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rec: u64,
     run_ptr: u64,
-    run: impl FnOnce(&Rmm<'_, '_, M>, &mut Rec, &Answer<'_>) -> Exit,
+    run: impl FnOnce(&Rmm<'_, M>, &mut Rec, &Answer<'_>) -> Exit,
 ) -> Result<Outputs, Refusal> {
     let machine = rmm.machine;
     let run_ptr = args::host_pointer(rmm, run_ptr, "run_align", "run_bound")?;
@@ -55,7 +55,7 @@ pub fn enter<M: Memory + HostMemory>(
 /// The REC's own conditions are checked under its lock, so that a REC that is off is never seen running: another CPU may be
 /// completing a CPU_ON about it. The Realm's state needs the RD, whose lock must not be taken while the REC's is held.
 fn start<'t, M: Memory>(
-    rmm: &Rmm<'_, 't, M>,
+    rmm: &Rmm<'t, M>,
     rec: Tracked<'t>,
     enter: &RecEnter,
 ) -> Result<Running<'t>, Refusal> {
@@ -80,7 +80,7 @@ fn start<'t, M: Memory>(
 }
 
 /// `realm_new`, `system_off`, for a Realm that has a REC, or had one a moment ago.
-fn check_realm<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: GranuleAddr) -> Result<(), Refusal> {
+fn check_realm<M: Memory>(rmm: &Rmm<'_, M>, rd: GranuleAddr) -> Result<(), Refusal> {
     let Ok(mut rd) = rmm.granules.lock::<RdState>(rd) else { return Ok(()) };
     let state = rmm.machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().state();
     match state {

@@ -28,7 +28,7 @@ const FLAG_RUNNABLE: u64 = 1;
 /// RMI_ERROR_INPUT: `rd_*`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REC_AUX_COUNT`.
-pub fn aux_count<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Outputs, Refusal> {
+pub fn aux_count<M: Memory>(rmm: &Rmm<'_, M>, rd: u64) -> Result<Outputs, Refusal> {
     let mut rd: GranuleGuard<'_, RdState> = RD.lock(rmm, rd)?;
     let extensions = rmm.machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().extensions;
     Ok([realm::rec::aux_count(&extensions) as u64, 0, 0, 0])
@@ -40,13 +40,13 @@ pub fn aux_count<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Outputs, Re
 /// while holding another in no fixed order could deadlock two calls. A claimed granule is REC_AUX and unlocked, so
 /// nothing else can take it.
 struct Claim<'r, 'a, 't, M: Memory> {
-    rmm: &'r Rmm<'a, 't, M>,
+    rmm: &'r Rmm<'t, M>,
     granules: heapless::Vec<(GranuleAddr, History), AUX_MAX>,
     kept: bool,
 }
 
 impl<'r, 'a, 't, M: Memory> Claim<'r, 'a, 't, M> {
-    fn take(rmm: &'r Rmm<'a, 't, M>, rec: GranuleAddr, addresses: &[u64]) -> Result<Self, Refusal> {
+    fn take(rmm: &'r Rmm<'t, M>, rec: GranuleAddr, addresses: &[u64]) -> Result<Self, Refusal> {
         let mut claim = Self { rmm, granules: heapless::Vec::new(), kept: false };
         for &raw in addresses {
             let addr = GranuleAddr::new(raw).ok_or(Refusal::input(AUX.align))?;
@@ -81,7 +81,7 @@ impl<M: Memory> Drop for Claim<'_, '_, '_, M> {
 }
 
 /// Locks an auxiliary granule that a REC, or one that is being made, has.
-fn lock_aux<'t, M>(rmm: &Rmm<'_, 't, M>, addr: GranuleAddr) -> GranuleGuard<'t, RecAuxState> {
+fn lock_aux<'t, M>(rmm: &Rmm<'t, M>, addr: GranuleAddr) -> GranuleGuard<'t, RecAuxState> {
     match rmm.granules.lock(addr) {
         Ok(granule) => granule,
         Err(_) => unreachable!("auxiliary granule of a REC"),
@@ -99,7 +99,7 @@ fn lock_aux<'t, M>(rmm: &Rmm<'_, 't, M>, addr: GranuleAddr) -> GranuleGuard<'t, 
 // Out of line: its pages would make the stack of every command larger.
 #[inline(never)]
 pub fn create<M: Memory + HostMemory + Hasher>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rd: u64,
     rec: u64,
     params_ptr: u64,
@@ -161,7 +161,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
 }
 
 /// `realm_state` and `num_recs`, ahead of the checks that need the claim; what the Realm's CPUs have.
-fn check_realm<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Extensions, Refusal> {
+fn check_realm<M: Memory>(rmm: &Rmm<'_, M>, rd: u64) -> Result<Extensions, Refusal> {
     let mut rd: GranuleGuard<'_, RdState> = RD.lock(rmm, rd)?;
     let full = u64::from(rd.count()) == (1 << MAX_RECS_ORDER) - 1;
     let page = rmm.machine.page(Slot::Rd, rd.exclusive());
@@ -175,7 +175,7 @@ fn check_realm<M: Memory>(rmm: &Rmm<'_, '_, M>, rd: u64) -> Result<Extensions, R
 
 /// Writes a zeroed REC.
 fn fill<M>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rec: &mut Rec,
     (owner, rd): (GranuleAddr, &Rd),
     index: RecIndex,
@@ -202,7 +202,7 @@ fn fill<M>(
 /// RMI_ERROR_INPUT: `rec_align`, `rec_bound`, `rec_gran_state`; RMI_ERROR_REC: `rec_state`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_REC_DESTROY`.
-pub fn destroy<M: Memory>(rmm: &Rmm<'_, '_, M>, rec: u64) -> Result<Outputs, Refusal> {
+pub fn destroy<M: Memory>(rmm: &Rmm<'_, M>, rec: u64) -> Result<Outputs, Refusal> {
     let mut rec: GranuleGuard<'_, RecState> = REC.lock(rmm, rec)?;
     if rec.count() != 0 {
         return Err(Refusal::rec("rec_state"));

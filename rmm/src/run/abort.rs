@@ -32,7 +32,7 @@ enum Protected {
 
 /// What the tables say of a protected address now. Looked up under the table's lock, so a change in progress
 /// (break-before-make) is never seen.
-fn look_up<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &Rec, ipa: u64) -> Protected {
+fn look_up<M: Machine>(rmm: &Rmm<'_, M>, rec: &Rec, ipa: u64) -> Protected {
     let tree = rec.tree();
     tree.walk(rmm.machine, &rmm.granules, ipa, Level::PAGE, |at| match at.entry {
         Entry::Unassigned(Ripas::Empty) | Entry::Assigned(Ripas::Empty, _) => Protected::Realm,
@@ -48,7 +48,7 @@ fn look_up<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &Rec, ipa: u64) -> Protected {
 /// A data abort.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.3.4.2, A4.3.4.3, A5.2.3 to A5.2.9.
-pub fn data<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
+pub fn data<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
     if is_external(exit.esr) {
         return external(rmm, rec, exit, NOT_EMULATABLE);
     }
@@ -90,7 +90,7 @@ pub fn data<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) ->
 
 /// Whether an unprotected address is mapped by now: the fault met a block that was being split or folded, which the Host
 /// need not hear of.
-fn is_mapped_unprotected<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &Rec, ipa: u64) -> bool {
+fn is_mapped_unprotected<M: Machine>(rmm: &Rmm<'_, M>, rec: &Rec, ipa: u64) -> bool {
     let tree = rec.tree();
     tree.walk(rmm.machine, &rmm.granules, ipa, Level::PAGE, |at| {
         matches!(at.entry, Entry::AssignedNs(..))
@@ -111,7 +111,7 @@ fn written(rec: &Rec, esr: u64) -> u64 {
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.3.4.2, A5.2.9: code runs from protected memory only.
 pub fn instruction<M: Machine>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rec: &mut Rec,
     exit: &VcpuExit,
 ) -> Option<Exit> {
@@ -141,7 +141,7 @@ pub fn instruction<M: Machine>(
 ///
 /// HPFAR_EL2 may be UNKNOWN after a permission fault that was not on a stage 1 walk: then the Realm's own translation of
 /// FAR_EL2 tells.
-fn fault_ipa<M: Machine>(rmm: &Rmm<'_, '_, M>, exit: &VcpuExit) -> Option<u64> {
+fn fault_ipa<M: Machine>(rmm: &Rmm<'_, M>, exit: &VcpuExit) -> Option<u64> {
     const PERMISSION: u64 = 0b00_1100;
     const KIND: u64 = 0b11_1100;
     if exit.esr & KIND & ESR_FSC == PERMISSION && exit.esr & ESR_S1PTW == 0 {
@@ -161,7 +161,7 @@ const fn is_of_stage_2(esr: u64) -> bool {
 /// Source: Arm ARM (DDI0487), HPFAR_EL2; ESR_EL2, ISS of a data abort.
 #[cold]
 #[inline(never)]
-fn unsupported<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
+fn unsupported<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
     let ipa = rmm.machine.translate_stage1(exit.far)?;
     inject(rmm, rec, exit, ipa);
     None
@@ -169,7 +169,7 @@ fn unsupported<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit)
 
 /// Makes the loaded Realm take a synchronous external abort for its access.
 #[inline(never)]
-fn inject<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit, ipa: u64) {
+fn inject<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit, ipa: u64) {
     rmm.machine.log(Event::InjectedAbort { ipa, pc: rec.registers.pc });
     let taken = before(rmm, rec).external_abort(exit.esr, exit.far);
     take(rmm, rec, &taken);
@@ -188,7 +188,7 @@ const fn is_external(esr: u64) -> bool {
 ///
 /// If the error is not contained: then nothing that the CPU does can be trusted.
 fn external<M: Machine>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rec: &mut Rec,
     exit: &VcpuExit,
     shown: u64,
@@ -214,7 +214,7 @@ fn external<M: Machine>(
 /// # Panics
 ///
 /// If the error is not contained, or its syndrome is IMPLEMENTATION DEFINED.
-pub fn serror<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) -> Exit {
+pub fn serror<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Exit {
     const IDS: u64 = 1 << 24;
     const ASYNCHRONOUS: u64 = 0x11;
     const SYNDROME: u64 = 0x1ff_ffff;

@@ -24,7 +24,7 @@ use timers::Timers;
 /// Runs a REC whose entry has been checked. Returns what the Host has to know.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.1 to A4.5.
-pub fn run<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, answer: &Answer<'_>) -> Exit {
+pub fn run<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, answer: &Answer<'_>) -> Exit {
     if let Some(exit) = rsi::resume(rmm, rec, answer) {
         return exit;
     }
@@ -38,7 +38,7 @@ pub fn run<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, answer: &Answer<'_>)
 
 /// Runs a REC that is on the CPU until it has to leave it.
 #[inline(always)] // It has one caller, on the path that every entry takes.
-fn run_loaded<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Exit {
+fn run_loaded<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Exit {
     let mut timers = Timers::new(rec.reported_timers);
     loop {
         if timers.changed(rmm.machine) {
@@ -58,7 +58,7 @@ fn run_loaded<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Exit {
 }
 
 /// Handles a synchronous exception; `None` if the Realm goes on.
-fn synchronous<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
+fn synchronous<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
     match class_of(exit.esr) {
         class::SMC64 => rsi::smc(rmm, rec),
         class::DATA_ABORT_LOWER => abort::data(rmm, rec, exit),
@@ -84,7 +84,7 @@ fn synchronous<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit)
 ///
 /// In streaming mode, in which the Host may have called, an instruction of SVE traps as one of SME does. Lending ends that mode, so
 /// an SME trap after it is the Realm's own.
-fn lend_simd<M: Vcpu>(rmm: &Rmm<'_, '_, M>, rec: &Rec, class: u64) -> bool {
+fn lend_simd<M: Vcpu>(rmm: &Rmm<'_, M>, rec: &Rec, class: u64) -> bool {
     let has = class == class::FP || rec.registers.extensions.sve_vl().is_some();
     has && (rmm.machine.lend_simd(&rec.registers) || class != class::SME)
 }
@@ -111,7 +111,7 @@ fn remember(rec: &mut Rec, esr: u64, far: u64, hpfar: u64) {
 }
 
 /// What an exception taken by the loaded Realm now depends on.
-fn before<M: Vcpu>(rmm: &Rmm<'_, '_, M>, rec: &Rec) -> Before {
+fn before<M: Vcpu>(rmm: &Rmm<'_, M>, rec: &Rec) -> Before {
     Before {
         pc: rec.registers.pc,
         pstate: rec.registers.pstate,
@@ -121,7 +121,7 @@ fn before<M: Vcpu>(rmm: &Rmm<'_, '_, M>, rec: &Rec) -> Before {
 }
 
 /// Makes the loaded Realm take an exception.
-fn take<M: Vcpu>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, taken: &Taken) {
+fn take<M: Vcpu>(rmm: &Rmm<'_, M>, rec: &mut Rec, taken: &Taken) {
     let machine = rmm.machine;
     machine.set_live(LiveRegister::Esr, taken.esr);
     machine.set_live(LiveRegister::Elr, taken.elr);
@@ -134,7 +134,7 @@ fn take<M: Vcpu>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, taken: &Taken) {
 }
 
 /// Makes the loaded Realm take an UNDEFINED exception at its PC.
-fn undefined<M: Vcpu>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) {
+fn undefined<M: Vcpu>(rmm: &Rmm<'_, M>, rec: &mut Rec) {
     let taken = before(rmm, rec).undefined();
     take(rmm, rec, &taken);
 }

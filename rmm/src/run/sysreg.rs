@@ -67,7 +67,7 @@ fn is_undefined(esr: u64) -> bool {
 /// are how hosts and the reference monitor share the work.
 // In the caller its registers are saved on every exit: 23 instructions of RSI_VERSION.
 #[inline(never)]
-pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
+pub fn access<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
     let access = Access::new(exit.esr);
     match (access.register, access.read) {
         // Identification registers.
@@ -125,7 +125,7 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) 
     None
 }
 
-fn report<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &Rec, exit: &VcpuExit) {
+fn report<M: Machine>(rmm: &Rmm<'_, M>, rec: &Rec, exit: &VcpuExit) {
     let iss = exit.esr & 0x1ff_ffff;
     rmm.machine.log(Event::UnknownRegister { iss, pc: rec.registers.pc });
 }

@@ -39,7 +39,7 @@ const _: () = assert!(CONTAINER_MAX + PLATFORM_TOKEN_MAX + REALM_TOKEN_MAX <= TO
 /// returns RSI_ERROR_UNKNOWN at once).
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_INIT`.
-pub fn init<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+pub fn init<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let challenge: [u64; 8] = core::array::from_fn(|word| rec.gpr(1 + word));
     let length = rmm.attestation.as_ref().map_or(0, |key| {
         // One lock for all of it: an extension by another REC is in the token wholly or not at all.
@@ -84,7 +84,7 @@ const fn hash_name(algorithm: Algorithm) -> &'static str {
 /// the arguments the Realm has to start again.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_CONTINUE`, A7.2.2, B5.3.2.
-pub fn proceed<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+pub fn proceed<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let (ipa, offset, size) = (rec.gpr(1), rec.gpr(2), rec.gpr(3));
     let fits = offset < 4096 && size <= 4096 - offset;
     if !ipa.is_multiple_of(4096) || !fits || !rec.tree().space.is_protected(ipa) {
@@ -119,7 +119,7 @@ pub fn proceed<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
 
 /// Works on the signature until it is made, or until the Host wants its CPU back: then false. Each call gets at least one slice
 /// further.
-fn sign<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, key: &RealmKey, length: usize) -> bool {
+fn sign<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, key: &RealmKey, length: usize) -> bool {
     let machine = rmm.machine;
     machine.constant_time(|| {
         let mut signer = workspace::with(rmm, rec, |page| {
@@ -149,7 +149,7 @@ fn sign<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, key: &RealmKey, length:
 
 /// Fetches the platform's token and puts both into their container.
 fn complete<M: Machine>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rec: &mut Rec,
     key: &RealmKey,
     length: usize,
@@ -168,7 +168,7 @@ fn complete<M: Machine>(
 
 /// Copies what fits of the rest of the token into the Realm's page.
 fn hand_out<M: Machine>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rec: &mut Rec,
     ipa: u64,
     offset: u64,
@@ -207,7 +207,7 @@ fn interrupted(rec: &mut Rec) -> Outcome {
 }
 
 /// Ends a token that cannot be made. The specification does not say in which state; the next call shall not try again.
-fn fail<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec) -> Outcome {
+fn fail<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     workspace::with(rmm, rec, |page| page.as_mut_bytes().zeroize());
     rec.set_token(TokenState::NotStarted);
     Outcome::code(ERROR_UNKNOWN)

@@ -31,7 +31,7 @@ pub struct Complete(pub [u8; size_of::<Page>()]);
 /// Only the CPU that runs the REC comes here. The lock makes a Host that names the granule in a command wait, so it is
 /// held for copies only, never for a computation.
 pub fn with<M: Memory, R>(
-    rmm: &Rmm<'_, '_, M>,
+    rmm: &Rmm<'_, M>,
     rec: &Rec,
     access: impl FnOnce(&mut Page) -> R,
 ) -> R {
