@@ -39,13 +39,13 @@ pub fn aux_count<M: Memory>(rmm: &Rmm<'_, M>, rd: u64) -> Result<Outputs, Refusa
 /// They are claimed before the REC and the RD are locked: all three addresses are the Host's choice, and locking one
 /// while holding another in no fixed order could deadlock two calls. A claimed granule is REC_AUX and unlocked, so
 /// nothing else can take it.
-struct Claim<'r, 'a, 't, M: Memory> {
+struct Claim<'r, 't, M: Memory> {
     rmm: &'r Rmm<'t, M>,
     granules: heapless::Vec<(GranuleAddr, History), AUX_MAX>,
     kept: bool,
 }
 
-impl<'r, 'a, 't, M: Memory> Claim<'r, 'a, 't, M> {
+impl<'r, 't, M: Memory> Claim<'r, 't, M> {
     fn take(rmm: &'r Rmm<'t, M>, rec: GranuleAddr, addresses: &[u64]) -> Result<Self, Refusal> {
         let mut claim = Self { rmm, granules: heapless::Vec::new(), kept: false };
         for &raw in addresses {
@@ -68,7 +68,7 @@ impl<'r, 'a, 't, M: Memory> Claim<'r, 'a, 't, M> {
     }
 }
 
-impl<M: Memory> Drop for Claim<'_, '_, '_, M> {
+impl<M: Memory> Drop for Claim<'_, '_, M> {
     fn drop(&mut self) {
         if self.kept {
             return;
