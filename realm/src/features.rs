@@ -1,4 +1,4 @@
-//! What the CPUs can give a Realm: the limits that the Host reads in feature register 0.
+//! What the CPUs can give a Realm.
 
 use machine::CpuFacts;
 use machine::extensions::Extensions;
@@ -46,7 +46,7 @@ pub struct Features {
 
 /// What a Host wants of a Realm's CPUs: the fields of its parameters.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct ExtensionsWish {
     /// With SVE, `sve_vl`.
     pub sve_vl: Option<u8>,
     /// With performance monitors, `pmu_num_ctrs`.
@@ -120,7 +120,7 @@ impl Features {
     /// Fields of what is not asked for are not looked at.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, `RealmParamsSupported`, A3.1.3 to A3.1.5.
-    pub fn extensions(&self, wish: &Wish) -> Option<Extensions> {
+    pub fn extensions(&self, wish: &ExtensionsWish) -> Option<Extensions> {
         // The counts are "minus one", and 0 is reserved.
         if !(1..=self.breakpoints_minus_one).contains(&wish.breakpoints_minus_one)
             || !(1..=self.watchpoints_minus_one).contains(&wish.watchpoints_minus_one)
@@ -145,24 +145,6 @@ impl Features {
         }
         Some(extensions)
     }
-
-    /// `RmiFeatureRegister0` as the Host reads it.
-    ///
-    /// Source: RMM specification (Arm DEN0137) 1.0, `RmiFeatureRegister0`.
-    pub fn register0(&self) -> u64 {
-        u64::from(self.ipa_width_max)
-            | u64::from(self.lpa2) << 8
-            | u64::from(self.sve_vl.is_some()) << 9
-            | u64::from(self.sve_vl.unwrap_or(0)) << 10
-            | u64::from(self.counters.is_some()) << 26
-            | u64::from(self.counters.unwrap_or(0)) << 27
-            | u64::from(self.breakpoints_minus_one) << 14
-            | u64::from(self.watchpoints_minus_one) << 20
-            | 1 << 32 // SHA-256
-            | 1 << 33 // SHA-512
-            | u64::from(self.list_registers_minus_one) << 34
-            | u64::from(MAX_RECS_ORDER) << 38
-    }
 }
 
 #[cfg(test)]
@@ -183,21 +165,18 @@ mod tests {
         }
     }
 
-    const PLAIN: Wish =
-        Wish { sve_vl: None, counters: None, breakpoints_minus_one: 1, watchpoints_minus_one: 1 };
+    const PLAIN: ExtensionsWish = ExtensionsWish {
+        sve_vl: None,
+        counters: None,
+        breakpoints_minus_one: 1,
+        watchpoints_minus_one: 1,
+    };
 
     #[test]
-    fn the_feature_register_of_qemu() {
+    fn the_features_of_qemu() {
         let features = Features::new(&qemu());
         assert!(features.lpa2 && features.vmid16);
         assert_eq!(features.ipa_width_max, 52);
-        assert_eq!(features.register0() & 0xff, 52);
-        assert_eq!((features.register0() >> 14) & 0x3f, 5);
-        assert_eq!((features.register0() >> 20) & 0x3f, 3);
-        assert_eq!((features.register0() >> 34) & 0xf, 3);
-        assert_eq!(features.register0() >> 42, 0);
-        assert_eq!((features.register0() >> 9) & 0x1f, 0x1f, "SVE, 2048 bits");
-        assert_eq!((features.register0() >> 26) & 0x3f, 6 << 1 | 1, "PMU, 6 counters");
         assert_eq!((features.priority_bits, features.intid_bits), (5, 24));
     }
 
@@ -206,26 +185,31 @@ mod tests {
         let features = Features::new(&qemu());
         for (wish, granted) in [
             (PLAIN, true),
-            (Wish { sve_vl: Some(15), ..PLAIN }, true),
-            (Wish { sve_vl: Some(16), ..PLAIN }, false),
-            (Wish { counters: Some(6), ..PLAIN }, true),
-            (Wish { counters: Some(7), ..PLAIN }, false),
-            (Wish { counters: Some(0), ..PLAIN }, true),
-            (Wish { breakpoints_minus_one: 5, watchpoints_minus_one: 3, ..PLAIN }, true),
-            (Wish { breakpoints_minus_one: 6, ..PLAIN }, false),
-            (Wish { watchpoints_minus_one: 0, ..PLAIN }, false),
+            (ExtensionsWish { sve_vl: Some(15), ..PLAIN }, true),
+            (ExtensionsWish { sve_vl: Some(16), ..PLAIN }, false),
+            (ExtensionsWish { counters: Some(6), ..PLAIN }, true),
+            (ExtensionsWish { counters: Some(7), ..PLAIN }, false),
+            (ExtensionsWish { counters: Some(0), ..PLAIN }, true),
+            (ExtensionsWish { breakpoints_minus_one: 5, watchpoints_minus_one: 3, ..PLAIN }, true),
+            (ExtensionsWish { breakpoints_minus_one: 6, ..PLAIN }, false),
+            (ExtensionsWish { watchpoints_minus_one: 0, ..PLAIN }, false),
         ] {
             assert_eq!(features.extensions(&wish).is_some(), granted, "{wish:?}");
         }
         let plain = Features::new(&CpuFacts { id_aa64dfr0: 0x30_560a, ..qemu() });
-        assert!(plain.extensions(&Wish { counters: Some(0), ..PLAIN }).is_none(), "FEAT_HPMN0");
+        assert!(
+            plain.extensions(&ExtensionsWish { counters: Some(0), ..PLAIN }).is_none(),
+            "FEAT_HPMN0"
+        );
         let empty = Features::new(&CpuFacts { id_aa64dfr0: 0x30_560a, pmcr: 0, ..qemu() });
-        assert!(empty.extensions(&Wish { counters: Some(0), ..PLAIN }).is_some(), "no counter");
-        assert!(empty.extensions(&Wish { counters: Some(1), ..PLAIN }).is_none());
+        assert!(
+            empty.extensions(&ExtensionsWish { counters: Some(0), ..PLAIN }).is_some(),
+            "no counter"
+        );
+        assert!(empty.extensions(&ExtensionsWish { counters: Some(1), ..PLAIN }).is_none());
         let none = Features::new(&CpuFacts { id_aa64dfr0: 0x30_500a, vector_bytes: 0, ..qemu() });
-        assert!(none.extensions(&Wish { counters: Some(1), ..PLAIN }).is_none());
-        assert!(none.extensions(&Wish { sve_vl: Some(0), ..PLAIN }).is_none());
-        assert_eq!((none.register0() >> 9) & 1 | (none.register0() >> 26) & 1, 0);
+        assert!(none.extensions(&ExtensionsWish { counters: Some(1), ..PLAIN }).is_none());
+        assert!(none.extensions(&ExtensionsWish { sve_vl: Some(0), ..PLAIN }).is_none());
     }
 
     #[test]

@@ -1,28 +1,57 @@
-//! RMI_VERSION and RMI_FEATURES.
+//! RMI_VERSION: negotiation over the set of interfaces that this monitor speaks.
 
-use realm::Features;
+/// A version of the interface, as the ABI writes it: major in bits 30:16, minor in 15:0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Version(u64);
 
-use crate::abi::{Outputs, VERSION_1_0};
+impl Version {
+    /// RMM specification 1.0.
+    pub(crate) const V1_0: Self = Self(0x1_0000);
 
-/// `RMI_VERSION`: success, then the versions `lower` and `higher`.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_VERSION`, and B2 for the three outcomes. With the one
-/// revision 1.0, any other request is told 1.0 twice. The outputs are written on failure too.
-pub fn version(requested: u64) -> (bool, Outputs) {
-    (requested == VERSION_1_0, [VERSION_1_0, VERSION_1_0, 0, 0])
+    /// The version as the ABI writes it.
+    pub(crate) const fn as_u64(self) -> u64 {
+        self.0
+    }
 }
 
-/// `RMI_FEATURES`: feature register `index`; there is only register 0 in 1.0, the others read as zero.
+/// What a Host is told of the version that it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Negotiated {
+    /// The version that both speak from now on, if there is one.
+    pub(crate) agreed: Option<Version>,
+    /// `lower`: the version asked for, or else the greatest below it, or else the same as `higher`.
+    pub(crate) lower: Version,
+    /// `higher`: the greatest version of all.
+    pub(crate) higher: Version,
+}
+
+/// Negotiates over `supported`, which is ascending and not empty.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_FEATURES`.
-pub fn features(features: &Features, index: u64) -> Outputs {
-    let value = if index == 0 { features.register0() } else { 0 };
-    [value, 0, 0, 0]
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_VERSION`, B2; 2.0 has the same text.
+pub(crate) fn negotiate<const COUNT: usize>(
+    supported: &[Version; COUNT],
+    requested: u64,
+) -> Negotiated {
+    const { assert!(COUNT > 0) };
+    let requested = Version(requested);
+    let higher = supported.iter().copied().max().unwrap_or(requested);
+    let agreed = supported.iter().copied().find(|&version| version == requested);
+    let below = supported.iter().copied().filter(|&version| version < requested).max();
+    // Bits 63:31 are no part of a version: what has one of them set is none, and nothing is below it.
+    let below = below.filter(|_| requested.0 >> 31 == 0);
+    Negotiated { agreed, lower: agreed.or(below).unwrap_or(higher), higher }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const V2_0: Version = Version(0x2_0000);
+
+    fn answer<const COUNT: usize>(supported: [Version; COUNT], requested: u64) -> (bool, u64, u64) {
+        let Negotiated { agreed, lower, higher } = negotiate(&supported, requested);
+        (agreed.is_some(), lower.as_u64(), higher.as_u64())
+    }
 
     #[test]
     fn only_1_0_is_supported_and_the_answer_always_names_it() {
@@ -33,7 +62,19 @@ mod tests {
             (0x2_0000, false),
             (1 << 63 | 0x1_0000, false),
         ] {
-            assert_eq!(version(request), (supported, [0x1_0000, 0x1_0000, 0, 0]));
+            assert_eq!(answer([Version::V1_0], request), (supported, 0x1_0000, 0x1_0000));
         }
+    }
+
+    #[test]
+    fn of_two_versions_the_host_gets_its_own_or_the_next_below() {
+        let both = [Version::V1_0, V2_0];
+        assert_eq!(answer(both, 0x1_0000), (true, 0x1_0000, 0x2_0000));
+        assert_eq!(answer(both, 0x2_0000), (true, 0x2_0000, 0x2_0000));
+        assert_eq!(answer(both, 0x2_0001), (false, 0x2_0000, 0x2_0000));
+        assert_eq!(answer(both, 0x1_0001), (false, 0x1_0000, 0x2_0000));
+        assert_eq!(answer(both, 0), (false, 0x2_0000, 0x2_0000));
+        assert_eq!(answer(both, 1 << 31 | 0x1_0000), (false, 0x2_0000, 0x2_0000));
+        assert_eq!(answer([V2_0], 0x1_0000), (false, 0x2_0000, 0x2_0000));
     }
 }

@@ -1,4 +1,4 @@
-//! The firmware, except what touches hardware: boot order, dispatch of the Host's calls, the run loop of a REC.
+//! The firmware, except what touches hardware: boot order, the run loop of a REC.
 //!
 //! Everything here is generic over [`machine::Machine`], so that the tests run it on the build host; the image
 //! (`main.rs`) puts crate `rmm-arch` underneath.
@@ -6,8 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod boot;
-pub mod dispatch;
 pub mod log;
 pub mod run;
 
-pub use dispatch::handle;
+use machine::Machine;
+use realm::Rmm;
+
+/// Handles one call of the Host: X0 to X7 in, X0 to X7 out.
+#[inline(always)]
+pub fn handle<M: Machine>(rmm: &Rmm<'_, M>, call: &[u64; 8]) -> rmi::Reply {
+    rmi::serve(rmm, call, &run::run)
+}

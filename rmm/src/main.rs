@@ -1,5 +1,5 @@
 //! The image. It decides nothing: it ties the boot path of `rmm-arch` to the manifest parser, the shared state and
-//! the dispatcher of this crate's library.
+//! the commands.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
@@ -41,8 +41,8 @@ mod image {
             let rmm = Rmm::new(&cpu, shared);
             let mut request = cpu.boot_complete();
             loop {
-                let reply = rmm::handle(&rmm, &request);
-                request = cpu.complete(reply);
+                let [x0, x1, x2, x3, x4, ..] = rmm::handle(&rmm, &request);
+                request = cpu.complete([x0, x1, x2, x3, x4]);
             }
         }
 

@@ -1,4 +1,4 @@
-//! Which CPU of its Realm a REC is, in the three notations that exist.
+//! Which CPU of its Realm a REC is: as a number and as an MPIDR.
 
 /// Index of a REC in its Realm: Aff3:Aff2:Aff1:Aff0, with Aff0 four bits wide.
 ///
@@ -10,23 +10,14 @@ impl RecIndex {
     /// Most RECs that the notation can name.
     const BITS: u32 = 28;
 
-    /// Reads an `RmiRecMpidr`; `None` if a reserved bit is set.
-    ///
-    /// The specification says "should be zero" of bits 7:4 and 63:32; like the reference monitor we refuse.
-    pub fn from_rmi(mpidr: u64) -> Option<Self> {
-        if mpidr >> 32 != 0 || mpidr & 0xf0 != 0 {
-            return None;
-        }
-        Self::from_parts(mpidr & 0xf, (mpidr >> 8) & 0xff_ffff)
-    }
-
     /// Reads an MPIDR_EL1 as a PSCI caller writes it; `None` if no REC can have it.
     pub fn from_mpidr(mpidr: u64) -> Option<Self> {
         let upper = (mpidr >> 8) & 0xffff | ((mpidr >> 32) & 0xff) << 16;
-        if mpidr & 0xf0 != 0 { None } else { Self::from_parts(mpidr & 0xf, upper) }
+        if mpidr & 0xf0 != 0 { None } else { Self::from_affinities(mpidr & 0xf, upper) }
     }
 
-    fn from_parts(aff0: u64, upper: u64) -> Option<Self> {
+    /// The REC with Aff0 `aff0`, 0 to 15, and Aff3:Aff2:Aff1 `upper`, of 24 bits.
+    pub fn from_affinities(aff0: u64, upper: u64) -> Option<Self> {
         u32::try_from(aff0 | upper << 4).ok().map(Self)
     }
 
@@ -57,14 +48,14 @@ mod tests {
 
     #[test]
     fn the_notations_agree() {
-        for (index, rmi, mpidr) in [
-            (0, 0, 0x8000_0000),
-            (15, 0xf, 0x8000_000f),
-            (16, 0x100, 0x8000_0100),
-            (4096, 0x1_0000, 0x8001_0000),
-            (1_048_576, 0x100_0000, 0x1_8000_0000),
+        for (index, (aff0, upper), mpidr) in [
+            (0, (0, 0), 0x8000_0000),
+            (15, (15, 0), 0x8000_000f),
+            (16, (0, 1), 0x8000_0100),
+            (4096, (0, 0x100), 0x8001_0000),
+            (1_048_576, (0, 0x1_0000), 0x1_8000_0000),
         ] {
-            let rec = RecIndex::from_rmi(rmi).unwrap();
+            let rec = RecIndex::from_affinities(aff0, upper).unwrap();
             assert_eq!(rec.as_u64(), index);
             assert_eq!(rec.vmpidr(), mpidr);
             assert_eq!(RecIndex::from_mpidr(mpidr), Some(rec));
@@ -73,8 +64,6 @@ mod tests {
 
     #[test]
     fn reserved_bits_name_no_rec() {
-        assert_eq!(RecIndex::from_rmi(0x10), None);
-        assert_eq!(RecIndex::from_rmi(1 << 32), None);
         assert_eq!(RecIndex::from_mpidr(0x10), None);
     }
 }

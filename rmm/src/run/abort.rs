@@ -110,11 +110,7 @@ fn written(rec: &Rec, esr: u64) -> u64 {
 /// An instruction abort.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.3.4.2, A5.2.9: code runs from protected memory only.
-pub fn instruction<M: Machine>(
-    rmm: &Rmm<'_, M>,
-    rec: &mut Rec,
-    exit: &VcpuExit,
-) -> Option<Exit> {
+pub fn instruction<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
     if is_external(exit.esr) {
         return external(rmm, rec, exit, INSTRUCTION);
     }

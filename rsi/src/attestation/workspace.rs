@@ -30,11 +30,7 @@ pub struct Complete(pub [u8; size_of::<Page>()]);
 ///
 /// Only the CPU that runs the REC comes here. The lock makes a Host that names the granule in a command wait, so it is
 /// held for copies only, never for a computation.
-pub fn with<M: Memory, R>(
-    rmm: &Rmm<'_, M>,
-    rec: &Rec,
-    access: impl FnOnce(&mut Page) -> R,
-) -> R {
+pub fn with<M: Memory, R>(rmm: &Rmm<'_, M>, rec: &Rec, access: impl FnOnce(&mut Page) -> R) -> R {
     let granule = rec.aux().next().and_then(|aux| rmm.granules.lock::<RecAuxState>(aux).ok());
     let Some(mut granule) = granule else { unreachable!("auxiliary granule of a REC") };
     let mut page = rmm.machine.page(Slot::RecAux, granule.exclusive());

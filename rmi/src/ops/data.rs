@@ -1,4 +1,4 @@
-//! Data commands: pages of a Realm's memory.
+//! Pages of a Realm's memory.
 
 use granule::delegation;
 use granule::{Data, Delegated, GRANULE_SIZE, GranuleAddr, GranuleGuard, RdState};
@@ -9,100 +9,98 @@ use realm::rd::{Rd, RealmState};
 use realm::rtt::{Entry, Level, Position, Ripas, Tree};
 use zerocopy::IntoBytes;
 
-use crate::abi::{NONE, Outputs};
-use crate::args::{self, DATA, RD};
-use crate::error::Refusal;
+use super::lock::{self, encodable};
+use super::{Cause, HostPage, Named, Operand, entry};
 
-/// `RmiDataFlags`: bit 0, measure the content. The others should be zero and are ignored, but measured.
-const MEASURE_CONTENT: u64 = 1;
+/// A page that the Host gives to a new Realm.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// Where it is.
+    pub page: GranuleAddr,
+    /// Whether its contents are measured. Where it goes always is.
+    pub measures_content: bool,
+    /// The flags of the command, as they are measured.
+    pub measured_flags: u64,
+}
 
-/// `RMI_DATA_CREATE`: copies a page of the Host's into a new Realm, and measures it.
+/// Copies a page of the Host's into a new Realm, and measures it.
 ///
 /// # Errors
 ///
-/// RMI_ERROR_INPUT: `src_*`, `data_*`, `rd_*`, `ipa_align`, `ipa_bound`; RMI_ERROR_REALM: `realm_state`; RMI_ERROR_RTT: `rtt_walk`,
-/// `rtte_state`.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_DATA_CREATE`. Its text forgets to say that the page is copied;
-/// Arm confirmed that it is.
+/// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`, `EntryState`, `HostFault`.
 pub fn create<M: Memory + HostMemory + Hasher>(
     rmm: &Rmm<'_, M>,
-    rd: u64,
-    data: u64,
+    rd: Named<'_>,
+    data: Named<'_>,
     ipa: u64,
-    src: u64,
-    flags: u64,
-) -> Result<Outputs, Refusal> {
+    source: &Source,
+) -> Result<(), Cause> {
     let machine = rmm.machine;
-    let src = args::host_pointer(rmm, src, "src_align", "src_bound")?;
-    let (mut data, mut rd) =
-        args::lock_pair::<Delegated, RdState, _>(rmm, (&DATA, data), (&RD, rd))?;
+    let (mut data, mut rd) = lock::pair::<Delegated, RdState>(data, rd)?;
     let mut page = machine.page(Slot::Rd, rd.exclusive());
     let rd: &mut Rd = page.view_mut();
     let tree = rd.tree();
     check_page(&tree, data.addr(), ipa)?;
 
     if rd.state() != RealmState::New {
-        return Err(Refusal::realm("realm_state"));
+        return Err(Cause::RealmState);
     }
 
     let algorithm = rd.algorithm();
     let measurements = &mut rd.measurements;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
-        args::unassigned_page(&at)?;
+        entry::unassigned_page(&at)?;
         {
             // What is measured is the copy, never the source, which the Host may change.
             let mut page = machine.page(Slot::Object, data.exclusive());
-            if machine.read_host(src, 0, &mut page.0).is_err() {
+            if machine.read_host(source.page, 0, &mut page.0).is_err() {
                 page.0.fill(0);
-                return Err(Refusal::input("src_pas"));
+                return Err(Cause::HostFault(HostPage::Source));
             }
-            let content = (flags & MEASURE_CONTENT != 0).then(|| page.as_bytes());
-            measurements.extend_data(machine, algorithm, (ipa, flags), content);
+            let content = source.measures_content.then(|| page.as_bytes());
+            let placed = (ipa, source.measured_flags);
+            measurements.extend_data(machine, algorithm, placed, content);
         }
         hand_over(machine, &at, Ripas::Ram, &mut data);
         Ok(())
     })?;
     rmm.granules.claim::<Data>(data).unlock();
     rd.holdings.add_data();
-    Ok(NONE)
+    Ok(())
 }
 
-/// `RMI_DATA_CREATE_UNKNOWN`: gives a Realm a page whose contents do not depend on the Host.
+/// Gives a Realm a page whose contents do not depend on the Host.
 ///
 /// # Errors
 ///
-/// RMI_ERROR_INPUT: `data_*`, `rd_*`, `ipa_align`, `ipa_bound`; RMI_ERROR_RTT: `rtt_walk`, `rtte_state`.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_DATA_CREATE_UNKNOWN`.
+/// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`.
 pub fn create_unknown<M: Memory>(
     rmm: &Rmm<'_, M>,
-    rd: u64,
-    data: u64,
+    rd: Named<'_>,
+    data: Named<'_>,
     ipa: u64,
-) -> Result<Outputs, Refusal> {
+) -> Result<(), Cause> {
     let machine = rmm.machine;
-    let (mut data, mut rd) =
-        args::lock_pair::<Delegated, RdState, _>(rmm, (&DATA, data), (&RD, rd))?;
+    let (mut data, mut rd) = lock::pair::<Delegated, RdState>(data, rd)?;
     let mut page = machine.page(Slot::Rd, rd.exclusive());
     let rd: &mut Rd = page.view_mut();
     let tree = rd.tree();
     check_page(&tree, data.addr(), ipa)?;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
-        let ripas = args::unassigned_page(&at)?;
+        let ripas = entry::unassigned_page(&at)?;
         machine.wipe(Slot::Object, data.exclusive());
         hand_over(machine, &at, ripas, &mut data);
         Ok(())
     })?;
     rmm.granules.claim::<Data>(data).unlock();
     rd.holdings.add_data();
-    Ok(NONE)
+    Ok(())
 }
 
-/// `data_bound2`, `ipa_align`, `ipa_bound`.
-fn check_page(tree: &Tree, data: GranuleAddr, ipa: u64) -> Result<(), Refusal> {
-    args::address_fits(tree.format, data, "data_bound2")?;
-    args::protected_page(tree.space, ipa)
+/// A granule that the Realm's descriptors can hold, and an IPA that can have one.
+fn check_page(tree: &Tree, data: GranuleAddr, ipa: u64) -> Result<(), Cause> {
+    encodable(tree.format, Operand::Data, data)?;
+    entry::protected_page(tree.space, ipa)
 }
 
 /// Makes the page entry ASSIGNED: from now on the Realm may read, write and run what is in the granule.
@@ -119,30 +117,39 @@ fn hand_over(
     machine.publish();
 }
 
-/// `RMI_DATA_DESTROY`: takes a page away from a Realm. X1 is the page, X2 the next live address.
+/// What taking a page away from a Realm gives the Host.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// The granule, DELEGATED again and wiped.
+    pub granule: GranuleAddr,
+    /// Where the Host may go on: nothing is live between.
+    pub next: u64,
+}
+
+/// Takes a page away from a Realm.
 ///
 /// # Errors
 ///
-/// RMI_ERROR_INPUT: `rd_*`, `ipa_align`, `ipa_bound`; RMI_ERROR_RTT with `top`: `rtt_walk`, `rtte_state`.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_DATA_DESTROY`.
+/// `State`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`, the last two with `next`.
 pub fn destroy<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
-    rd: u64,
+    rd: Named<'_>,
     ipa: u64,
-) -> Result<Outputs, Refusal> {
+) -> Result<Taken, Cause> {
     let machine = rmm.machine;
-    let mut rd = RD.lock::<RdState, _>(rmm, rd)?;
+    let mut rd = rd.lock::<RdState>()?;
     let mut page = machine.page(Slot::Rd, rd.exclusive());
     let rd: &mut Rd = page.view_mut();
     let tree = rd.tree();
-    args::protected_page(tree.space, ipa)?;
+    entry::protected_page(tree.space, ipa)?;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
-        let refused = |condition| Refusal::rtt(at.level, condition).with_top(at.walk_top(ipa));
-        if !at.level.is_page() {
-            return Err(refused("rtt_walk"));
+        let level = at.level;
+        if !level.is_page() {
+            return Err(Cause::Walk { level, next: at.walk_top(ipa) });
         }
-        let Entry::Assigned(ripas, data) = at.entry else { return Err(refused("rtte_state")) };
+        let Entry::Assigned(ripas, granule) = at.entry else {
+            return Err(Cause::EntryState { level, next: at.walk_top(ipa) });
+        };
         let left = if ripas == Ripas::Ram { Ripas::Destroyed } else { ripas };
         at.set(Entry::Unassigned(left));
         if at.entry.is_valid() {
@@ -151,11 +158,11 @@ pub fn destroy<M: Memory + Stage2Tlb>(
             machine.invalidate(tree.vmid, stale);
         }
         at.count_down();
-        let Ok(page) = rmm.granules.lock::<Data>(data) else {
+        let Ok(page) = rmm.granules.lock::<Data>(granule) else {
             unreachable!("DATA of an RTT entry")
         };
         delegation::release(machine, &rmm.granules, page, tree.number).unlock();
         rd.holdings.remove_data();
-        Ok([data.as_u64(), at.walk_top(ipa), 0, 0])
+        Ok(Taken { granule, next: at.walk_top(ipa) })
     })
 }

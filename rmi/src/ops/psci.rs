@@ -1,18 +1,11 @@
-//! RMI_PSCI_COMPLETE: the Host's answer to a PSCI call that names another REC.
+//! The Host's answer to a PSCI call that names another REC.
 
 use granule::RecState;
 use machine::{Memory, Slot};
 use realm::rec::{Pending, RecIndex};
 use realm::{Rec, Rmm};
 
-use crate::abi::{NONE, Outputs};
-use crate::args::{self, Labels};
-use crate::error::Refusal;
-
-const CALLING: Labels =
-    Labels { align: "calling_align", bound: "calling_bound", state: "calling_state" };
-const TARGET: Labels =
-    Labels { align: "target_align", bound: "target_bound", state: "target_state" };
+use super::{Cause, Named, lock};
 
 /// PSCI return codes.
 ///
@@ -28,42 +21,39 @@ enum Request {
     AffinityInfo,
 }
 
-/// `RMI_PSCI_COMPLETE`: completes CPU_ON or AFFINITY_INFO of `calling` about `target`.
+/// Completes CPU_ON or AFFINITY_INFO of `calling` about `target`, which are two granules, with the Host's status as PSCI
+/// writes it.
 ///
 /// # Errors
 ///
-/// RMI_ERROR_INPUT: `alias`, `calling_*`, `target_*`, `pending`, `owner`, `target`, `status`.
+/// `State`, `PsciNotPending`, `PsciOwner`, `PsciTarget`, `PsciStatus`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_PSCI_COMPLETE`, B3.27. A refused status changes nothing (the reference
 /// monitor has completed the call by then).
 pub fn complete<M: Memory>(
     rmm: &Rmm<'_, M>,
-    calling: u64,
-    target: u64,
+    calling: Named<'_>,
+    target: Named<'_>,
     status: u64,
-) -> Result<Outputs, Refusal> {
-    if calling == target {
-        return Err(Refusal::input("alias"));
-    }
+) -> Result<(), Cause> {
     let machine = rmm.machine;
-    let (mut calling, mut target) =
-        args::lock_pair::<RecState, RecState, _>(rmm, (&CALLING, calling), (&TARGET, target))?;
+    let (mut calling, mut target) = lock::pair::<RecState, RecState>(calling, target)?;
     if calling.count() != 0 {
-        return Err(Refusal::input("pending"));
+        return Err(Cause::PsciNotPending);
     }
     let mut calling_page = machine.page(Slot::Rec, calling.exclusive());
     let calling: &mut Rec = calling_page.view_mut();
     if calling.pending() != Pending::Psci {
-        return Err(Refusal::input("pending"));
+        return Err(Cause::PsciNotPending);
     }
     let wanted = RecIndex::from_mpidr(calling.gpr(1));
     // The target may be running: then its contents, `runnable` among them, are not ours to look at.
     let (owner, index) = Rec::identity(&machine.words(Slot::TargetRec, target.shared()));
     if calling.owner() != owner {
-        return Err(Refusal::input("owner"));
+        return Err(Cause::PsciOwner);
     }
     if wanted != Some(index) {
-        return Err(Refusal::input("target"));
+        return Err(Cause::PsciTarget);
     }
     let target_on = target.count() != 0
         || machine.page(Slot::TargetRec, target.exclusive()).view::<Rec>().is_runnable();
@@ -74,7 +64,7 @@ pub fn complete<M: Memory>(
         _ => false,
     };
     if !permitted {
-        return Err(Refusal::input("status"));
+        return Err(Cause::PsciStatus);
     }
     let result = match request {
         Request::CpuOn if target_on => ALREADY_ON,
@@ -94,7 +84,7 @@ pub fn complete<M: Memory>(
         calling.set_gpr(register, 0);
     }
     calling.set_pending(Pending::None);
-    Ok(NONE)
+    Ok(())
 }
 
 /// Which call is pending. Only these two are ever left pending.

@@ -1,10 +1,8 @@
-//! The virtual interrupt state that the Host passes with each entry.
+//! The Host's part of a REC's virtual interrupts: which are valid, and how they get into the REC.
 
 use machine::vcpu::GicRegisters;
 use realm::Features;
 use realm::rec::controls::GIC_HCR_OWN;
-
-use crate::abi::RecEnter;
 
 /// ICH_HCR_EL2 bits that the Host sets: UIE, LRENPIE, NPIE, VGrp0EIE, VGrp0DIE, VGrp1EIE, VGrp1DIE, TDIR.
 const HOST_HCR: u64 = 0x40fe;
@@ -14,15 +12,23 @@ const EOI_COUNT: u64 = 0x1f << 27;
 const LR_HW: u64 = 1 << 61;
 const LR_EOI: u64 = 1 << 41;
 
-/// Checks `gicv3_hcr` and the implemented `gicv3_lrs` (`rec_gicv3`).
+/// Virtual interrupts as the Host passes them with each entry.
+#[derive(Clone, Copy, Debug)]
+pub struct HostVgic<'e> {
+    /// ICH_HCR_EL2.
+    pub hcr: u64,
+    /// ICH_LR_EL2; those that the CPU has not are not looked at.
+    pub lrs: &'e [u64],
+}
+
+/// Checks the Host's control bits and the implemented list registers.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A6.1.
-pub fn is_valid(enter: &RecEnter, features: &Features) -> bool {
-    if enter.gicv3_hcr() & !HOST_HCR != 0 {
+pub fn is_valid(host: &HostVgic<'_>, features: &Features) -> bool {
+    if host.hcr & !HOST_HCR != 0 {
         return false;
     }
-    let lrs = enter.gicv3_lrs();
-    let lrs = lrs.get(..features.list_registers()).unwrap_or(lrs);
+    let lrs = host.lrs.get(..features.list_registers()).unwrap_or(host.lrs);
     if is_inactive(lrs.iter().fold(0, |bits, lr| bits | lr)) {
         return true;
     }
@@ -64,11 +70,10 @@ fn is_valid_intid(intid: u64, features: &Features) -> bool {
     }
 }
 
-/// Takes the Host's part into the REC. The state must be valid.
-pub fn take(gic: &mut GicRegisters, enter: &RecEnter, features: &Features) {
-    gic.hcr = enter.gicv3_hcr() & HOST_HCR | gic.hcr & EOI_COUNT | GIC_HCR_OWN;
-    let lrs = enter.gicv3_lrs();
-    for (register, lr) in gic.lrs.iter_mut().zip(lrs).take(features.list_registers()) {
+/// Gives the REC the Host's part, which must be valid.
+pub fn give(gic: &mut GicRegisters, host: &HostVgic<'_>, features: &Features) {
+    gic.hcr = host.hcr & HOST_HCR | gic.hcr & EOI_COUNT | GIC_HCR_OWN;
+    for (register, lr) in gic.lrs.iter_mut().zip(host.lrs).take(features.list_registers()) {
         *register = *lr;
     }
 }
@@ -88,10 +93,8 @@ mod tests {
         Features::new(&CpuFacts { ich_vtr: 0x90b8_0003, ..CpuFacts::default() })
     }
 
-    fn with_lrs(lrs: &[u64]) -> RecEnter {
-        let mut enter = RecEnter::zeroed();
-        enter.gicv3[1..=lrs.len()].copy_from_slice(lrs);
-        enter
+    fn with_lrs(lrs: &[u64]) -> HostVgic<'_> {
+        HostVgic { hcr: 0, lrs }
     }
 
     const PENDING: u64 = 1 << 62 | 1 << 60;
@@ -99,9 +102,8 @@ mod tests {
     #[test]
     fn only_the_hosts_control_bits_are_accepted() {
         for bit in 0..64 {
-            let mut enter = RecEnter::zeroed();
-            enter.gicv3[0] = 1 << bit;
-            assert_eq!(is_valid(&enter, &features()), (HOST_HCR >> bit) & 1 == 1, "bit {bit}");
+            let host = HostVgic { hcr: 1 << bit, lrs: &[0; 16] };
+            assert_eq!(is_valid(&host, &features()), (HOST_HCR >> bit) & 1 == 1, "bit {bit}");
         }
     }
 

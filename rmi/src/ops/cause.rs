@@ -1,0 +1,194 @@
+//! Why a command is refused, in terms of no interface: no numbers, no labels. Each dialect has one function that turns
+//! a cause into what its Host is told.
+
+use realm::rtt::Level;
+
+/// The argument of a command that names a granule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// The granule that is to be delegated or given back.
+    Granule,
+    /// The Realm Descriptor.
+    Rd,
+    /// The REC.
+    Rec,
+    /// An auxiliary granule of a REC.
+    RecAux,
+    /// The granule of a Realm's memory.
+    Data,
+    /// The translation table.
+    Rtt,
+    /// A translation table of the start level.
+    StartRtt,
+    /// The REC whose PSCI call is completed.
+    CallingRec,
+    /// The REC that a PSCI call is about.
+    TargetRec,
+}
+
+impl Operand {
+    /// Every operand.
+    pub const ALL: [Self; 9] = [
+        Self::Granule,
+        Self::Rd,
+        Self::Rec,
+        Self::RecAux,
+        Self::Data,
+        Self::Rtt,
+        Self::StartRtt,
+        Self::CallingRec,
+        Self::TargetRec,
+    ];
+}
+
+/// A page of the Host's that a command reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostPage {
+    /// The parameters of an object.
+    Params,
+    /// The contents of a page of a new Realm.
+    Source,
+    /// The page through which a REC is run.
+    Run,
+}
+
+/// Why a command is refused.
+///
+/// `next` is an address to which a Host that takes a Realm's memory away may skip: nothing is live below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The address of a granule is not aligned to granules.
+    Unaligned(Operand),
+    /// A granule is outside the memory that may be delegated.
+    Untracked(Operand),
+    /// A granule is in another state than the command needs, or is named twice.
+    State(Operand),
+    /// The Realm's descriptors cannot hold the granule's address.
+    NotEncodable(Operand),
+    /// Two arguments are one granule.
+    Alias(Operand),
+    /// The address of a page of the Host's is not aligned.
+    HostUnaligned(HostPage),
+    /// A page of the Host's is outside the memory that may be delegated.
+    HostUntracked(HostPage),
+    /// A page of the Host's is not the Host's, or is not any more.
+    HostFault(HostPage),
+    /// EL3 does not move the granule to the Realm physical address space.
+    NotDelegated,
+    /// EL3 does not move the granule back: it stays DELEGATED, wiped, and is in the leak ledger.
+    NotUndelegated,
+
+    /// A parameter of a Realm has no meaning.
+    RealmParams,
+    /// A parameter of a Realm is beyond what the machine has.
+    RealmUnsupported,
+    /// Level or number of the start-level tables do not fit the Realm's address space.
+    StartRttGeometry,
+    /// A start-level table would contain the Realm Descriptor.
+    StartRttAlias,
+    /// The VMID is out of range, or another Realm has it.
+    Vmid,
+
+    /// The Realm is not NEW (any more).
+    RealmState,
+    /// The Realm is not active yet.
+    RealmNew,
+    /// The Realm has been switched off.
+    RealmOff,
+    /// The Realm still has RECs, tables or memory.
+    RealmLive,
+    /// The Realm has as many RECs as it may have.
+    RecsFull,
+
+    /// The REC's number is not the one that is due.
+    RecIndex,
+    /// The number of auxiliary granules is not the one that a REC needs.
+    RecAuxCount,
+    /// The REC runs.
+    RecRunning,
+    /// The REC belongs to another Realm.
+    RecOwner,
+    /// The REC is off.
+    RecOff,
+    /// The REC waits for the completion of a PSCI call.
+    RecPsciPending,
+    /// The virtual interrupts that the Host passes are not valid.
+    Vgic,
+    /// The Host emulated an access that cannot be emulated.
+    NotEmulatable,
+
+    /// The REC is running, or does not wait for the completion of a PSCI call.
+    PsciNotPending,
+    /// The two RECs belong to different Realms.
+    PsciOwner,
+    /// The call is about another REC.
+    PsciTarget,
+    /// The Host may not answer this call like that.
+    PsciStatus,
+
+    /// A level of translation tables is out of range.
+    LevelBound,
+    /// An IPA is not aligned to an entry of the level.
+    IpaUnaligned,
+    /// An IPA is outside the part of the address space that the command is for.
+    IpaBound,
+    /// The attributes of Host memory are not those that a Host may choose.
+    HostAttributes,
+    /// The address of Host memory is not aligned to its block.
+    OutputUnaligned,
+    /// The Realm's descriptors cannot hold the address of Host memory.
+    OutputBound,
+
+    /// A range is empty or ends below its start.
+    RangeEmpty,
+    /// A range does not end at a granule.
+    RangeUnaligned,
+    /// A range ends outside the protected address space.
+    RangeBound,
+    /// A range does not start where the Realm's request goes on.
+    RequestBase,
+    /// A range reaches past the Realm's request.
+    RequestTop,
+
+    /// The walk ends above the wanted level.
+    Walk {
+        /// Level that the walk reached.
+        level: Level,
+        /// Where the Host may go on.
+        next: u64,
+    },
+    /// The entry is in another state than the command needs.
+    EntryState {
+        /// Level of the entry.
+        level: Level,
+        /// Where the Host may go on.
+        next: u64,
+    },
+    /// The table has live entries.
+    TableLive {
+        /// Level of the table.
+        level: Level,
+        /// Where the Host may go on.
+        next: u64,
+    },
+    /// The table's entries do not make one.
+    NotHomogeneous(Level),
+    /// A range does not start at an entry of the level that the walk reached.
+    BaseUnaligned(Level),
+    /// Nothing of a range could be done at the level that the walk reached.
+    NoProgress(Level),
+}
+
+impl Cause {
+    /// Where the Host may go on, if the cause says so; else 0.
+    pub const fn next(self) -> u64 {
+        if let Self::Walk { next, .. }
+        | Self::EntryState { next, .. }
+        | Self::TableLive { next, .. } = self
+        {
+            next
+        } else {
+            0
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Changes of RIPAS: by the Host while it builds a Realm, and by a Realm's wish.
+
+use granule::{RdState, RecState};
+use machine::stage2::Stale;
+use machine::{Hasher, Memory, Slot, Stage2Tlb};
+use realm::rd::{Rd, RealmState};
+use realm::rtt::{Entry, Level, ripas};
+use realm::{Rec, Rmm};
+
+use super::lock::{self, tree_of};
+use super::{Cause, Named};
+
+/// Makes a range of a new Realm RAM, and measures it. Returns how far it got: at most to the end of one table.
+///
+/// # Errors
+///
+/// `State`, `RangeEmpty`, `RangeBound`, `RangeUnaligned`, `RealmState`, `BaseUnaligned`, `EntryState`, `NoProgress`.
+pub fn init<M: Memory + Hasher>(
+    rmm: &Rmm<'_, M>,
+    rd: Named<'_>,
+    base: u64,
+    top: u64,
+) -> Result<u64, Cause> {
+    let machine = rmm.machine;
+    let mut guard = rd.lock::<RdState>()?;
+    let mut page = machine.page(Slot::Rd, guard.exclusive());
+    let rd: &mut Rd = page.view_mut();
+    let tree = rd.tree();
+    if top <= base {
+        return Err(Cause::RangeEmpty);
+    }
+    if !tree.space.is_protected(top - 1) {
+        return Err(Cause::RangeBound);
+    }
+    if !Level::PAGE.is_aligned(top) {
+        return Err(Cause::RangeUnaligned);
+    }
+    if rd.state() != RealmState::New {
+        return Err(Cause::RealmState);
+    }
+    let algorithm = rd.algorithm();
+    tree.walk(machine, &rmm.granules, base, Level::PAGE, |at| {
+        if !at.level.is_aligned(base) {
+            return Err(Cause::BaseUnaligned(at.level));
+        }
+        if !matches!(at.entry, Entry::Unassigned(_)) {
+            return Err(Cause::EntryState { level: at.level, next: 0 });
+        }
+        let mut extension = rd.measurements.extend_ripas(algorithm);
+        let reached = ripas::init(&at, base, top, |base, top| extension.extend(machine, base, top));
+        machine.publish();
+        if reached == base { Err(Cause::NoProgress(at.level)) } else { Ok(reached) }
+    })
+}
+
+/// Carries out a part of what a Realm wished. Returns how far it got.
+///
+/// # Errors
+///
+/// `State`, `RangeEmpty`, `RangeUnaligned`, `RecRunning`, `RecOwner`, `RequestBase`, `RequestTop`, `BaseUnaligned`, `NoProgress`.
+pub fn set<M: Memory + Stage2Tlb>(
+    rmm: &Rmm<'_, M>,
+    rd: Named<'_>,
+    rec: Named<'_>,
+    base: u64,
+    top: u64,
+) -> Result<u64, Cause> {
+    let machine = rmm.machine;
+    let (mut rd, mut rec_guard) = lock::pair::<RdState, RecState>(rd, rec)?;
+    if top <= base {
+        return Err(Cause::RangeEmpty);
+    }
+    if !Level::PAGE.is_aligned(top) {
+        return Err(Cause::RangeUnaligned);
+    }
+    if rec_guard.count() != 0 {
+        return Err(Cause::RecRunning);
+    }
+    let tree = tree_of(rmm, &mut rd);
+    let mut page = machine.page(Slot::Rec, rec_guard.exclusive());
+    let rec: &mut Rec = page.view_mut();
+    if rec.owner() != rd.addr() {
+        return Err(Cause::RecOwner);
+    }
+    if base != rec.ripas.addr {
+        return Err(Cause::RequestBase);
+    }
+    if top > rec.ripas.top {
+        return Err(Cause::RequestTop);
+    }
+    let wish = rec.ripas.wish();
+    let progress = tree.walk(machine, &rmm.granules, base, Level::PAGE, |at| {
+        let Some(progress) = ripas::set(&at, base, top, wish) else {
+            return Err(if at.level.is_aligned(base) {
+                Cause::NoProgress(at.level)
+            } else {
+                Cause::BaseUnaligned(at.level)
+            });
+        };
+        if progress.stale {
+            let stale = Stale::Range {
+                ipa: base,
+                size_bytes: progress.reached - base,
+                leaf_size_bytes: at.level.entry_size(),
+            };
+            machine.invalidate(tree.vmid, stale);
+        } else {
+            machine.publish();
+        }
+        Ok(progress)
+    })?;
+    rec.ripas.addr = progress.reached;
+    Ok(progress.reached)
+}

@@ -1,0 +1,30 @@
+//! RTT entries, as the Host writes and reads them.
+
+use realm::rtt::{Entry, Tree};
+
+use crate::ops::map::Mapping;
+use crate::ops::table::Found;
+
+/// Reads the descriptor that asks for a mapping of Host memory; `None` if its attributes are not those that a Host may
+/// choose.
+pub(super) fn mapping(desc: u64) -> impl FnOnce(&Tree) -> Option<Mapping> {
+    move |tree| Entry::from_host_descriptor(desc, tree.format)
+}
+
+/// X1 to X4 of RTT_READ_ENTRY: level reached, state, descriptor, RIPAS.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_READ_ENTRY`, `RmiRttEntryState`, `RmiRipas`.
+pub(super) fn show(found: &Found) -> [u64; 4] {
+    const UNASSIGNED: u64 = 0;
+    const ASSIGNED: u64 = 1;
+    const TABLE: u64 = 2;
+    let (state, ripas) = match found.entry {
+        Entry::Unassigned(ripas) => (UNASSIGNED, ripas as u64),
+        Entry::Assigned(ripas, _) => (ASSIGNED, ripas as u64),
+        Entry::UnassignedNs => (UNASSIGNED, 0),
+        Entry::AssignedNs(..) => (ASSIGNED, 0),
+        Entry::Table(_) => (TABLE, 0),
+    };
+    let desc = found.entry.host_descriptor(found.tree.format);
+    [found.level.as_i64().cast_unsigned(), state, desc, ripas]
+}

@@ -1,0 +1,22 @@
+//! RMI 1.0: numbers, registers and pages. What a command does is in [`crate::ops`].
+//!
+//! | Module | Owns |
+//! | --- | --- |
+//! | [`table`] | every command: number, name, arguments, what it calls, outputs |
+//! | `args` | arguments in registers |
+//! | `pages`, `rim` | parameters in memory, and what of them is measured |
+//! | `run_page` | the page through which a REC is run |
+//! | `status` | why a command is refused, as the Host is told |
+//! | `features`, `entry` | feature registers; what an RTT entry says |
+//!
+//! Source: RMM specification (Arm DEN0137) 1.0, part B.
+
+mod args;
+mod create;
+mod entry;
+mod features;
+mod pages;
+mod rim;
+mod run_page;
+mod status;
+pub(crate) mod table;
