@@ -52,6 +52,14 @@ pub enum Need {
     EventCounter,
     /// Fewer list registers than a REC's run page has room for.
     SpareListRegister,
+    /// Auxiliary granules of a REC.
+    AuxiliaryGranule,
+    /// FEAT_LPA2, on the CPU and in feature register 0.
+    Lpa2,
+    /// IPA spaces as wide as a scenario's, in feature register 0.
+    WideIpa,
+    /// Measurement with SHA-512.
+    Sha512,
     /// Tracked DRAM that belongs neither to the Host nor to Realms.
     ForeignGranule,
     /// Loads that the architecture can describe in a syndrome, but has no instruction for.
@@ -82,6 +90,10 @@ impl Need {
             Self::Pmu => "performance monitors in feature register 0",
             Self::EventCounter => "an event counter in feature register 0",
             Self::SpareListRegister => "fewer than 16 list registers",
+            Self::AuxiliaryGranule => "a monitor whose RECs need auxiliary granules",
+            Self::Lpa2 => "LPA2 in feature register 0",
+            Self::WideIpa => "a larger S2SZ in feature register 0",
+            Self::Sha512 => "SHA-512 in feature register 0",
             Self::NarrowAddresses => "a CPU with few physical address bits",
             Self::ForeignGranule => "DRAM of the Secure or Root world that the monitor tracks",
         }
@@ -101,7 +113,11 @@ impl Need {
             | Self::Sve
             | Self::Pmu
             | Self::EventCounter
-            | Self::SpareListRegister => return None,
+            | Self::SpareListRegister
+            | Self::AuxiliaryGranule
+            | Self::Lpa2
+            | Self::WideIpa
+            | Self::Sha512 => return None,
             Self::ForeignGranule => "TF-A tells the monitor of DRAM of the Normal world only",
             Self::HostFault => "QEMU cannot make Host memory fault in the middle of a command",
             Self::HostChange => "QEMU cannot change Host memory in the middle of a command",

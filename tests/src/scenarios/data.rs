@@ -250,7 +250,9 @@ fn add_bounds(registry: &mut Registry) {
                 w.table(&realm, IPA & !(crate::world::entry_size(level) - 1), level + 1)?;
             }
             create(w, &realm, data, IPA)?.ok()?;
-            create(w, &realm, data, IPA)?.is(INPUT)?;
+            // With other memory: that the first is in use would be a failure of its own.
+            let other = w.delegated()?;
+            create(w, &realm, other, IPA)?.is(rtt_error(3))?;
             Ok(())
         });
         registry.add(alloc::format!("{label}/rtt_walk/block"), move |w| {

@@ -209,7 +209,7 @@ fn add_sve(registry: &mut Registry) {
             let other = with_sve(w, max)?;
             let first = [LONGEST, Action::Vector(0x1111), Action::Predicate(true), Action::Sve];
             let [lane, active, bytes] = values(w, &rec, &first)?;
-            same("nothing of anybody's", (lane, active), (0, 0))?;
+            same("starts at zero", (lane, active), (0, 0))?;
             let [lane, active] =
                 values(w, &other, &[LONGEST, Action::Vector(0x2222), Action::Predicate(false)])?;
             same("nothing of the other Realm's", (lane, active), (0, 0))?;
@@ -227,7 +227,7 @@ fn add_sve(registry: &mut Registry) {
         extend[..4].copy_from_slice(&[0xc400_0193, 1, 32, 0x1234]);
         let actions = [LONGEST, Action::Vector(0x5555), Action::Smc(extend), Action::Vector(0)];
         let observed = w.observe(&rec, &actions)?;
-        let [Observed::Done, Observed::Value(0), Observed::Smc(results), Observed::Value(0x5555)] =
+        let [Observed::Done, Observed::Value(_), Observed::Smc(results), Observed::Value(0x5555)] =
             observed.as_slice()
         else {
             return fail(alloc::format!("observed {observed:x?}"));
@@ -237,8 +237,24 @@ fn add_sve(registry: &mut Registry) {
     registry.add("rec_run/sve/simd_is_a_part_of_it", |w| {
         let max = limits(w)?.sve()?;
         let rec = with_sve(w, max)?;
-        same("own", values(w, &rec, &[LONGEST, Action::Simd(7), Action::Simd(8)])?, [0, 7])?;
+        let [_, own] = values(w, &rec, &[LONGEST, Action::Simd(7), Action::Simd(8)])?;
+        same("own", own, 7)?;
         same("kept", values(w, &rec, &[Action::Simd(9), Action::Sve])?, [8, 16 * (max + 1)])
+    });
+    registry.add("rec_run/sve/is_the_realms_own", |w| {
+        let max = limits(w)?.sve()?;
+        let (rec, other) = (with_sve(w, max)?, with_sve(w, max)?);
+        let [_, _, bytes] = values(
+            w,
+            &rec,
+            &[LONGEST, Action::Vector(0x1111), Action::Predicate(true), Action::Sve],
+        )?;
+        let theirs = [LONGEST, Action::Vector(0x2222), Action::Predicate(false)];
+        let [lane, active] = values(w, &other, &theirs)?;
+        holds("nothing of the other Realm's", lane != 0x1111 && active != bytes)?;
+        let again = [Action::Vector(0x3333), Action::Predicate(true)];
+        same("kept over an exit", values(w, &rec, &again)?, [0x1111, bytes])?;
+        same("the other's too", values(w, &other, &[Action::Vector(0)])?, [0x2222])
     });
     registry.add("rec_aux_count/success/sve", |w| {
         let max = limits(w)?.sve()?;
@@ -287,10 +303,17 @@ fn add_pmu(registry: &mut Registry) {
             Action::Read(PMCNTENSET),
             Action::Read(PMCCNTR),
         ];
-        same("nothing of the other Realm's", values(w, &other, &look)?, [0; 4])?;
+        let [counter, kind, ..] = values::<4>(w, &other, &look)?;
+        holds("nothing of the other Realm's", counter != 0x1234 && kind != 0x11)?;
         let [counter, kind, enabled, cycles] = values(w, &rec, &look)?;
         same("kept over an exit", (counter, kind, enabled), (0x1234, 0x11, CYCLES))?;
         holds("cycles go on", cycles > second)
+    });
+    registry.add("rec_run/pmu/starts_at_zero", |w| {
+        let max = limits(w)?.event_counters()?;
+        let rec = with_pmu(w, max)?;
+        let look = [PMEVCNTR0, PMEVTYPER0, PMCNTENSET, PMCCNTR].map(Action::Read);
+        same("counters", values(w, &rec, &look)?, [0; 4])
     });
     registry.add("rec_exit/pmu_overflow", |w| {
         let max = limits(w)?.event_counters()?;
@@ -373,7 +396,14 @@ fn add_debug(registry: &mut Registry) {
             Action::Read(CLAIMCLR),
             Action::Read(OSLSR),
         ];
-        same("nothing of the other Realm's", values(w, &other, &look)?, [0, 0, 0, 0xa])?;
+        let [break0, watch0, claimed, lock] = values(w, &other, &look)?;
+        same("its own claim and lock, as after a reset", (claimed, lock), (0, 0xa))?;
+        holds("nothing of the other Realm's", break0 != 0x1230 && watch0 != 0x4560)?;
         same("kept over an exit", values(w, &rec, &look)?, [0x1230, 0x4560, 5, 8])
+    });
+    registry.add("rec_run/debug/starts_at_zero", |w| {
+        let rec = w.running()?;
+        let look = [Action::Read(DBGBVR1), Action::Read(DBGWVR0)];
+        same("registers", values(w, &rec, &look)?, [0, 0])
     });
 }
