@@ -4,7 +4,7 @@ use granule::machine::vcpu::VcpuExit;
 use granule::machine::{Event, Machine};
 use realm::exit::{Exit, PageOffset};
 use realm::rec::exception::{
-    ESR_FSC, ESR_IL, ESR_ISV, ESR_S1PTW, ESR_WNR, access_bits, is_aarch32, page_of, register_of,
+    ESR_FSC, ESR_ISV, ESR_S1PTW, ESR_WNR, access_bits, is_aarch32, page_of, register_of,
 };
 use realm::rtt::{Entry, Level, Ripas};
 use realm::{Rec, Rmm};
@@ -13,12 +13,6 @@ use super::{before, remember, take};
 
 /// Fields of a data abort that the Host cannot emulate: EC, SET, FnV, EA, DFSC.
 const NOT_EMULATABLE: u64 = 0xfc00_1e3f;
-/// The same at an unprotected address: also IL, which hardware sets for every access without a
-/// syndrome of its instruction. The text says so; Arm's compliance suite (v1.0_REL0) wants 0, and the
-/// reference monitor shows 0.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, A4.3.4.3.
-const NOT_EMULATABLE_UNPROTECTED: u64 = NOT_EMULATABLE | ESR_IL;
 /// Fields of a data abort that the Host can emulate: also ISV, SAS, SF, WnR.
 const EMULATABLE: u64 = 0xfdc0_9e7f;
 /// Fields of an instruction abort: EC, SET, EA, IFSC.
@@ -87,7 +81,7 @@ pub fn data<M: Machine>(rmm: &Rmm<'_, '_, M>, rec: &mut Rec, exit: &VcpuExit) ->
     }
     if exit.esr & ESR_ISV == 0 || is_aarch32(rec.registers.pstate) {
         remember(rec, exit.esr & !ESR_ISV, exit.far, hpfar);
-        return Some(Exit::sync(exit.esr & NOT_EMULATABLE_UNPROTECTED, hpfar));
+        return Some(Exit::sync(exit.esr & NOT_EMULATABLE, hpfar));
     }
     remember(rec, exit.esr, exit.far, hpfar);
     let gpr0 = if exit.esr & ESR_WNR != 0 { written(rec, exit.esr) } else { 0 };

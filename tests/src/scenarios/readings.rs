@@ -20,7 +20,7 @@ const RANGE: &str =
     "size_valid comes before no_progress; the text states no order (B4.3.18, B4.3.21)";
 const OWNER: &str =
     "rec_state and rec_owner come before the bounds; the text states no order (B4.3.21)";
-const IL: &str = "esr.IL is shown (A4.3.4.3), and hardware gives 1; the compliance suite wants 0";
+const IL: &str = "esr.IL is hidden; by A4.3.4.3 it is shown, and hardware gives 1";
 const STORE: &str =
     "the data of a store is shown as wide as the access; by A4.3.4.3 it is the whole register";
 const HINT: &str =

@@ -109,8 +109,7 @@ impl Model {
         let this = self.rec(rec);
         if !access.syndrome {
             this.last_exit = LastExit::Unprotected;
-            // The length of the instruction is shown here alone, and hardware sets it. Source: A4.3.4.3.
-            let exit = Exit::sync(DATA_ABORT | 1 << 25 | fault, 0, hpfar);
+            let exit = Exit::sync(DATA_ABORT | fault, 0, hpfar);
             return Step::Exits(Box::new(exit), Flight::Again);
         }
         this.last_exit = LastExit::Emulatable(access, store.is_some());

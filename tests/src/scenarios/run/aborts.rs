@@ -17,9 +17,6 @@ const DATA: u64 = 0x24 << 26;
 /// Instruction abort from a lower level.
 const INSTRUCTION: u64 = 0x20 << 26;
 
-/// ESR_EL2.IL, which hardware sets for every abort without a syndrome of its instruction.
-const IL: u64 = 1 << 25;
-
 const WORD: Access = Access::WORD;
 
 pub(super) fn add(registry: &mut Registry) {
@@ -188,7 +185,7 @@ fn add_unprotected(registry: &mut Registry) {
         let ipa = rec.realm.unprotected() + 0x3000;
         let exit = w.run(&rec, &[Action::Store(ipa + 8, WORD.without_syndrome(), 0x5ec3)])?;
         let [level, ..] = w.read_entry(&rec.realm, ipa, 3)?.outputs;
-        same("exit", exit, sync_exit(DATA | IL | (4 + level), ipa))?;
+        same("exit", exit, sync_exit(DATA | (4 + level), ipa))?;
         w.enter_raw(&rec, &RecEnter::flags(enter_flags::EMUL_MMIO))?.is(crate::abi::REC)?;
         Ok(())
     });
@@ -205,7 +202,7 @@ fn add_unprotected(registry: &mut Registry) {
             let desc = host | 0b110 << 2 | s2ap << 6;
             w.call(Command::RttMapUnprotected, [rec.realm.rd, ipa, 3, desc])?.ok()?;
             let exit = w.run(&rec, &[action])?;
-            same("exit", exit, sync_exit(DATA | IL | 0xf, ipa))?;
+            same("exit", exit, sync_exit(DATA | 0xf, ipa))?;
             w.call(Command::RttUnmapUnprotected, [rec.realm.rd, ipa, 3])?.ok()?;
         }
         Ok(())
@@ -345,7 +342,7 @@ fn add_raw(registry: &mut Registry) {
             w.call(Command::RttMapUnprotected, [rec.realm.rd, ipa, 3, desc])?.ok()?;
             let esr = DATA | 1 << 25 | 1 << 7 | 0xf;
             let raw = RawException { cause: 0, esr, far: 0x5_6789, hpfar: ipa >> 8 };
-            same("exit", w.run(&rec, &[Action::Raw(raw)])?, sync_exit(DATA | IL | 0xf, ipa))
+            same("exit", w.run(&rec, &[Action::Raw(raw)])?, sync_exit(DATA | 0xf, ipa))
         })
         .needs(Need::RawException);
     for (name, aet, delivered) in
