@@ -138,7 +138,8 @@ pub fn destroy<M: Memory + Stage2Tlb>(
     let tree = rd.tree();
     args::protected_page(tree.space, ipa)?;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
-        let refused = |condition| Refusal::rtt(at.level, condition).with_top(at.walk_top(ipa));
+        let refused =
+            |condition| Refusal::rtt(at.level, condition).with_top(at.walk_top(machine, ipa));
         if !at.level.is_page() {
             return Err(refused("rtt_walk"));
         }
@@ -156,6 +157,6 @@ pub fn destroy<M: Memory + Stage2Tlb>(
         };
         delegation::release(machine, &rmm.granules, page, tree.number).unlock();
         rd.holdings.remove_data();
-        Ok([data.as_u64(), at.walk_top(ipa), 0, 0])
+        Ok([data.as_u64(), at.walk_top(machine, ipa), 0, 0])
     })
 }

@@ -147,7 +147,8 @@ pub fn destroy<M: Memory + Stage2Tlb>(
     let (parent, level) = args::table_level(&tree, level)?;
     args::entry_ipa(tree.space, ipa, parent)?;
     tree.walk(machine, &rmm.granules, ipa, parent, |at| {
-        let refused = |condition| Refusal::rtt(at.level, condition).with_top(at.walk_top(ipa));
+        let refused =
+            |condition| Refusal::rtt(at.level, condition).with_top(at.walk_top(machine, ipa));
         if at.level < parent {
             return Err(refused("rtt_walk"));
         }
@@ -162,7 +163,7 @@ pub fn destroy<M: Memory + Stage2Tlb>(
             Entry::UnassignedNs
         };
         unlink(rmm, &tree, &at, ipa, table, left);
-        Ok([addr.as_u64(), at.walk_top(ipa), 0, 0])
+        Ok([addr.as_u64(), at.walk_top(machine, ipa), 0, 0])
     })
     .inspect(|_| note(rmm, &mut rd, Holdings::remove_table))
 }
@@ -283,12 +284,14 @@ pub fn unmap_unprotected<M: Memory + Stage2Tlb>(
     ipa: u64,
     level: u64,
 ) -> Result<Outputs, Refusal> {
+    let machine = rmm.machine;
     let mut rd = RD.lock(rmm, rd)?;
     let tree = tree_of(rmm, &mut rd);
     let level = leaf_level(&tree, level)?;
     unprotected_entry(&tree, ipa, level)?;
-    tree.walk(rmm.machine, &rmm.granules, ipa, level, |at| {
-        let refused = |condition| Refusal::rtt(at.level, condition).with_top(at.walk_top(ipa));
+    tree.walk(machine, &rmm.granules, ipa, level, |at| {
+        let refused =
+            |condition| Refusal::rtt(at.level, condition).with_top(at.walk_top(machine, ipa));
         if at.level < level {
             return Err(refused("rtt_walk"));
         }
@@ -297,8 +300,8 @@ pub fn unmap_unprotected<M: Memory + Stage2Tlb>(
         }
         at.set(Entry::UnassignedNs);
         at.count_down();
-        invalidate_entry(rmm.machine, &tree, &at, ipa);
-        Ok([at.walk_top(ipa), 0, 0, 0])
+        invalidate_entry(machine, &tree, &at, ipa);
+        Ok([at.walk_top(machine, ipa), 0, 0, 0])
     })
 }
 

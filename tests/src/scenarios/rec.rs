@@ -170,6 +170,19 @@ fn has_aux(w: &mut World<'_>) -> Outcome {
     }
 }
 
+/// The auxiliary granules of a REC with these parameters.
+fn auxiliary(params: &RecParams) -> impl Iterator<Item = u64> {
+    params.aux.into_iter().take(usize::try_from(params.num_aux).unwrap_or(0))
+}
+
+/// The places in `aux` that a REC of an ordinary Realm uses; ends the scenario where a REC needs none.
+fn places(w: &mut World<'_>) -> Outcome<core::ops::Range<usize>> {
+    has_aux(w)?;
+    let realm = w.realm()?;
+    let params = w.rec_params(&realm, 0)?;
+    Ok(0..auxiliary(&params).count())
+}
+
 fn add_aux(registry: &mut Registry) {
     registry.add("rec_create/num_aux", |w| {
         refused(w, INPUT, |p| p.num_aux += 1)?;
@@ -179,30 +192,30 @@ fn add_aux(registry: &mut Registry) {
         refused(w, INPUT, |p| p.num_aux |= 1 << 32)
     });
     registry.add("rec_create/aux_align", |w| {
-        has_aux(w)?;
-        refused(w, INPUT, |p| p.aux[0] += 1)?;
-        refused(w, INPUT, |p| p.aux[0] += 0x800)
+        for place in places(w)? {
+            refused(w, INPUT, |p| p.aux[place] += 1)?;
+            refused(w, INPUT, |p| p.aux[place] += 0x800)?;
+        }
+        Ok(())
     });
     registry.add("rec_create/aux_alias", |w| {
         let realm = w.realm()?;
         let rec = w.delegated()?;
         has_aux(w)?;
         let mut params = w.rec_params(&realm, 0)?;
-        // An auxiliary granule that is the REC.
-        let good = params.aux[0];
-        params.aux[0] = rec;
-        let page = w.params(&params.to_page());
-        w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
-        if params.num_aux > 1 {
-            params.aux[0] = params.aux[1];
-            let page = w.params(&params.to_page());
-            w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
+        let good = params.aux;
+        let granules = &good[..usize::try_from(params.num_aux).unwrap_or(0)];
+        for place in 0..granules.len() {
+            // An auxiliary granule that is the REC, the RD, or one of the others.
+            let others = granules.iter().enumerate().filter(|(other, _)| *other != place);
+            for taken in others.map(|(_, pa)| *pa).chain([rec, realm.rd]) {
+                params.aux = good;
+                params.aux[place] = taken;
+                let page = w.params(&params.to_page());
+                w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
+            }
         }
-        // One that is the RD.
-        params.aux[0] = realm.rd;
-        let page = w.params(&params.to_page());
-        w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
-        params.aux[0] = good;
+        params.aux = good;
         let page = w.params(&params.to_page());
         w.call(Command::RecCreate, [realm.rd, rec, page])?.ok()?;
         Ok(())
@@ -213,10 +226,14 @@ fn add_aux(registry: &mut Registry) {
         let kinds = [Kind::Undelegated, Kind::Rd, Kind::Rec, Kind::RecAux, Kind::Data, Kind::Table];
         for kind in kinds.into_iter().chain([Kind::StartTable]) {
             let granule = zoo.granule(kind);
-            refused(w, INPUT, |p| p.aux[0] = granule)?;
+            for place in places(w)? {
+                refused(w, INPUT, |p| p.aux[place] = granule)?;
+            }
         }
-        for place in super::arguments::not_delegable(w) {
-            refused(w, INPUT, |p| p.aux[0] = place)?;
+        for address in super::arguments::not_delegable(w) {
+            for place in places(w)? {
+                refused(w, INPUT, |p| p.aux[place] = address)?;
+            }
         }
         Ok(())
     });
@@ -226,7 +243,11 @@ fn add_aux(registry: &mut Registry) {
         let rec = w.delegated()?;
         let page = w.params(&params.to_page());
         w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
+<<<<<<< HEAD
         for aux in params.aux.into_iter().filter(|&aux| aux != 0) {
+=======
+        for aux in auxiliary(&params) {
+>>>>>>> rmi
             w.call(Command::GranuleUndelegate, [aux])?.ok()?;
         }
         w.call(Command::GranuleUndelegate, [rec])?.ok()?;
@@ -239,14 +260,22 @@ fn add_destroy(registry: &mut Registry) {
         let realm = w.realm()?;
         let params = w.rec_params(&realm, 0)?;
         let rec = w.rec_with(&realm, 0, &params)?;
+<<<<<<< HEAD
         let aux: Vec<u64> = params.aux.into_iter().filter(|&aux| aux != 0).collect();
         for &aux in &aux {
+=======
+        for aux in auxiliary(&params) {
+>>>>>>> rmi
             w.call(Command::GranuleUndelegate, [aux])?.is(INPUT)?;
         }
         w.call(Command::RecDestroy, [rec.pa])?.ok()?;
         w.call(Command::RecDestroy, [rec.pa])?.is(INPUT)?;
         w.call(Command::GranuleUndelegate, [rec.pa])?.ok()?;
+<<<<<<< HEAD
         for aux in aux {
+=======
+        for aux in auxiliary(&params) {
+>>>>>>> rmi
             w.call(Command::GranuleUndelegate, [aux])?.ok()?;
         }
         Ok(())
