@@ -9,6 +9,7 @@ use crate::area;
 use crate::boot::racy::Racy;
 use crate::console;
 use crate::cpu::Cpu;
+use crate::errata;
 use crate::facts;
 use crate::features::{self, Features};
 use crate::mem;
@@ -28,6 +29,7 @@ pub fn start<F: Firmware>(named: u64, cold: bool) -> ! {
     // SAFETY: the assembly has just mapped this CPU's block, and calls once per boot.
     let cpu = unsafe { Cpu::<F>::new() };
     mem::note_mops(features::has_mops(mrs!("id_aa64isar2_el1")), cold);
+    errata::note(mrs!("midr_el1"));
     if cold && let Err(code) = cold_start(&cpu) {
         defmt::error!("boot refused: code {=i64}", code as i64);
         refuse(code);
