@@ -90,9 +90,6 @@ fn set_controls() {
     let facts = facts::read();
     let counters = (facts.pmcr >> 11) & 0x1f;
     msr!("mdcr_el2", registers::MDCR | counters);
-    if facts.pmcr != 0 {
-        msr!("pmcr_el0", registers::PMCR);
-    }
     msr!("cnthctl_el2", registers::CNTHCTL);
     msr!("cntvoff_el2", 0);
     // ICC_SRE_EL2: system registers, no legacy bypass, and EL1 may use them.
