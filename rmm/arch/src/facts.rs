@@ -33,6 +33,8 @@ pub(crate) fn read() -> CpuFacts {
         icc_ctlr: mrs!("s3_0_c12_c12_4"),
         pmcr: if has_pmu(id_aa64dfr0) { mrs!("pmcr_el0") } else { 0 },
         vector_bytes: if has_sve { simd::longest_vector() } else { 0 },
+        ctr: mrs!("ctr_el0"),
+        dczid: mrs!("dczid_el0"),
     }
 }
 
