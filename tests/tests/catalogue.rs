@@ -41,7 +41,11 @@ const ROWS: &[(&str, &str, Proof)] = &[
         "contents follow the granule",
         Scenarios(&["bugs/l6_contents_do_not_follow_the_granule"]),
     ),
-    ("L7", "counters of Host and Realm mix", Scenarios(&["rec_run/pmu/counts_and_is_kept"])),
+    (
+        "L7",
+        "counters of Host and Realm mix",
+        Scenarios(&["rec_run/pmu/counts_and_is_kept", "rec_run/pmu/counters_above_its_own"]),
+    ),
     (
         "L8",
         "MPAM, BRBE reach a Realm",

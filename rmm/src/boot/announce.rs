@@ -2,6 +2,8 @@
 
 use rmm_arch::boot::ColdEnv;
 
+use super::Difference;
+
 /// Tells the log what the monitor runs on; `el3_features` is EL3's answer to `RMM_EL3_FEATURES`.
 pub fn announce(env: &ColdEnv, el3_features: u64) {
     let interface = env.args.interface;
@@ -25,6 +27,17 @@ pub fn announce(env: &ColdEnv, el3_features: u64) {
     if env.layout.console_checksum_deviates {
         defmt::warn!("manifest: the console list's checksum is wrong; accepted");
     }
+}
+
+/// Tells the log why the CPU with this index is refused.
+pub fn announce_stranger(cpu: u64, Difference { register, first, this }: Difference) {
+    defmt::error!(
+        "CPU {=u64} is not like the first: {=str} is {=u64:#x}, not {=u64:#x}",
+        cpu,
+        register,
+        this,
+        first
+    );
 }
 
 /// Tells the log that Realms will get no attestation tokens: which step failed, and its code.

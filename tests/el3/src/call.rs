@@ -36,6 +36,10 @@ pub const REFUSE_GRANULE: u64 = 0xc200_0002;
 /// How many granules were moved (X1), and how many requests refused by order (X2).
 pub const COUNTS: u64 = 0xc200_0003;
 
+/// The CPU with index X1, and no other, has short vectors from its next start on, and this EL3 goes on if the monitor does not
+/// boot there; 0 for none.
+pub const STRANGER: u64 = 0xc200_0004;
+
 /// Errors of the interface, as X0.
 pub const UNKNOWN: u64 = u64::MAX;
 /// A bad address.

@@ -52,6 +52,13 @@ static REFUSE: Mutex<Refuse> = Mutex::new(Refuse::new());
 /// The monitor did not boot: the Normal world gets -1.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
+/// Index of the CPU that has to differ from the others; 0 for none.
+static STRANGER: AtomicU64 = AtomicU64::new(0);
+
+fn is_stranger(index: usize) -> bool {
+    index != 0 && STRANGER.load(Ordering::Acquire) == index as u64
+}
+
 fn cpu(index: usize) -> &'static Cpu {
     CPUS.get(index).unwrap_or_else(|| stop(format_args!("there is no CPU {index}")))
 }
@@ -113,7 +120,7 @@ const fn named(index: usize) -> u64 {
 
 /// Starts the monitor on this CPU; the Normal world follows when it has booted.
 fn enter(index: usize, frame: &mut Frame, boot: [u64; 4]) {
-    leaf::init_cpu(index, gpt::LEVEL_0_BASE, gpt::GPCCR);
+    leaf::init_cpu(index, gpt::LEVEL_0_BASE, gpt::GPCCR, is_stranger(index));
     let own = cpu(index);
     own.is_on.store(true, Ordering::Release);
     let registers = Registers::at_reset();
@@ -183,6 +190,10 @@ fn from_normal(index: usize, frame: &mut Frame) {
             REFUSE.lock().keep(x1, x2.cast_signed());
             0
         }
+        call::STRANGER => {
+            STRANGER.store(x1, Ordering::Release);
+            0
+        }
         call::COUNTS => {
             let refuse = *REFUSE.lock();
             frame.set(1, refuse.moved);
@@ -223,7 +234,8 @@ fn from_realm(index: usize, frame: &mut Frame) {
         call::BOOT_COMPLETE => {
             if x1 != 0 {
                 leaf::print(format_args!("the monitor does not boot: {}\n", x1.cast_signed()));
-                FAILED.store(true, Ordering::Relaxed);
+                // As TF-A: one CPU fails for all, unless this EL3 has made that CPU different on purpose.
+                FAILED.fetch_or(!is_stranger(index), Ordering::Relaxed);
             }
             return switch(index, frame, World::Realm, World::Normal);
         }

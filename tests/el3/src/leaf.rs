@@ -254,13 +254,14 @@ macro_rules! banked {
     };
 }
 
-// Source: TF-A 2.12.1, what `ENABLE_RME` banks; those without a name here are HCRX_EL2, FGT, CNTPOFF_EL2, ICC_SRE_EL2,
-// ICH_HCR_EL2, ICH_VMCR_EL2, and the keys of pointer authentication.
+// Source: TF-A 2.12.1, what `ENABLE_RME` banks, but for PMCR_EL0: an EL3 with interface 2.0 leaves that to the monitor. Those
+// without a name here are HCRX_EL2, FGT, CNTPOFF_EL2, ICC_SRE_EL2, ICH_HCR_EL2, ICH_VMCR_EL2, and the keys of pointer
+// authentication.
 banked!(
     "hcr_el2" "sctlr_el2" "vbar_el2" "ttbr0_el2" "S3_4_C2_C0_1" "tcr_el2" "mair_el2" "amair_el2"
     "tpidr_el2" "vttbr_el2" "vtcr_el2" "cptr_el2" "mdcr_el2" "cnthctl_el2" "cntvoff_el2" "esr_el2"
     "far_el2" "hpfar_el2" "elr_el2" "spsr_el2" "vmpidr_el2" "vpidr_el2" "S3_4_C13_C0_1" "hstr_el2"
-    "hacr_el2" "actlr_el2" "afsr0_el2" "afsr1_el2" "sp_el2" "sp_el0" "pmcr_el0"
+    "hacr_el2" "actlr_el2" "afsr0_el2" "afsr1_el2" "sp_el2" "sp_el0"
     "S3_4_C1_C2_2" "S3_4_C1_C1_4" "S3_4_C1_C1_5" "S3_4_C1_C1_6" "S3_4_C3_C1_4" "S3_4_C3_C1_5"
     "S3_4_C14_C0_6" "S3_4_C12_C9_5" "S3_4_C12_C11_0" "S3_4_C12_C11_7"
     "S3_0_C2_C1_0" "S3_0_C2_C1_1" "S3_0_C2_C1_2" "S3_0_C2_C1_3" "S3_0_C2_C2_0" "S3_0_C2_C2_1"
@@ -276,11 +277,12 @@ pub fn select(world: World) {
     isb();
 }
 
-/// This CPU's own set-up.
-pub fn init_cpu(index: usize, level_0: u64, gpccr: u64) {
+/// This CPU's own set-up. `has_short_vectors` makes it a CPU that differs from the others: its vectors have 128 bits.
+pub fn init_cpu(index: usize, level_0: u64, gpccr: u64, has_short_vectors: bool) {
     // SVE is usable; nothing else traps.
     write_register!("cptr_el3", 1 << 8);
-    write_register!("S3_6_C1_C2_0", 0xf);
+    // ZCR_EL3.
+    write_register!("S3_6_C1_C2_0", if has_short_vectors { 0 } else { 0xf });
     write_register!("mdcr_el3", 0);
     // GPTBR_EL3, GPCCR_EL3.
     write_register!("S3_6_C2_C1_4", level_0 >> 12);

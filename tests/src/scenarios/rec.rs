@@ -243,11 +243,7 @@ fn add_aux(registry: &mut Registry) {
         let rec = w.delegated()?;
         let page = w.params(&params.to_page());
         w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
-<<<<<<< HEAD
-        for aux in params.aux.into_iter().filter(|&aux| aux != 0) {
-=======
         for aux in auxiliary(&params) {
->>>>>>> rmi
             w.call(Command::GranuleUndelegate, [aux])?.ok()?;
         }
         w.call(Command::GranuleUndelegate, [rec])?.ok()?;
@@ -260,22 +256,13 @@ fn add_destroy(registry: &mut Registry) {
         let realm = w.realm()?;
         let params = w.rec_params(&realm, 0)?;
         let rec = w.rec_with(&realm, 0, &params)?;
-<<<<<<< HEAD
-        let aux: Vec<u64> = params.aux.into_iter().filter(|&aux| aux != 0).collect();
-        for &aux in &aux {
-=======
         for aux in auxiliary(&params) {
->>>>>>> rmi
             w.call(Command::GranuleUndelegate, [aux])?.is(INPUT)?;
         }
         w.call(Command::RecDestroy, [rec.pa])?.ok()?;
         w.call(Command::RecDestroy, [rec.pa])?.is(INPUT)?;
         w.call(Command::GranuleUndelegate, [rec.pa])?.ok()?;
-<<<<<<< HEAD
-        for aux in aux {
-=======
         for aux in auxiliary(&params) {
->>>>>>> rmi
             w.call(Command::GranuleUndelegate, [aux])?.ok()?;
         }
         Ok(())

@@ -59,6 +59,7 @@ const BARS: &[Bar] = &[
     bar("rtt_fold_512", 12_767, 3_200),
     bar("rtt_destroy_l3", 9_088, 2_500),
     bar("rtt_destroy_l3_live", 9_092, 2_400),
+    unmeasured("rtt_destroy_l0_lpa2", 2_500),
     bar("rtt_read_entry", 2_527, 1_500),
     bar("rtt_map_unprotected", 2_296, 1_600),
     bar("rtt_unmap_unprotected", 8_426, 2_600),

@@ -102,9 +102,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         }
         msr!("hcr_el2", hcr);
         self.separate_from_last_run(registers);
-        if let Some(counters) = registers.extensions.counters() {
-            pmu::load(&mut registers.pmu, counters);
-        }
+        pmu::load(area, registers);
         if debug::armed(registers.el1.mdscr_el1) {
             self.lend_debug(registers);
         }
@@ -141,9 +139,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             msr!("mdcr_el2", mrs!("mdcr_el2") | MDCR_TDA);
             debug::take_back(&mut registers.debug, &features);
         }
-        if let Some(counters) = registers.extensions.counters() {
-            pmu::unload(&mut registers.pmu, counters, features.counters);
-        }
+        pmu::unload(area, registers);
         registers.el1 = el1::read();
         if debug_lent {
             registers.el1.mdscr_el1 &= debug::MDSCR_OWN;

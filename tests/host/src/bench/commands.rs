@@ -1,7 +1,7 @@
 //! Commands of the Host that need no running REC.
 
 use super::Bench;
-use super::fixture::{Fixture, L2_SIZE, PAGE, UNPROTECTED};
+use super::fixture::{Fixture, L2_SIZE, PAGE, Shape, UNPROTECTED};
 use crate::failure::Failure;
 use crate::granules::Purpose;
 use crate::rmi::abi::{Command, VERSION_1_0};
@@ -87,6 +87,20 @@ pub fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
     bench.row("rtt_unmap_unprotected_live", unmap(UNPROTECTED)?.instructions);
     unmap(last)?;
     bench.host.put_page(desc);
+    realm.destroy(None)
+}
+
+/// The largest table that can go: 256 TiB of a Realm with descriptors of FEAT_LPA2, on a CPU that has not run one.
+///
+/// A monitor without FEAT_LPA2 has no such row.
+pub fn wide_tables(bench: &Bench<'_>) -> Result<(), Failure> {
+    if !bench.host.features.has_lpa2() {
+        return Ok(());
+    }
+    let shape = Shape { width_bits: 52, start: -1, lpa2: true, ..Shape::default() };
+    let mut realm = Fixture::shaped(bench, &shape)?;
+    realm.create_table(0, 0)?;
+    realm.destroy_table(Some("rtt_destroy_l0_lpa2"), 0, 0)?;
     realm.destroy(None)
 }
 

@@ -1,5 +1,7 @@
 //! SVE, performance monitors, breakpoints and watchpoints: a Realm has what it was given, and nobody else sees it.
 
+use alloc::vec::Vec;
+
 use super::super::registry::Registry;
 use crate::abi::{Command, INPUT, RealmParams};
 use crate::need::Need;
@@ -43,6 +45,7 @@ const WATCHING: u64 = 0xff << 5 | 0b11 << 3 | 0b11 << 1 | 1;
 pub(super) fn add(registry: &mut Registry) {
     add_sve(registry);
     add_pmu(registry);
+    add_pmu_limits(registry);
     add_debug(registry);
     let scenario = registry.add("rec_run/simd/host_in_streaming_mode", |w| {
         w.arm(Mishap::Streaming)?;
@@ -333,6 +336,57 @@ fn add_pmu(registry: &mut Registry) {
         // Without counting, nothing is signalled.
         let exit = w.run(&rec, &[Action::Write(PMCR, 1 << 6), Action::Write(PMOVSSET, 1)])?;
         same("disabled", exit.pmu_ovf_status, 0)
+    });
+}
+
+/// What a Realm with performance monitors must not see, and what it must not see again.
+fn add_pmu_limits(registry: &mut Registry) {
+    registry.add("rec_run/pmu/counters_above_its_own", |w| {
+        let max = limits(w)?.event_counters()?;
+        let own = max.min(1);
+        // What a CPU does with these is its own affair; what they hold is not.
+        let above = || {
+            (own..max)
+                .flat_map(|n| [(8, n), (12, n)])
+                .map(|(crm, n)| (3, 3, 14, crm + n / 8, n % 8))
+        };
+        let (first, second) = (with_pmu(w, own)?, with_pmu(w, own)?);
+        let write: Vec<_> = above().map(|register| Action::Write(register, 0x15)).collect();
+        w.run(&first, &write)?;
+        w.observed(&first);
+        let read: Vec<_> = above().map(Action::Read).collect();
+        let seen = w.observe(&second, &read)?;
+        let values =
+            seen.iter().filter(|seen| matches!(seen, Observed::Value(value) if *value != 0));
+        same("nothing of Host or other Realm", values.count(), 0)?;
+        // Nor does an overflow there concern the Host.
+        let bit = 1 << own;
+        let overflow = [PMCNTENSET, PMINTENSET, PMOVSSET].map(|set| Action::Write(set, bit));
+        let counting = [Action::Write(PMCR, COUNTING)];
+        let exit = w.run(&first, &[&counting[..], &overflow[..]].concat())?;
+        same("not signalled", exit.pmu_ovf_status, 0)
+    });
+    registry.add("rec_run/pmu/reset_bits_act_once", |w| {
+        const P_AND_C: u64 = 0b110;
+        let max = limits(w)?.event_counters()?;
+        let rec = with_pmu(w, max)?;
+        let reset = [
+            Action::Write(PMEVCNTR0, 0x1234),
+            Action::Write(PMCCNTR, 0x5678),
+            Action::Write(PMCR, 1 << 6 | P_AND_C),
+            Action::Read(PMCR),
+            Action::Read(PMEVCNTR0),
+            Action::Read(PMCCNTR),
+            Action::Write(PMEVCNTR0, 7),
+            Action::Write(PMCCNTR, 8),
+        ];
+        let [pmcr, counter, cycles] = values(w, &rec, &reset)?;
+        same("P and C read as zero", pmcr & P_AND_C, 0)?;
+        same("reset", (counter, cycles), (0, 0))?;
+        let look = [Action::Read(PMCR), Action::Read(PMEVCNTR0), Action::Read(PMCCNTR)];
+        let [pmcr, counter, cycles] = values(w, &rec, &look)?;
+        same("P and C are not kept over an exit", pmcr & P_AND_C, 0)?;
+        same("nor do they act again", (counter, cycles), (7, 8))
     });
 }
 
