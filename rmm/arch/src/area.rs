@@ -5,6 +5,7 @@ use core::cell::Cell;
 use granule::machine::vcpu::El1Registers;
 
 use crate::features::Features;
+use crate::traps::HIDDEN;
 
 /// Entries of the memory of who ran last under a VMID on this CPU.
 pub(crate) const LAST_RUN_ENTRIES: usize = 16;
@@ -36,6 +37,11 @@ pub(crate) struct CpuArea {
     pub(crate) features: Cell<Features>,
     /// `CNTHCTL_EL2` as it was last written.
     pub(crate) cnthctl: Cell<u64>,
+    /// The registers that are zero while a Realm is loaded, by [`crate::traps::hidden`]. Set at
+    /// each boot.
+    pub(crate) hidden: Cell<u32>,
+    /// The Host's values of them while a Realm is loaded.
+    pub(crate) host_hidden: [Cell<u64>; HIDDEN],
     /// Whether the loaded Realm has the SIMD unit.
     pub(crate) simd_lent: Cell<bool>,
     /// Whether it has it with SVE.

@@ -4,7 +4,7 @@ use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use super::cold::{self, FOUND, Found};
-use super::{BootCode, ColdEnv, Firmware};
+use super::{BootCode, ColdEnv, Firmware, openings};
 use crate::area;
 use crate::boot::racy::Racy;
 use crate::console;
@@ -28,9 +28,15 @@ pub fn start<F: Firmware>(named: u64, cold: bool) -> ! {
     // SAFETY: the assembly has just mapped this CPU's block, and calls once per boot.
     let cpu = unsafe { Cpu::<F>::new() };
     mem::note_mops(features::has_mops(mrs!("id_aa64isar2_el1")), cold);
-    if cold && let Err(code) = cold_start(&cpu) {
-        defmt::error!("boot refused: code {=i64}", code as i64);
-        refuse(code);
+    if cold {
+        if let Err(code) = cold_start(&cpu) {
+            defmt::error!("boot refused: code {=i64}", code as i64);
+            refuse(code);
+        }
+    } else {
+        // SAFETY: written before, on the cold boot.
+        let interface = *unsafe { INTERFACE.read() };
+        openings::close(interface);
     }
     COLD_DONE.store(true, Ordering::Relaxed);
     if named != cpu.index() {
@@ -62,6 +68,7 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
         console::open(console);
     }
     cpu_features();
+    let openings = openings::close(args.interface);
     let facts = facts::read();
     let features = area::here().features.get();
     let Ok(address) = usize::try_from(carve.words) else { return Err(BootCode::Unknown) };
@@ -72,7 +79,7 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     let words: *const AtomicU16 = core::ptr::with_exposed_provenance(address);
     // SAFETY: mapped for ever, zeroed, long enough by `carve`, and shared as atomics only.
     let words = unsafe { slice::from_raw_parts(words, count) };
-    F::cold_init(ColdEnv { layout, words, facts, args, image, used_end: carve.end }, cpu)
+    F::cold_init(ColdEnv { layout, words, facts, args, openings, image, used_end: carve.end }, cpu)
 }
 
 /// Reads what this CPU has, for the code that decides by it.
