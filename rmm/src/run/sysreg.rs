@@ -61,9 +61,9 @@ fn is_undefined(esr: u64) -> bool {
     // Fields that are looked at, and their values. Registers of EL1 that a Realm has do not trap,
     // so that a whole group may stand here.
     const UNDEFINED: [(u64, u64); 17] = [
-        // Instructions; Op0 1 or 3, CRn 11 or 15; BRB*_EL1; GMID_EL1.
+        // Instructions; CRn 11 or 15; BRB*_EL1; GMID_EL1.
         (OP0, 1 << 20),
-        (1 << 20 | 0b1011 << 10, 1 << 20 | 0b1011 << 10),
+        (0b1011 << 10, 0b1011 << 10),
         (OP0 | OP1 | 0b1110 << 10, 2 << 20 | 1 << 14 | 8 << 10),
         (OP0 | OP1 | CRN, 3 << 20 | 1 << 14),
         // SCTLR2_EL1, RGSR_EL1, GCR_EL1; SMPRI_EL1, TRFCR_EL1, TRCITECR_EL1; masks of FEAT_SRMASK.
