@@ -40,8 +40,6 @@ pub(crate) struct CpuArea {
     /// The registers that are zero while a Realm is loaded, by [`crate::traps::hidden`]. Set at
     /// each boot.
     pub(crate) hidden: Cell<u32>,
-    /// The Host's values of them while a Realm is loaded.
-    pub(crate) host_hidden: [Cell<u64>; HIDDEN],
     /// Whether the loaded Realm has the SIMD unit.
     pub(crate) simd_lent: Cell<bool>,
     /// Whether it has it with SVE.
@@ -66,6 +64,9 @@ pub(crate) struct CpuArea {
     pub(crate) vsesr: Cell<u64>,
     /// Who ran last, by VMID modulo the number of entries.
     pub(crate) last_run: [Cell<LastRun>; LAST_RUN_ENTRIES],
+    /// The Host's values of `hidden` while a Realm is loaded. Far back: what every entry uses is
+    /// reached with shorter instructions.
+    pub(crate) host_hidden: [Cell<u64>; HIDDEN],
     /// V0 to V31 of the Realm that has the SIMD unit, while `hashing`.
     pub(crate) hash_save: Cell<[[u64; 2]; 32]>,
 }

@@ -45,7 +45,7 @@ impl Access {
 /// instruction that traps.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.4; Arm ARM (DDI0487): a register of a feature that is not there is UNDEFINED.
-// Rare: 400 bytes of the image.
+// Rare, and some hundred bytes of the image.
 #[inline(never)]
 fn is_undefined(esr: u64) -> bool {
     const OP0: u64 = 3 << 20;
