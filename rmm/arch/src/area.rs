@@ -5,6 +5,7 @@ use core::cell::Cell;
 use granule::machine::vcpu::El1Registers;
 
 use crate::features::Features;
+use crate::traps::HIDDEN;
 
 /// Entries of the memory of who ran last under a VMID on this CPU.
 pub(crate) const LAST_RUN_ENTRIES: usize = 16;
@@ -36,6 +37,9 @@ pub(crate) struct CpuArea {
     pub(crate) features: Cell<Features>,
     /// `CNTHCTL_EL2` as it was last written.
     pub(crate) cnthctl: Cell<u64>,
+    /// The registers that are zero while a Realm is loaded, by [`crate::traps::hidden`]. Set at
+    /// each boot.
+    pub(crate) hidden: Cell<u32>,
     /// Whether the loaded Realm has the SIMD unit.
     pub(crate) simd_lent: Cell<bool>,
     /// Whether it has it with SVE.
@@ -62,6 +66,9 @@ pub(crate) struct CpuArea {
     pub(crate) vsesr: Cell<u64>,
     /// Who ran last, by VMID modulo the number of entries.
     pub(crate) last_run: [Cell<LastRun>; LAST_RUN_ENTRIES],
+    /// The Host's values of `hidden` while a Realm is loaded. Far back: what every entry uses is
+    /// reached with shorter instructions.
+    pub(crate) host_hidden: [Cell<u64>; HIDDEN],
     /// V0 to V31 of the Realm that has the SIMD unit, while `hashing`.
     pub(crate) hash_save: Cell<[[u64; 2]; 32]>,
 }

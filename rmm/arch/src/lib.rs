@@ -20,6 +20,7 @@ pub mod mmu;
 pub mod registers;
 pub mod smc;
 pub mod stage2;
+pub mod traps;
 
 #[cfg(target_os = "none")]
 mod area;

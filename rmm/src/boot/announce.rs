@@ -1,6 +1,7 @@
 //! What the log says about the start.
 
 use rmm_arch::boot::ColdEnv;
+use rmm_arch::traps::{Facility, Learnt, Openings};
 
 use super::Difference;
 
@@ -16,6 +17,7 @@ pub fn announce(env: &ColdEnv, el3_features: u64) {
         el3_features,
         env.layout.cpus
     );
+    openings(&env.openings);
     for bank in &env.layout.banks {
         defmt::info!("DRAM {=u64:#x}..{=u64:#x}", bank.base, bank.base + bank.size_bytes);
     }
@@ -38,6 +40,31 @@ pub fn announce_stranger(cpu: u64, Difference { register, first, this }: Differe
         this,
         first
     );
+}
+
+/// Tells the log what EL3 has opened to this world, of what the CPU has. The numbers of the
+/// facilities are those of [`Facility`].
+fn openings(openings: &Openings) {
+    let learnt = match openings.learnt {
+        Learnt::Asked => "by its own word",
+        Learnt::Tried => "by trying",
+        Learnt::Assumed => "assumed, as it can be neither asked nor tried",
+    };
+    let closed = openings.present.bits() & !openings.open.bits();
+    defmt::info!(
+        "EL3 opens {=u32:#x} and closes {=u32:#x} to Realms, {=str}",
+        openings.open.bits(),
+        closed,
+        learnt
+    );
+    for facility in [Facility::Fgt, Facility::Fgt2, Facility::Hcx] {
+        if openings.present.has(facility) && !openings.open.has(facility) {
+            defmt::warn!(
+                "EL3 closes trap registers that the CPU has: number {=u32}",
+                facility as u32
+            );
+        }
+    }
 }
 
 /// Tells the log that Realms will get no attestation tokens: which step failed, and its code.

@@ -7,6 +7,7 @@
 //! | divide memory, write tables and per-CPU blocks | `cold` and [`carve`] | off |
 //! | invalidate what EL3 left of that memory in the caches, clear the cold flag | `entry` | off |
 //! | turn the MMU on, take the CPU's stack | `entry` | on |
+//! | learn what EL3 has opened, write the trap registers | `openings` | on |
 //! | zero the granule words, `Firmware::cold_init` | `start`, the firmware | on |
 //! | `Firmware::serve` | the firmware | on |
 //!
@@ -19,6 +20,8 @@ pub mod carve;
 mod cold;
 #[cfg(target_os = "none")]
 mod entry;
+#[cfg(target_os = "none")]
+mod openings;
 #[cfg(target_os = "none")]
 pub(crate) mod racy;
 #[cfg(target_os = "none")]
@@ -33,6 +36,7 @@ use granule::table::Banks;
 
 #[cfg(target_os = "none")]
 use crate::cpu::Cpu;
+use crate::traps::Openings;
 
 #[cfg(target_os = "none")]
 pub use cold::plan;
@@ -123,6 +127,8 @@ pub struct ColdEnv {
     pub facts: CpuFacts,
     /// What EL3 passed.
     pub args: BootArgs,
+    /// What EL3 has opened to Realms on this CPU.
+    pub openings: Openings,
     /// Where the image lies.
     pub image: ImageSpan,
     /// First address past all memory that the monitor uses.

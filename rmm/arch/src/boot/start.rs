@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use granule::machine::CpuFacts;
 
 use super::cold::{self, FOUND, Found};
-use super::{BootCode, ColdEnv, Firmware};
+use super::{BootCode, ColdEnv, Firmware, openings};
 use crate::area;
 use crate::boot::racy::Racy;
 use crate::console;
@@ -68,6 +68,7 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     }
     let facts = facts::read();
     cpu_features(&facts);
+    let openings = openings::close(args.interface);
     check_errors()?;
     let features = area::here().features.get();
     let Ok(address) = usize::try_from(carve.words) else { return Err(BootCode::Unknown) };
@@ -78,7 +79,7 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     let words: *const AtomicU16 = core::ptr::with_exposed_provenance(address);
     // SAFETY: mapped for ever, zeroed, long enough by `carve`, and shared as atomics only.
     let words = unsafe { slice::from_raw_parts(words, count) };
-    F::cold_init(ColdEnv { layout, words, facts, args, image, used_end: carve.end }, cpu)
+    F::cold_init(ColdEnv { layout, words, facts, args, openings, image, used_end: carve.end }, cpu)
 }
 
 /// A CPU that boots after the first, or again. Nothing that depends on its features comes before.
@@ -88,6 +89,9 @@ fn warm_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     let facts = facts::read();
     F::warm_init(&facts, cpu)?;
     cpu_features(&facts);
+    // SAFETY: written before, on the cold boot.
+    let interface = *unsafe { INTERFACE.read() };
+    openings::close(interface);
     check_errors()
 }
 

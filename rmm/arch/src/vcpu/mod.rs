@@ -12,6 +12,7 @@
 mod debug;
 mod el1;
 mod gic;
+mod hidden;
 mod keys;
 mod pmu;
 pub(crate) mod simd;
@@ -103,6 +104,10 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         msr!("hcr_el2", hcr);
         self.separate_from_last_run(registers);
         pmu::load(area, registers);
+        let hidden = area.hidden.get();
+        if hidden != 0 {
+            hidden::hide(area, hidden);
+        }
         if debug::armed(registers.el1.mdscr_el1) {
             self.lend_debug(registers);
         }
@@ -171,6 +176,10 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             keys::write(&host);
         }
         el1::write(&area.host.get());
+        let hidden = area.hidden.get();
+        if hidden != 0 {
+            hidden::bring_back(area, hidden);
+        }
         if debug_lent {
             barrier::isb(SY);
             debug::set_os_lock(area.host_os_lock.get());

@@ -175,9 +175,46 @@ fn add_registers(registry: &mut Registry) {
         let registers = [(0, 2), (0, 3), (0, 4), (0, 5), (3, 4)];
         w.are_undefined(&rec, &registers.map(|(op1, op2)| (3, op1, 10, 2, op2)))
     });
+    registry.add("realm_undefined/hidden_features", |w| {
+        let rec = w.running()?;
+        let registers = [
+            (3, 3, 13, 0, 5), // TPIDR2_EL0
+            (3, 0, 1, 2, 4),  // SMPRI_EL1
+            (3, 0, 13, 0, 5), // ACCDATA_EL1
+            (3, 0, 13, 0, 6), // RCWMASK_EL1
+            (3, 0, 13, 0, 3), // RCWSMASK_EL1
+            (3, 0, 1, 0, 3),  // SCTLR2_EL1
+            (3, 0, 2, 0, 3),  // TCR2_EL1
+            (3, 0, 2, 5, 0),  // GCSCR_EL1
+            (3, 3, 2, 5, 1),  // GCSPR_EL0
+            (3, 0, 10, 2, 1), // MAIR2_EL1
+            (3, 0, 10, 3, 1), // AMAIR2_EL1
+            (3, 0, 6, 0, 5),  // PFAR_EL1
+            (3, 3, 4, 4, 2),  // FPMR
+            (3, 0, 9, 9, 0),  // PMSCR_EL1
+            (3, 0, 9, 10, 7), // PMBIDR_EL1
+            (3, 0, 9, 11, 0), // TRBLIMITR_EL1
+            (3, 0, 1, 2, 1),  // TRFCR_EL1
+            (3, 0, 10, 4, 4), // MPAMIDR_EL1
+            (3, 0, 10, 5, 0), // MPAM1_EL1
+            (3, 3, 13, 2, 0), // AMCR_EL0
+            (3, 0, 1, 0, 6),  // GCR_EL1
+            (3, 0, 5, 6, 0),  // TFSR_EL1
+            (2, 1, 9, 0, 0),  // BRBCR_EL1
+        ];
+        w.are_undefined(&rec, &registers)
+    });
     registry.add("rec_run/system_register/other_reads_zero", |w| {
         let rec = w.running()?;
-        for register in [(3, 3, 9, 12, 0), (2, 0, 0, 0, 4), (3, 0, 10, 4, 3), (3, 0, 4, 6, 0)] {
+        let others = [
+            (3, 3, 9, 12, 0), // PMCR_EL0
+            (2, 0, 0, 0, 4),  // DBGBVR0_EL1
+            (3, 0, 10, 4, 3), // LORC_EL1
+            (3, 0, 4, 6, 0),  // ICC_PMR_EL1
+            (3, 0, 1, 0, 1),  // ACTLR_EL1
+            (3, 0, 13, 0, 7), // SCXTNUM_EL1
+        ];
+        for register in others {
             let actions = [Action::Read(register)];
             same("value", w.observe(&rec, &actions)?, [Observed::Value(0)].into())?;
         }
