@@ -44,6 +44,8 @@ pub enum Need {
     OsLock,
     /// A CPU with streaming vectors.
     Streaming,
+    /// SVE registers of the Host's, which are looked at after a call.
+    HostVectors,
     /// SVE, on the CPU and in feature register 0.
     Sve,
     /// Performance monitors, on the CPU and in feature register 0.
@@ -85,6 +87,7 @@ impl Need {
             Self::WfitSyndrome => "the syndrome of WFIT",
             Self::OsLock => "an OS Lock that holds back debug exceptions",
             Self::Streaming => "streaming vectors (FEAT_SME)",
+            Self::HostVectors => "a Host with vectors (SVE)",
             Self::NoSuchLoad => "a load without an instruction",
             Self::Sve => "SVE in feature register 0",
             Self::Pmu => "performance monitors in feature register 0",
@@ -103,13 +106,16 @@ impl Need {
     pub const fn missing_on(self, backend: Backend) -> Option<&'static str> {
         if matches!(backend, Backend::Fake) {
             return match self {
-                Self::Streaming => Some("the simulated machine has no vectors of the Host's"),
+                Self::Streaming | Self::HostVectors => {
+                    Some("the simulated machine has no vectors of the Host's")
+                }
                 _ => None,
             };
         }
         Some(match self {
             // QEMU's CPU has these; whether the image offers them is seen when the scenario runs.
             Self::Streaming
+            | Self::HostVectors
             | Self::Sve
             | Self::Pmu
             | Self::EventCounter

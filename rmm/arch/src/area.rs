@@ -19,6 +19,21 @@ pub(crate) struct LastRun {
     pub(crate) vmpidr: u64,
 }
 
+/// What a CPU's SIMD area holds of the Host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Saved {
+    /// V0 to V31: the CPU has no SVE, or the Host has nothing live in it.
+    #[default]
+    Halves,
+    /// Z0 to Z31.
+    Vectors,
+    /// Z0 to Z31, P0 to P15 and FFR.
+    All,
+    /// The same of streaming mode.
+    Streaming,
+}
+
 /// State of one CPU. Mapped at [`crate::layout::AREA`] on the CPU that it belongs to, and nowhere else.
 #[derive(Debug)]
 #[repr(C, align(4096))]
@@ -48,8 +63,8 @@ pub(crate) struct CpuArea {
     pub(crate) debug_lent: Cell<bool>,
     /// The Host's OS Lock while the debug registers are lent.
     pub(crate) host_os_lock: Cell<u64>,
-    /// Whether the Host was in streaming mode when its vectors were saved.
-    pub(crate) host_streaming: Cell<bool>,
+    /// What was last saved of the Host's vectors.
+    pub(crate) host_saved: Cell<Saved>,
     /// `SMCR_EL2` and FPSR of the Host in streaming mode.
     pub(crate) host_streaming_controls: Cell<[u64; 2]>,
     /// Whether V0 to V31 are saved and a hash function may have used them.

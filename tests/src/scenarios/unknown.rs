@@ -27,6 +27,20 @@ pub(super) fn add(registry: &mut Registry) {
             Ok(())
         })
         .needs(Need::NoFirmware);
+    registry.add("unknown/host/bits_of_the_identifier", |w| {
+        // Bit 16 is the SVE hint of the SMCCC and makes no difference to what a command does; bits
+        // 23:17 make another call.
+        for command in Command::ALL {
+            let mut with = |bits: u64| w.port.call([command.fid() | bits, 1, 2, 3, 0, 5, 0, 0]);
+            let without = with(0);
+            same("with the SVE hint", with(1 << 16), without)?;
+            for bit in 17..24 {
+                let code = with(1 << bit).map(|[code, ..]| code);
+                same("X0", code, Some(NOT_SUPPORTED))?;
+            }
+        }
+        Ok(())
+    });
     registry.add("unknown/realm/rmi", |w| {
         let rec = w.running()?;
         for command in Command::ALL {

@@ -38,7 +38,7 @@ impl Machine for BareMachine {
     }
 
     fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
-        watch::smc(args)
+        watch::smc(args, false)
     }
 
     fn read_u64(&self, pa: u64) -> u64 {

@@ -14,6 +14,13 @@ struct Registers {
     vectors: [u64; 64],
 }
 
+/// The SVE hint of the SMCCC in a function identifier: nothing is live in P0 to P15, FFR and above
+/// bit 127 of Z0 to Z31.
+///
+/// Source: SMC Calling Convention (Arm DEN0028) 1.3, "SVE hint".
+pub(super) const SVE_HINT: u64 = 1 << 16;
+/// Bytes of a vector that are live all the same.
+const LOW_BYTES: usize = 16;
 /// Bytes of a vector at the architecture's largest length.
 const VECTOR_BYTES_MAX: usize = 256;
 
@@ -88,10 +95,12 @@ host_watched_smc:                           // x0: Registers
     ret
 
     .global host_watched_smc_sve
-host_watched_smc_sve:                       // x0: Registers, x1: Scalable; ZCR_EL2 is the longest
-    stp     x29, x30, [sp, #-48]!
+host_watched_smc_sve:                       // x0: Registers, x1: Scalable, x2: CPTR_EL2 meanwhile; ZCR_EL2 is the longest
+    stp     x29, x30, [sp, #-64]!
     stp     x19, x20, [sp, #16]
     stp     x21, x22, [sp, #32]
+    mrs     x3, cptr_el2
+    stp     x2, x3, [sp, #48]
     mov     x19, x0
     mov     x20, x1                         // Z0
     add     x21, x1, #8192                  // P0
@@ -104,7 +113,13 @@ host_watched_smc_sve:                       // x0: Registers, x1: Scalable; ZCR_
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     ldr     z\n, [x20, #\n, mul vl]
     .endr
+    ldr     x0, [sp, #48]
+    msr     cptr_el2, x0
+    isb
     watched_call
+    ldr     x0, [sp, #56]
+    msr     cptr_el2, x0
+    isb
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     str     z\n, [x20, #\n, mul vl]
     .endr
@@ -115,7 +130,7 @@ host_watched_smc_sve:                       // x0: Registers, x1: Scalable; ZCR_
     str     p0, [x22]
     ldp     x21, x22, [sp, #32]
     ldp     x19, x20, [sp, #16]
-    ldp     x29, x30, [sp], #48
+    ldp     x29, x30, [sp], #64
     ret
     .arch_extension nosve
     "#
@@ -124,7 +139,7 @@ host_watched_smc_sve:                       // x0: Registers, x1: Scalable; ZCR_
 // SAFETY: the symbols are defined by the assembly above with these signatures.
 unsafe extern "C" {
     fn host_watched_smc(registers: *mut Registers);
-    fn host_watched_smc_sve(registers: *mut Registers, scalable: *mut Scalable);
+    fn host_watched_smc_sve(registers: *mut Registers, scalable: *mut Scalable, cptr: u64);
 }
 
 /// A register that the Normal world shares with a Realm.
@@ -250,6 +265,21 @@ impl Scalable {
         }
     }
 
+    /// The first register that is lost to a caller with the SVE hint: a vector has to keep its low
+    /// 128 bits; what is above, each predicate and FFR have to be as before or zero.
+    fn lost(&self, before: &Self, vector_bytes: usize) -> Option<&'static str> {
+        let predicate_bytes = vector_bytes / 8;
+        if !survives(&self.vectors, &before.vectors, 32, vector_bytes, LOW_BYTES) {
+            Some("one of z0 to z31, beyond the SVE hint")
+        } else if !survives(&self.predicates, &before.predicates, 16, predicate_bytes, 0) {
+            Some("one of p0 to p15, beyond the SVE hint")
+        } else if !survives(&self.first_fault, &before.first_fault, 1, predicate_bytes, 0) {
+            Some("ffr, beyond the SVE hint")
+        } else {
+            None
+        }
+    }
+
     /// The first register that differs.
     fn changed(&self, before: &Self) -> Option<&'static str> {
         if self.vectors != before.vectors {
@@ -264,11 +294,26 @@ impl Scalable {
     }
 }
 
+/// Whether each of `count` registers of `bytes` bytes has its first `low` bytes as before, and the
+/// others as before or zero.
+fn survives(after: &[u64], before: &[u64], count: usize, bytes: usize, low: usize) -> bool {
+    let byte = |words: &[u64], n: usize| {
+        words.get(n / 8).map_or(0, |word| word.to_le_bytes().get(n % 8).copied().unwrap_or(0))
+    };
+    (0..count).all(|register| {
+        let same =
+            |n: usize| byte(after, register * bytes + n) == byte(before, register * bytes + n);
+        let zero = |n: usize| byte(after, register * bytes + n) == 0;
+        (0..low).all(same) && ((low..bytes).all(same) || (low..bytes).all(zero))
+    })
+}
+
 /// FPCR and FPSR before the call.
 const STATUS: [u64; 2] = [0x0300_0000, 0x9f];
 
-/// See [`cairn_host::machine::Machine::smc_watched`].
-pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
+/// See [`cairn_host::machine::Machine::smc_watched`]; `without_sve` closes SVE to EL2 for the time
+/// of the call.
+pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<&'static str>) {
     let has_sve = cpu::has_sve();
     cpu::allow_vectors(has_sve);
     let seed = cpu::counter();
@@ -293,11 +338,16 @@ pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
     let changed_vectors = if has_sve {
         let given = Scalable::new(seed);
         let mut scalable = given.clone();
+        let cptr = if without_sve { cpu::CPTR_WITHOUT_SVE } else { cpu::CPTR_OPEN };
         // SAFETY: the function keeps to the procedure call standard but for the vector registers, which soft-float code
         // does not use, and touches no memory but its arguments, which have room for the longest vectors, and its own
         // stack frame; SVE is there and open; the call in it goes to EL3.
-        unsafe { host_watched_smc_sve(&raw mut registers, &raw mut scalable) };
-        scalable.changed(&given)
+        unsafe { host_watched_smc_sve(&raw mut registers, &raw mut scalable, cptr) };
+        if args[0] & SVE_HINT == 0 {
+            scalable.changed(&given)
+        } else {
+            scalable.lost(&given, cpu::vector_bytes())
+        }
     } else {
         // SAFETY: the same, without SVE.
         unsafe { host_watched_smc(&raw mut registers) };

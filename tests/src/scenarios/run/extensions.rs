@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use super::super::registry::Registry;
-use crate::abi::{Command, INPUT, RealmParams};
+use crate::abi::{Command, INPUT, RealmParams, rsi};
 use crate::need::Need;
 use crate::outcome::{Outcome, fail, holds, missing, same};
 use crate::port::Mishap;
 use crate::program::{Access, Action, El1, Observed, RawException, SystemRegister};
-use crate::rec::{Rec, VECTORS};
+use crate::rec::{Rec, VECTORS, smc};
 use crate::world::World;
 
 const PFR0: SystemRegister = (3, 0, 0, 4, 0);
@@ -43,6 +43,7 @@ const DEBUGGING: u64 = 1 << 15 | 1 << 13;
 const WATCHING: u64 = 0xff << 5 | 0b11 << 3 | 0b11 << 1 | 1;
 
 pub(super) fn add(registry: &mut Registry) {
+    add_host_vectors(registry);
     add_sve(registry);
     add_pmu(registry);
     add_pmu_limits(registry);
@@ -95,6 +96,58 @@ pub(super) fn add(registry: &mut Registry) {
         refused(w, |p| p.num_wps = watchpoints + 1)
     });
 }
+
+/// What is the Host's in the SIMD unit survives, however EL3 and the Realm change the length of
+/// vectors.
+fn add_host_vectors(registry: &mut Registry) {
+    registry.add("rec_run/simd/el3_works_while_lent", |w| {
+        // A Realm without SVE has the unit when the monitor asks EL3 for the platform's token. The
+        // Host's vectors are longer than what is open then, and EL3 comes and goes through a change
+        // of the length.
+        let rec = w.running()?;
+        w.smc(&rec, &[rsi::ATTESTATION_TOKEN_INIT, 1])?;
+        // The signature is made before the page is found to be EMPTY. So nothing is hashed any more
+        // in the entry that asks EL3: a hash may bring the monitor to a state of the unit in which
+        // the length does not change.
+        let mut last = 0;
+        for (page, wanted) in [(0x1000, rsi::ERROR_INPUT), (0, rsi::SUCCESS)] {
+            let proceed = smc(&[rsi::ATTESTATION_TOKEN_CONTINUE, page, 0, 0x1000]);
+            let mut code = rsi::INCOMPLETE;
+            for _ in 0..SLICES_MAX {
+                let observed = w.observe(&rec, &[Action::Simd(last + 1), proceed.clone()])?;
+                let [Observed::Value(before), Observed::Smc([x0, ..])] = observed.as_slice() else {
+                    return fail(alloc::format!("observed {observed:x?}"));
+                };
+                same("the Realm's own", *before, last)?;
+                (last, code) = (last + 1, *x0);
+                if code != rsi::INCOMPLETE {
+                    break;
+                }
+            }
+            same("code", code, wanted)?;
+        }
+        Ok(())
+    });
+    let scenario = registry.add("rec_run/simd/host_with_sve_hint", |w| {
+        let rec = w.running()?;
+        w.arm(Mishap::SveHint)?;
+        same("own", values(w, &rec, &[Action::Simd(7), Action::Simd(8)])?, [0, 7])?;
+        same("kept", values(w, &rec, &[Action::Simd(9)])?, [8])
+    });
+    scenario.needs(Need::HostVectors);
+    let scenario = registry.add("rec_run/sve/host_with_sve_hint", |w| {
+        let max = limits(w)?.sve()?;
+        let rec = with_sve(w, max)?;
+        w.arm(Mishap::SveHint)?;
+        let actions = [LONGEST, Action::Vector(7), Action::Predicate(true), Action::Sve];
+        same("own", values(w, &rec, &actions)?, [0, 0, 16 * (max + 1)])?;
+        same("kept", values(w, &rec, &[Action::Vector(0)])?, [7])
+    });
+    scenario.needs(Need::HostVectors).needs(Need::Sve);
+}
+
+/// Most calls that a signature takes: an interrupt may end each of them.
+const SLICES_MAX: u64 = 200;
 
 /// What feature register 0 says.
 struct Limits {
