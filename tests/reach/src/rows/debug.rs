@@ -10,7 +10,7 @@ const LENT: Fate = Fate::Lent { by: "MDCR_EL2.TDA" };
 const CHANNEL: Fate = zero("MDCR_EL2.TDCC, TDA");
 const DEBUGGER: &str = "an external debugger's";
 
-const TIDCP: Fate = zero("HCR_EL2.TIDCP");
+const TIDCP: Fate = undefined("HCR_EL2.TIDCP");
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("OSDTRRX_EL1", one(2, 0, 0, 0, 2), CHANNEL).host_keeps(DEBUGGER),
@@ -61,8 +61,8 @@ pub(super) const ROWS: &[Row] = &[
         undefined("HDFGRTR_EL2, HDFGWTR_EL2.nBRBDATA, nBRBCTL, nBRBIDR"),
     ),
     // HCR_EL2.TIDCP names op0 3 alone, but QEMU looks at CRn only; elsewhere these are UNDEFINED.
-    Row::new("unallocated", block(2, (0, 0), (11, 11), (0, 15), (0, 7)), TIDCP),
-    Row::new("unallocated", block(2, (0, 0), (15, 15), (0, 15), (0, 7)), TIDCP),
-    Row::new("unallocated", block(2, (1, 7), (11, 11), (0, 15), (0, 7)), TIDCP),
-    Row::new("unallocated", block(2, (1, 7), (15, 15), (0, 15), (0, 7)), TIDCP),
+    Row::new("unallocated", block(2, (0, 7), (11, 11), (0, 15), (0, 7)), TIDCP)
+        .host_keeps("nobody knows what it does"),
+    Row::new("unallocated", block(2, (0, 7), (15, 15), (0, 15), (0, 7)), TIDCP)
+        .host_keeps("nobody knows what it does"),
 ];
