@@ -91,6 +91,11 @@ mod seed {
     pub const HOST: [u64; 2] = [0xa5a1, 0x5a52];
     /// The Realms.
     pub const REALMS: [u64; 2] = [0x3c31, 0xc3c2];
+
+    /// One of them.
+    pub fn realm(index: usize) -> u64 {
+        REALMS.get(index).copied().unwrap_or_default()
+    }
 }
 
 /// Realms without and with performance monitors and SVE, one kind after the other.
@@ -181,13 +186,13 @@ impl<'h> Scan<'h> {
 
     /// Tries all registers in a Realm, and then looks at the Host's.
     fn registers(&mut self, realm: usize, act: Act, level: Level) -> Result<Vec<Outcome>, Failure> {
-        let owner = seed::REALMS[realm % 2];
+        let owner = seed::realm(realm);
         self.tried(realm, act, level, owner, Encoding::registers())
     }
 
     /// The same with system instructions.
     fn instructions(&mut self, realm: usize, act: Act) -> Result<(), Failure> {
-        let owner = seed::REALMS[realm % 2];
+        let owner = seed::realm(realm);
         self.tried(realm, act, Level::El1, owner, Encoding::instructions())?;
         Ok(())
     }

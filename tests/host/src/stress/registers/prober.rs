@@ -16,12 +16,12 @@ const PLACE: u64 = PAGE_SIZE;
 pub const SCRATCH: u64 = PLACE + PAGE_SIZE / 2;
 
 /// Pages of the buffer that Host and Realm share.
-const PAGES: u64 = 32;
+const PAGES: usize = 32;
 /// Byte offset of the first order, and bytes of each. Known to the program.
 const FIRST: u64 = 32;
-const BYTES: u64 = 32;
-/// Orders that fit.
-const BATCH: u64 = (PAGES * PAGE_SIZE - FIRST) / BYTES;
+const STEP: usize = 32;
+/// Orders that fit: 128 in a page, less what stands before the first.
+const BATCH: usize = PAGES * 127;
 
 /// Write-back, readable and writable.
 const SHARED: u64 = 0xd8;
@@ -92,7 +92,7 @@ impl Prober {
         realm.page(host, PLACE, &[])?;
         realm.tables_to(host, UNPROTECTED)?;
         let mut buffer = Vec::new();
-        for ipa in (UNPROTECTED..).step_by(0x1000).take(PAGES as usize) {
+        for ipa in (UNPROTECTED..).step_by(0x1000).take(PAGES) {
             let page = host.take_page()?;
             host.rmi().rtt_map_unprotected(realm.rd, ipa, page | SHARED)?;
             buffer.push(page);
@@ -135,8 +135,8 @@ impl Prober {
     pub fn tries(&self, host: &Host, orders: &[Order]) -> Result<Vec<Outcome>, Failure> {
         let machine = host.machine();
         let mut outcomes = Vec::with_capacity(orders.len());
-        for batch in orders.chunks(BATCH as usize) {
-            for (order, at) in batch.iter().zip((FIRST..).step_by(BYTES as usize)) {
+        for batch in orders.chunks(BATCH) {
+            for (order, at) in batch.iter().zip((FIRST..).step_by(STEP)) {
                 let level = u64::from(order.level == Level::El0);
                 self.write(host, at, u64::from(order.instruction) | level << 32);
                 self.write(host, at + 8, order.operand);
@@ -144,7 +144,7 @@ impl Prober {
             }
             self.write(host, 0, batch.len() as u64);
             self.enter(host)?;
-            for at in (FIRST..).step_by(BYTES as usize).take(batch.len()) {
+            for at in (FIRST..).step_by(STEP).take(batch.len()) {
                 let read =
                     |offset: u64| self.place(at + offset).map_or(0, |pa| machine.read_u64(pa));
                 outcomes.push(Outcome { value: read(8), esr: read(16), ticks: read(24) });
