@@ -330,6 +330,8 @@ pub enum StressKind {
     Cpus,
     /// On the EL3 of the tests: each granule change of a Realm's life is refused, one after the other.
     Refusals,
+    /// Every register and system instruction that a Realm can name, tried from two Realms in turn.
+    Registers,
 }
 
 /// Options of `stress`.
@@ -338,16 +340,17 @@ pub struct StressOptions {
     /// What it is about (default: each in turn)
     #[arg(value_name = "KIND")]
     pub kind: Option<StressKind>,
-    /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3); `refusals` has no such number
+    /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3); `refusals` and `registers` have no such number
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub commands: Option<u64>,
-    /// CPUs (default: 4, 2, 32, 2; at most 8 with the EL3 of the tests)
+    /// CPUs (default: 4, 2, 32, 2, and 1 for `registers`; at most 8 with the EL3 of the tests)
     #[arg(long, value_name = "1..32", value_parser = clap::value_parser!(u32).range(1..=32))]
     pub cpus: Option<u32>,
     /// What the random choices begin with
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
-    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A (`refusals` always does)
+    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A (`refusals` always does); `registers` then
+    /// runs once for each way to open things
     #[arg(long)]
     pub stand_in: bool,
     /// Give up after this many seconds (default: 900, and 1 more for each 250 commands, lives or rounds)

@@ -96,6 +96,8 @@ const STEPS: &[Step] = &[
     step("stress-races", Stress(StressKind::Races, 1_000_000)),
     step("stress-lives", Stress(StressKind::Lives, 1000)),
     step("stress-cpus", Stress(StressKind::Cpus, 1)),
+    step("stress-registers", Stress(StressKind::Registers, 1)),
+    step("stand-in-registers", Tool(registers_on_the_stand_in)),
     step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
     step("stand-in-races", Tool(races_on_the_stand_in)),
     step("linux-1cpu", Check(1, 256, 240)),
@@ -134,6 +136,12 @@ fn conformance_on_qemu() -> anyhow::Result<()> {
 /// Boot, four CPUs and Realms with the memory map of Arm FVP.
 fn races_on_the_stand_in() -> anyhow::Result<()> {
     let options = StressOptions::of(StressKind::Races, 50_000);
+    stress::command(&StressOptions { stand_in: true, ..options })
+}
+
+/// What a Realm can reach, under an EL3 that opens as much as it can, or takes the traps away.
+fn registers_on_the_stand_in() -> anyhow::Result<()> {
+    let options = StressOptions::of(StressKind::Registers, 1);
     stress::command(&StressOptions { stand_in: true, ..options })
 }
 

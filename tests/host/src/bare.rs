@@ -14,7 +14,7 @@ use cairn_host::ram::{self, MachineFacts};
 use cairn_host::realm::{Realm, teardown};
 use cairn_host::stress::lives::{Lives, Spinning};
 use cairn_host::stress::races::Arena;
-use cairn_host::stress::refusals;
+use cairn_host::stress::{refusals, registers};
 use cairn_host::vcpu::Group;
 use cairn_host::watch::Watch;
 use cairn_host::{bench, conformance, report};
@@ -216,6 +216,7 @@ fn run(device_tree: u64) -> Result<(), Failure> {
             run_stranger(&host, &job, &facts)?;
             return refusals::run(&host, leaf::worker_program(), platform::MAPPED_RAM);
         }
+        Mode::Registers => registers::run(&host, &BareMachine),
         Mode::Bench | Mode::Conformance => {
             bench::run(&host, &BareMachine, leaf::bench_program(), &job.until)
         }

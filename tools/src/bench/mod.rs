@@ -38,7 +38,7 @@ use rows::Rows;
 const LIMITS: Limits = Limits { total: Duration::from_secs(600), silence: Duration::from_secs(60) };
 
 /// Executes one instruction per tick of the counter, and does not wait for real time.
-const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
+pub const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 
 /// The figures in the repository.
 fn committed() -> PathBuf {

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use cairn_el3::opening::{self, Opening};
+
 use crate::cli::{ImageOptions, StressOptions};
 use crate::image::{self, HOST_UNDER_STAND_IN, STAND_IN};
 use crate::job;
@@ -61,8 +63,8 @@ impl Firmware {
         })
     }
 
-    /// The machine with this job.
-    pub fn machine(&self, cpus: u32, job: &Path, messages: PathBuf) -> Machine {
+    /// The machine with this job, and these arguments of QEMU.
+    pub fn machine(&self, cpus: u32, job: &Path, messages: PathBuf, extra: &[&str]) -> Machine {
         let job = Load { file: job.to_path_buf(), address: self.job };
         Machine {
             program: self.qemu.clone(),
@@ -72,9 +74,20 @@ impl Firmware {
             loads: self.loads.iter().cloned().chain([job]).collect(),
             gdb: None,
             messages,
-            extra: self.extra.clone(),
+            extra: self
+                .extra
+                .iter()
+                .cloned()
+                .chain(extra.iter().map(|&one| one.to_owned()))
+                .collect(),
         }
     }
+}
+
+/// What tells the EL3 of the tests what to open.
+pub fn opening(opening: Opening) -> [String; 2] {
+    let (place, number) = (opening::PLACE, opening.number());
+    ["-device".to_owned(), format!("loader,addr={place:#x},data={number},data-len=8")]
 }
 
 /// Memory up to the end of FVP's second bank, of which only what is used takes any of ours.

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use cairn_el3::opening::Opening;
 
 use crate::check::Accounting;
 use crate::cli::{ModelOptions, Platform, StressKind, StressOptions};
@@ -34,6 +35,7 @@ impl StressKind {
             Self::Lives => "lives",
             Self::Cpus => "cpus",
             Self::Refusals => "refusals",
+            Self::Registers => "registers",
         }
     }
 
@@ -43,7 +45,7 @@ impl StressKind {
             Self::Races => 1_000_000,
             Self::Lives => 1000,
             Self::Cpus => 3,
-            Self::Refusals => 1,
+            Self::Refusals | Self::Registers => 1,
         }
     }
 
@@ -52,6 +54,15 @@ impl StressKind {
             Self::Races => 4,
             Self::Lives | Self::Refusals => 2,
             Self::Cpus => 32,
+            Self::Registers => 1,
+        }
+    }
+
+    /// Arguments of QEMU: the counter counts instructions where the host tells by it what has trapped.
+    const fn machine(self) -> &'static [&'static str] {
+        match self {
+            Self::Registers => &crate::bench::COUNTED,
+            Self::Races | Self::Lives | Self::Cpus | Self::Refusals => &[],
         }
     }
 }
@@ -71,13 +82,15 @@ pub fn command(options: &StressOptions) -> anyhow::Result<()> {
 struct Run {
     kind: StressKind,
     is_stand_in: bool,
+    /// What the EL3 of the tests opens.
+    opening: Opening,
     cpus: u32,
     count: u64,
 }
 
 /// The runs that `options` ask for, checked before any of them begins.
 fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
-    use StressKind::{Cpus, Lives, Races, Refusals};
+    use StressKind::{Cpus, Lives, Races, Refusals, Registers};
     stage::check(&options.image, &ModelOptions::default())?;
     if options.image.platform == Platform::Fvp {
         bail!("stress runs on QEMU only; --stand-in has the memory map of Arm FVP");
@@ -86,7 +99,12 @@ fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
         bail!("refusals takes no --commands: it refuses each change once");
     }
     let kinds = options.kind.map_or(vec![Races, Lives, Cpus, Refusals], |kind| vec![kind]);
-    let run = |kind: StressKind| {
+    // What a Realm can reach depends on what EL3 opens.
+    let openings = |kind: StressKind| match kind {
+        Registers if options.stand_in => vec![Opening::Newer, Opening::All, Opening::Closed],
+        Races | Lives | Cpus | Refusals | Registers => vec![Opening::Ordinary],
+    };
+    let run = |(kind, opening): (StressKind, Opening)| {
         let is_stand_in = options.stand_in || kind == Refusals;
         let most = if is_stand_in { platform_fvp::CPUS_MAX } else { platform_qemu::CPUS_MAX };
         let cpus = options.cpus.unwrap_or(kind.cpus().min(u32::try_from(most)?));
@@ -94,21 +112,31 @@ fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
             bail!("the machine of {} has at most {most} CPUs", kind.mode());
         }
         let count = options.commands.filter(|_| kind != Refusals).unwrap_or(kind.count());
-        Ok(Run { kind, is_stand_in, cpus, count })
+        Ok(Run { kind, is_stand_in, opening, cpus, count })
     };
-    kinds.into_iter().map(run).collect()
+    let pairs = |kind| openings(kind).into_iter().map(move |opening| (kind, opening));
+    kinds.into_iter().flat_map(pairs).map(run).collect()
 }
 
 fn one(options: &StressOptions, firmware: &Firmware, run: &Run) -> anyhow::Result<()> {
     let output = paths::output()?;
-    let &Run { kind, is_stand_in, cpus, count } = run;
+    let &Run { kind, is_stand_in, opening, cpus, count } = run;
     let seed = options.seed;
-    let board = if is_stand_in { "stand-in" } else { "qemu" };
+    let board = match (is_stand_in, opening) {
+        (false, _) => "qemu",
+        (true, Opening::Ordinary) => "stand-in",
+        (true, Opening::Newer) => "stand-in-newer",
+        (true, Opening::All) => "stand-in-all",
+        (true, Opening::Closed) => "stand-in-closed",
+    };
     let file = |what: &str| output.join(format!("stress-{}-{board}-{what}", kind.mode()));
     let text = job::stress(kind.mode(), cpus, count, seed);
     let job = file("job.txt");
     write_whole(&job, text.as_bytes())?;
-    let machine = firmware.machine(cpus, &job, file("qemu.log"));
+    let mut machine = firmware.machine(cpus, &job, file("qemu.log"), kind.machine());
+    if is_stand_in {
+        machine.extra.extend(machine::opening(opening));
+    }
     let decoder = match &firmware.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,

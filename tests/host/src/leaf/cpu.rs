@@ -116,6 +116,12 @@ pub(super) fn allow_vectors(sve: bool) {
     }
 }
 
+/// Lets EL2 use the streaming vectors: CPTR_EL2.TSM traps them.
+pub(super) fn allow_streaming() {
+    write_register!("cptr_el2", read_register!("cptr_el2") & !(1 << 12));
+    isb();
+}
+
 /// Makes earlier writes visible to a CPU that is interrupted next.
 pub(super) fn barrier_before_interrupting() {
     // SAFETY: a barrier changes nothing.

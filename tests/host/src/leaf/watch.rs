@@ -1,6 +1,8 @@
 //! An SMC with a pattern in every register that a Realm uses too and that EL3 does not keep for the Normal world.
 
-use super::cpu;
+use super::{cpu, probe};
+use cairn_host::stress::registers::Access;
+use cairn_reach::Encoding;
 use core::arch::{asm, global_asm};
 
 /// Registers around one call. The layout is known to the assembly below.
@@ -153,10 +155,10 @@ struct Shared {
 
 /// Reads by one name and writes by the same or another; `clear`, if there is one, empties a set first.
 macro_rules! shared {
-    ($name:literal, $mask:expr) => {
+    ($name:expr, $mask:expr) => {
         shared!($name, $mask, write $name)
     };
-    ($name:literal, $mask:expr, $(clear $clear:literal,)? write $write:literal) => {
+    ($name:expr, $mask:expr, $(clear $clear:literal,)? write $write:expr) => {
         Shared {
             name: $name,
             mask: $mask,
@@ -229,19 +231,43 @@ static PMU: [Shared; 7] = [
     shared!("pmcr_el0", 0b11_1000),
 ];
 
-/// Those of event counters.
-static COUNTERS: [Shared; 3] = [
-    shared!("pmselr_el0", 1),
-    shared!("pmevcntr0_el0", u64::MAX),
-    shared!("pmevtyper0_el0", 0xf800_03ff),
-];
+/// The choice between event counters.
+static CHOICE: [Shared; 1] = [shared!("pmselr_el0", 1)];
+
+/// What SME adds, whatever the vectors: the architecture gives it to whoever runs.
+static STREAMING: [Shared; 1] = [shared!("s3_3_c13_c0_5", u64::MAX)]; // TPIDR2_EL0
+
+/// Counter and type of each event counter, in turn.
+macro_rules! counters {
+    ($($number:literal)*) => {
+        [$(
+            shared!(concat!("pmevcntr", $number, "_el0"), u64::MAX),
+            shared!(concat!("pmevtyper", $number, "_el0"), 0xf800_03ff),
+        )*]
+    };
+}
+
+/// Those of event counters: all that a CPU can have.
+static COUNTERS: [Shared; 62] =
+    counters!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30);
 
 /// All that this CPU has.
 fn shared() -> impl Iterator<Item = &'static Shared> {
     let pmu = cpu::event_counters();
-    let event = pmu.filter(|&counters| counters > 0);
+    let counters = pmu.unwrap_or(0) as usize;
     let of = |has: bool, list: &'static [Shared]| if has { list } else { &[] };
-    EL1.iter().chain(&DEBUG).chain(of(pmu.is_some(), &PMU)).chain(of(event.is_some(), &COUNTERS))
+    EL1.iter()
+        .chain(&DEBUG)
+        .chain(of(pmu.is_some(), &PMU))
+        .chain(of(counters > 0, &CHOICE))
+        .chain(COUNTERS.iter().take(2 * counters))
+        .chain(of(has_tpidr2(), &STREAMING))
+}
+
+/// Whether this CPU has TPIDR2_EL0, and EL3 lets the Host use it.
+fn has_tpidr2() -> bool {
+    const TPIDR2_EL0: Encoding = Encoding { op0: 3, op1: 3, crn: 13, crm: 0, op2: 5 };
+    cpu::has_streaming() && probe::access(Access::read(TPIDR2_EL0)).is_some()
 }
 
 /// A different pattern for each register and call.
@@ -323,7 +349,7 @@ pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<&'stat
         cpu::isb();
     }
     // Some bits cannot be written.
-    let mut before = [0; 40];
+    let mut before = [0; MOST];
     for (register, value) in shared().zip(&mut before) {
         *value = (register.read)();
     }
@@ -376,4 +402,6 @@ pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<&'stat
     ([x0, x1, x2, x3, x4], changed)
 }
 
-const _: () = assert!(EL1.len() + DEBUG.len() + PMU.len() + COUNTERS.len() <= 40);
+/// Most registers that are watched.
+const MOST: usize =
+    EL1.len() + DEBUG.len() + PMU.len() + CHOICE.len() + COUNTERS.len() + STREAMING.len();
