@@ -20,6 +20,7 @@ mod image;
 mod initramfs;
 mod job;
 mod kernel;
+mod kernel_image;
 mod ledger;
 mod miri;
 mod output;
