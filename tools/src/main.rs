@@ -30,6 +30,7 @@ mod progress;
 mod qemu;
 mod run;
 mod setup;
+mod shell;
 mod signals;
 mod size;
 mod stage;
