@@ -218,10 +218,11 @@ load arm_cca_guest 2> /dev/null # refuses to load where it is not a Realm
     echo "'poweroff' ends the Realm; Ctrl-A x ends the machine."
     echo
 } > /tmp/welcome
-# The shell is busybox init's child and not this script's: a shell without job control, as this one is, lets whatever it
-# starts in the background ignore SIGINT and SIGQUIT for good, so that Ctrl-C would end nothing. init gives its children
-# the usual signals, starts another shell when one ends, and answers `poweroff`, `reboot` and `halt`. `cttyhack` makes
-# the console the terminal that those signals come from.
+# The shell is busybox init's child and not this script's: a shell without job control, as this one
+# is, lets whatever it starts in the background ignore SIGINT and SIGQUIT for good, so that Ctrl-C
+# would end nothing. init gives its children the usual signals, starts another shell when one ends,
+# and answers `poweroff`, `reboot` and `halt`. `cttyhack` makes the console the terminal that those
+# signals come from.
 cat > /etc/inittab << 'END'
 ::sysinit:/bin/cat /tmp/welcome
 ::respawn:/bin/cttyhack /bin/sh -l

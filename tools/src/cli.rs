@@ -83,7 +83,8 @@ pub struct ImageOptions {
     /// Use this monitor (flat image or ELF file) instead of building Cairn
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
-    /// Show the monitor's log from this level on (debug and trace build an image of their own, once; DEFMT_LOG overrides that)
+    /// Show the monitor's log from this level on (debug and trace build an image of their own,
+    /// once; DEFMT_LOG overrides that)
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
     /// Use only what is in the cache already
@@ -106,7 +107,8 @@ pub struct GuestOptions {
     /// Memory of the Realm
     #[arg(long, value_name = "256M..1G", default_value = "256M", value_parser = parse_guest_memory)]
     pub memory: u64,
-    /// Guest kernel: an uncompressed arm64 Image of Linux 6.13 or later (default: Debian's, from the cache)
+    /// Guest kernel: an uncompressed arm64 Image of Linux 6.13 or later (default: Debian's, from
+    /// the cache)
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
     /// Guest initial RAM disk (default: made from busybox and tools/assets/init.sh)

@@ -74,10 +74,11 @@ pub fn build(program: Program, log: LogLevel) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("cargo built no program `{}` for {TARGET}", program.bin))
 }
 
-/// Cargo features of `program` for a log of this level. The monitor's default image carries what `info` shows; a finer level
-/// must be compiled in. A feature does so and not `DEFMT_LOG` in the environment, because cargo keeps what was built with
-/// other features beside it, so that each level is built once and only in the crates that log, and because a change of
-/// the variable would rebuild the logger itself.
+/// Cargo features of `program` for a log of this level. The monitor's default image carries what
+/// `info` shows; a finer level must be compiled in. A feature does so and not `DEFMT_LOG` in the
+/// environment, because cargo keeps what was built with other features beside it, so that each
+/// level is built once and only in the crates that log, and because a change of the variable would
+/// rebuild the logger itself.
 fn features(program: Program, log: LogLevel) -> String {
     let level = match log {
         LogLevel::Debug => "log-debug",

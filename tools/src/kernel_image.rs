@@ -1,4 +1,5 @@
-//! Whether a file is a kernel that can be started as a Realm, known before anything is built or booted.
+//! Whether a file is a kernel that can be started as a Realm, known before anything is built or
+//! booted.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -118,8 +119,9 @@ impl Traits {
     }
 }
 
-/// Refuses a Linux that is too old and has not been taught by somebody else. What is not Linux may know what it does; so
-/// may a newer Linux that lacks the text, because it was built without messages.
+/// Refuses a Linux that is too old and has not been taught by somebody else. What is not Linux may
+/// know what it does; so may a newer Linux that lacks the text, because it was built without
+/// messages.
 fn check_traits(traits: &Traits) -> anyhow::Result<()> {
     let Some(version) = &traits.version else { return Ok(()) };
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse().ok());

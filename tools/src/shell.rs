@@ -1,7 +1,8 @@
-//! The shell of `cargo xtask run` as a person meets it: this tool runs itself on a terminal of its own and types.
+//! The shell of `cargo xtask run` as a person meets it: this tool runs itself on a terminal of its
+//! own and types.
 //!
-//! Only there can be seen that Ctrl-C reaches what runs in the Realm, that the terminal shows nothing that is meant for
-//! programs, and that it is left as it was found.
+//! Only there can be seen that Ctrl-C reaches what runs in the Realm, that the terminal shows
+//! nothing that is meant for programs, and that it is left as it was found.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};

@@ -190,7 +190,8 @@ impl PrivateApt {
         Ok(())
     }
 
-    /// Installs packages on this machine, after [`root::Wanted::authorise`]. `suite` is preferred where it is given.
+    /// Installs packages on this machine, after [`root::Wanted::authorise`]. `suite` is preferred
+    /// where it is given.
     pub fn install(
         &self,
         packages: &[&str],

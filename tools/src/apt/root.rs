@@ -1,4 +1,5 @@
-//! Who may install packages here, found out before anything is fetched or built, and what to do where nobody may.
+//! Who may install packages here, found out before anything is fetched or built, and what to do
+//! where nobody may.
 
 use std::process::Command;
 
@@ -81,7 +82,8 @@ impl Wanted<'_> {
     }
 }
 
-/// `env` as root: directly, or through sudo, which has been asked before (see [`Wanted::authorise`]).
+/// `env` as root: directly, or through sudo, which has been asked before (see
+/// [`Wanted::authorise`]).
 pub fn command() -> Command {
     if rustix::process::geteuid().is_root() {
         return Command::new("env");

@@ -1,15 +1,18 @@
-//! Lines on the console that are written for programs: the host's `@cairn {...}` and what EL3 says when it switches the
-//! machine off. They go to those who judge and to log files, and are kept from a person's terminal.
+//! Lines on the console that are written for programs: the host's `@cairn {...}` and what EL3 says
+//! when it switches the machine off. They go to those who judge and to log files, and are kept from
+//! a person's terminal.
 
 use std::time::{Duration, Instant};
 
 /// How such lines begin. Their talkers write each at the left edge.
 ///
-/// Source: `tests/host/src/report.rs`; TF-A, `plat/qemu/qemu/qemu_pm.c`, `qemu_system_off`, which calls it an error.
+/// Source: `tests/host/src/report.rs`; TF-A, `plat/qemu/qemu/qemu_pm.c`, `qemu_system_off`, which
+/// calls it an error.
 const BEGINNINGS: [&[u8]; 2] = [b"@cairn {", b"ERROR:   QEMU System Power off"];
 
-/// How long the beginning of a line is held back that may become one of these. Their talkers write without a pause, but
-/// the machine may have to wait for a CPU of a busy computer; a person's prompt that looks like it appears this much later.
+/// How long the beginning of a line is held back that may become one of these. Their talkers write
+/// without a pause, but the machine may have to wait for a CPU of a busy computer; a person's
+/// prompt that looks like it appears this much later.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether a whole line is one of these.
@@ -63,7 +66,8 @@ impl Filter {
         shown
     }
 
-    /// To be called when nothing has come for a moment; returns what has been held back for too long.
+    /// To be called when nothing has come for a moment; returns what has been held back for too
+    /// long.
     pub fn idle(&mut self) -> Vec<u8> {
         let waited = self.held_since.is_some_and(|since| since.elapsed() > PATIENCE);
         if waited { self.finish() } else { Vec::new() }

@@ -1,9 +1,10 @@
-//! A guest that says nothing after it was started, which is what a person sees of a kernel that cannot be a Realm.
+//! A guest that says nothing after it was started, which is what a person sees of a kernel that
+//! cannot be a Realm.
 
 use std::time::{Duration, Instant};
 
-/// How long a guest may be silent before something is said about it. On a busy computer, Linux takes half a minute to its
-/// first line.
+/// How long a guest may be silent before something is said about it. On a busy computer, Linux
+/// takes half a minute to its first line.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How the host says that it starts the guest.

@@ -36,7 +36,8 @@ pub struct Firmware {
     pub package: Package,
 }
 
-/// Builds and checks the firmware; `monitor` builds and packs the monitor, once all is there that the rest is made of.
+/// Builds and checks the firmware; `monitor` builds and packs the monitor, once all is there that
+/// the rest is made of.
 pub fn firmware(
     options: &ImageOptions,
     monitor: impl FnOnce() -> anyhow::Result<Packed>,

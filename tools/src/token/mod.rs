@@ -70,7 +70,8 @@ pub struct VerifyOptions {
     /// The token, as the guest's configfs gives it (`outblob`)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The challenge that the guest was given: 64 bytes, or 32 to 63, which Linux fills up with zeros
+    /// The challenge that the guest was given: 64 bytes, or 32 to 63, which Linux fills up with
+    /// zeros
     #[arg(long, value_name = "HEX", value_parser = parse_challenge)]
     pub challenge: Challenge,
     /// The initial measurement of the guest that should run (see `token rim`)
@@ -82,7 +83,8 @@ pub struct VerifyOptions {
     /// The platform's public key: PEM, DER, JWK or a SEC 1 point
     #[arg(long, value_name = "FILE", conflicts_with = "sample_key")]
     pub platform_key: Option<PathBuf>,
-    /// Instead of --platform-key: TF-A's sample, with which everybody can sign (QEMU, FVP), so that it proves nothing
+    /// Instead of --platform-key: TF-A's sample, with which everybody can sign (QEMU, FVP), so that
+    /// it proves nothing
     #[arg(long)]
     pub sample_key: bool,
 }
@@ -180,8 +182,8 @@ fn verify_file(options: &VerifyOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a token must be to be believed. What it is not held against must be said: a check that is left out by mistake
-/// would look like one that has passed.
+/// What a token must be to be believed. What it is not held against must be said: a check that is
+/// left out by mistake would look like one that has passed.
 fn expected(options: &VerifyOptions) -> anyhow::Result<Expected> {
     let platform = match (&options.platform_key, options.sample_key) {
         (Some(file), _) => PlatformKey::read(file)?,
