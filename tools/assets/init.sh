@@ -210,17 +210,22 @@ fi
 load virtio_mmio
 load virtio_rng
 load arm_cca_guest 2> /dev/null # refuses to load where it is not a Realm
-echo
-echo "This is Linux $(uname -r) in a Realm: $(online) CPU(s), $(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MiB."
-echo "The monitor speaks: $(dmesg | grep -o 'RSI version.*' || echo 'no RSI; this is not a Realm')"
-echo "'token HEX > FILE' fetches an attestation token for the challenge HEX (32 to 64 bytes)."
-echo "'poweroff' ends the Realm; Ctrl-A x ends the machine."
-echo
-# busybox's poweroff, reboot and halt ask process 1, which is this script.
-trap 'drain; poweroff -f' USR2
-trap 'drain; reboot -f' TERM
-trap 'drain; halt -f' USR1
-while :; do
-    setsid cttyhack sh -l &
-    wait $!
-done
+{
+    echo
+    echo "This is Linux $(uname -r) in a Realm: $(online) CPU(s), $(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MiB."
+    echo "The monitor speaks: $(dmesg | grep -o 'RSI version.*' || echo 'no RSI; this is not a Realm')"
+    echo "'token HEX > FILE' fetches an attestation token for the challenge HEX (32 to 64 bytes)."
+    echo "'poweroff' ends the Realm; Ctrl-A x ends the machine."
+    echo
+} > /tmp/welcome
+# The shell is busybox init's child and not this script's: a shell without job control, as this one
+# is, lets whatever it starts in the background ignore SIGINT and SIGQUIT for good, so that Ctrl-C
+# would end nothing. init gives its children the usual signals, starts another shell when one ends,
+# and answers `poweroff`, `reboot` and `halt`. `cttyhack` makes the console the terminal that those
+# signals come from.
+cat > /etc/inittab << 'END'
+::sysinit:/bin/cat /tmp/welcome
+::respawn:/bin/cttyhack /bin/sh -l
+::shutdown:/bin/stty cs8
+END
+exec init

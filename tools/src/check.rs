@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::kernel_image::SILENT;
 use crate::ledger::Ledger;
 
 /// Checks that the guest must pass, as named by `assets/init.sh`.
@@ -22,6 +23,7 @@ const HOST: &str = "@cairn ";
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Event {
+    Start,
     Accounting(Accounting),
     Isolation(Isolation),
     End {
@@ -66,6 +68,7 @@ pub struct Report {
     passed: Vec<String>,
     failed: Vec<String>,
     done: bool,
+    started: bool,
     kernel: Option<String>,
     asked: bool,
     token: String,
@@ -134,6 +137,7 @@ impl Report {
             Ok(Event::Accounting(accounting)) => self.accounting = Some(accounting),
             Ok(Event::Isolation(isolation)) => self.isolation = Some(isolation),
             Ok(Event::End { result, why }) => self.end = Some((result, why)),
+            Ok(Event::Start) => self.started = true,
             Ok(Event::Other) => {}
             Err(error) => {
                 self.trouble.push(format!("a line of the host cannot be read ({error}): {json}"))
@@ -198,7 +202,12 @@ impl Report {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.trouble.clone();
         match self.end_of_host() {
-            None => problems.push("the host did not report an end".to_owned()),
+            None => {
+                if self.started && self.kernel.is_none() && self.realms.is_empty() {
+                    problems.push(SILENT.to_owned());
+                }
+                problems.push("the host did not report an end".to_owned());
+            }
             Some(Ok(())) => {}
             Some(Err(why)) => problems.push(format!("the host failed: {why}")),
         }
@@ -453,7 +462,13 @@ cairn-guest: done
     }
 
     #[test]
-    fn silence_is_described_in_full() {
+    fn a_guest_that_was_started_and_is_silent_may_have_the_wrong_kernel() {
+        let start = GOOD.lines().nth(1).unwrap();
+        assert!(problems(start).contains(&SILENT.to_owned()));
+        for text in ["[host] no room", &format!("{start}\n[    0.0] Linux version 7.2 (x)")] {
+            assert!(!problems(text).contains(&SILENT.to_owned()), "{text}");
+        }
+        // A machine that says nothing at all is described in full.
         assert_eq!(problems("").len(), 3 + EXPECTED.len());
     }
 

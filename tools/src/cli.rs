@@ -20,6 +20,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Boot a Linux guest as a Realm on Cairn under QEMU, to a shell (sets up and builds what is missing)
+    #[command(after_help = crate::terminal::KEYS)]
     Run(RunOptions),
     /// Run every test of the repository
     Test(TestOptions),
@@ -82,7 +83,8 @@ pub struct ImageOptions {
     /// Use this monitor (flat image or ELF file) instead of building Cairn
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
-    /// Show the monitor's log from this level on (also sets what is compiled in; DEFMT_LOG overrides that)
+    /// Show the monitor's log from this level on (debug and trace build an image of their own,
+    /// once; DEFMT_LOG overrides that)
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
     /// Use only what is in the cache already
@@ -105,7 +107,8 @@ pub struct GuestOptions {
     /// Memory of the Realm
     #[arg(long, value_name = "256M..1G", default_value = "256M", value_parser = parse_guest_memory)]
     pub memory: u64,
-    /// Guest kernel: an uncompressed arm64 Image (default: Debian's, from the cache)
+    /// Guest kernel: an uncompressed arm64 Image of Linux 6.13 or later (default: Debian's, from
+    /// the cache)
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
     /// Guest initial RAM disk (default: made from busybox and tools/assets/init.sh)
@@ -419,20 +422,6 @@ pub enum LogLevel {
     Trace,
 }
 
-impl LogLevel {
-    /// The name that `DEFMT_LOG` understands.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
-}
-
 /// Smallest and largest guest, in bytes.
 const GUEST_MEMORY: std::ops::RangeInclusive<u64> = 256 << 20..=1 << 30;
 
@@ -518,6 +507,18 @@ mod tests {
         assert_eq!(run(&["xtask", "run", "--gdb=99"]).gdb, Some(99));
         assert!(Cli::try_parse_from(["xtask", "run", "--cpus", "9"]).is_err());
         assert!(Cli::try_parse_from(["xtask", "stress", "--commands", "0"]).is_err());
+    }
+
+    #[test]
+    fn the_help_of_run_lists_the_keys() {
+        let mut cli = Cli::command();
+        let run = cli.find_subcommand_mut("run").unwrap();
+        for help in [run.render_help(), run.render_long_help()] {
+            let help = help.to_string();
+            for key in ["Ctrl-A x", "Ctrl-A Ctrl-A", "Ctrl-A Ctrl-A DIGIT", "Ctrl-C"] {
+                assert!(help.contains(key), "{key}: {help}");
+            }
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::setup::{self, Ready};
 use crate::terminal::{Keys, RawMode};
 use crate::token::relying::RelyingParty;
 use crate::token::{RimOptions, rim};
-use crate::{fvp, initramfs, kernel, output, paths, stage, tfa};
+use crate::{fvp, initramfs, kernel_image, output, paths, stage, tfa};
 
 /// With `--check`: longest time without a byte on the UART. Booting is the quietest phase.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -29,7 +29,7 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
     stage::check(options, &ModelOptions::default())?;
     let _claim = output::claim()?;
     if options.platform == Platform::Fvp {
-        let firmware = fvp::firmware(options, pack_monitor(options, &paths::output()?)?)?;
+        let firmware = fvp::firmware(options, || pack_monitor(options, &paths::output()?))?;
         println!("monitor:  {}", firmware.monitor.flat.display());
         println!("host:     {}", firmware.host.flat.display());
         println!(
@@ -102,7 +102,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     let (monitor, board) = match &ready {
         Some(ready) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?)?,
         None => {
-            let firmware = fvp::firmware(&options.image, pack_monitor(&options.image, &output)?)?;
+            let firmware = fvp::firmware(&options.image, || pack_monitor(&options.image, &output))?;
             let loads = job.prepare(&text, &job::FVP)?;
             let Some(model) = fvp::model(&options.model, &firmware.package, loads)? else {
                 return Ok(());
@@ -150,7 +150,7 @@ fn check(options: &RunOptions) -> anyhow::Result<()> {
 /// The same for the files of the guest.
 fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
     if let Some(kernel) = &options.kernel {
-        kernel::check_image_file(kernel)?;
+        kernel_image::check(kernel)?;
     }
     if let Some(initrd) = &options.initrd {
         std::fs::metadata(initrd).at("read", initrd)?;

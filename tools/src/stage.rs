@@ -60,8 +60,8 @@ impl Stage {
                 Ok(Self::Qemu(run::pack(image, &ready, output)?))
             }
             Platform::Fvp => {
-                let monitor = run::pack_monitor(image, output)?;
-                Ok(Self::Model(fvp::firmware(image, monitor)?, model.clone()))
+                let firmware = fvp::firmware(image, || run::pack_monitor(image, output))?;
+                Ok(Self::Model(firmware, model.clone()))
             }
         }
     }

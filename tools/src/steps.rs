@@ -14,7 +14,7 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, fuzz, miri, process, run, setup, signals, size, stress,
+    bench, conformance, coverage, fuzz, miri, process, run, setup, shell, signals, size, stress,
     unsafe_count,
 };
 
@@ -100,6 +100,7 @@ const STEPS: &[Step] = &[
     step("stand-in-registers", Tool(registers_on_the_stand_in)),
     step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
     step("stand-in-races", Tool(races_on_the_stand_in)),
+    step("linux-shell", Tool(shell::check)),
     step("linux-1cpu", Check(1, 256, 240)),
     step("linux-2cpu", Check(2, 256, 240)),
     step("linux-3realms", Realms(3, 2, 900)),

@@ -9,9 +9,12 @@ use anyhow::Context;
 use super::demux::{Demux, Item};
 use super::lines::Lines;
 use super::log::{Decoder, Message};
+use super::machine_lines::{self, Filter};
 use super::screen::Screen;
+use super::silence::Silence;
 use crate::check::Report;
 use crate::cli::LogLevel;
+use crate::kernel_image::SILENT;
 use crate::qemu::{Flow, Listener};
 use crate::terminal::Keys;
 
@@ -32,6 +35,8 @@ pub struct Watch {
     decoder: Option<Decoder>,
     level: LogLevel,
     screen: Screen<Box<dyn Write>>,
+    filter: Filter,
+    silence: Silence,
     lines: Lines,
     report: Report,
     challenge: String,
@@ -56,6 +61,8 @@ impl Watch {
             decoder,
             level,
             screen: Screen::new(out, can_rewrite),
+            filter: Filter::default(),
+            silence: Silence::default(),
             lines: Lines::default(),
             report: Report::default(),
             challenge: String::new(),
@@ -97,7 +104,12 @@ impl Watch {
 
     fn text(&mut self, byte: u8) -> std::io::Result<()> {
         if matches!(self.mode, Mode::Keys(_)) {
-            self.screen.text(byte)?;
+            if self.is_terminal {
+                let shown = self.filter.push(byte);
+                self.show(&shown)?;
+            } else {
+                self.screen.text(byte)?;
+            }
         }
         if let Some(line) = self.lines.push(byte) {
             self.line(&line)?;
@@ -105,8 +117,13 @@ impl Watch {
         Ok(())
     }
 
+    fn show(&mut self, text: &[u8]) -> std::io::Result<()> {
+        text.iter().try_for_each(|&byte| self.screen.text(byte))
+    }
+
     fn line(&mut self, line: &str) -> std::io::Result<()> {
         self.report.line(line);
+        self.silence.line(line);
         if let Some(keys) = self.report.takes_question().filter(|_| !self.challenge.is_empty()) {
             self.answers.extend(keys);
             self.answers.extend(self.challenge.bytes().chain([b'\n']));
@@ -116,7 +133,7 @@ impl Watch {
         }
         if let Mode::Whole(log) = &mut self.mode {
             writeln!(log, "{line}")?;
-            if Report::is_bulk(line) {
+            if Report::is_bulk(line) || (self.is_terminal && machine_lines::is_one(line)) {
                 return Ok(());
             }
             self.screen.message(line.to_owned())?;
@@ -144,7 +161,8 @@ impl Watch {
         {
             self.line(&line).context("cannot write the output")?;
         }
-        self.screen.finish().context("cannot write the output")?;
+        let held = self.filter.finish();
+        self.show(&held).and_then(|()| self.screen.finish()).context("cannot write the output")?;
         if let Mode::Whole(log) = &mut self.mode {
             log.flush().context("cannot write the log file; is the disk full?")?;
         }
@@ -176,7 +194,12 @@ impl Listener for Watch {
     }
 
     fn idle(&mut self) -> anyhow::Result<Flow> {
-        self.screen.idle().context("cannot write the output")?;
+        // An unattended run says so in the end, if it comes to a bad one.
+        if matches!(self.mode, Mode::Keys(_)) && self.silence.is_too_long() {
+            self.screen.message(SILENT.to_owned()).context("cannot write the output")?;
+        }
+        let held = self.filter.idle();
+        self.show(&held).and_then(|()| self.screen.idle()).context("cannot write the output")?;
         if let Mode::Whole(log) = &mut self.mode {
             log.flush().context("cannot write the log file; is the disk full?")?;
         }

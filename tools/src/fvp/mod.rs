@@ -36,9 +36,14 @@ pub struct Firmware {
     pub package: Package,
 }
 
-/// Builds and checks the firmware; `monitor` is the packed monitor.
-pub fn firmware(options: &ImageOptions, monitor: Packed) -> anyhow::Result<Firmware> {
+/// Builds and checks the firmware; `monitor` builds and packs the monitor, once all is there that
+/// the rest is made of.
+pub fn firmware(
+    options: &ImageOptions,
+    monitor: impl FnOnce() -> anyhow::Result<Packed>,
+) -> anyhow::Result<Firmware> {
     let tf_a = setup::ensure_fvp(&Cache::locate()?, options.offline)?;
+    let monitor = monitor()?;
     let output = paths::output()?.join("fvp");
     std::fs::create_dir_all(&output)?;
     let host = image::build(HOST_FOR_FVP, options.log)?;
