@@ -1,6 +1,7 @@
 //! An SMC with a pattern in every register that a Realm uses too and that EL3 does not keep for the Normal world.
 
 use super::cpu;
+use cairn_host::machine::Changed;
 use core::arch::{asm, global_asm};
 
 /// Registers around one call. The layout is known to the assembly below.
@@ -250,25 +251,42 @@ impl Scalable {
         }
     }
 
-    /// The first register that differs.
-    fn changed(&self, before: &Self) -> Option<&'static str> {
-        if self.vectors != before.vectors {
-            Some("one of z0 to z31")
-        } else if self.predicates != before.predicates {
-            Some("one of p0 to p15")
-        } else if self.first_fault != before.first_fault {
-            Some("ffr")
-        } else {
-            None
-        }
+    /// The first register that differs; vectors have this many bytes.
+    fn changed(&self, before: &Self, vector_bytes: usize) -> Option<Changed> {
+        let words = vector_bytes / 8;
+        let find = Changed::find;
+        find("z", words, first(&before.vectors, 32 * words), first(&self.vectors, 32 * words))
+            .or_else(|| {
+                // A predicate has a bit for each byte: those of short vectors share a word.
+                let (count, each) = (16 * vector_bytes / 64, words.div_ceil(8));
+                let name = if vector_bytes < 64 { "p, all in a row, word " } else { "p" };
+                let (old, new) = (first(&before.predicates, count), first(&self.predicates, count));
+                find(name, each, old, new)
+            })
+            .or_else(|| find("ffr word ", 1, &before.first_fault, &self.first_fault))
     }
+}
+
+/// The first `count` words.
+fn first(words: &[u64], count: usize) -> &[u64] {
+    words.get(..count).unwrap_or(words)
+}
+
+/// Bytes of a vector register at the length that is in force.
+fn vector_bytes() -> usize {
+    let bytes: usize;
+    // SAFETY: only where SVE is there and open; it changes nothing but its result.
+    unsafe {
+        asm!(".arch_extension sve", "rdvl {}, #1", ".arch_extension nosve", out(reg) bytes, options(nomem, nostack));
+    }
+    bytes
 }
 
 /// FPCR and FPSR before the call.
 const STATUS: [u64; 2] = [0x0300_0000, 0x9f];
 
 /// See [`cairn_host::machine::Machine::smc_watched`].
-pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
+pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<Changed>) {
     let has_sve = cpu::has_sve();
     cpu::allow_vectors(has_sve);
     let seed = cpu::counter();
@@ -297,28 +315,30 @@ pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
         // does not use, and touches no memory but its arguments, which have room for the longest vectors, and its own
         // stack frame; SVE is there and open; the call in it goes to EL3.
         unsafe { host_watched_smc_sve(&raw mut registers, &raw mut scalable) };
-        scalable.changed(&given)
+        scalable.changed(&given, vector_bytes())
     } else {
         // SAFETY: the same, without SVE.
         unsafe { host_watched_smc(&raw mut registers) };
-        (registers.vectors != vectors).then_some("one of v0 to v31")
+        Changed::find("v", 2, &vectors, &registers.vectors)
     };
-    let [x0, x1, x2, x3, x4, rest @ ..] = registers.general;
-    let [_, _, _, _, _, given @ ..] = general;
-    let changed = if rest != given {
-        Some("one of x5 to x17")
-    } else if registers.status != STATUS {
-        Some("fpcr or fpsr")
-    } else {
-        changed_vectors
-    };
-    let changed_shared = || {
-        let mut pairs = shared().zip(before);
-        pairs
-            .find(|(register, before)| (register.read)() != *before)
-            .map(|(register, _)| register.name)
-    };
-    let changed = changed.or_else(changed_shared);
+    let [x0, x1, x2, x3, x4, ..] = registers.general;
+    let mut kept = registers.general;
+    if let (Some(answer), Some(given)) = (kept.first_chunk_mut::<5>(), general.first_chunk::<5>()) {
+        *answer = *given;
+    }
+    let [fpcr, fpsr] = registers.status;
+    let whole =
+        |register, before, after| Changed { register, number: None, word: None, before, after };
+    let status = [whole("fpcr", STATUS[0], fpcr), whole("fpsr", STATUS[1], fpsr)];
+    let changed = Changed::find("x", 1, &general, &kept)
+        .or_else(|| status.into_iter().find(|one| one.before != one.after))
+        .or(changed_vectors)
+        .or_else(|| {
+            let read = |(register, before): (&Shared, u64)| {
+                whole(register.name, before, (register.read)())
+            };
+            shared().zip(before).map(read).find(|one| one.before != one.after)
+        });
     // Nothing is locked or pending for those who come later.
     for register in shared().skip(EL1.len()) {
         (register.write)(0);
