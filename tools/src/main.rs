@@ -12,6 +12,7 @@ mod cli;
 mod conformance;
 mod console;
 mod coverage;
+mod crash;
 mod drive;
 mod fault;
 mod fuzz;

@@ -14,7 +14,7 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, fuzz, miri, process, run, setup, signals, size, stress,
+    bench, conformance, coverage, crash, fuzz, miri, process, run, setup, signals, size, stress,
     unsafe_count,
 };
 
@@ -91,6 +91,7 @@ const STEPS: &[Step] = &[
     step("bench", Tool(bench::check)),
     step("bench-operations", Tool(bench::check_operations)),
     step("bench-latency", Tool(bench::check_latency)),
+    step("crash-report", Tool(crash::check)),
     step("fvp-image", Tool(fvp_image)),
     step("conformance-qemu", Tool(conformance_on_qemu)),
     step("stress-races", Stress(StressKind::Races, 1_000_000)),

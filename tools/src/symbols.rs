@@ -61,6 +61,11 @@ impl Functions {
         Self { sorted: names.iter().map(function).collect(), end }
     }
 
+    /// Where the one begins whose name ends so.
+    pub fn named(&self, name: &str) -> Option<u64> {
+        self.sorted.iter().find(|function| function.name.ends_with(name)).map(|found| found.start)
+    }
+
     /// The one that `address` belongs to.
     pub fn of(&self, address: u64) -> Option<&Function> {
         if address >= self.end {
@@ -159,7 +164,14 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_image_stays_as_it_is() {
-        for text in ["  PC image+0xffffffffbff01000, SP 0x1", "image+0x80", "image+0x", "", "#0"] {
+        for text in [
+            "  PC image+0xffffffffbff01000, SP 0x1",
+            "PC image+0x80",
+            "image+0x81",
+            "image+0x",
+            "",
+            "#0",
+        ] {
             assert_eq!(symbols().explain(text), text);
         }
     }

@@ -78,10 +78,10 @@ struct Run {
 /// The runs that `options` ask for, checked before any of them begins.
 fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
     use StressKind::{Cpus, Lives, Races, Refusals};
-    stage::check(&options.image, &ModelOptions::default())?;
     if options.image.platform == Platform::Fvp {
         bail!("stress runs on QEMU only; --stand-in has the memory map of Arm FVP");
     }
+    stage::check(&options.image, &ModelOptions::default())?;
     if options.kind == Some(Refusals) && options.commands.is_some_and(|count| count > 1) {
         bail!("refusals takes no --commands: it refuses each change once");
     }
