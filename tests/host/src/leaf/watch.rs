@@ -257,9 +257,11 @@ impl Scalable {
         let find = Changed::find;
         find("z", words, first(&before.vectors, 32 * words), first(&self.vectors, 32 * words))
             .or_else(|| {
-                // A predicate has a bit for each byte: those of short vectors share a word.
-                let (count, each) = (16 * vector_bytes / 64, words.div_ceil(8));
-                let name = if vector_bytes < 64 { "p, all in a row, word " } else { "p" };
+                // A predicate has a bit for each byte: at most lengths some share a word.
+                let is_whole = vector_bytes.is_multiple_of(64);
+                let (name, each) =
+                    if is_whole { ("p", words / 8) } else { ("p, all in a row, word ", 1) };
+                let count = 16 * vector_bytes / 64;
                 let (old, new) = (first(&before.predicates, count), first(&self.predicates, count));
                 find(name, each, old, new)
             })
