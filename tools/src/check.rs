@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::isolation::{self, Finding, Isolation};
 use crate::kernel_image::SILENT;
 use crate::ledger::Ledger;
 
@@ -26,6 +27,7 @@ enum Event {
     Start,
     Accounting(Accounting),
     Isolation(Isolation),
+    Finding(Finding),
     End {
         result: String,
         why: Option<String>,
@@ -51,17 +53,6 @@ pub struct Accounting {
     pub granule_refusals: u64,
 }
 
-/// What the host saw when it looked for secrets of the Realms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct Isolation {
-    /// Entries around which all registers and the exit were watched.
-    pub entries: u64,
-    /// Granules that were searched when they came back.
-    pub pages: u64,
-    /// Places where something was seen.
-    pub findings: u64,
-}
-
 /// Everything of interest in the output of one run.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -77,6 +68,7 @@ pub struct Report {
     trouble: Vec<String>,
     ledger: Ledger,
     isolation: Option<Isolation>,
+    findings: Vec<Finding>,
     /// How many Realms must report, if there are several.
     wanted_realms: u32,
     /// What each of several Realms said.
@@ -136,6 +128,7 @@ impl Report {
         match serde_json::from_str(json) {
             Ok(Event::Accounting(accounting)) => self.accounting = Some(accounting),
             Ok(Event::Isolation(isolation)) => self.isolation = Some(isolation),
+            Ok(Event::Finding(finding)) => self.findings.push(finding),
             Ok(Event::End { result, why }) => self.end = Some((result, why)),
             Ok(Event::Start) => self.started = true,
             Ok(Event::Other) => {}
@@ -223,17 +216,7 @@ impl Report {
             problems.extend(own.map(|problem| format!("Realm {number}: {problem}")));
         }
         if self.wanted_realms > 0 {
-            match self.isolation {
-                None => problems.push("the host did not look for secrets".to_owned()),
-                Some(Isolation { entries, pages, findings }) => {
-                    if entries == 0 || pages == 0 {
-                        problems.push("the host had nowhere to look for secrets".to_owned());
-                    }
-                    if findings > 0 {
-                        problems.push(format!("the host saw secrets of Realms {findings} times"));
-                    }
-                }
-            }
+            problems.extend(isolation::problems(self.isolation, &self.findings));
         }
         match &self.accounting {
             None => problems.push("the host did not account for its granules".to_owned()),

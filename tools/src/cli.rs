@@ -1,15 +1,17 @@
 //! The command line: names, options, their ranges and their help. Nothing here acts.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cairn_host::job::HashAlgorithm;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::patience;
 use crate::token::TokenCommand;
 
 /// Set up, build, run and test Cairn.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true, version)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -155,25 +157,34 @@ pub struct RunOptions {
     /// The model.
     #[command(flatten)]
     pub model: ModelOptions,
-    /// Wait for a debugger on this TCP port before the first instruction
-    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
+    /// Wait for a debugger on this TCP port (1234 if none is given) before the first instruction
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234", value_parser = clap::value_parser!(u16).range(1..))]
     pub gdb: Option<u16>,
-    /// With --check: give up after this many seconds [default: 240 for each Realm]
-    #[arg(long, value_name = "SECONDS")]
+    /// With --check: give up when there was no sign of progress for this many seconds [default: for each Realm 120, and 60
+    /// more for each CPU and each 256M]
+    #[arg(long, value_name = "SECONDS", requires = "check", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
+    /// Write the log to this file (default: target/cairn/run.log, with --check check-*.log)
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
     /// What to run and how to show its log.
     #[command(flatten)]
     pub image: ImageOptions,
 }
 
 impl RunOptions {
-    /// After how many seconds `run --check` gives up.
-    pub fn patience(&self) -> u64 {
-        self.timeout.unwrap_or(240 * u64::from(self.guest.realms))
+    /// How long `run --check` waits for a sign of progress.
+    pub fn patience(&self) -> Duration {
+        let GuestOptions { realms, cpus, memory, .. } = self.guest;
+        let usual = match self.image.platform {
+            Platform::Qemu => patience::guests(realms, cpus, memory),
+            Platform::Fvp => patience::on_model(patience::guests(realms, cpus, memory)),
+        };
+        self.timeout.map_or(usual, Duration::from_secs)
     }
 
     /// The options of `run --check` with this many CPUs and this much memory.
-    pub fn check(cpus: u32, memory: u64, timeout: u64) -> Self {
+    pub fn check(cpus: u32, memory: u64) -> Self {
         let guest = GuestOptions {
             check: true,
             realms: 1,
@@ -189,7 +200,8 @@ impl RunOptions {
             qemu: None,
             model: ModelOptions::default(),
             gdb: None,
-            timeout: Some(timeout),
+            timeout: None,
+            log_file: None,
             image: ImageOptions::default(),
         }
     }
@@ -238,6 +250,9 @@ pub struct BenchOptions {
     /// Count what each command asks of the machine instead: invalidations, barriers, mappings, locks, calls to EL3
     #[arg(long, conflicts_with_all = ["latency", "profile", "json", "image"])]
     pub operations: bool,
+    /// List the operations and stop
+    #[arg(long, conflicts_with_all = ["update", "latency", "operations", "profile", "json"])]
+    pub list: bool,
     /// Show which functions of the monitor the instructions of this operation go to
     #[arg(long, value_name = "OPERATION", conflicts_with = "json")]
     pub profile: Option<String>,
@@ -356,8 +371,8 @@ pub struct StressOptions {
     /// runs once for each way to open things
     #[arg(long)]
     pub stand_in: bool,
-    /// Give up after this many seconds (default: 900, and 1 more for each 250 commands, lives or rounds)
-    #[arg(long, value_name = "SECONDS")]
+    /// Give up when there was no sign of progress for this many seconds [default: 120, and 60 more for each CPU]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
@@ -368,9 +383,9 @@ pub struct StressOptions {
 }
 
 impl StressOptions {
-    /// After how many seconds a run of `count` gives up: a million commands take 20 to 40 minutes on two cores.
-    pub fn patience(&self, count: u64) -> u64 {
-        self.timeout.unwrap_or(900 + count / 250)
+    /// How long a run on so many CPUs waits for a sign of progress.
+    pub fn patience(&self, cpus: u32) -> Duration {
+        self.timeout.map_or(patience::machine(cpus), Duration::from_secs)
     }
 
     /// The options of a run of this kind and length.
@@ -505,6 +520,13 @@ mod tests {
         assert_eq!((guest.cpus, guest.memory, options.gdb), (2, 256 << 20, None));
         assert_eq!(run(&["xtask", "run", "--gdb"]).gdb, Some(1234));
         assert_eq!(run(&["xtask", "run", "--gdb=99"]).gdb, Some(99));
+        assert_eq!(run(&["xtask", "run", "--gdb", "99"]).gdb, Some(99));
+        let both = run(&["xtask", "run", "--gdb", "--check"]);
+        assert_eq!((both.gdb, both.guest.check), (Some(1234), true));
+        assert!(Cli::try_parse_from(["xtask", "run", "--gdb=0"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "run", "--timeout", "9"]).is_err());
+        let patient = run(&["xtask", "run", "--check", "--timeout", "9"]);
+        assert_eq!(patient.patience(), Duration::from_secs(9));
         assert!(Cli::try_parse_from(["xtask", "run", "--cpus", "9"]).is_err());
         assert!(Cli::try_parse_from(["xtask", "stress", "--commands", "0"]).is_err());
     }

@@ -118,6 +118,11 @@ impl Figures {
         self.0.iter().find(|figure| figure.name == name).map(|figure| figure.instructions)
     }
 
+    /// What they are about, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Figure::name)
+    }
+
     /// One line per operation: measured, committed, change, reference, bar.
     pub fn table(&self, before: &Self) -> String {
         let mut table = format!(

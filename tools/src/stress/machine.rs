@@ -10,7 +10,7 @@ use cairn_el3::opening::{self, Opening};
 use crate::cli::{ImageOptions, StressOptions};
 use crate::image::{self, HOST_UNDER_STAND_IN, STAND_IN};
 use crate::job;
-use crate::paths;
+use crate::output;
 use crate::qemu::{Load, Machine};
 use crate::run;
 
@@ -27,9 +27,10 @@ pub struct Firmware {
 
 impl Firmware {
     /// TF-A, monitor and host.
-    pub fn tf_a(options: &StressOptions) -> anyhow::Result<Self> {
+    pub fn tf_a(options: &StressOptions, folder: &Path) -> anyhow::Result<Self> {
         let ready = run::prepare(&options.image, options.qemu.as_ref())?;
-        let firmware = run::pack(&options.image, &ready, &paths::output()?)?;
+        let _building = output::building()?;
+        let firmware = run::pack(&options.image, &ready, folder)?;
         Ok(Self {
             qemu: firmware.qemu,
             flash: firmware.flash,
@@ -41,12 +42,12 @@ impl Firmware {
     }
 
     /// The EL3 of the tests, monitor and host at the addresses of Arm FVP.
-    pub fn stand_in(options: &StressOptions) -> anyhow::Result<Self> {
+    pub fn stand_in(options: &StressOptions, folder: &Path) -> anyhow::Result<Self> {
         let image: &ImageOptions = &options.image;
         let ready = run::prepare(image, options.qemu.as_ref())?;
-        let output = paths::output()?;
-        let monitor = run::pack_monitor(image, &output)?;
-        let flat = |name: &str| output.join(name);
+        let _building = output::building()?;
+        let monitor = run::pack_monitor(image, folder)?;
+        let flat = |name: &str| folder.join(name);
         let host =
             image::pack(image::build(HOST_UNDER_STAND_IN, image.log)?, flat("host-stand-in.bin"))?;
         let el3 = image::pack(image::build(STAND_IN, image.log)?, flat("el3.bin"))?;

@@ -4,7 +4,7 @@ mod listen;
 mod machine;
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::bail;
 use cairn_el3::opening::Opening;
@@ -15,17 +15,14 @@ use crate::console::log::Decoder;
 use crate::fault::{IoContext, Verdict};
 use crate::job;
 use crate::ledger::Ledger;
-use crate::output;
-use crate::paths::{self, write_whole};
+use crate::output::Run as Folder;
+use crate::paths::write_whole;
 use crate::progress::Progress;
-use crate::qemu::{Ended, Limits};
+use crate::qemu::Ended;
 use crate::stage;
 
-use listen::{Listen, Refusals, Share};
+use listen::{Listen, Refusals, Share, parts};
 use machine::Firmware;
-
-/// Longest time without a byte from the machine.
-const SILENCE: Duration = Duration::from_secs(180);
 
 impl StressKind {
     /// The job's name.
@@ -70,11 +67,14 @@ impl StressKind {
 /// The `stress` subcommand.
 pub fn command(options: &StressOptions) -> anyhow::Result<()> {
     let runs = plan(options)?;
-    let _claim = output::claim()?;
     runs.iter().try_for_each(|run| {
-        let firmware =
-            if run.is_stand_in { Firmware::stand_in(options)? } else { Firmware::tf_a(options)? };
-        one(options, &firmware, run)
+        let folder = Folder::begin(&format!("stress-{}", run.kind.mode()))?;
+        let firmware = if run.is_stand_in {
+            Firmware::stand_in(options, folder.folder())?
+        } else {
+            Firmware::tf_a(options, folder.folder())?
+        };
+        one(options, &firmware, run, &folder)
     })
 }
 
@@ -91,10 +91,10 @@ struct Run {
 /// The runs that `options` ask for, checked before any of them begins.
 fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
     use StressKind::{Cpus, Lives, Races, Refusals, Registers};
-    stage::check(&options.image, &ModelOptions::default())?;
     if options.image.platform == Platform::Fvp {
         bail!("stress runs on QEMU only; --stand-in has the memory map of Arm FVP");
     }
+    stage::check(&options.image, &ModelOptions::default())?;
     if options.kind == Some(Refusals) && options.commands.is_some_and(|count| count > 1) {
         bail!("refusals takes no --commands: it refuses each change once");
     }
@@ -118,8 +118,12 @@ fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
     kinds.into_iter().flat_map(pairs).map(run).collect()
 }
 
-fn one(options: &StressOptions, firmware: &Firmware, run: &Run) -> anyhow::Result<()> {
-    let output = paths::output()?;
+fn one(
+    options: &StressOptions,
+    firmware: &Firmware,
+    run: &Run,
+    folder: &Folder,
+) -> anyhow::Result<()> {
     let &Run { kind, is_stand_in, opening, cpus, count } = run;
     let seed = options.seed;
     let board = match (is_stand_in, opening) {
@@ -129,7 +133,8 @@ fn one(options: &StressOptions, firmware: &Firmware, run: &Run) -> anyhow::Resul
         (true, Opening::All) => "stand-in-all",
         (true, Opening::Closed) => "stand-in-closed",
     };
-    let file = |what: &str| output.join(format!("stress-{}-{board}-{what}", kind.mode()));
+    let name = |what: &str| format!("stress-{}-{board}-{what}", kind.mode());
+    let file = |what: &str| folder.folder().join(name(what));
     let text = job::stress(kind.mode(), cpus, count, seed);
     let job = file("job.txt");
     write_whole(&job, text.as_bytes())?;
@@ -141,22 +146,21 @@ fn one(options: &StressOptions, firmware: &Firmware, run: &Run) -> anyhow::Resul
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,
     };
-    let log = file("console.log");
     let label = format!("{} on {board}: {count} on {cpus} CPUs, seed {seed}", kind.mode());
     let progress = Progress::start(&label);
-    let saved = output::log(&log)?;
+    let (log, saved) = folder.log(&name("console.log"))?;
     let mut listen = Listen::new(decoder, saved, Box::new(|line| show(&progress, line)));
-    let patience = options.patience(count);
-    let limits = Limits { total: Duration::from_secs(patience), silence: SILENCE };
+    let patience = options.patience(cpus);
     let started = Instant::now();
     let mut running = machine.start()?;
-    let ended = running.drive(&mut listen, false, Some(limits))?;
+    let ended = running.drive(&mut listen, false, Some(patience))?;
     let how = match ended {
         Ended::ByItself(status) if status.success() => "it switched itself off".to_owned(),
         Ended::ByItself(status) => format!("QEMU ended, {status}: {}", running.messages()),
         Ended::Stopped => "it did not switch itself off".to_owned(),
-        Ended::TimeLimit => format!("it took longer than {patience} s (--timeout)"),
-        Ended::Silence => format!("it said nothing for {} s", SILENCE.as_secs()),
+        Ended::NoProgress => {
+            format!("there was no sign of progress for {} s (--timeout)", patience.as_secs())
+        }
     };
     let table = table(&listen);
     let (leaks, el3) = (listen.leaks.clone(), listen.el3);
@@ -193,14 +197,6 @@ fn show(progress: &Progress, line: &str) {
     if u64::from(done) * 10 % u64::from(all) == 0 {
         progress.line(line);
     }
-}
-
-/// The two numbers of such a line.
-fn parts(line: &str) -> Option<(u32, u32)> {
-    let (done, rest) = line.split_once(" of ")?;
-    let (all, _) = rest.split_once(' ')?;
-    let parts = (done.parse().ok()?, all.parse().ok()?);
-    (parts.1 != 0).then_some(parts)
 }
 
 /// Whether every CPU got at least half of an equal share of the commands.
@@ -281,13 +277,6 @@ mod tests {
         let mut fvp = options(None, 7);
         fvp.image.platform = Platform::Fvp;
         assert!(fault(fvp).contains("QEMU only"));
-    }
-
-    #[test]
-    fn the_host_says_how_far_it_is() {
-        assert_eq!(parts("20000 of 1000000 commands"), Some((20_000, 1_000_000)));
-        assert_eq!(parts("3 of 0 lives"), None);
-        assert_eq!(parts("the Realm is gone after 3 of its lives"), None);
     }
 
     const LOG: &str = "[rmm] ERROR ledger: leaked granule 0x42001000, was RTT of Realm 1, step gpt_to_non_secure, EL3 -3, try 1, number 0\n";

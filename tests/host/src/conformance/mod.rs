@@ -65,7 +65,7 @@ pub trait Target {
         &self,
         registers: [u64; 8],
         without_sve: bool,
-    ) -> ([u64; 5], Option<&'static str>);
+    ) -> ([u64; 5], Option<Changed>);
 
     /// Reads a page that may have been delegated; `false` if it has.
     fn read_page(&self, pa: u64, page: &mut [u64; PAGE_WORDS]) -> bool;

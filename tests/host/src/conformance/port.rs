@@ -25,8 +25,9 @@ const OTHER_CPU: u64 = 1 << 9;
 /// Device-nGnRE, and normal write-back memory, both readable and writable.
 const DEVICE: u64 = 0b001 << 2 | 0b11 << 6;
 const MEMORY: u64 = 0b110 << 2 | 0b11 << 6;
-/// Milliseconds after which a REC that does not exit is interrupted.
-const PATIENCE_MS: u64 = 2000;
+/// Milliseconds after which a REC that does not exit is interrupted: none of the programs takes more than a few, and a machine
+/// may be slow or busy.
+const PATIENCE_MS: u64 = 20_000;
 
 /// A Realm's RECs and where their mailboxes are.
 struct Home {

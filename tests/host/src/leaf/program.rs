@@ -59,7 +59,7 @@ impl Target for BareMachine {
         &self,
         registers: [u64; 8],
         without_sve: bool,
-    ) -> ([u64; 5], Option<&'static str>) {
+    ) -> ([u64; 5], Option<Changed>) {
         let [mut function, a1, a2, a3, a4, a5, a6, _] = registers;
         if without_sve {
             function |= watch::SVE_HINT;

@@ -1,6 +1,7 @@
 //! An SMC with a pattern in every register that a Realm uses too and that EL3 does not keep for the Normal world.
 
 use super::{cpu, probe};
+use cairn_host::machine::Changed;
 use cairn_host::stress::registers::Access;
 use cairn_reach::Encoding;
 use core::arch::{asm, global_asm};
@@ -293,45 +294,66 @@ impl Scalable {
 
     /// The first register that is lost to a caller with the SVE hint: a vector has to keep its low
     /// 128 bits; what is above, each predicate and FFR have to be as before or zero.
-    fn lost(&self, before: &Self, vector_bytes: usize) -> Option<&'static str> {
+    fn lost(&self, before: &Self, vector_bytes: usize) -> Option<Changed> {
         let predicate_bytes = vector_bytes / 8;
-        if !survives(&self.vectors, &before.vectors, 32, vector_bytes, LOW_BYTES) {
-            Some("one of z0 to z31, beyond the SVE hint")
-        } else if !survives(&self.predicates, &before.predicates, 16, predicate_bytes, 0) {
-            Some("one of p0 to p15, beyond the SVE hint")
-        } else if !survives(&self.first_fault, &before.first_fault, 1, predicate_bytes, 0) {
-            Some("ffr, beyond the SVE hint")
-        } else {
-            None
-        }
+        let find = |name, after: &[u64], before: &[u64], count, bytes, low| {
+            let number = first_lost(after, before, count, bytes, low)?;
+            let word = |words: &[u64]| words.get(number * bytes / 8).copied().unwrap_or(0);
+            let (before, after) = (word(before), word(after));
+            Some(Changed { register: name, number: Some(number), word: None, before, after })
+        };
+        let (z, p, ffr) = (&self.vectors, &self.predicates, &self.first_fault);
+        find("beyond the SVE hint: z", z, &before.vectors, 32, vector_bytes, LOW_BYTES)
+            .or_else(|| {
+                find("beyond the SVE hint: p", p, &before.predicates, 16, predicate_bytes, 0)
+            })
+            .or_else(|| {
+                find("beyond the SVE hint: ffr ", ffr, &before.first_fault, 1, predicate_bytes, 0)
+            })
     }
 
-    /// The first register that differs.
-    fn changed(&self, before: &Self) -> Option<&'static str> {
-        if self.vectors != before.vectors {
-            Some("one of z0 to z31")
-        } else if self.predicates != before.predicates {
-            Some("one of p0 to p15")
-        } else if self.first_fault != before.first_fault {
-            Some("ffr")
-        } else {
-            None
-        }
+    /// The first register that differs; vectors have this many bytes.
+    fn changed(&self, before: &Self, vector_bytes: usize) -> Option<Changed> {
+        let words = vector_bytes / 8;
+        let find = Changed::find;
+        find("z", words, first(&before.vectors, 32 * words), first(&self.vectors, 32 * words))
+            .or_else(|| {
+                // A predicate has a bit for each byte: at most lengths some share a word.
+                let is_whole = vector_bytes.is_multiple_of(64);
+                let (name, each) =
+                    if is_whole { ("p", words / 8) } else { ("p, all in a row, word ", 1) };
+                let count = 16 * vector_bytes / 64;
+                let (old, new) = (first(&before.predicates, count), first(&self.predicates, count));
+                find(name, each, old, new)
+            })
+            .or_else(|| find("ffr word ", 1, &before.first_fault, &self.first_fault))
     }
 }
 
-/// Whether each of `count` registers of `bytes` bytes has its first `low` bytes as before, and the
+/// The first `count` words.
+fn first(words: &[u64], count: usize) -> &[u64] {
+    words.get(..count).unwrap_or(words)
+}
+
+/// The first of `count` registers of `bytes` bytes that has not its first `low` bytes as before, and the
 /// others as before or zero.
-fn survives(after: &[u64], before: &[u64], count: usize, bytes: usize, low: usize) -> bool {
+fn first_lost(
+    after: &[u64],
+    before: &[u64],
+    count: usize,
+    bytes: usize,
+    low: usize,
+) -> Option<usize> {
     let byte = |words: &[u64], n: usize| {
         words.get(n / 8).map_or(0, |word| word.to_le_bytes().get(n % 8).copied().unwrap_or(0))
     };
-    (0..count).all(|register| {
+    (0..count).find(|register| {
         let same =
             |n: usize| byte(after, register * bytes + n) == byte(before, register * bytes + n);
         let zero = |n: usize| byte(after, register * bytes + n) == 0;
-        (0..low).all(same) && ((low..bytes).all(same) || (low..bytes).all(zero))
+        !((0..low).all(same) && ((low..bytes).all(same) || (low..bytes).all(zero)))
     })
+}
 }
 
 /// FPCR and FPSR before the call.
@@ -339,7 +361,7 @@ const STATUS: [u64; 2] = [0x0300_0000, 0x9f];
 
 /// See [`cairn_host::machine::Machine::smc_watched`]; `without_sve` closes SVE to EL2 for the time
 /// of the call.
-pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<&'static str>) {
+pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<Changed>) {
     let has_sve = cpu::has_sve();
     cpu::allow_vectors(has_sve);
     let seed = cpu::counter();
@@ -369,32 +391,35 @@ pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<&'stat
         // does not use, and touches no memory but its arguments, which have room for the longest vectors, and its own
         // stack frame; SVE is there and open; the call in it goes to EL3.
         unsafe { host_watched_smc_sve(&raw mut registers, &raw mut scalable, cptr) };
+        let length = cpu::vector_bytes();
         if args[0] & SVE_HINT == 0 {
-            scalable.changed(&given)
+            scalable.changed(&given, length)
         } else {
-            scalable.lost(&given, cpu::vector_bytes())
+            scalable.lost(&given, length)
         }
     } else {
         // SAFETY: the same, without SVE.
         unsafe { host_watched_smc(&raw mut registers) };
-        (registers.vectors != vectors).then_some("one of v0 to v31")
+        Changed::find("v", 2, &vectors, &registers.vectors)
     };
-    let [x0, x1, x2, x3, x4, rest @ ..] = registers.general;
-    let [_, _, _, _, _, given @ ..] = general;
-    let changed = if rest != given {
-        Some("one of x5 to x17")
-    } else if registers.status != STATUS {
-        Some("fpcr or fpsr")
-    } else {
-        changed_vectors
-    };
-    let changed_shared = || {
-        let mut pairs = shared().zip(before);
-        pairs
-            .find(|(register, before)| (register.read)() != *before)
-            .map(|(register, _)| register.name)
-    };
-    let changed = changed.or_else(changed_shared);
+    let [x0, x1, x2, x3, x4, ..] = registers.general;
+    let mut kept = registers.general;
+    if let (Some(answer), Some(given)) = (kept.first_chunk_mut::<5>(), general.first_chunk::<5>()) {
+        *answer = *given;
+    }
+    let [fpcr, fpsr] = registers.status;
+    let whole =
+        |register, before, after| Changed { register, number: None, word: None, before, after };
+    let status = [whole("fpcr", STATUS[0], fpcr), whole("fpsr", STATUS[1], fpsr)];
+    let changed = Changed::find("x", 1, &general, &kept)
+        .or_else(|| status.into_iter().find(|one| one.before != one.after))
+        .or(changed_vectors)
+        .or_else(|| {
+            let read = |(register, before): (&Shared, u64)| {
+                whole(register.name, before, (register.read)())
+            };
+            shared().zip(before).map(read).find(|one| one.before != one.after)
+        });
     // Nothing is locked or pending for those who come later.
     for register in shared().skip(EL1.len()) {
         (register.write)(0);
