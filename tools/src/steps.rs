@@ -14,8 +14,8 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, crash, fuzz, miri, process, run, setup, shell, signals, size, stress,
-    unsafe_count,
+    bench, conformance, coverage, crash, fuzz, miri, process, run, setup, shell, signals, size,
+    stress, unsafe_count,
 };
 
 /// One thing to test.

@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::vec::Vec;
 
 use super::arguments::{Kind, Zoo};
 use super::good::{cpu_on_request, good};

@@ -95,9 +95,12 @@ impl<'m> RealPort<'m> {
         }
         let without_sve = self.without_sve && command == Some(Command::RecEnter);
         let (reply, changed) = self.bare.call_watched(registers, without_sve);
-        if let Some(register) = changed {
+        if let Some(changed) = changed {
             let fid = registers[0];
-            self.bare.console_line(format_args!("[host] {register} changed across call {fid:#x}"));
+            self.bare.console_line(format_args!(
+                "[host] {changed} changed across call {fid:#x}, from {:#x} to {:#x}",
+                changed.before, changed.after
+            ));
             return None;
         }
         Some(reply)

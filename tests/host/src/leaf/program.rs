@@ -4,6 +4,7 @@ use super::machine::BareMachine;
 use super::{cpu, gic, memory, watch};
 use crate::platform;
 use cairn_host::conformance::{Board, PAGE_WORDS, Target};
+use cairn_host::machine::Changed;
 use core::arch::{asm, global_asm};
 
 impl Target for BareMachine {
@@ -55,11 +56,7 @@ impl Target for BareMachine {
         (reply, kept == 1)
     }
 
-    fn call_watched(
-        &self,
-        registers: [u64; 8],
-        without_sve: bool,
-    ) -> ([u64; 5], Option<Changed>) {
+    fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 5], Option<Changed>) {
         let [mut function, a1, a2, a3, a4, a5, a6, _] = registers;
         if without_sve {
             function |= watch::SVE_HINT;

@@ -255,7 +255,7 @@ static COUNTERS: [Shared; 62] =
 /// All that this CPU has.
 fn shared() -> impl Iterator<Item = &'static Shared> {
     let pmu = cpu::event_counters();
-    let counters = pmu.unwrap_or(0) as usize;
+    let counters = pmu.map_or(0, |count| usize::try_from(count).unwrap_or(0));
     let of = |has: bool, list: &'static [Shared]| if has { list } else { &[] };
     EL1.iter()
         .chain(&DEBUG)
@@ -353,7 +353,6 @@ fn first_lost(
         let zero = |n: usize| byte(after, register * bytes + n) == 0;
         !((0..low).all(same) && ((low..bytes).all(same) || (low..bytes).all(zero)))
     })
-}
 }
 
 /// FPCR and FPSR before the call.
