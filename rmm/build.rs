@@ -1,5 +1,5 @@
 //! Links the image: the linker script, the log's string table, and a static position-independent executable. Chooses the
-//! log level if `DEFMT_LOG` does not.
+//! log level if `DEFMT_LOG` does not: `info`, or what a feature asks for.
 
 use std::env;
 
@@ -7,7 +7,13 @@ fn main() {
     println!("cargo:rerun-if-changed=cairn.ld");
     println!("cargo:rerun-if-env-changed=DEFMT_LOG");
     if env::var_os("DEFMT_LOG").is_none() {
-        println!("cargo:rustc-env=DEFMT_LOG=info");
+        let has = |feature: &str| env::var_os(feature).is_some();
+        let level = match (has("CARGO_FEATURE_LOG_TRACE"), has("CARGO_FEATURE_LOG_DEBUG")) {
+            (true, _) => "trace",
+            (false, true) => "debug",
+            (false, false) => "info",
+        };
+        println!("cargo:rustc-env=DEFMT_LOG={level}");
     }
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;

@@ -14,7 +14,7 @@ use cairn_host::ram::{self, MachineFacts};
 use cairn_host::realm::{Realm, teardown};
 use cairn_host::stress::lives::{Lives, Spinning};
 use cairn_host::stress::races::Arena;
-use cairn_host::stress::refusals;
+use cairn_host::stress::{refusals, registers};
 use cairn_host::vcpu::Group;
 use cairn_host::watch::Watch;
 use cairn_host::{bench, conformance, report};
@@ -213,8 +213,10 @@ fn run(device_tree: u64) -> Result<(), Failure> {
         Mode::Lives => run_lives(&host, &job),
         Mode::Cpus => run_cpus(&host, &job, &facts),
         Mode::Refusals => {
+            run_stranger(&host, &job, &facts)?;
             return refusals::run(&host, leaf::worker_program(), platform::MAPPED_RAM);
         }
+        Mode::Registers => registers::run(&host, &BareMachine),
         Mode::Bench | Mode::Conformance => {
             bench::run(&host, &BareMachine, leaf::bench_program(), &job.until)
         }
@@ -297,20 +299,45 @@ fn run_cpus(host: &Arc<Host>, job: &Job, facts: &MachineFacts) -> Result<(), Fai
             announce(Some(work), job.cpus);
             wait_for_all(job.cpus)?;
         }
-        announce(Some(Work::SwitchOff), job.cpus);
-        wait_for_all(job.cpus)?;
-        let limit = leaf::counter() + ARRIVAL_SECONDS * leaf::counter_hz();
-        for mpidr in facts.cpus.iter().take(job.cpus).skip(1) {
-            while !leaf::is_off(*mpidr) {
-                if leaf::counter() > limit {
-                    return Err("a CPU is not off 20 s after PSCI_CPU_OFF".into());
-                }
-            }
-        }
-        ARRIVED.store(0, Ordering::Release);
-        start_others(facts, job)?;
+        restart_others(facts, job)?;
         host.log(format_args!("round {round}: {} CPUs were off and are back", job.cpus - 1));
     }
+    announce(Some(Work::Life(host.clone())), job.cpus);
+    wait_for_all(job.cpus)
+}
+
+/// Switches the other CPUs off and on again.
+fn restart_others(facts: &MachineFacts, job: &Job) -> Result<(), Failure> {
+    announce(Some(Work::SwitchOff), job.cpus);
+    wait_for_all(job.cpus)?;
+    let limit = leaf::counter() + ARRIVAL_SECONDS * leaf::counter_hz();
+    for mpidr in facts.cpus.iter().take(job.cpus).skip(1) {
+        while !leaf::is_off(*mpidr) {
+            if leaf::counter() > limit {
+                return Err("a CPU is not off 20 s after PSCI_CPU_OFF".into());
+            }
+        }
+    }
+    ARRIVED.store(0, Ordering::Release);
+    start_others(facts, job)
+}
+
+/// A CPU that comes back different from the first runs no Realm, although EL3 brings its calls to the monitor; once it is as
+/// it was, it does.
+fn run_stranger(host: &Arc<Host>, job: &Job, facts: &MachineFacts) -> Result<(), Failure> {
+    const STRANGER: u64 = 1;
+    if job.cpus < 2 {
+        return Ok(());
+    }
+    refusals::make_stranger(host, STRANGER)?;
+    restart_others(facts, job)?;
+    announce(Some(Work::Life(host.clone())), job.cpus);
+    match wait_for_all(job.cpus) {
+        Err(failure) => host.log(format_args!("a CPU that differs: {failure}")),
+        Ok(()) => return Err("the monitor serves a CPU that differs from the first".into()),
+    }
+    refusals::make_stranger(host, 0)?;
+    restart_others(facts, job)?;
     announce(Some(Work::Life(host.clone())), job.cpus);
     wait_for_all(job.cpus)
 }

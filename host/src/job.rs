@@ -44,6 +44,8 @@ pub enum Mode {
     Cpus,
     /// EL3 refuses granule changes, one after the other, and the host does what Linux does.
     Refusals,
+    /// Every register and system instruction is tried in Realms.
+    Registers,
 }
 
 /// How the Realm is measured.
@@ -162,6 +164,7 @@ impl Draft {
             "mode" if value == "lives" => self.mode = Mode::Lives,
             "mode" if value == "cpus" => self.mode = Mode::Cpus,
             "mode" if value == "refusals" => self.mode = Mode::Refusals,
+            "mode" if value == "registers" => self.mode = Mode::Registers,
             "mode" => return Err("this host has no such mode"),
             "commands" => self.commands = Some(number(value)?),
             "seed" => self.seed = number(value)?,

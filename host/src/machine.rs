@@ -5,14 +5,57 @@
 
 use core::fmt;
 
+/// A register that did not survive a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its name, or its kind if there are several of it.
+    pub register: &'static str,
+    /// Which one of its kind, if there are several.
+    pub number: Option<usize>,
+    /// Which 64-bit word of it, if it has several.
+    pub word: Option<usize>,
+    /// What it held before the call.
+    pub before: u64,
+    /// What it holds after it.
+    pub after: u64,
+}
+
+impl Changed {
+    /// The first of `after` that is not as in `before`: registers of one kind, so many words each.
+    #[must_use]
+    pub fn find(
+        register: &'static str,
+        words: usize,
+        before: &[u64],
+        after: &[u64],
+    ) -> Option<Self> {
+        let mut pairs = before.iter().zip(after).enumerate();
+        let (index, (&before, &after)) = pairs.find(|(_, (before, after))| before != after)?;
+        let words = words.max(1);
+        let number = Some(index / words);
+        let word = (words > 1).then_some(index % words);
+        Some(Self { register, number, word, before, after })
+    }
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.register)?;
+        if let Some(number) = self.number {
+            write!(f, "{number}")?;
+        }
+        self.word.map_or(Ok(()), |word| write!(f, " word {word}"))
+    }
+}
+
 /// The machine as the host sees it from EL2. All methods can be called from every CPU.
 pub trait Machine: Send + Sync {
     /// Issues `SMC #0` with `X0`..`X6` and gives back `X0`..`X4`.
     fn smc(&self, args: [u64; 7]) -> [u64; 5];
 
-    /// Like [`Self::smc`], with a pattern in every register of this CPU that a Realm uses too; gives back the name of
+    /// Like [`Self::smc`], with a pattern in every register of this CPU that a Realm uses too; gives back
     /// one that did not survive the call. A machine without registers has nothing to watch.
-    fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
+    fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<Changed>) {
         (self.smc(args), None)
     }
 

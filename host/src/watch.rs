@@ -12,10 +12,32 @@
 use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::host::Host;
+use crate::machine::Changed;
 use crate::rmi::RmiError;
 use crate::rmi::abi::{Command, rec_exit};
 use crate::rmi::run::{ExitReason, RunPage};
+use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
+
+/// What was entered when something was seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Entered {
+    /// The Realm's number on the console, if there are several.
+    pub number: Option<usize>,
+    /// The Realm's RD, by which the monitor knows it.
+    pub rd: u64,
+    /// The virtual CPU.
+    pub cpu: usize,
+}
+
+impl fmt::Display for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            Some(number) => write!(f, "Realm {number} (RD {:#x}), CPU {}", self.rd, self.cpu),
+            None => write!(f, "the Realm of RD {:#x}, CPU {}", self.rd, self.cpu),
+        }
+    }
+}
 
 /// Findings that are reported one by one; more are only counted.
 const REPORTED: u64 = 8;
@@ -34,14 +56,26 @@ impl Watch {
     /// # Errors
     ///
     /// As [`crate::rmi::Rmi::rec_enter`].
-    pub fn rec_enter(&self, host: &Host, rec: u64, run: RunPage) -> Result<(), RmiError> {
+    pub fn rec_enter(
+        &self,
+        host: &Host,
+        entered: Entered,
+        rec: u64,
+        run: RunPage,
+    ) -> Result<(), RmiError> {
         let machine = host.machine();
         let args = [rec, run.pa(), 0, 0, 0];
         let function = u64::from(Command::RecEnter as u32);
         let (reply, changed) = machine.smc_watched([function, rec, run.pa(), 0, 0, 0, 0]);
-        self.entries.fetch_add(1, Ordering::Relaxed);
-        if let Some(register) = changed {
-            self.found(host, format_args!("{register} changed across RMI_REC_ENTER"));
+        let exit = self.entries.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(changed) = changed {
+            let Changed { before, after, .. } = changed;
+            self.found(
+                host,
+                format_args!("{entered}, exit {exit}"),
+                format_args!("{changed}"),
+                [before, after],
+            );
         }
         RmiError::from_reply(Command::RecEnter, args, reply)?;
         let reason = run.read_exit(machine).reason;
@@ -49,7 +83,12 @@ impl Watch {
             let value = machine.read_u64(run.pa() + offset);
             if value != 0 && !is_defined(reason, offset) {
                 let at = offset - rec_exit::EXIT_REASON;
-                self.found(host, format_args!("exit {reason:?} shows a value at offset {at:#x}"));
+                self.found(
+                    host,
+                    format_args!("{entered}, exit {exit}"),
+                    format_args!("{reason:?} exit, offset {at:#x}"),
+                    [0, value],
+                );
             }
         }
         Ok(())
@@ -58,15 +97,27 @@ impl Watch {
     /// A granule came back from the monitor.
     pub fn returned(&self, host: &Host, pa: u64, purpose: Purpose) {
         self.pages.fetch_add(1, Ordering::Relaxed);
-        let is_zero = |at: u64| host.machine().read_u64(at) == 0;
-        if let Some(at) = (pa..pa + PAGE_SIZE).step_by(8).find(|at| !is_zero(*at)) {
-            self.found(host, format_args!("a {purpose} came back with content at {at:#x}"));
+        let words = (pa..pa + PAGE_SIZE).step_by(8);
+        let mut words = words.map(|at| (at, host.machine().read_u64(at)));
+        if let Some((at, value)) = words.find(|(_, value)| *value != 0) {
+            let place = format_args!("{at:#x}");
+            self.found(host, format_args!("a {purpose} that came back"), place, [0, value]);
         }
     }
 
-    fn found(&self, host: &Host, what: core::fmt::Arguments<'_>) {
+    /// Reports what `place` of `whose` should hold and what it holds.
+    fn found(
+        &self,
+        host: &Host,
+        whose: fmt::Arguments<'_>,
+        place: fmt::Arguments<'_>,
+        [before, after]: [u64; 2],
+    ) {
         if self.findings.fetch_add(1, Ordering::Relaxed) < REPORTED {
-            host.log(format_args!("not isolated: {what}"));
+            host.machine().console_line(format_args!(
+                "@cairn {{\"event\":\"finding\",\"whose\":\"{whose}\",\"place\":\"{place}\",\
+                 \"before\":\"{before:#x}\",\"after\":\"{after:#x}\"}}"
+            ));
         }
     }
 
@@ -133,7 +184,34 @@ mod tests {
         host.reclaim(pa, Purpose::Data);
         let why = host.account().unwrap_err().to_string();
         assert_eq!(why, "the Realms are not isolated: 1 findings");
-        assert!(machine.0.lock().console.contains("\"pages\":2,\"findings\":1"));
+        let console = machine.0.lock().console.clone();
+        assert!(console.contains("\"pages\":2,\"findings\":1"));
+        let place = "that came back\",\"place\":\"0x";
+        assert!(console.contains(place) && console.contains("\"before\":\"0x0\""), "{console}");
+    }
+
+    #[test]
+    fn what_is_found_says_where_and_both_values() {
+        let (machine, host) = watched();
+        let watch = host.watch.as_ref().unwrap();
+        let entered = Entered { number: Some(2), rd: 0x4200_0000, cpu: 1 };
+        let changed = Changed::find("z", 4, &[7; 128], &{
+            let mut after = [7; 128];
+            after[13] = 9;
+            after
+        });
+        let changed = changed.unwrap();
+        let [before, after] = [changed.before, changed.after];
+        let (whose, place) = (entered.to_string(), changed.to_string());
+        watch.found(&host, format_args!("{whose}"), format_args!("{place}"), [before, after]);
+        assert_eq!(
+            machine.0.lock().console,
+            "@cairn {\"event\":\"finding\",\"whose\":\"Realm 2 (RD 0x42000000), CPU 1\",\"place\":\"z3 word 1\",\
+             \"before\":\"0x7\",\"after\":\"0x9\"}\n"
+        );
+        assert_eq!(Changed::find("x", 1, &[1, 2], &[1, 2]), None);
+        let x1 = Changed::find("x", 1, &[1, 2], &[1, 3]).unwrap();
+        assert_eq!((x1.to_string().as_str(), x1.before, x1.after), ("x1", 2, 3));
     }
 
     #[test]

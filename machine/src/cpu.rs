@@ -1,6 +1,6 @@
 //! Facts about the CPUs, read once at boot: raw register values, judged elsewhere.
 
-/// Identification registers of the boot CPU. All CPUs of the supported boards are alike.
+/// Identification registers of the boot CPU. A CPU that boots later and differs is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is the register of that name")]
 pub struct CpuFacts {
@@ -26,4 +26,8 @@ pub struct CpuFacts {
     pub pmcr: u64,
     /// Bytes of the longest vector of SVE; 0 without SVE.
     pub vector_bytes: u64,
+    /// CTR_EL0: cache lines, and what code maintenance needs.
+    pub ctr: u64,
+    /// DCZID_EL0: what DC ZVA zeroes.
+    pub dczid: u64,
 }

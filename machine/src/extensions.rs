@@ -114,7 +114,8 @@ impl SveRegisters {
     }
 }
 
-/// Performance monitors; the event counters that the Realm has, and no more.
+/// Performance monitors: all event counters that the CPU has. What lies above the Realm's own is zero, unless the CPU lets the
+/// Realm write there.
 ///
 /// The windows PMXEVCNTR and PMXEVTYPER show the counter that PMSELR_EL0 selects: there is nothing to keep of them.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -137,11 +138,13 @@ pub struct PmuRegisters {
 }
 
 impl PmuRegisters {
-    /// Whether the overflow interrupt is asserted.
+    /// Whether the overflow interrupt of a Realm with that many event counters, 0 to 31, is asserted.
     ///
-    /// Source: Arm ARM (DDI0487), D13.1.4 "Interrupts": PMCR_EL0.E, and a counter that is enabled, overflowed and may interrupt.
-    pub const fn overflow(&self) -> bool {
-        self.pmcr_el0 & 1 != 0 && self.pmovs & self.pminten & self.pmcnten != 0
+    /// Source: Arm ARM (DDI0487), D13.1.4 "Interrupts": PMCR_EL0.E, and a counter that is enabled, overflowed and may
+    /// interrupt. Those above the Realm's own are enabled by `MDCR_EL2.HPME` instead, which is 0.
+    pub const fn overflow(&self, counters: u8) -> bool {
+        let own = 1 << 31 | ((1 << counters) - 1);
+        self.pmcr_el0 & 1 != 0 && self.pmovs & self.pminten & self.pmcnten & own != 0
     }
 }
 
@@ -181,10 +184,18 @@ mod tests {
     fn an_overflow_counts_if_all_agree() {
         let mut pmu = PmuRegisters::new_zeroed();
         (pmu.pmovs, pmu.pminten, pmu.pmcnten) = (1 << 31, 1 << 31, 1 << 31);
-        assert!(!pmu.overflow());
+        assert!(!pmu.overflow(6));
         pmu.pmcr_el0 = 0x41;
-        assert!(pmu.overflow());
+        assert!(pmu.overflow(6) && pmu.overflow(0) && pmu.overflow(31));
         pmu.pminten = 1;
-        assert!(!pmu.overflow());
+        assert!(!pmu.overflow(6));
+    }
+
+    #[test]
+    fn a_counter_that_is_not_the_realms_signals_nothing() {
+        let mut pmu = PmuRegisters::new_zeroed();
+        (pmu.pmcr_el0, pmu.pmovs, pmu.pminten, pmu.pmcnten) = (1, 1 << 3, 1 << 3, 1 << 3);
+        assert!(pmu.overflow(4));
+        assert!(!pmu.overflow(3));
     }
 }

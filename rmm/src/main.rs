@@ -5,7 +5,7 @@
 #[cfg(target_os = "none")]
 mod image {
     use granule::GranuleTable;
-    use machine::{Event, Page};
+    use machine::{CpuFacts, Event, Page};
     use realm::{Rmm, Shared};
     use rmm_arch::boot::{BootArgs, BootCode, ColdEnv, Firmware, ImageSpan, Layout};
     use rmm_arch::cpu::Cpu;
@@ -33,6 +33,17 @@ mod image {
                 .ok();
             SHARED.call_once(|| Shared { attestation, ..Shared::new(granules, env.facts) });
             Ok(())
+        }
+
+        fn warm_init(facts: &CpuFacts, cpu: &Cpu<Self>) -> Result<(), BootCode> {
+            let Some(shared) = SHARED.get() else { return Err(BootCode::Unknown) };
+            match rmm::boot::difference(&shared.facts, facts) {
+                None => Ok(()),
+                Some(difference) => {
+                    rmm::boot::announce_stranger(cpu.index(), difference);
+                    Err(BootCode::Unknown)
+                }
+            }
         }
 
         fn serve(cpu: Cpu<Self>) -> ! {

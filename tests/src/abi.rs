@@ -341,6 +341,8 @@ pub mod rsi {
     pub const ERROR_INPUT: u64 = 1;
     /// RSI_ERROR_STATE.
     pub const ERROR_STATE: u64 = 2;
+    /// RSI_INCOMPLETE.
+    pub const INCOMPLETE: u64 = 3;
 }
 
 /// PSCI return codes, as 64-bit numbers.

@@ -104,7 +104,11 @@ pub static CONDITIONS: &[(&str, &str, &str)] = &[
         "data_abort instruction_abort serror irq fiq wait system_register timer gicv3 pmu_overflow",
     ),
     ("realm_abort", "A5.2", "data instruction"),
-    ("realm_undefined", "A2.1.2", "hvc implementation_defined_register permission_overlay sve sme"),
+    (
+        "realm_undefined",
+        "A2.1.2",
+        "hvc implementation_defined_register permission_overlay hidden_features sve sme",
+    ),
     ("rec_run", "A2.1.2", "simd sve pmu debug wait system_register id_registers"),
     ("rsi_version", "B5.3.10", "supported unsupported"),
     ("rsi_features", "B5.3.3", "all_indices"),

@@ -58,7 +58,7 @@ impl Port for FakePort<'_> {
 
     fn arm(&mut self, mishap: Mishap) -> bool {
         match mishap {
-            Mishap::Streaming => return false,
+            Mishap::Streaming | Mishap::SveHint => return false,
             Mishap::HostFault(nth) => self.machine.fault_host_at(nth),
             Mishap::HostChange(nth, pa, value) => self.machine.change_host_at(nth, pa, value),
             Mishap::El3Refuses(nth, code) => self.machine.refuse_el3_call(nth, code),

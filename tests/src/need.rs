@@ -44,6 +44,8 @@ pub enum Need {
     OsLock,
     /// A CPU with streaming vectors.
     Streaming,
+    /// SVE registers of the Host's, which are looked at after a call.
+    HostVectors,
     /// SVE, on the CPU and in feature register 0.
     Sve,
     /// Performance monitors, on the CPU and in feature register 0.
@@ -52,6 +54,14 @@ pub enum Need {
     EventCounter,
     /// Fewer list registers than a REC's run page has room for.
     SpareListRegister,
+    /// Auxiliary granules of a REC.
+    AuxiliaryGranule,
+    /// FEAT_LPA2, on the CPU and in feature register 0.
+    Lpa2,
+    /// IPA spaces as wide as a scenario's, in feature register 0.
+    WideIpa,
+    /// Measurement with SHA-512.
+    Sha512,
     /// Tracked DRAM that belongs neither to the Host nor to Realms.
     ForeignGranule,
     /// Loads that the architecture can describe in a syndrome, but has no instruction for.
@@ -77,11 +87,16 @@ impl Need {
             Self::WfitSyndrome => "the syndrome of WFIT",
             Self::OsLock => "an OS Lock that holds back debug exceptions",
             Self::Streaming => "streaming vectors (FEAT_SME)",
+            Self::HostVectors => "a Host with vectors (SVE)",
             Self::NoSuchLoad => "a load without an instruction",
             Self::Sve => "SVE in feature register 0",
             Self::Pmu => "performance monitors in feature register 0",
             Self::EventCounter => "an event counter in feature register 0",
             Self::SpareListRegister => "fewer than 16 list registers",
+            Self::AuxiliaryGranule => "a monitor whose RECs need auxiliary granules",
+            Self::Lpa2 => "LPA2 in feature register 0",
+            Self::WideIpa => "a larger S2SZ in feature register 0",
+            Self::Sha512 => "SHA-512 in feature register 0",
             Self::NarrowAddresses => "a CPU with few physical address bits",
             Self::ForeignGranule => "DRAM of the Secure or Root world that the monitor tracks",
         }
@@ -91,17 +106,24 @@ impl Need {
     pub const fn missing_on(self, backend: Backend) -> Option<&'static str> {
         if matches!(backend, Backend::Fake) {
             return match self {
-                Self::Streaming => Some("the simulated machine has no vectors of the Host's"),
+                Self::Streaming | Self::HostVectors => {
+                    Some("the simulated machine has no vectors of the Host's")
+                }
                 _ => None,
             };
         }
         Some(match self {
             // QEMU's CPU has these; whether the image offers them is seen when the scenario runs.
             Self::Streaming
+            | Self::HostVectors
             | Self::Sve
             | Self::Pmu
             | Self::EventCounter
-            | Self::SpareListRegister => return None,
+            | Self::SpareListRegister
+            | Self::AuxiliaryGranule
+            | Self::Lpa2
+            | Self::WideIpa
+            | Self::Sha512 => return None,
             Self::ForeignGranule => "TF-A tells the monitor of DRAM of the Normal world only",
             Self::HostFault => "QEMU cannot make Host memory fault in the middle of a command",
             Self::HostChange => "QEMU cannot change Host memory in the middle of a command",

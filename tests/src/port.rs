@@ -30,6 +30,10 @@ pub enum Place {
 pub enum Mishap {
     /// From now on the Host calls in streaming mode (FEAT_SME), and looks whether its vectors survive.
     Streaming,
+    /// From now on the Host enters RECs with the SVE hint of the SMCCC, with SVE closed to itself,
+    /// and looks whether each of its vectors survives in its low 128 bits, and everything else of
+    /// SVE as it was or as zero.
+    SveHint,
     /// The nth access to a word of Host memory (from 0), and all after it, fault.
     HostFault(u64),
     /// After the nth access to a word of Host memory, the word at this address gets this value.
@@ -45,6 +49,7 @@ impl Mishap {
     pub const fn need(self) -> Need {
         match self {
             Self::Streaming => Need::Streaming,
+            Self::SveHint => Need::HostVectors,
             Self::HostFault(_) => Need::HostFault,
             Self::HostChange(..) => Need::HostChange,
             Self::El3Refuses(..) | Self::El3Keeps(..) => Need::El3Refusal,

@@ -94,8 +94,7 @@ impl Cache {
         std::fs::create_dir_all(&self.root).at("make the folder", &self.root)?;
         self.refuse_foreign()?;
         let path = self.root.join(LOCK_FILE);
-        let file = File::create(&path).at("write", &path)?;
-        output::hold(&file, &path, &self.root)?;
+        let file = output::lock(&path, &self.root)?;
         let locked = Locked { cache: self, _file: file };
         locked.prepare()?;
         Ok(locked)

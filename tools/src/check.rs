@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::isolation::{self, Finding, Isolation};
+use crate::kernel_image::SILENT;
 use crate::ledger::Ledger;
 
 /// Checks that the guest must pass, as named by `assets/init.sh`.
@@ -22,8 +24,10 @@ const HOST: &str = "@cairn ";
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Event {
+    Start,
     Accounting(Accounting),
     Isolation(Isolation),
+    Finding(Finding),
     End {
         result: String,
         why: Option<String>,
@@ -49,23 +53,13 @@ pub struct Accounting {
     pub granule_refusals: u64,
 }
 
-/// What the host saw when it looked for secrets of the Realms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct Isolation {
-    /// Entries around which all registers and the exit were watched.
-    pub entries: u64,
-    /// Granules that were searched when they came back.
-    pub pages: u64,
-    /// Places where something was seen.
-    pub findings: u64,
-}
-
 /// Everything of interest in the output of one run.
 #[derive(Debug, Default)]
 pub struct Report {
     passed: Vec<String>,
     failed: Vec<String>,
     done: bool,
+    started: bool,
     kernel: Option<String>,
     asked: bool,
     token: String,
@@ -74,6 +68,7 @@ pub struct Report {
     trouble: Vec<String>,
     ledger: Ledger,
     isolation: Option<Isolation>,
+    findings: Vec<Finding>,
     /// How many Realms must report, if there are several.
     wanted_realms: u32,
     /// What each of several Realms said.
@@ -133,7 +128,9 @@ impl Report {
         match serde_json::from_str(json) {
             Ok(Event::Accounting(accounting)) => self.accounting = Some(accounting),
             Ok(Event::Isolation(isolation)) => self.isolation = Some(isolation),
+            Ok(Event::Finding(finding)) => self.findings.push(finding),
             Ok(Event::End { result, why }) => self.end = Some((result, why)),
+            Ok(Event::Start) => self.started = true,
             Ok(Event::Other) => {}
             Err(error) => {
                 self.trouble.push(format!("a line of the host cannot be read ({error}): {json}"))
@@ -198,7 +195,12 @@ impl Report {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.trouble.clone();
         match self.end_of_host() {
-            None => problems.push("the host did not report an end".to_owned()),
+            None => {
+                if self.started && self.kernel.is_none() && self.realms.is_empty() {
+                    problems.push(SILENT.to_owned());
+                }
+                problems.push("the host did not report an end".to_owned());
+            }
             Some(Ok(())) => {}
             Some(Err(why)) => problems.push(format!("the host failed: {why}")),
         }
@@ -214,17 +216,7 @@ impl Report {
             problems.extend(own.map(|problem| format!("Realm {number}: {problem}")));
         }
         if self.wanted_realms > 0 {
-            match self.isolation {
-                None => problems.push("the host did not look for secrets".to_owned()),
-                Some(Isolation { entries, pages, findings }) => {
-                    if entries == 0 || pages == 0 {
-                        problems.push("the host had nowhere to look for secrets".to_owned());
-                    }
-                    if findings > 0 {
-                        problems.push(format!("the host saw secrets of Realms {findings} times"));
-                    }
-                }
-            }
+            problems.extend(isolation::problems(self.isolation, &self.findings));
         }
         match &self.accounting {
             None => problems.push("the host did not account for its granules".to_owned()),
@@ -453,7 +445,13 @@ cairn-guest: done
     }
 
     #[test]
-    fn silence_is_described_in_full() {
+    fn a_guest_that_was_started_and_is_silent_may_have_the_wrong_kernel() {
+        let start = GOOD.lines().nth(1).unwrap();
+        assert!(problems(start).contains(&SILENT.to_owned()));
+        for text in ["[host] no room", &format!("{start}\n[    0.0] Linux version 7.2 (x)")] {
+            assert!(!problems(text).contains(&SILENT.to_owned()), "{text}");
+        }
+        // A machine that says nothing at all is described in full.
         assert_eq!(problems("").len(), 3 + EXPECTED.len());
     }
 

@@ -3,15 +3,19 @@
 use crate::cache::Cache;
 use crate::cli::CleanOptions;
 use crate::fault::IoContext;
-use crate::paths;
+use crate::{output, paths};
 
 /// The `clean` subcommand.
 pub fn command(options: &CleanOptions) -> anyhow::Result<()> {
-    for folder in [paths::target().join("cairn"), paths::target().join(paths::TARGET)] {
-        if folder.is_dir() {
-            std::fs::remove_dir_all(&folder).at("remove", &folder)?;
-            println!("removed {}", folder.display());
-        }
+    let built = paths::target().join("cairn");
+    if built.is_dir() {
+        output::remove(&built)?;
+        println!("removed {}", built.display());
+    }
+    let built = paths::target().join(paths::TARGET);
+    if built.is_dir() {
+        std::fs::remove_dir_all(&built).at("remove", &built)?;
+        println!("removed {}", built.display());
     }
     if options.cache {
         let cache = Cache::locate()?;

@@ -1,15 +1,17 @@
 //! The command line: names, options, their ranges and their help. Nothing here acts.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cairn_host::job::HashAlgorithm;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::patience;
 use crate::token::TokenCommand;
 
 /// Set up, build, run and test Cairn.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true, version)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -20,6 +22,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Boot a Linux guest as a Realm on Cairn under QEMU, to a shell (sets up and builds what is missing)
+    #[command(after_help = crate::terminal::KEYS)]
     Run(RunOptions),
     /// Run every test of the repository
     Test(TestOptions),
@@ -82,7 +85,8 @@ pub struct ImageOptions {
     /// Use this monitor (flat image or ELF file) instead of building Cairn
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
-    /// Show the monitor's log from this level on (also sets what is compiled in; DEFMT_LOG overrides that)
+    /// Show the monitor's log from this level on (debug and trace build an image of their own,
+    /// once; DEFMT_LOG overrides that)
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
     /// Use only what is in the cache already
@@ -105,7 +109,8 @@ pub struct GuestOptions {
     /// Memory of the Realm
     #[arg(long, value_name = "256M..1G", default_value = "256M", value_parser = parse_guest_memory)]
     pub memory: u64,
-    /// Guest kernel: an uncompressed arm64 Image (default: Debian's, from the cache)
+    /// Guest kernel: an uncompressed arm64 Image of Linux 6.13 or later (default: Debian's, from
+    /// the cache)
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
     /// Guest initial RAM disk (default: made from busybox and tools/assets/init.sh)
@@ -152,25 +157,34 @@ pub struct RunOptions {
     /// The model.
     #[command(flatten)]
     pub model: ModelOptions,
-    /// Wait for a debugger on this TCP port before the first instruction
-    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
+    /// Wait for a debugger on this TCP port (1234 if none is given) before the first instruction
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234", value_parser = clap::value_parser!(u16).range(1..))]
     pub gdb: Option<u16>,
-    /// With --check: give up after this many seconds [default: 240 for each Realm]
-    #[arg(long, value_name = "SECONDS")]
+    /// With --check: give up when there was no sign of progress for this many seconds [default: for each Realm 120, and 60
+    /// more for each CPU and each 256M]
+    #[arg(long, value_name = "SECONDS", requires = "check", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
+    /// Write the log to this file (default: target/cairn/run.log, with --check check-*.log)
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
     /// What to run and how to show its log.
     #[command(flatten)]
     pub image: ImageOptions,
 }
 
 impl RunOptions {
-    /// After how many seconds `run --check` gives up.
-    pub fn patience(&self) -> u64 {
-        self.timeout.unwrap_or(240 * u64::from(self.guest.realms))
+    /// How long `run --check` waits for a sign of progress.
+    pub fn patience(&self) -> Duration {
+        let GuestOptions { realms, cpus, memory, .. } = self.guest;
+        let usual = match self.image.platform {
+            Platform::Qemu => patience::guests(realms, cpus, memory),
+            Platform::Fvp => patience::on_model(patience::guests(realms, cpus, memory)),
+        };
+        self.timeout.map_or(usual, Duration::from_secs)
     }
 
     /// The options of `run --check` with this many CPUs and this much memory.
-    pub fn check(cpus: u32, memory: u64, timeout: u64) -> Self {
+    pub fn check(cpus: u32, memory: u64) -> Self {
         let guest = GuestOptions {
             check: true,
             realms: 1,
@@ -186,7 +200,8 @@ impl RunOptions {
             qemu: None,
             model: ModelOptions::default(),
             gdb: None,
-            timeout: Some(timeout),
+            timeout: None,
+            log_file: None,
             image: ImageOptions::default(),
         }
     }
@@ -235,6 +250,9 @@ pub struct BenchOptions {
     /// Count what each command asks of the machine instead: invalidations, barriers, mappings, locks, calls to EL3
     #[arg(long, conflicts_with_all = ["latency", "profile", "json", "image"])]
     pub operations: bool,
+    /// List the operations and stop
+    #[arg(long, conflicts_with_all = ["update", "latency", "operations", "profile", "json"])]
+    pub list: bool,
     /// Show which functions of the monitor the instructions of this operation go to
     #[arg(long, value_name = "OPERATION", conflicts_with = "json")]
     pub profile: Option<String>,
@@ -330,6 +348,8 @@ pub enum StressKind {
     Cpus,
     /// On the EL3 of the tests: each granule change of a Realm's life is refused, one after the other.
     Refusals,
+    /// Every register and system instruction that a Realm can name, tried from two Realms in turn.
+    Registers,
 }
 
 /// Options of `stress`.
@@ -338,20 +358,21 @@ pub struct StressOptions {
     /// What it is about (default: each in turn)
     #[arg(value_name = "KIND")]
     pub kind: Option<StressKind>,
-    /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3); `refusals` has no such number
+    /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3); `refusals` and `registers` have no such number
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub commands: Option<u64>,
-    /// CPUs (default: 4, 2, 32, 2; at most 8 with the EL3 of the tests)
+    /// CPUs (default: 4, 2, 32, 2, and 1 for `registers`; at most 8 with the EL3 of the tests)
     #[arg(long, value_name = "1..32", value_parser = clap::value_parser!(u32).range(1..=32))]
     pub cpus: Option<u32>,
     /// What the random choices begin with
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
-    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A (`refusals` always does)
+    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A (`refusals` always does); `registers` then
+    /// runs once for each way to open things
     #[arg(long)]
     pub stand_in: bool,
-    /// Give up after this many seconds (default: 900, and 1 more for each 250 commands, lives or rounds)
-    #[arg(long, value_name = "SECONDS")]
+    /// Give up when there was no sign of progress for this many seconds [default: 120, and 60 more for each CPU]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
@@ -362,9 +383,9 @@ pub struct StressOptions {
 }
 
 impl StressOptions {
-    /// After how many seconds a run of `count` gives up: a million commands take 20 to 40 minutes on two cores.
-    pub fn patience(&self, count: u64) -> u64 {
-        self.timeout.unwrap_or(900 + count / 250)
+    /// How long a run on so many CPUs waits for a sign of progress.
+    pub fn patience(&self, cpus: u32) -> Duration {
+        self.timeout.map_or(patience::machine(cpus), Duration::from_secs)
     }
 
     /// The options of a run of this kind and length.
@@ -414,20 +435,6 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
-}
-
-impl LogLevel {
-    /// The name that `DEFMT_LOG` understands.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
 }
 
 /// Smallest and largest guest, in bytes.
@@ -513,8 +520,27 @@ mod tests {
         assert_eq!((guest.cpus, guest.memory, options.gdb), (2, 256 << 20, None));
         assert_eq!(run(&["xtask", "run", "--gdb"]).gdb, Some(1234));
         assert_eq!(run(&["xtask", "run", "--gdb=99"]).gdb, Some(99));
+        assert_eq!(run(&["xtask", "run", "--gdb", "99"]).gdb, Some(99));
+        let both = run(&["xtask", "run", "--gdb", "--check"]);
+        assert_eq!((both.gdb, both.guest.check), (Some(1234), true));
+        assert!(Cli::try_parse_from(["xtask", "run", "--gdb=0"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "run", "--timeout", "9"]).is_err());
+        let patient = run(&["xtask", "run", "--check", "--timeout", "9"]);
+        assert_eq!(patient.patience(), Duration::from_secs(9));
         assert!(Cli::try_parse_from(["xtask", "run", "--cpus", "9"]).is_err());
         assert!(Cli::try_parse_from(["xtask", "stress", "--commands", "0"]).is_err());
+    }
+
+    #[test]
+    fn the_help_of_run_lists_the_keys() {
+        let mut cli = Cli::command();
+        let run = cli.find_subcommand_mut("run").unwrap();
+        for help in [run.render_help(), run.render_long_help()] {
+            let help = help.to_string();
+            for key in ["Ctrl-A x", "Ctrl-A Ctrl-A", "Ctrl-A Ctrl-A DIGIT", "Ctrl-C"] {
+                assert!(help.contains(key), "{key}: {help}");
+            }
+        }
     }
 
     #[test]

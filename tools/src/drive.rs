@@ -39,7 +39,7 @@ pub trait Started {
         &mut self,
         listener: &mut dyn Listener,
         keyboard: bool,
-        limits: Option<Limits>,
+        patience: Option<Duration>,
     ) -> anyhow::Result<Ended>;
 
     /// What the program that runs the machine said, on one line.
@@ -51,15 +51,6 @@ pub trait Source: Read + AsFd {}
 
 impl<T: Read + AsFd> Source for T {}
 
-/// When to give up on a machine.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// After this long in any case.
-    pub total: Duration,
-    /// After this long without a byte on the UART.
-    pub silence: Duration,
-}
-
 /// Why the machine stopped.
 #[derive(Debug)]
 pub enum Ended {
@@ -67,10 +58,8 @@ pub enum Ended {
     ByItself(ExitStatus),
     /// The listener wanted no more.
     Stopped,
-    /// [`Limits::total`] was reached.
-    TimeLimit,
-    /// [`Limits::silence`] was reached.
-    Silence,
+    /// The patience was at its end: the listener has seen no sign of progress for so long.
+    NoProgress,
 }
 
 /// Whether the loop should go on.
@@ -95,21 +84,24 @@ pub trait Listener {
 
     /// Nothing happened for a moment.
     fn idle(&mut self) -> anyhow::Result<Flow>;
+
+    /// Whether the machine has got anywhere since this was asked last.
+    fn takes_progress(&mut self) -> bool;
 }
 
 /// Connects `sources` and `sink` of the machine `group` to `listener` (and, if `keyboard`, our standard input to the
-/// sink) until something ends it. The machine ends by itself when it has closed all sources.
+/// sink) until something ends it. The machine ends by itself when it has closed all sources. With `patience` it is ended
+/// when it makes no progress for so long, however long it has run before.
 pub fn drive(
     group: &mut Group,
     mut sources: Vec<Box<dyn Source>>,
     sink: &mut dyn Write,
     listener: &mut dyn Listener,
     keyboard: bool,
-    limits: Option<Limits>,
+    patience: Option<Duration>,
 ) -> anyhow::Result<Ended> {
     let mut keyboard = keyboard.then(std::io::stdin);
-    let started = Instant::now();
-    let mut last_byte = started;
+    let mut last_progress = Instant::now();
     let mut buffer = [0; 4096];
     loop {
         signals::check()?;
@@ -127,7 +119,6 @@ pub fn drive(
                 drop(sources.remove(index));
                 continue;
             }
-            last_byte = Instant::now();
             if listener.received(buffer.get(..count).unwrap_or_default())? == Flow::Stop {
                 flow = Flow::Stop;
             }
@@ -157,10 +148,11 @@ pub fn drive(
         if flow == Flow::Stop {
             return Ok(Ended::Stopped);
         }
-        match limits {
-            Some(limits) if started.elapsed() > limits.total => return Ok(Ended::TimeLimit),
-            Some(limits) if last_byte.elapsed() > limits.silence => return Ok(Ended::Silence),
-            Some(_) | None => {}
+        if listener.takes_progress() {
+            last_progress = Instant::now();
+        }
+        if patience.is_some_and(|patience| last_progress.elapsed() > patience) {
+            return Ok(Ended::NoProgress);
         }
     }
 }
@@ -185,4 +177,60 @@ fn wait(
     let user = keyboard.is_some() && polled.pop().is_some_and(|fd| is_ready(&fd));
     let ready = polled.iter().enumerate().filter(|(_, fd)| is_ready(fd)).map(|(index, _)| index);
     Ok((ready.collect(), user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// Counts `sign` as progress, and nothing else.
+    struct Signs(bool);
+
+    impl Listener for Signs {
+        fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow> {
+            self.0 |= bytes.starts_with(b"sign");
+            Ok(Flow::Continue)
+        }
+
+        fn typed(&mut self, _: &[u8]) -> (Vec<u8>, Flow) {
+            (Vec::new(), Flow::Continue)
+        }
+
+        fn answer(&mut self) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn idle(&mut self) -> anyhow::Result<Flow> {
+            Ok(Flow::Continue)
+        }
+
+        fn takes_progress(&mut self) -> bool {
+            std::mem::take(&mut self.0)
+        }
+    }
+
+    fn ended(script: &str, patience: Duration) -> Ended {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut group = Group::spawn(&mut command).unwrap();
+        let output = group.child().stdout.take().unwrap();
+        let sources: Vec<Box<dyn Source>> = vec![Box::new(output)];
+        let mut listener = Signs(false);
+        drive(&mut group, sources, &mut Vec::new(), &mut listener, false, Some(patience)).unwrap()
+    }
+
+    #[test]
+    fn what_gets_anywhere_may_take_as_long_as_it_likes() {
+        let script = "for n in 1 2 3 4 5 6 7 8; do echo sign; sleep 1; done";
+        let ended = ended(script, Duration::from_secs(5));
+        assert!(matches!(ended, Ended::ByItself(status) if status.success()), "{ended:?}");
+    }
+
+    #[test]
+    fn what_only_talks_is_ended() {
+        let script = "while :; do echo noise; sleep 0.1; done";
+        let ended = ended(script, Duration::from_secs(1));
+        assert!(matches!(ended, Ended::NoProgress), "{ended:?}");
+    }
 }

@@ -59,13 +59,9 @@ pub fn build(program: Program, log: LogLevel) -> anyhow::Result<PathBuf> {
         "--bin",
         program.bin,
         "--features",
-        program.features,
+        &features(program, log),
     ]);
     command.args(["--target", TARGET, "--message-format=json-render-diagnostics"]);
-    if std::env::var_os("DEFMT_LOG").is_none() {
-        // The default image carries what `info` shows; a finer level must be compiled in.
-        command.env("DEFMT_LOG", log.max(LogLevel::Info).name());
-    }
     let mut group = Group::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let messages = group.child().stdout.take().context("cargo cannot be heard")?;
     let messages = std::thread::spawn(move || std::io::read_to_string(messages));
@@ -76,6 +72,20 @@ pub fn build(program: Program, log: LogLevel) -> anyhow::Result<PathBuf> {
     let messages = messages.join().ok().and_then(Result::ok).unwrap_or_default();
     executable(&messages, program.bin)
         .with_context(|| format!("cargo built no program `{}` for {TARGET}", program.bin))
+}
+
+/// Cargo features of `program` for a log of this level. The monitor's default image carries what
+/// `info` shows; a finer level must be compiled in. A feature does so and not `DEFMT_LOG` in the
+/// environment, because cargo keeps what was built with other features beside it, so that each
+/// level is built once and only in the crates that log, and because a change of the variable would
+/// rebuild the logger itself.
+fn features(program: Program, log: LogLevel) -> String {
+    let level = match log {
+        LogLevel::Debug => "log-debug",
+        LogLevel::Trace => "log-trace",
+        LogLevel::Off | LogLevel::Error | LogLevel::Warn | LogLevel::Info => "",
+    };
+    if program.package == MONITOR.package { level.to_owned() } else { program.features.to_owned() }
 }
 
 #[derive(Deserialize)]
@@ -286,6 +296,18 @@ pub mod tests {
         std::fs::File::create(&file).unwrap().set_len(1 << 40).unwrap(); // a hole
         assert!(refused(&file).contains("too large"));
         std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn a_level_is_compiled_into_the_monitor_only_if_it_is_finer_than_the_usual_one() {
+        for level in [LogLevel::Off, LogLevel::Error, LogLevel::Warn, LogLevel::Info] {
+            assert_eq!(features(MONITOR, level), "");
+        }
+        assert_eq!(features(MONITOR, LogLevel::Debug), "log-debug");
+        assert_eq!(features(MONITOR, LogLevel::Trace), "log-trace");
+        // What does not log is not built again.
+        assert_eq!(features(HOST_FOR_FVP, LogLevel::Trace), "fvp");
+        assert_eq!(features(HOST, LogLevel::Trace), "");
     }
 
     #[test]

@@ -5,8 +5,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,7 +17,7 @@ use crate::apt::{Offer, PrivateApt};
 use crate::cache::{Entry, Locked, Stage};
 use crate::fault::IoContext;
 use crate::progress::Progress;
-use crate::{paths, process};
+use crate::{kernel_image, process};
 
 /// Oldest kernel with Realm guest support (`~`: its release candidates count too).
 const OLDEST: &str = "6.13~";
@@ -155,7 +153,7 @@ fn install(tree: &Path, made: &Path) -> anyhow::Result<()> {
         Ok(to)
     };
     let image = copy(named(&|name| name.starts_with("vmlinuz")), "Image")?;
-    check_image_file(&image)?;
+    kernel_image::check(&image)?;
     copy(all.iter().find(|path| path.ends_with("bin/busybox")), "busybox")?;
 
     let folder = made.join("modules");
@@ -235,35 +233,6 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Checks that the file at `path` is an arm64 kernel that can be started as it is.
-pub fn check_image_file(path: &Path) -> anyhow::Result<()> {
-    let mut header = Vec::new();
-    paths::check_regular(path)?;
-    File::open(path).and_then(|file| file.take(64).read_to_end(&mut header)).at("read", path)?;
-    check_image(&header).with_context(|| format!("{} is not an arm64 Image", path.display()))
-}
-
-/// Checks the header of an arm64 Image.
-///
-/// Source: Linux, `Documentation/arch/arm64/booting.rst`: magic `ARM\x64` at byte 56.
-fn check_image(bytes: &[u8]) -> anyhow::Result<()> {
-    if bytes.get(0x38..0x3c) == Some(b"ARM\x64") {
-        return Ok(());
-    }
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        bail!("it is compressed with gzip; unpack it with `gunzip` first");
-    }
-    if bytes.get(4..8) == Some(b"zimg") {
-        bail!(
-            "it is an EFI image that unpacks itself; build the kernel's `Image` target and pass that"
-        );
-    }
-    if bytes.starts_with(b"\x7fELF") {
-        bail!("it is an ELF file (vmlinux?); pass arch/arm64/boot/Image");
-    }
-    bail!("it has no `ARM\\x64` mark at byte 56; pass arch/arm64/boot/Image of an arm64 kernel")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,35 +282,5 @@ mod tests {
         assert_eq!(choose(&offers(&[("linux-image-6.12.94-arm64", "6.12.94-1")])), None);
         assert_eq!(choose(&offers(&[("linux-image-7.0-cloud-arm64", "7.0-1")])), None);
         assert_eq!(choose(&offers(&[("linux-image-arm64", "7.0-1")])), None);
-    }
-
-    #[test]
-    fn a_kernel_is_a_file_and_not_read_whole() {
-        let text = |path: &str| check_image_file(Path::new(path)).unwrap_err().to_string();
-        assert!(text("/dev/zero").contains("/dev/zero is not a regular file"));
-        let file = std::env::temp_dir().join(format!("cairn-kernel-{}", std::process::id()));
-        let mut image = vec![0; 64];
-        image[0x38..0x3c].copy_from_slice(b"ARM\x64");
-        std::fs::write(&file, image).unwrap();
-        // A hole of 1 TiB behind the header.
-        File::options().write(true).open(&file).unwrap().set_len(1 << 40).unwrap();
-        assert!(check_image_file(&file).is_ok());
-        std::fs::remove_file(file).unwrap();
-    }
-
-    #[test]
-    fn image_headers_are_told_apart() {
-        let mut image = vec![0; 64];
-        image[0x38..0x3c].copy_from_slice(b"ARM\x64");
-        assert!(check_image(&image).is_ok());
-        let says = |bytes: &[u8], text: &str| {
-            let error = check_image(bytes).unwrap_err().to_string();
-            assert!(error.contains(text), "{error}");
-        };
-        says(&[0x1f, 0x8b, 8, 0], "gunzip");
-        says(b"MZ\0\0zimg0000", "Image` target");
-        says(b"\x7fELF\x02", "vmlinux");
-        says(b"", "no `ARM");
-        says(&[0; 0x3b], "no `ARM");
     }
 }

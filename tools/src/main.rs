@@ -12,42 +12,59 @@ mod cli;
 mod conformance;
 mod console;
 mod coverage;
+mod crash;
 mod drive;
 mod fault;
 mod fuzz;
 mod fvp;
 mod image;
 mod initramfs;
+mod isolation;
 mod job;
 mod kernel;
+mod kernel_image;
 mod ledger;
 mod miri;
 mod output;
 mod paths;
+mod patience;
 mod process;
 mod progress;
 mod qemu;
 mod run;
 mod setup;
+mod shell;
 mod signals;
 mod size;
 mod stage;
 mod steps;
 mod stress;
+mod symbols;
 mod terminal;
 mod tfa;
 mod token;
 mod toolchain;
 mod unsafe_count;
+mod version;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            return fault::guarded(|| {
+                println!("{}", version::text());
+                Ok(())
+            });
+        }
+        Err(error) => error.exit(),
+    };
     fault::guarded(|| signals::install().and_then(|()| dispatch(&cli.command)))
 }
 

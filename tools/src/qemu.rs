@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -14,7 +15,7 @@ use crate::fault::IoContext;
 use crate::paths::find_program;
 use crate::process::Group;
 
-pub use crate::drive::{Ended, Flow, Limits, Listener};
+pub use crate::drive::{Ended, Flow, Listener};
 
 const PROGRAM: &str = "qemu-system-aarch64";
 const MACHINE: [&str; 4] =
@@ -158,12 +159,12 @@ impl Running {
         &mut self,
         listener: &mut dyn Listener,
         keyboard: bool,
-        limits: Option<Limits>,
+        patience: Option<Duration>,
     ) -> anyhow::Result<Ended> {
         let output = self.group.child().stdout.take().context(drive::LOST)?;
         let mut input = self.group.child().stdin.take().context(drive::LOST)?;
         let sources: Vec<Box<dyn Source>> = vec![Box::new(output)];
-        drive::drive(&mut self.group, sources, &mut input, listener, keyboard, limits)
+        drive::drive(&mut self.group, sources, &mut input, listener, keyboard, patience)
     }
 
     /// What QEMU itself said, on one line.
@@ -190,9 +191,9 @@ impl Started for Running {
         &mut self,
         listener: &mut dyn Listener,
         keyboard: bool,
-        limits: Option<Limits>,
+        patience: Option<Duration>,
     ) -> anyhow::Result<Ended> {
-        Self::drive(self, listener, keyboard, limits)
+        Self::drive(self, listener, keyboard, patience)
     }
 
     fn messages(&self) -> String {

@@ -1,8 +1,8 @@
 //! `cargo xtask run` and `cargo xtask image`: from sources to a booted machine, and the two ways to watch it.
 
-use std::io::BufWriter;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::bail;
 
@@ -10,26 +10,27 @@ use crate::cache::Cache;
 use crate::cli::{GuestOptions, ImageOptions, ModelOptions, Platform, RunOptions, SetupOptions};
 use crate::console::log::Decoder;
 use crate::console::watch::{Mode, Watch};
-use crate::drive::{Board, Ended, Limits};
+use crate::drive::{Board, Ended};
 use crate::fault::{IoContext, Verdict};
 use crate::image::{self, HOST, MONITOR, Packed};
 use crate::job::{self, Job};
+use crate::output::Run;
 use crate::qemu::{Load, Machine};
 use crate::setup::{self, Ready};
 use crate::terminal::{Keys, RawMode};
 use crate::token::relying::RelyingParty;
 use crate::token::{RimOptions, rim};
-use crate::{fvp, initramfs, kernel, output, paths, stage, tfa};
-
-/// With `--check`: longest time without a byte on the UART. Booting is the quietest phase.
-const SILENCE: Duration = Duration::from_secs(120);
+use crate::{fvp, initramfs, kernel_image, output, paths, patience, stage, tfa};
 
 /// The `image` subcommand.
 pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
-    stage::check(options, &ModelOptions::default())?;
-    let _claim = output::claim()?;
+    // For the model's firmware nobody needs the model.
+    let print = options.platform == Platform::Fvp;
+    stage::check(options, &ModelOptions { print, ..ModelOptions::default() })?;
+    let output = paths::output()?;
     if options.platform == Platform::Fvp {
-        let firmware = fvp::firmware(options, pack_monitor(options, &paths::output()?)?)?;
+        let _building = output::building()?;
+        let firmware = fvp::firmware(options, || pack_monitor(options, &output), &output)?;
         println!("monitor:  {}", firmware.monitor.flat.display());
         println!("host:     {}", firmware.host.flat.display());
         println!(
@@ -40,7 +41,8 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
         return Ok(());
     }
     let ready = prepare(options, None)?;
-    let firmware = pack(options, &ready, &paths::output()?)?;
+    let _building = output::building()?;
+    let firmware = pack(options, &ready, &output)?;
     println!("monitor:  {}", firmware.monitor.flat.display());
     println!("host:     {}", firmware.host.flat.display());
     println!("firmware: {} (TF-A, monitor and host; for QEMU's -bios)", firmware.flash.display());
@@ -66,13 +68,16 @@ pub struct Firmware {
     pub qemu: PathBuf,
 }
 
-/// The monitor: one image for every board.
+/// The monitor: one image for every board. Its ELF file is next to it: the next build may be another one.
 pub fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Packed> {
     let flat = output.join("rmm.bin");
-    match &options.image {
-        Some(file) => image::adopt(file, flat),
-        None => image::pack(image::build(MONITOR, options.log)?, flat),
-    }
+    let Some(file) = &options.image else {
+        let built = image::build(MONITOR, options.log)?;
+        let elf = output.join("cairn.elf");
+        std::fs::copy(&built, &elf).at("copy", &built)?;
+        return image::pack(elf, flat);
+    };
+    image::adopt(file, flat)
 }
 
 /// Builds and packs everything into `output`.
@@ -87,7 +92,6 @@ pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Res
 /// The `run` subcommand.
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     check(options)?;
-    let _claim = output::claim()?;
     let ready = match options.image.platform {
         Platform::Qemu => Some(prepare(&options.image, options.qemu.as_ref())?),
         Platform::Fvp => None,
@@ -96,15 +100,21 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         Some(ready) => (ready.guest.clone(), ready.guest_version.clone()),
         None => guest_parts(&options.guest, options.image.offline)?,
     };
-    let output = paths::output()?;
-    let job = job_for(&options.guest, &parts)?;
-    let text = output.join("job.txt");
+    // What a printed command line names is for somebody to use later.
+    let is_printed = options.model.print;
+    let run = if is_printed { Run::in_the_open()? } else { Run::begin(&name(options))? };
+    let folder = run.folder();
+    let job = job_for(&options.guest, &parts, folder)?;
+    let text = folder.join("job.txt");
     let (monitor, board) = match &ready {
-        Some(ready) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?)?,
+        Some(ready) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?, folder)?,
         None => {
-            let firmware = fvp::firmware(&options.image, pack_monitor(&options.image, &output)?)?;
+            let firmware = {
+                let _building = output::building()?;
+                fvp::firmware(&options.image, || pack_monitor(&options.image, folder), folder)?
+            };
             let loads = job.prepare(&text, &job::FVP)?;
-            let Some(model) = fvp::model(&options.model, &firmware.package, loads)? else {
+            let Some(model) = fvp::model(&options.model, &firmware.package, loads, folder)? else {
                 return Ok(());
             };
             let board: Box<dyn Board> = Box::new(model);
@@ -129,9 +139,27 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         options.guest.memory >> 20
     );
     if options.guest.check {
-        unattended(options, &job, board.as_ref(), decoder)
+        unattended(options, &job, board.as_ref(), decoder, &run)
     } else {
-        attended(options, board.as_ref(), decoder)
+        attended(options, board.as_ref(), decoder, &run)
+    }
+}
+
+/// The kind of run, which its log has its name from.
+fn name(options: &RunOptions) -> String {
+    let GuestOptions { check, realms, cpus, memory, .. } = options.guest;
+    if !check {
+        return "run".to_owned();
+    }
+    let realms = if realms > 1 { format!("-{realms}realms") } else { String::new() };
+    format!("check-{cpus}cpu-{}M{realms}", memory >> 20)
+}
+
+/// The log of a run: the file that the user names, or one of its own.
+fn log(options: &RunOptions, run: &Run) -> anyhow::Result<(PathBuf, File)> {
+    match &options.log_file {
+        Some(file) => Ok((file.clone(), File::create(file).at("write", file)?)),
+        None => run.log(&format!("{}.log", name(options))),
     }
 }
 
@@ -139,6 +167,9 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
 fn check(options: &RunOptions) -> anyhow::Result<()> {
     check_files(&options.guest)?;
     stage::check(&options.image, &options.model)?;
+    if let Some(file) = &options.log_file {
+        paths::check_output(file)?;
+    }
     if options.image.platform == Platform::Fvp && options.gdb.is_some() {
         bail!(
             "--gdb is for QEMU; the model brings a debugger of its own (its option --iris-server)"
@@ -150,7 +181,7 @@ fn check(options: &RunOptions) -> anyhow::Result<()> {
 /// The same for the files of the guest.
 fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
     if let Some(kernel) = &options.kernel {
-        kernel::check_image_file(kernel)?;
+        kernel_image::check(kernel)?;
     }
     if let Some(initrd) = &options.initrd {
         std::fs::metadata(initrd).at("read", initrd)?;
@@ -162,7 +193,7 @@ fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
 pub fn job(options: &RimOptions) -> anyhow::Result<Job> {
     let guest = &options.guest;
     check_files(guest)?;
-    job_for(guest, &guest_parts(guest, options.offline)?.0)
+    job_for(guest, &guest_parts(guest, options.offline)?.0, &paths::output()?)
 }
 
 /// The folder of the parts that the user does not give, and what is in it for people.
@@ -173,12 +204,12 @@ fn guest_parts(guest: &GuestOptions, is_offline: bool) -> anyhow::Result<(PathBu
     setup::ensure_guest(&Cache::locate()?, is_offline)
 }
 
-/// The same, with the folder of the parts that the user does not give.
-fn job_for(options: &GuestOptions, parts: &Path) -> anyhow::Result<Job> {
+/// The same, with the folder of the parts that the user does not give; what is made of them goes to `folder`.
+fn job_for(options: &GuestOptions, parts: &Path, folder: &Path) -> anyhow::Result<Job> {
     let initrd = match &options.initrd {
         Some(file) => file.clone(),
         None => {
-            let file = paths::output()?.join("initramfs.cpio");
+            let file = folder.join("initramfs.cpio");
             initramfs::make(parts, &file)?;
             file
         }
@@ -200,9 +231,12 @@ fn on_qemu(
     options: &RunOptions,
     ready: &Ready,
     loads: Vec<Load>,
+    folder: &Path,
 ) -> anyhow::Result<(Packed, Box<dyn Board>)> {
-    let output = paths::output()?;
-    let firmware = pack(&options.image, ready, &output)?;
+    let firmware = {
+        let _building = output::building()?;
+        pack(&options.image, ready, folder)?
+    };
     if let (Some(port), Some(elf)) = (options.gdb, &firmware.monitor.elf) {
         println!("The machine waits for a debugger. In another terminal:");
         println!(
@@ -218,7 +252,7 @@ fn on_qemu(
         firmware: firmware.flash,
         loads,
         gdb: options.gdb,
-        messages: output.join("qemu.log"),
+        messages: folder.join("qemu.log"),
         extra: Vec::new(),
     };
     Ok((firmware.monitor, Box::new(machine)))
@@ -230,7 +264,13 @@ fn command_line(options: &GuestOptions) -> String {
     // `loglevel=7` in --append brings the kernel's messages back.
     let mut words = vec!["console=ttyS0".to_owned(), "panic=-1".to_owned()];
     if options.check {
-        words.push(format!("quiet cairn.check cairn.cpus={}", options.cpus));
+        // What the guest waits for has to fail before the tool gives the whole machine up.
+        let patience = patience::guests(options.realms, options.cpus, options.memory) / 2;
+        words.push(format!(
+            "quiet cairn.check cairn.cpus={} cairn.patience={}",
+            options.cpus,
+            patience.as_secs()
+        ));
     }
     if options.realms > 1 {
         // Each guest has a part of each CPU only: what looks like a lockup to it is the turn of another.
@@ -246,9 +286,11 @@ fn attended(
     options: &RunOptions,
     board: &dyn Board,
     decoder: Option<Decoder>,
+    run: &Run,
 ) -> anyhow::Result<()> {
     println!("Ctrl-A x ends the machine.");
-    let mut watch = Watch::new(decoder, options.image.log, Mode::Keys(Keys::default()));
+    let (file, log) = log(options, run)?;
+    let mut watch = Watch::new(decoder, options.image.log, Mode::Keys(Keys::default()), log);
     let mut running = board.start()?;
     let raw = RawMode::enter();
     let ended = running.drive(&mut watch, true, None);
@@ -256,8 +298,13 @@ fn attended(
     drop(raw);
     let ended = ended?;
     finished?;
+    let fatal = watch.fatal().map(str::to_owned);
     let report = watch.report();
     print!("{}", report.ledger().table());
+    println!("The log is {}.", file.display());
+    if let Some(words) = fatal {
+        return fail(format!("the monitor gave up: {words}"));
+    }
     match (ended, report.end_of_host()) {
         (Ended::ByItself(_), Some(Err(why))) => fail(format!("the host failed: {why}")),
         (Ended::ByItself(status), _) if status.success() => {
@@ -267,7 +314,7 @@ fn attended(
         (Ended::ByItself(status), _) => {
             fail(format!("{} failed ({status}): {}", board.name(), running.messages()))
         }
-        (Ended::Stopped | Ended::TimeLimit | Ended::Silence, _) => {
+        (Ended::Stopped | Ended::NoProgress, _) => {
             println!("The machine was ended.");
             Ok(())
         }
@@ -279,23 +326,18 @@ fn unattended(
     job: &Job,
     board: &dyn Board,
     decoder: Option<Decoder>,
+    run: &Run,
 ) -> anyhow::Result<()> {
-    let mut name = format!("check-{}cpu-{}M", options.guest.cpus, options.guest.memory >> 20);
-    if options.guest.realms > 1 {
-        name.push_str(&format!("-{}realms", options.guest.realms));
-    }
-    let file = paths::output()?.join(name).with_extension("log");
-    let party = RelyingParty::new(rim::predict(job)?, file.with_extension("token"))?;
-    let log = BufWriter::new(output::log(&file)?);
-    let mut watch = Watch::new(decoder, options.image.log, Mode::Whole(log));
+    let token = run.publish(&format!("{}.token", name(options)))?;
+    let party = RelyingParty::new(rim::predict(job)?, token)?;
+    let (file, log) = log(options, run)?;
+    let mut watch = Watch::new(decoder, options.image.log, Mode::Whole, log);
     watch.answer_with(party.challenge());
     watch.expect_realms(options.guest.realms);
-    // Each of several guests has a part of the machine only, and is quiet longer.
-    let silence = SILENCE * options.guest.realms;
-    let limits = Limits { total: Duration::from_secs(options.patience()), silence };
+    let patience = options.patience();
     let started = Instant::now();
     let mut running = board.start()?;
-    let ended = running.drive(&mut watch, false, options.gdb.is_none().then_some(limits));
+    let ended = running.drive(&mut watch, false, options.gdb.is_none().then_some(patience));
     let wall = started.elapsed();
     watch.finish()?;
     let trouble = match ended? {
@@ -303,11 +345,13 @@ fn unattended(
         Ended::ByItself(status) => {
             Some(format!("{} failed ({status}): {}", board.name(), running.messages()))
         }
-        Ended::TimeLimit => {
-            Some(format!("the run took longer than {} s (--timeout)", options.patience()))
+        Ended::NoProgress => {
+            Some(format!("there was no sign of progress for {} s (--timeout)", patience.as_secs()))
         }
-        Ended::Silence => Some(format!("the machine said nothing for {} s", silence.as_secs())),
-        Ended::Stopped => Some("the machine did not power off after the host had ended".to_owned()),
+        Ended::Stopped => Some(match watch.fatal() {
+            Some(words) => format!("the monitor gave up: {words}"),
+            None => "the machine did not power off after the host had ended".to_owned(),
+        }),
     };
     let mut report = watch.report();
     trouble.into_iter().for_each(|sentence| report.trouble(sentence));
@@ -343,17 +387,19 @@ mod tests {
 
     #[test]
     fn a_debugger_is_refused_for_the_model_beforehand() {
-        let mut options = RunOptions::check(2, 256 << 20, 240);
+        let mut options = RunOptions::check(2, 256 << 20);
         options.gdb = Some(1234);
         assert!(check(&options).is_ok());
         options.image.platform = Platform::Fvp;
+        options.model.print = true;
         assert!(check(&options).unwrap_err().to_string().contains("--gdb is for QEMU"));
     }
 
     #[test]
     fn a_check_tells_the_guest_how_many_cpus_to_expect() {
-        let mut options = RunOptions::check(2, 256 << 20, 240).guest;
-        assert_eq!(command_line(&options), "console=ttyS0 panic=-1 quiet cairn.check cairn.cpus=2");
+        let mut options = RunOptions::check(2, 256 << 20).guest;
+        let words = "console=ttyS0 panic=-1 quiet cairn.check cairn.cpus=2 cairn.patience=150";
+        assert_eq!(command_line(&options), words);
         options.check = false;
         options.append = "quiet".to_owned();
         assert_eq!(command_line(&options), "console=ttyS0 panic=-1 quiet");

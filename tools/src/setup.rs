@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::apt::root::Wanted;
 use crate::apt::sources::Machine;
 use crate::apt::{self, PrivateApt};
 use crate::cache::{Cache, Locked, Qemu, Record};
@@ -19,6 +20,9 @@ use crate::{kernel, qemu, tfa};
 
 /// Free space for lists, packages, sources and builds while they are being worked on, in bytes.
 const SPACE: u64 = 1 << 30;
+
+/// The Debian package of QEMU for arm64 machines.
+const QEMU_PACKAGE: &str = "qemu-system-arm";
 
 /// What the other commands work with.
 #[derive(Debug)]
@@ -239,9 +243,12 @@ fn install_packages(locked: &Locked<'_>, tools: bool, qemu: bool) -> anyhow::Res
         return Ok(());
     }
     let machine = Machine::read()?;
-    let stage = locked.stage("install")?;
     // Debian 12's own QEMU has no RME; its backports have it. Debian 13's own has it.
     let backports = (machine.codename == "bookworm").then_some("bookworm-backports");
+    let wanted = Wanted { tools: missing, qemu: qemu.then_some(QEMU_PACKAGE), backports };
+    wanted.authorise(&machine)?;
+    let missing = wanted.tools;
+    let stage = locked.stage("install")?;
     let mut sources = machine.own_sources();
     if let Some(suite) = backports.filter(|_| qemu) {
         sources.push_str(&machine.archive()?.stanza("deb", suite, None));
@@ -252,7 +259,7 @@ fn install_packages(locked: &Locked<'_>, tools: bool, qemu: bool) -> anyhow::Res
         apt.install(&missing, None, "install build tools")?;
     }
     if qemu {
-        apt.install(&["qemu-system-arm"], backports, "install QEMU")?;
+        apt.install(&[QEMU_PACKAGE], backports, "install QEMU")?;
     }
     Ok(())
 }

@@ -1,16 +1,19 @@
 //! What a job of the host runs on: QEMU with our firmware in its flash, or the model of Arm FVP Base RevC.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::bail;
 
 use crate::cli::{ImageOptions, ModelOptions, Platform};
+use crate::console::log::Decoder;
 use crate::drive::Board;
+use crate::fault::IoContext;
 use crate::image::Packed;
 use crate::job::{self, Layout};
 use crate::paths::check_regular;
 use crate::qemu::{Load, Machine};
-use crate::{fvp, run};
+use crate::{fvp, output, patience, run};
 
 /// A board with its firmware.
 #[derive(Debug)]
@@ -47,21 +50,23 @@ pub fn check(image: &ImageOptions, model: &ModelOptions) -> anyhow::Result<()> {
 }
 
 impl Stage {
-    /// Sets up what is missing and builds what is to boot, in the folder `output`.
+    /// Sets up what is missing and builds what is to boot, in `folder`. Only the building keeps others out.
     pub fn prepare(
         image: &ImageOptions,
         qemu: Option<&PathBuf>,
         model: &ModelOptions,
-        output: &Path,
+        folder: &Path,
     ) -> anyhow::Result<Self> {
         match image.platform {
             Platform::Qemu => {
                 let ready = run::prepare(image, qemu)?;
-                Ok(Self::Qemu(run::pack(image, &ready, output)?))
+                let _building = output::building()?;
+                Ok(Self::Qemu(run::pack(image, &ready, folder)?))
             }
             Platform::Fvp => {
-                let monitor = run::pack_monitor(image, output)?;
-                Ok(Self::Model(fvp::firmware(image, monitor)?, model.clone()))
+                let _building = output::building()?;
+                let firmware = fvp::firmware(image, || run::pack_monitor(image, folder), folder)?;
+                Ok(Self::Model(firmware, model.clone()))
             }
         }
     }
@@ -74,11 +79,27 @@ impl Stage {
         }
     }
 
+    /// What reads the monitor's log; `None` if it has none that can be read.
+    pub fn decoder(&self) -> anyhow::Result<Option<Decoder>> {
+        match &self.monitor().elf {
+            Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?),
+            None => Ok(None),
+        }
+    }
+
     /// Where the host looks for its job.
     pub const fn layout(&self) -> &'static Layout {
         match self {
             Self::Qemu(_) => &job::QEMU,
             Self::Model(..) => &job::FVP,
+        }
+    }
+
+    /// `patience` for QEMU, as this board needs it.
+    pub fn patience(&self, patience: Duration) -> Duration {
+        match self {
+            Self::Qemu(_) => patience,
+            Self::Model(..) => patience::on_model(patience),
         }
     }
 
@@ -101,7 +122,8 @@ impl Stage {
                 extra: shape.extra,
             }))),
             Self::Model(firmware, options) => {
-                let model = fvp::model(options, &firmware.package, loads)?;
+                let logs = messages.parent().unwrap_or(Path::new("."));
+                let model = fvp::model(options, &firmware.package, loads, logs)?;
                 Ok(model.map(|model| -> Box<dyn Board> { Box::new(model) }))
             }
         }
@@ -120,15 +142,18 @@ mod tests {
             let image = ImageOptions { platform, image, ..ImageOptions::default() };
             check(&image, &model).err().map(|error| error.to_string()).unwrap_or_default()
         };
+        assert_eq!(fault(Platform::Qemu, None, none()), "");
+        // Without the model, nothing is built for it.
+        assert!(fault(Platform::Fvp, None, none()).contains("not part of this repository"));
         for platform in [Platform::Qemu, Platform::Fvp] {
-            assert_eq!(fault(platform, None, none()), "");
             assert!(fault(platform, nowhere(), none()).contains("/nonexistent"));
         }
         let model = ModelOptions { fvp: nowhere(), ..none() };
         assert!(fault(Platform::Qemu, None, model.clone()).contains("need --platform fvp"));
         assert!(fault(Platform::Fvp, None, model.clone()).contains("no model at /nonexistent"));
         assert_eq!(fault(Platform::Fvp, None, ModelOptions { print: true, ..model }), "");
-        let model = ModelOptions { disk: nowhere(), ..none() };
+        let fvp = std::env::current_exe().ok();
+        let model = ModelOptions { disk: nowhere(), fvp, ..none() };
         assert!(fault(Platform::Fvp, None, model).contains("cannot read /nonexistent"));
     }
 }

@@ -14,8 +14,8 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, fuzz, miri, process, run, setup, signals, size, stress,
-    unsafe_count,
+    bench, conformance, coverage, crash, fuzz, miri, process, run, setup, shell, signals, size,
+    stress, unsafe_count,
 };
 
 /// One thing to test.
@@ -32,10 +32,10 @@ enum Action {
     Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
     /// A part of this tool.
     Tool(fn() -> anyhow::Result<()>),
-    /// `run --check` with this many CPUs, MiB of memory, and seconds of patience.
-    Check(u32, u64, u64),
-    /// The same with this many Realms side by side, and seconds of patience.
-    Realms(u32, u32, u64),
+    /// `run --check` with this many CPUs and MiB of memory.
+    Check(u32, u64),
+    /// The same with this many Realms side by side, each with so many CPUs.
+    Realms(u32, u32),
     /// `stress` of this kind, so many times.
     Stress(StressKind, u64),
 }
@@ -91,16 +91,20 @@ const STEPS: &[Step] = &[
     step("bench", Tool(bench::check)),
     step("bench-operations", Tool(bench::check_operations)),
     step("bench-latency", Tool(bench::check_latency)),
+    step("crash-report", Tool(crash::check)),
     step("fvp-image", Tool(fvp_image)),
     step("conformance-qemu", Tool(conformance_on_qemu)),
     step("stress-races", Stress(StressKind::Races, 1_000_000)),
     step("stress-lives", Stress(StressKind::Lives, 1000)),
     step("stress-cpus", Stress(StressKind::Cpus, 1)),
+    step("stress-registers", Stress(StressKind::Registers, 1)),
+    step("stand-in-registers", Tool(registers_on_the_stand_in)),
     step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
     step("stand-in-races", Tool(races_on_the_stand_in)),
-    step("linux-1cpu", Check(1, 256, 240)),
-    step("linux-2cpu", Check(2, 256, 240)),
-    step("linux-3realms", Realms(3, 2, 900)),
+    step("linux-shell", Tool(shell::check)),
+    step("linux-1cpu", Check(1, 256)),
+    step("linux-2cpu", Check(2, 256)),
+    step("linux-3realms", Realms(3, 2)),
     long(
         "fuzz-tokens",
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
@@ -117,8 +121,8 @@ const STEPS: &[Step] = &[
     long("interleavings-long", Cargo(INTERLEAVINGS, &[("CAIRN_INTERLEAVINGS", "5000")])),
     long("miri-long", Tool(|| miri::check(true))),
     long("conformance-long", Tool(conformance_long)),
-    long("linux-4cpu-512M", Check(4, 512, 600)),
-    long("linux-8cpu-1G", Check(8, 1024, 900)),
+    long("linux-4cpu-512M", Check(4, 512)),
+    long("linux-8cpu-1G", Check(8, 1024)),
 ];
 
 /// Arm FVP: its firmware is built, and the checks of its size and placement hold.
@@ -134,6 +138,12 @@ fn conformance_on_qemu() -> anyhow::Result<()> {
 /// Boot, four CPUs and Realms with the memory map of Arm FVP.
 fn races_on_the_stand_in() -> anyhow::Result<()> {
     let options = StressOptions::of(StressKind::Races, 50_000);
+    stress::command(&StressOptions { stand_in: true, ..options })
+}
+
+/// What a Realm can reach, under an EL3 that opens as much as it can, or takes the traps away.
+fn registers_on_the_stand_in() -> anyhow::Result<()> {
+    let options = StressOptions::of(StressKind::Registers, 1);
     stress::command(&StressOptions { stand_in: true, ..options })
 }
 
@@ -201,12 +211,10 @@ fn perform(action: &Action) -> anyhow::Result<()> {
             }
         }
         Tool(function) => function(),
-        Check(cpus, mebibytes, timeout) => {
-            run::command(&RunOptions::check(*cpus, mebibytes << 20, *timeout))
-        }
+        Check(cpus, mebibytes) => run::command(&RunOptions::check(*cpus, mebibytes << 20)),
         Stress(kind, count) => stress::command(&StressOptions::of(*kind, *count)),
-        Realms(realms, cpus, timeout) => {
-            let mut options = RunOptions::check(*cpus, 256 << 20, *timeout);
+        Realms(realms, cpus) => {
+            let mut options = RunOptions::check(*cpus, 256 << 20);
             options.guest.realms = *realms;
             run::command(&options)
         }
@@ -215,7 +223,7 @@ fn perform(action: &Action) -> anyhow::Result<()> {
 
 /// `run --check` of a guest that differs in everything else that is measured.
 fn other_guest() -> anyhow::Result<()> {
-    let mut options = RunOptions::check(1, 320 << 20, 240);
+    let mut options = RunOptions::check(1, 320 << 20);
     options.guest.hash_algo = HashAlgorithm::Sha512;
     options.guest.append = "cairn.other".to_owned();
     run::command(&options)

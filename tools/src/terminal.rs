@@ -42,6 +42,14 @@ impl Drop for RawMode {
     }
 }
 
+/// What the keys mean, for the help of `run`.
+pub const KEYS: &str = "\
+Keys while the machine runs, without --check:
+  Ctrl-A x               end the machine
+  Ctrl-A Ctrl-A          one Ctrl-A for the machine
+  Ctrl-A Ctrl-A DIGIT    with --realms: type to the Realm of this number
+  every other key        goes to the Realm, Ctrl-C too";
+
 /// Ctrl-A: what follows is for us.
 const ESCAPE: u8 = 0x01;
 

@@ -1,7 +1,7 @@
 //! Commands of the Host that need no running REC.
 
 use super::Bench;
-use super::fixture::{Fixture, L2_SIZE, PAGE, UNPROTECTED};
+use super::fixture::{Fixture, L2_SIZE, PAGE, Shape, UNPROTECTED};
 use crate::failure::Failure;
 use crate::granules::Purpose;
 use crate::rmi::abi::{Command, VERSION_1_0};
@@ -11,6 +11,8 @@ const SHARED: u64 = 0b110 << 2 | 0b11 << 6;
 
 /// Entries of a table.
 const ENTRIES: u64 = 512;
+/// Index of the last one.
+const LAST: u64 = ENTRIES - 1;
 
 /// Version, features, delegation.
 pub fn granules(bench: &Bench<'_>) -> Result<(), Failure> {
@@ -50,6 +52,13 @@ pub fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
     bench.row("rtt_create_l3", realm.create_table(0, 3)?);
     realm.destroy_table(Some("rtt_destroy_l3"), 0, 3)?;
 
+    // The next live entry is the table's last: that is where looking for it takes longest.
+    let last = LAST * L2_SIZE;
+    realm.create_table(last, 3)?;
+    realm.create_table(0, 3)?;
+    realm.destroy_table(Some("rtt_destroy_l3_live"), 0, 3)?;
+    realm.destroy_table(None, last, 3)?;
+
     // A block is folded from 512 pages that are contiguous in memory.
     let block = L2_SIZE;
     realm.create_table(block, 3)?;
@@ -68,12 +77,30 @@ pub fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
 
     realm.tables_to(UNPROTECTED, 3)?;
     let desc = bench.host.take_page()?;
-    let map = [realm.rd, UNPROTECTED, 3, desc | SHARED, 0];
-    bench.row("rtt_map_unprotected", bench.call(Command::RttMapUnprotected, map)?.instructions);
-    let unmap = [realm.rd, UNPROTECTED, 3, 0, 0];
-    let unmap = bench.call(Command::RttUnmapUnprotected, unmap)?;
-    bench.row("rtt_unmap_unprotected", unmap.instructions);
+    let map = |at| bench.call(Command::RttMapUnprotected, [realm.rd, at, 3, desc | SHARED, 0]);
+    let unmap = |at| bench.call(Command::RttUnmapUnprotected, [realm.rd, at, 3, 0, 0]);
+    bench.row("rtt_map_unprotected", map(UNPROTECTED)?.instructions);
+    bench.row("rtt_unmap_unprotected", unmap(UNPROTECTED)?.instructions);
+    let last = UNPROTECTED + LAST * PAGE;
+    map(last)?;
+    map(UNPROTECTED)?;
+    bench.row("rtt_unmap_unprotected_live", unmap(UNPROTECTED)?.instructions);
+    unmap(last)?;
     bench.host.put_page(desc);
+    realm.destroy(None)
+}
+
+/// The largest table that can go: 256 TiB of a Realm with descriptors of FEAT_LPA2, on a CPU that has not run one.
+///
+/// A monitor without FEAT_LPA2 has no such row.
+pub fn wide_tables(bench: &Bench<'_>) -> Result<(), Failure> {
+    if !bench.host.features.has_lpa2() {
+        return Ok(());
+    }
+    let shape = Shape { width_bits: 52, start: -1, lpa2: true, ..Shape::default() };
+    let mut realm = Fixture::shaped(bench, &shape)?;
+    realm.create_table(0, 0)?;
+    realm.destroy_table(Some("rtt_destroy_l0_lpa2"), 0, 0)?;
     realm.destroy(None)
 }
 

@@ -13,17 +13,19 @@ const IPA_WIDTH_BITS: u64 = 40;
 pub struct Shape {
     /// IPA width in bits.
     pub width_bits: u64,
-    /// Level at which walks start.
-    pub start: u64,
+    /// Level at which walks start; -1 only with `lpa2`.
+    pub start: i64,
     /// Tables of that level.
     pub roots: usize,
     /// `hash_algo`: 0 is SHA-256, 1 is SHA-512.
     pub hash_algorithm: u64,
+    /// Descriptors of FEAT_LPA2.
+    pub lpa2: bool,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { width_bits: IPA_WIDTH_BITS, start: 0, roots: 1, hash_algorithm: 0 }
+        Self { width_bits: IPA_WIDTH_BITS, start: 0, roots: 1, hash_algorithm: 0, lpa2: false }
     }
 }
 
@@ -58,7 +60,7 @@ impl<'b> Fixture<'b> {
         Self::shaped(bench, &Shape::default())
     }
 
-    /// Creates such a Realm. One that does not start at level 0 cannot be given tables.
+    /// Creates such a Realm. [`Fixture::tables_to`] is for those that start at level 0.
     pub fn shaped(bench: &'b Bench<'b>, shape: &Shape) -> Result<Self, Failure> {
         let host = bench.host;
         let rd = host.take_granule()?;
@@ -69,13 +71,14 @@ impl<'b> Fixture<'b> {
         };
         let params = host.take_page()?;
         let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
+        write(realm_params::FLAGS, u64::from(shape.lpa2));
         write(realm_params::S2SZ, shape.width_bits);
         write(realm_params::HASH_ALGO, shape.hash_algorithm);
         write(realm_params::NUM_BPS, host.features.num_bps());
         write(realm_params::NUM_WPS, host.features.num_wps());
         write(realm_params::VMID, 7);
         write(realm_params::RTT_BASE, root);
-        write(realm_params::RTT_LEVEL_START, shape.start);
+        write(realm_params::RTT_LEVEL_START, shape.start.cast_unsigned());
         write(realm_params::RTT_NUM_START, count);
         let cost = bench.call(Command::RealmCreate, [rd, params, 0, 0, 0])?;
         host.put_page(params);

@@ -101,8 +101,13 @@ fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
 
 /// Realms and RECs: as many start-level tables as there can be.
 fn objects(bench: &Bench<'_>) -> Result<(), Failure> {
-    let shape =
-        Shape { width_bits: ROOTS_WIDTH_BITS, start: 1, roots: ROOTS_MAX, hash_algorithm: SHA_512 };
+    let shape = Shape {
+        width_bits: ROOTS_WIDTH_BITS,
+        start: 1,
+        roots: ROOTS_MAX,
+        hash_algorithm: SHA_512,
+        lpa2: false,
+    };
     let mut realm = Fixture::shaped(bench, &shape)?;
     bench.row("RMI_REALM_CREATE (16 tables)", realm.create_cost);
     let (_, create) = realm.create_rec(0, 0)?;

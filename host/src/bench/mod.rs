@@ -94,6 +94,7 @@ pub fn run(host: &Host, timed: &dyn Timed, program: &[u8], until: &str) -> Resul
     commands::granules(&bench)?;
     commands::data(&bench)?;
     commands::tables(&bench)?;
+    commands::wide_tables(&bench)?;
     commands::objects(&bench)?;
     guest::run(&bench, program)
 }

@@ -19,7 +19,7 @@ use core::fmt::Write;
 use core::ops::Range;
 
 use crate::failure::Failure;
-use crate::machine::Machine;
+use crate::machine::{Changed, Machine};
 use cairn_tests::outcome::Failure as Failed;
 use cairn_tests::scenarios::{self, Scenario};
 use cairn_tests::world::World;
@@ -49,11 +49,19 @@ pub trait Target {
     /// Whether the CPU has streaming vectors (FEAT_SME).
     fn has_streaming(&self) -> bool;
 
+    /// Whether the CPU has scalable vectors (FEAT_SVE).
+    fn has_sve(&self) -> bool;
+
     /// SMC #0 with X0 to X7; X0 to X4 afterwards.
     fn call(&self, registers: [u64; 8]) -> [u64; 5];
 
     /// The same in streaming mode, with vectors and predicates that are known before; whether they are unchanged.
     fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 5], bool);
+
+    /// The same with a pattern in every register of this CPU that a Realm uses too, and with the
+    /// SVE hint of the SMCCC if SVE is to be closed meanwhile; the register that did not survive, if
+    /// one did not.
+    fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 5], Option<Changed>);
 
     /// Reads a page that may have been delegated; `false` if it has.
     fn read_page(&self, pa: u64, page: &mut [u64; PAGE_WORDS]) -> bool;

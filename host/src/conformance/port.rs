@@ -25,8 +25,9 @@ const OTHER_CPU: u64 = 1 << 9;
 /// Device-nGnRE, and normal write-back memory, both readable and writable.
 const DEVICE: u64 = 0b001 << 2 | 0b11 << 6;
 const MEMORY: u64 = 0b110 << 2 | 0b11 << 6;
-/// Milliseconds after which a REC that does not exit is interrupted.
-const PATIENCE_MS: u64 = 2000;
+/// Milliseconds after which a REC that does not exit is interrupted: none of the programs takes more than a few, and a machine
+/// may be slow or busy.
+const PATIENCE_MS: u64 = 20_000;
 
 /// A Realm's RECs and where their mailboxes are.
 struct Home {
@@ -58,6 +59,8 @@ pub struct RealPort<'m> {
     used: u64,
     /// The Host calls in streaming mode.
     streaming: bool,
+    /// The Host enters RECs with the SVE hint, and with SVE closed to itself.
+    without_sve: bool,
 }
 
 impl<'m> RealPort<'m> {
@@ -76,16 +79,31 @@ impl<'m> RealPort<'m> {
             mailboxes,
             used: 0,
             streaming: false,
+            without_sve: false,
         }
     }
 
-    /// Makes a call; nothing if it has changed vectors that are the Host's.
+    /// Makes a call; nothing if it has changed registers that are the Host's.
     fn send(&self, registers: [u64; 8]) -> Option<[u64; 5]> {
-        if !self.streaming {
+        if self.streaming {
+            let (reply, kept) = self.bare.call_streaming(registers);
+            return kept.then_some(reply);
+        }
+        let command = Command::called(registers[0]);
+        if command.is_none() {
             return Some(self.bare.call(registers));
         }
-        let (reply, kept) = self.bare.call_streaming(registers);
-        kept.then_some(reply)
+        let without_sve = self.without_sve && command == Some(Command::RecEnter);
+        let (reply, changed) = self.bare.call_watched(registers, without_sve);
+        if let Some(changed) = changed {
+            let fid = registers[0];
+            self.bare.console_line(format_args!(
+                "[host] {changed} changed across call {fid:#x}, from {:#x} to {:#x}",
+                changed.before, changed.after
+            ));
+            return None;
+        }
+        Some(reply)
     }
 
     /// Address of the block of mailboxes.
@@ -96,6 +114,7 @@ impl<'m> RealPort<'m> {
     /// Forgets everything: all memory is free again.
     pub fn reset(&mut self) {
         self.streaming = false;
+        self.without_sve = false;
         self.next = self.memory.start;
         self.homes.clear();
         self.used = 0;
@@ -301,8 +320,15 @@ impl Port for RealPort<'_> {
     }
 
     fn arm(&mut self, mishap: Mishap) -> bool {
-        self.streaming = matches!(mishap, Mishap::Streaming) && self.bare.has_streaming();
-        self.streaming
+        match mishap {
+            Mishap::Streaming => self.streaming = self.bare.has_streaming(),
+            Mishap::SveHint => self.without_sve = self.bare.has_sve(),
+            Mishap::HostFault(_)
+            | Mishap::HostChange(..)
+            | Mishap::El3Refuses(..)
+            | Mishap::El3Keeps(..) => return false,
+        }
+        self.streaming || self.without_sve
     }
 
     fn leaked(&self) -> Option<usize> {

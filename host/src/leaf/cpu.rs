@@ -85,15 +85,41 @@ pub(super) fn event_counters() -> Option<u64> {
     }
 }
 
+/// `CPTR_EL2` without traps of floating point, SVE and SME (TSM is bit 12), and with the one of SVE
+/// (TZ).
+pub(super) const CPTR_OPEN: u64 = 0x22ff;
+pub(super) const CPTR_WITHOUT_SVE: u64 = 0x23ff;
+
+/// Bytes of a vector, with SVE open.
+pub(super) fn vector_bytes() -> usize {
+    let bytes: usize;
+    // SAFETY: reads the vector length; the caller has opened SVE.
+    unsafe {
+        asm!(
+            ".arch_extension sve",
+            "rdvl {}, #1",
+            ".arch_extension nosve",
+            out(reg) bytes,
+            options(nomem, nostack),
+        );
+    }
+    bytes
+}
+
 /// Lets EL2 use the vector registers, with SVE those of the greatest length.
 pub(super) fn allow_vectors(sve: bool) {
-    // CPTR_EL2.TZ traps SVE.
-    write_register!("cptr_el2", if sve { 0x32ff } else { 0x33ff });
+    write_register!("cptr_el2", if sve { CPTR_OPEN } else { CPTR_WITHOUT_SVE });
     isb();
     if sve {
         write_register!("s3_4_c1_c2_0", 0xf); // ZCR_EL2
         isb();
     }
+}
+
+/// Lets EL2 use the streaming vectors: CPTR_EL2.TSM traps them.
+pub(super) fn allow_streaming() {
+    write_register!("cptr_el2", read_register!("cptr_el2") & !(1 << 12));
+    isb();
 }
 
 /// Makes earlier writes visible to a CPU that is interrupted next.

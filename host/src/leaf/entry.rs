@@ -75,25 +75,30 @@ _start_secondary:                           // x0: linear CPU index
     ret
     .ltorg
 
-    // No exception is expected but in the copy of a page, which then ends: every other reports and never returns.
+    // No exception is expected but in the copy of a page, which then ends, and at an instruction that is tried: every other
+    // reports and never returns. x9: ELR_EL2.
     .section .text, "ax"
+    .macro  expected from, to, resume
+    adrp    x10, \from
+    add     x10, x10, :lo12:\from
+    cmp     x9, x10
+    b.lo    9f
+    adrp    x10, \to
+    add     x10, x10, :lo12:\to
+    cmp     x9, x10
+    b.hs    9f
+    adrp    x10, \resume
+    add     x10, x10, :lo12:\resume
+    msr     elr_el2, x10
+    eret
+9:
+    .endm
     .macro  vector kind
     .balign 0x80
     .if     \kind == 4
     mrs     x9, elr_el2
-    adrp    x10, host_copy_page
-    add     x10, x10, :lo12:host_copy_page
-    cmp     x9, x10
-    b.lo    9f
-    adrp    x10, host_copy_page_end
-    add     x10, x10, :lo12:host_copy_page_end
-    cmp     x9, x10
-    b.hs    9f
-    adrp    x10, host_copy_page_fault
-    add     x10, x10, :lo12:host_copy_page_fault
-    msr     elr_el2, x10
-    eret
-9:
+    expected host_copy_page, host_copy_page_end, host_copy_page_fault
+    expected host_probe_place, host_probe_end, host_probe_fault
     .endif
     mov     x0, #\kind
     mrs     x1, esr_el2

@@ -2,7 +2,7 @@
 
 use super::{console, cpu, gic, memory, watch};
 use alloc::collections::VecDeque;
-use cairn_host::machine::Machine;
+use cairn_host::machine::{Changed, Machine};
 use core::fmt;
 use spin::Mutex;
 
@@ -37,8 +37,8 @@ impl Machine for BareMachine {
         cpu::smc(args)
     }
 
-    fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
-        watch::smc(args)
+    fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<Changed>) {
+        watch::smc(args, false)
     }
 
     fn read_u64(&self, pa: u64) -> u64 {

@@ -12,6 +12,7 @@ mod gic;
 mod heap;
 mod machine;
 mod memory;
+mod probe;
 mod program;
 mod watch;
 mod worker;

@@ -1,9 +1,10 @@
 //! What the conformance suite needs of the hardware: raw calls, pages that may be gone, and the program of its Realms.
 
 use super::machine::BareMachine;
-use super::{cpu, gic, memory};
+use super::{cpu, gic, memory, watch};
 use crate::platform;
 use cairn_host::conformance::{Board, PAGE_WORDS, Target};
+use cairn_host::machine::Changed;
 use core::arch::{asm, global_asm};
 
 impl Target for BareMachine {
@@ -42,6 +43,10 @@ impl Target for BareMachine {
         cpu::has_streaming()
     }
 
+    fn has_sve(&self) -> bool {
+        cpu::has_sve()
+    }
+
     fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 5], bool) {
         // SAFETY: the caller has seen that the CPU has SME, which TF-A opens; the compiler, built for soft float, keeps nothing in vectors.
         unsafe { host_enter_streaming() };
@@ -49,6 +54,14 @@ impl Target for BareMachine {
         // SAFETY: the same.
         let kept = unsafe { host_leave_streaming() };
         (reply, kept == 1)
+    }
+
+    fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 5], Option<Changed>) {
+        let [mut function, a1, a2, a3, a4, a5, a6, _] = registers;
+        if without_sve {
+            function |= watch::SVE_HINT;
+        }
+        watch::smc([function, a1, a2, a3, a4, a5, a6], without_sve)
     }
 
     fn read_page(&self, pa: u64, page: &mut [u64; PAGE_WORDS]) -> bool {

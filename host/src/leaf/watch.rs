@@ -1,6 +1,9 @@
 //! An SMC with a pattern in every register that a Realm uses too and that EL3 does not keep for the Normal world.
 
-use super::cpu;
+use super::{cpu, probe};
+use cairn_host::machine::Changed;
+use cairn_host::stress::registers::Access;
+use cairn_reach::Encoding;
 use core::arch::{asm, global_asm};
 
 /// Registers around one call. The layout is known to the assembly below.
@@ -14,6 +17,13 @@ struct Registers {
     vectors: [u64; 64],
 }
 
+/// The SVE hint of the SMCCC in a function identifier: nothing is live in P0 to P15, FFR and above
+/// bit 127 of Z0 to Z31.
+///
+/// Source: SMC Calling Convention (Arm DEN0028) 1.3, "SVE hint".
+pub(super) const SVE_HINT: u64 = 1 << 16;
+/// Bytes of a vector that are live all the same.
+const LOW_BYTES: usize = 16;
 /// Bytes of a vector at the architecture's largest length.
 const VECTOR_BYTES_MAX: usize = 256;
 
@@ -88,10 +98,12 @@ host_watched_smc:                           // x0: Registers
     ret
 
     .global host_watched_smc_sve
-host_watched_smc_sve:                       // x0: Registers, x1: Scalable; ZCR_EL2 is the longest
-    stp     x29, x30, [sp, #-48]!
+host_watched_smc_sve:                       // x0: Registers, x1: Scalable, x2: CPTR_EL2 meanwhile; ZCR_EL2 is the longest
+    stp     x29, x30, [sp, #-64]!
     stp     x19, x20, [sp, #16]
     stp     x21, x22, [sp, #32]
+    mrs     x3, cptr_el2
+    stp     x2, x3, [sp, #48]
     mov     x19, x0
     mov     x20, x1                         // Z0
     add     x21, x1, #8192                  // P0
@@ -104,7 +116,13 @@ host_watched_smc_sve:                       // x0: Registers, x1: Scalable; ZCR_
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     ldr     z\n, [x20, #\n, mul vl]
     .endr
+    ldr     x0, [sp, #48]
+    msr     cptr_el2, x0
+    isb
     watched_call
+    ldr     x0, [sp, #56]
+    msr     cptr_el2, x0
+    isb
     .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     str     z\n, [x20, #\n, mul vl]
     .endr
@@ -115,7 +133,7 @@ host_watched_smc_sve:                       // x0: Registers, x1: Scalable; ZCR_
     str     p0, [x22]
     ldp     x21, x22, [sp, #32]
     ldp     x19, x20, [sp, #16]
-    ldp     x29, x30, [sp], #48
+    ldp     x29, x30, [sp], #64
     ret
     .arch_extension nosve
     "#
@@ -124,7 +142,7 @@ host_watched_smc_sve:                       // x0: Registers, x1: Scalable; ZCR_
 // SAFETY: the symbols are defined by the assembly above with these signatures.
 unsafe extern "C" {
     fn host_watched_smc(registers: *mut Registers);
-    fn host_watched_smc_sve(registers: *mut Registers, scalable: *mut Scalable);
+    fn host_watched_smc_sve(registers: *mut Registers, scalable: *mut Scalable, cptr: u64);
 }
 
 /// A register that the Normal world shares with a Realm.
@@ -138,10 +156,10 @@ struct Shared {
 
 /// Reads by one name and writes by the same or another; `clear`, if there is one, empties a set first.
 macro_rules! shared {
-    ($name:literal, $mask:expr) => {
+    ($name:expr, $mask:expr) => {
         shared!($name, $mask, write $name)
     };
-    ($name:literal, $mask:expr, $(clear $clear:literal,)? write $write:literal) => {
+    ($name:expr, $mask:expr, $(clear $clear:literal,)? write $write:expr) => {
         Shared {
             name: $name,
             mask: $mask,
@@ -214,19 +232,43 @@ static PMU: [Shared; 7] = [
     shared!("pmcr_el0", 0b11_1000),
 ];
 
-/// Those of event counters.
-static COUNTERS: [Shared; 3] = [
-    shared!("pmselr_el0", 1),
-    shared!("pmevcntr0_el0", u64::MAX),
-    shared!("pmevtyper0_el0", 0xf800_03ff),
-];
+/// The choice between event counters.
+static CHOICE: [Shared; 1] = [shared!("pmselr_el0", 1)];
+
+/// What SME adds, whatever the vectors: the architecture gives it to whoever runs.
+static STREAMING: [Shared; 1] = [shared!("s3_3_c13_c0_5", u64::MAX)]; // TPIDR2_EL0
+
+/// Counter and type of each event counter, in turn.
+macro_rules! counters {
+    ($($number:literal)*) => {
+        [$(
+            shared!(concat!("pmevcntr", $number, "_el0"), u64::MAX),
+            shared!(concat!("pmevtyper", $number, "_el0"), 0xf800_03ff),
+        )*]
+    };
+}
+
+/// Those of event counters: all that a CPU can have.
+static COUNTERS: [Shared; 62] =
+    counters!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30);
 
 /// All that this CPU has.
 fn shared() -> impl Iterator<Item = &'static Shared> {
     let pmu = cpu::event_counters();
-    let event = pmu.filter(|&counters| counters > 0);
+    let counters = pmu.map_or(0, |count| usize::try_from(count).unwrap_or(0));
     let of = |has: bool, list: &'static [Shared]| if has { list } else { &[] };
-    EL1.iter().chain(&DEBUG).chain(of(pmu.is_some(), &PMU)).chain(of(event.is_some(), &COUNTERS))
+    EL1.iter()
+        .chain(&DEBUG)
+        .chain(of(pmu.is_some(), &PMU))
+        .chain(of(counters > 0, &CHOICE))
+        .chain(COUNTERS.iter().take(2 * counters))
+        .chain(of(has_tpidr2(), &STREAMING))
+}
+
+/// Whether this CPU has TPIDR2_EL0, and EL3 lets the Host use it.
+fn has_tpidr2() -> bool {
+    const TPIDR2_EL0: Encoding = Encoding { op0: 3, op1: 3, crn: 13, crm: 0, op2: 5 };
+    cpu::has_streaming() && probe::access(Access::read(TPIDR2_EL0)).is_some()
 }
 
 /// A different pattern for each register and call.
@@ -250,25 +292,75 @@ impl Scalable {
         }
     }
 
-    /// The first register that differs.
-    fn changed(&self, before: &Self) -> Option<&'static str> {
-        if self.vectors != before.vectors {
-            Some("one of z0 to z31")
-        } else if self.predicates != before.predicates {
-            Some("one of p0 to p15")
-        } else if self.first_fault != before.first_fault {
-            Some("ffr")
-        } else {
-            None
-        }
+    /// The first register that is lost to a caller with the SVE hint: a vector has to keep its low
+    /// 128 bits; what is above, each predicate and FFR have to be as before or zero.
+    fn lost(&self, before: &Self, vector_bytes: usize) -> Option<Changed> {
+        let predicate_bytes = vector_bytes / 8;
+        let find = |name, after: &[u64], before: &[u64], count, bytes, low| {
+            let number = first_lost(after, before, count, bytes, low)?;
+            let word = |words: &[u64]| words.get(number * bytes / 8).copied().unwrap_or(0);
+            let (before, after) = (word(before), word(after));
+            Some(Changed { register: name, number: Some(number), word: None, before, after })
+        };
+        let (z, p, ffr) = (&self.vectors, &self.predicates, &self.first_fault);
+        find("beyond the SVE hint: z", z, &before.vectors, 32, vector_bytes, LOW_BYTES)
+            .or_else(|| {
+                find("beyond the SVE hint: p", p, &before.predicates, 16, predicate_bytes, 0)
+            })
+            .or_else(|| {
+                find("beyond the SVE hint: ffr ", ffr, &before.first_fault, 1, predicate_bytes, 0)
+            })
     }
+
+    /// The first register that differs; vectors have this many bytes.
+    fn changed(&self, before: &Self, vector_bytes: usize) -> Option<Changed> {
+        let words = vector_bytes / 8;
+        let find = Changed::find;
+        find("z", words, first(&before.vectors, 32 * words), first(&self.vectors, 32 * words))
+            .or_else(|| {
+                // A predicate has a bit for each byte: at most lengths some share a word.
+                let is_whole = vector_bytes.is_multiple_of(64);
+                let (name, each) =
+                    if is_whole { ("p", words / 8) } else { ("p, all in a row, word ", 1) };
+                let count = 16 * vector_bytes / 64;
+                let (old, new) = (first(&before.predicates, count), first(&self.predicates, count));
+                find(name, each, old, new)
+            })
+            .or_else(|| find("ffr word ", 1, &before.first_fault, &self.first_fault))
+    }
+}
+
+/// The first `count` words.
+fn first(words: &[u64], count: usize) -> &[u64] {
+    words.get(..count).unwrap_or(words)
+}
+
+/// The first of `count` registers of `bytes` bytes that has not its first `low` bytes as before, and the
+/// others as before or zero.
+fn first_lost(
+    after: &[u64],
+    before: &[u64],
+    count: usize,
+    bytes: usize,
+    low: usize,
+) -> Option<usize> {
+    let byte = |words: &[u64], n: usize| {
+        words.get(n / 8).map_or(0, |word| word.to_le_bytes().get(n % 8).copied().unwrap_or(0))
+    };
+    (0..count).find(|register| {
+        let same =
+            |n: usize| byte(after, register * bytes + n) == byte(before, register * bytes + n);
+        let zero = |n: usize| byte(after, register * bytes + n) == 0;
+        !((0..low).all(same) && ((low..bytes).all(same) || (low..bytes).all(zero)))
+    })
 }
 
 /// FPCR and FPSR before the call.
 const STATUS: [u64; 2] = [0x0300_0000, 0x9f];
 
-/// See [`cairn_host::machine::Machine::smc_watched`].
-pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
+/// See [`cairn_host::machine::Machine::smc_watched`]; `without_sve` closes SVE to EL2 for the time
+/// of the call.
+pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<Changed>) {
     let has_sve = cpu::has_sve();
     cpu::allow_vectors(has_sve);
     let seed = cpu::counter();
@@ -278,7 +370,7 @@ pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
         cpu::isb();
     }
     // Some bits cannot be written.
-    let mut before = [0; 40];
+    let mut before = [0; MOST];
     for (register, value) in shared().zip(&mut before) {
         *value = (register.read)();
     }
@@ -293,32 +385,40 @@ pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
     let changed_vectors = if has_sve {
         let given = Scalable::new(seed);
         let mut scalable = given.clone();
+        let cptr = if without_sve { cpu::CPTR_WITHOUT_SVE } else { cpu::CPTR_OPEN };
         // SAFETY: the function keeps to the procedure call standard but for the vector registers, which soft-float code
         // does not use, and touches no memory but its arguments, which have room for the longest vectors, and its own
         // stack frame; SVE is there and open; the call in it goes to EL3.
-        unsafe { host_watched_smc_sve(&raw mut registers, &raw mut scalable) };
-        scalable.changed(&given)
+        unsafe { host_watched_smc_sve(&raw mut registers, &raw mut scalable, cptr) };
+        let length = cpu::vector_bytes();
+        if args[0] & SVE_HINT == 0 {
+            scalable.changed(&given, length)
+        } else {
+            scalable.lost(&given, length)
+        }
     } else {
         // SAFETY: the same, without SVE.
         unsafe { host_watched_smc(&raw mut registers) };
-        (registers.vectors != vectors).then_some("one of v0 to v31")
+        Changed::find("v", 2, &vectors, &registers.vectors)
     };
-    let [x0, x1, x2, x3, x4, rest @ ..] = registers.general;
-    let [_, _, _, _, _, given @ ..] = general;
-    let changed = if rest != given {
-        Some("one of x5 to x17")
-    } else if registers.status != STATUS {
-        Some("fpcr or fpsr")
-    } else {
-        changed_vectors
-    };
-    let changed_shared = || {
-        let mut pairs = shared().zip(before);
-        pairs
-            .find(|(register, before)| (register.read)() != *before)
-            .map(|(register, _)| register.name)
-    };
-    let changed = changed.or_else(changed_shared);
+    let [x0, x1, x2, x3, x4, ..] = registers.general;
+    let mut kept = registers.general;
+    if let (Some(answer), Some(given)) = (kept.first_chunk_mut::<5>(), general.first_chunk::<5>()) {
+        *answer = *given;
+    }
+    let [fpcr, fpsr] = registers.status;
+    let whole =
+        |register, before, after| Changed { register, number: None, word: None, before, after };
+    let status = [whole("fpcr", STATUS[0], fpcr), whole("fpsr", STATUS[1], fpsr)];
+    let changed = Changed::find("x", 1, &general, &kept)
+        .or_else(|| status.into_iter().find(|one| one.before != one.after))
+        .or(changed_vectors)
+        .or_else(|| {
+            let read = |(register, before): (&Shared, u64)| {
+                whole(register.name, before, (register.read)())
+            };
+            shared().zip(before).map(read).find(|one| one.before != one.after)
+        });
     // Nothing is locked or pending for those who come later.
     for register in shared().skip(EL1.len()) {
         (register.write)(0);
@@ -326,4 +426,6 @@ pub(super) fn smc(args: [u64; 7]) -> ([u64; 5], Option<&'static str>) {
     ([x0, x1, x2, x3, x4], changed)
 }
 
-const _: () = assert!(EL1.len() + DEBUG.len() + PMU.len() + COUNTERS.len() <= 40);
+/// Most registers that are watched.
+const MOST: usize =
+    EL1.len() + DEBUG.len() + PMU.len() + CHOICE.len() + COUNTERS.len() + STREAMING.len();

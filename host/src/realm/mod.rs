@@ -20,6 +20,7 @@ use crate::host::Host;
 use crate::ipa;
 use crate::vcpu::Vcpu;
 use crate::vgic::{CpuSet, Vgic};
+use crate::watch::Entered;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -68,6 +69,12 @@ impl Realm {
     #[must_use]
     pub fn rd(&self) -> u64 {
         self.rd
+    }
+
+    /// How its virtual CPU `cpu` is named where something is seen of it.
+    #[must_use]
+    pub fn entered(&self, cpu: usize) -> Entered {
+        Entered { number: self.label, rd: self.rd, cpu }
     }
 
     /// Guest RAM, in protected addresses.

@@ -39,6 +39,12 @@ impl Features {
         self.field(0, 8)
     }
 
+    /// Whether Realms can have descriptors of FEAT_LPA2.
+    #[must_use]
+    pub const fn has_lpa2(self) -> bool {
+        self.field(8, 1) == 1
+    }
+
     /// Breakpoints, minus one.
     #[must_use]
     pub const fn num_bps(self) -> u64 {

@@ -8,6 +8,7 @@ use crate::host::Host;
 use crate::rmi::abi::{rec_enter, rec_exit};
 use crate::rmi::run::RunPage;
 use crate::rmi::{RmiError, Status};
+use crate::watch::Entered;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -79,7 +80,10 @@ impl<'h> Lives<'h> {
         machine.write_u64(rec.run.pa() + rec_enter::FLAGS, rec_enter::FLAG_TRAP_WFI);
         machine.arm_timer(Some(machine.counter() + machine.counter_hz() * TURN_MILLIS / 1000));
         match &self.host.watch {
-            Some(watch) => watch.rec_enter(self.host, rec.pa, rec.run)?,
+            Some(watch) => {
+                let entered = Entered { number: None, rd: realm.rd, cpu: index };
+                watch.rec_enter(self.host, entered, rec.pa, rec.run)?;
+            }
             None => self.host.rmi().rec_enter(rec.pa, rec.run.pa())?,
         }
         machine.arm_timer(None);
@@ -119,7 +123,7 @@ impl<'h> Lives<'h> {
         for number in 0..count {
             let vmid = if number % 2 == 0 { 7 } else { 1 + number * 131 % 0xffff };
             self.whole(vmid, 0x5ec2_e7ff_0000_0000 | number << 1 | 1)?;
-            if (number + 1).is_multiple_of(count.div_ceil(10)) {
+            if (number + 1).is_multiple_of(count.div_ceil(100)) {
                 self.host.log(format_args!("{} of {count} lives", number + 1));
             }
         }

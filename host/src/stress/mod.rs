@@ -7,6 +7,7 @@
 //! | `tally` | what the commands came to, and how long a CPU had to wait for others |
 //! | `lives` | Realms that are made, run and destroyed; in the right order, and in the wrong one |
 //! | `refusals` | an EL3 that refuses granule changes, and a host that does what Linux does |
+//! | `registers` | each register and instruction that a Realm can name, tried from two Realms in turn |
 //! | `small` | a small Realm, and how it is undone |
 //!
 //! Each job ends with everything destroyed and every granule back in the Normal world.
@@ -15,6 +16,7 @@ mod lately;
 pub mod lives;
 pub mod races;
 pub mod refusals;
+pub mod registers;
 pub mod small;
 mod tally;
 #[cfg(test)]

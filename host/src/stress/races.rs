@@ -35,7 +35,7 @@ const PARTS: u64 = 5;
 /// Longest turn of a REC, in microseconds.
 const TURN_MICROS: u64 = 200;
 /// Commands after which the host says how far it is: the tool takes a long silence for a machine that hangs.
-const PROGRESS: u64 = 10_000;
+const PROGRESS: u64 = 2_000;
 
 /// What the host reads in an exit.
 const EXIT_PSCI: u64 = 3;

@@ -15,6 +15,7 @@ use core::ops::Range;
 const REFUSE_NTH: u64 = 0xc200_0001;
 const REFUSE_GRANULE: u64 = 0xc200_0002;
 const COUNTS: u64 = 0xc200_0003;
+const STRANGER: u64 = 0xc200_0004;
 
 /// Codes with which EL3 refuses.
 const BAD_PAS: i64 = -3;
@@ -29,6 +30,15 @@ fn order(host: &Host, function: u64, subject: u64, code: i64) -> Result<(u64, u6
         [0, moved, refused, ..] => Ok((moved, refused)),
         _ => Err("this EL3 takes no orders: it is not that of the tests".into()),
     }
+}
+
+/// Makes the CPU with this index differ from the others from its next start on; none if it is 0.
+///
+/// # Errors
+///
+/// The EL3 is another one.
+pub fn make_stranger(host: &Host, cpu: u64) -> Result<(), Failure> {
+    order(host, STRANGER, cpu, 0).map(|_| ())
 }
 
 /// Refuses each granule change of a Realm's life, one after the other.

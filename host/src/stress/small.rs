@@ -35,6 +35,19 @@ impl Extras {
         Self { sve_vl: features.sve_vl(), counters }
     }
 
+    /// The longest vectors, and half of the event counters: the others must stay out of reach.
+    #[must_use]
+    pub fn half_of_the_counters(host: &Host) -> Self {
+        let all = Self::all(host);
+        Self { counters: all.counters.map(|counters| counters / 2), ..all }
+    }
+
+    /// Whether the Realm has SVE, and whether it has performance monitors.
+    #[must_use]
+    pub const fn sve_and_pmu(self) -> [bool; 2] {
+        [self.sve_vl.is_some(), self.counters.is_some()]
+    }
+
     /// What a worker is told of it.
     #[must_use]
     pub fn role(self) -> u64 {

@@ -144,7 +144,9 @@ impl Context<'_> {
         self.vcpu.entered.store(machine.counter(), Ordering::Relaxed);
         let entered = match &self.host.watch {
             None => self.host.rmi().rec_enter(rec, run.pa()),
-            Some(watch) => watch.rec_enter(self.host, rec, run),
+            Some(watch) => {
+                watch.rec_enter(self.host, self.realm.entered(self.vcpu.index), rec, run)
+            }
         };
         if let Err(error) = entered {
             // Nothing was delivered: the interrupts go back to where they were.

@@ -30,10 +30,15 @@ pub const HCR_TWE: u64 = 1 << 14;
 
 /// HCR_EL2 while a Realm runs.
 ///
-/// Source: Arm ARM (DDI0487), HCR_EL2. FB, TIDCP, TACR, TLOR and TERR are more than the reference monitor sets:
-/// a REC that moves to another CPU must not use stale local entries, IMPLEMENTATION DEFINED registers are UNDEFINED
-/// (RMM specification A2.1.2.4), and auxiliary control, LORegion and error records belong to the machine.
-const HCR: u64 = 1 << 46 // FWB
+/// Source: Arm ARM (DDI0487), HCR_EL2. TID5, FB, TIDCP, TACR, TLOR and TERR are more than the
+/// reference monitor sets: a REC that moves to another CPU must not use stale local entries,
+/// IMPLEMENTATION DEFINED registers and GMID_EL1 are UNDEFINED (RMM specification A2.1.2.4), and
+/// auxiliary control, LORegion and error records belong to the machine.
+///
+/// ATA, EnSCXT, NV, TME, FIEN and GPF are 0: tags, SCXTNUM, nested virtualization, transactions and
+/// fault injection trap or are UNDEFINED.
+const HCR: u64 = 1 << 58 // TID5
+    | 1 << 46 // FWB
     | 1 << 41 // API
     | 1 << 40 // APK
     | 1 << 37 // TEA
@@ -159,6 +164,9 @@ mod tests {
     #[test]
     fn t4_broadcast_is_forced_and_the_base_value_is_complete() {
         assert_eq!(hcr(false, false) & 0x4324_800c_043f, 0x4324_800c_043f);
+        assert_ne!(hcr(false, false) & 1 << 58, 0, "TID5");
+        // ATA, EnSCXT, GPF, FIEN, NV2, AT, NV1, NV, TME.
+        assert_eq!(hcr(false, false) & 0x0121_bc80_0000_0000, 0);
         assert_ne!(hcr(false, false) & 1 << 9, 0);
         assert_eq!(hcr(false, false) & 1 << 27, 0, "TGE");
         assert_eq!(hcr(true, true) & !hcr(false, false), HCR_TWI | HCR_TWE);

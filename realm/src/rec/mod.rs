@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering;
 use granule::GranuleAddr;
 use machine::Words;
 use machine::addr::GRANULE_WORDS;
-use machine::extensions::Extensions;
+use machine::extensions::{Extensions, VECTOR_GRANULES_MAX};
 use machine::vcpu::VcpuRegisters;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
@@ -23,10 +23,28 @@ use crate::rtt::{Ripas, Tree, TreeWords};
 /// Most auxiliary granules of a REC that the ABI has room for.
 pub const AUX_MAX: usize = 16;
 
-/// Auxiliary granules that a REC needs: the workspace of attestation tokens, then the granules of its vectors.
-pub const fn aux_count(extensions: &Extensions) -> usize {
-    1 + extensions.vector_granules()
+/// An auxiliary granule that each REC has, whatever its Realm's extensions: its place in the list.
+///
+/// What is secret while a token is signed never shares a granule with what the Realm is handed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum RecAux {
+    /// The attestation token, once it is complete.
+    Token = 0,
+    /// What the token is made of: the Realm's request, the signature half done, the Realm's part.
+    Workspace = 1,
 }
+
+impl RecAux {
+    const COUNT: usize = 2;
+}
+
+/// Auxiliary granules that a REC needs: those of [`RecAux`], then the granules of its vectors.
+pub const fn aux_count(extensions: &Extensions) -> usize {
+    RecAux::COUNT + extensions.vector_granules()
+}
+
+const _: () = assert!(RecAux::COUNT + VECTOR_GRANULES_MAX <= AUX_MAX);
 
 /// What the Realm asked the Host for at the last exit, and is not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,13 +94,16 @@ impl RipasRequest {
     }
 }
 
-/// How far the attestation token of a REC is. What there is of it lies in the REC's auxiliary granule.
+/// How far the attestation token of a REC is. What there is of it lies in the REC's auxiliary
+/// granules, see [`RecAux`].
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A7.2.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
     /// None is being made.
     NotStarted,
+    /// The Realm has asked for one: challenge and measurements are noted, nothing is computed yet.
+    Requested,
     /// The signature is being computed.
     Signing {
         /// Bytes of the Realm's part of the token.
@@ -212,9 +233,10 @@ impl Rec {
         let length = small(length);
         match state {
             0 => TokenState::NotStarted,
-            1 => TokenState::Signing { length },
-            2 => TokenState::Signed { length },
-            3 => TokenState::Ready { length, copied: small(copied) },
+            1 => TokenState::Requested,
+            2 => TokenState::Signing { length },
+            3 => TokenState::Signed { length },
+            4 => TokenState::Ready { length, copied: small(copied) },
             other => unreachable!("token state {other}"),
         }
     }
@@ -223,9 +245,10 @@ impl Rec {
     pub fn set_token(&mut self, token: TokenState) {
         let (state, length, copied) = match token {
             TokenState::NotStarted => (0, 0, 0),
-            TokenState::Signing { length } => (1, length, 0),
-            TokenState::Signed { length } => (2, length, 0),
-            TokenState::Ready { length, copied } => (3, length, copied),
+            TokenState::Requested => (1, 0, 0),
+            TokenState::Signing { length } => (2, length, 0),
+            TokenState::Signed { length } => (3, length, 0),
+            TokenState::Ready { length, copied } => (4, length, copied),
         };
         self.token = TokenWords { state, length: length as u64, copied: copied as u64 };
     }
@@ -235,9 +258,9 @@ impl Rec {
         self.tree.tree()
     }
 
-    /// Remembers the auxiliary granules.
+    /// Remembers the auxiliary granules, [`aux_count`] of them.
     pub fn set_aux(&mut self, granules: impl Iterator<Item = GranuleAddr> + Clone) {
-        self.registers.sve.set_granules(granules.clone().skip(1));
+        self.registers.sve.set_granules(granules.clone().skip(RecAux::COUNT));
         self.aux_count = 0;
         for (word, granule) in self.aux.iter_mut().zip(granules) {
             *word = granule.as_u64();
@@ -249,6 +272,14 @@ impl Rec {
     pub fn aux(&self) -> impl Iterator<Item = GranuleAddr> {
         let count = usize::try_from(self.aux_count).unwrap_or(0);
         self.aux.iter().take(count).map(|&pa| GranuleAddr::containing(pa))
+    }
+
+    /// The auxiliary granule of this role.
+    pub fn aux_for(&self, role: RecAux) -> GranuleAddr {
+        match self.aux().nth(role as usize) {
+            Some(granule) => granule,
+            None => unreachable!("auxiliary granule {role:?} of a REC"),
+        }
     }
 
     /// General-purpose register `number` as an instruction names it: 31 reads as zero.
@@ -329,8 +360,28 @@ mod tests {
         rec.set_gpr(31, 9);
         assert_eq!((rec.gpr(30), rec.gpr(31)), (7, 0));
         assert_eq!(rec.aux().count(), 0);
-        rec.set_aux([GranuleAddr::new(0x1000).unwrap()].into_iter());
-        assert_eq!(rec.aux().next().unwrap().as_u64(), 0x1000);
+    }
+
+    /// Hosts and suites give a REC one granule twice and expect a refusal: that takes at least two.
+    #[test]
+    fn each_auxiliary_granule_has_one_role() {
+        for (vl, vectors) in [(None, 0), (Some(0), 1), (Some(15), 2)] {
+            let plain = Extensions::new(1, 1);
+            let extensions = vl.map_or(plain, |vl| plain.with_sve(vl));
+            let count = aux_count(&extensions);
+            assert_eq!(count, 2 + vectors);
+            let granules: Vec<GranuleAddr> =
+                (1..=count as u64).map(|n| GranuleAddr::new(n << 12).unwrap()).collect();
+            let mut page = Page::zeroed();
+            let rec: &mut Rec = page.view_mut();
+            rec.set_aux(granules.iter().copied());
+            let (first, second) = rec.registers.sve.granules();
+            let vectors = [first, second.unwrap_or(GranuleAddr::containing(0))];
+            let mut roles = vec![rec.aux_for(RecAux::Token), rec.aux_for(RecAux::Workspace)];
+            roles.extend(vectors.into_iter().filter(|granule| granule.as_u64() != 0));
+            assert_eq!(roles, granules);
+            assert_eq!(rec.aux().collect::<Vec<_>>(), granules);
+        }
     }
 
     #[test]
@@ -339,6 +390,7 @@ mod tests {
         let rec: &mut Rec = page.view_mut();
         assert_eq!(rec.token(), TokenState::NotStarted);
         for token in [
+            TokenState::Requested,
             TokenState::Signing { length: 590 },
             TokenState::Signed { length: 750 },
             TokenState::Ready { length: 2124, copied: 17 },

@@ -276,6 +276,13 @@ pub mod raw {
     pub const LIVE: u64 =
         descriptor(DESCRIPTOR::VALID.val(1)) | PARKED::ASSIGNED.mask << PARKED::ASSIGNED.shift;
 
+    /// The same of the entry's lowest byte, which has both.
+    pub const LIVE_BYTE: u8 = {
+        let [lowest, ..] = LIVE.to_le_bytes();
+        assert!(lowest as u64 == LIVE);
+        lowest
+    };
+
     const NS: u64 = descriptor(DESCRIPTOR::NS.val(1));
     const RIPAS: u64 = PARKED::RIPAS.mask << PARKED::RIPAS.shift;
     const UNPROTECTED: u64 = PARKED::UNPROTECTED.mask << PARKED::UNPROTECTED.shift;

@@ -13,14 +13,18 @@ pub const fn entries_at(level: Level) -> usize {
     if level.as_i64() < 0 { 16 } else { ENTRIES }
 }
 
-/// Number of entries from `index` on until the first live one; up to the end of the table if none is.
-pub fn until_live(table: &Words, level: Level, index: usize) -> usize {
-    let rest = table.0.get(index..entries_at(level)).unwrap_or(&[]);
-    // Many at a time: most of a table that is being taken down is dead already.
-    let groups = rest.chunks_exact(GROUP);
-    let dead = groups.take_while(|group| !raw::is_live(union(group))).count() * GROUP;
-    let last = rest.get(dead..).unwrap_or(&[]);
-    dead + last.iter().position(|word| raw::is_live(load(word))).unwrap_or(last.len())
+/// Number of entries from `index` on until the first live one; up to the end of the table if none
+/// is. `first_marked` is [`machine::Memory::first_marked`].
+pub fn until_live(
+    table: &Words,
+    level: Level,
+    index: usize,
+    first_marked: impl FnOnce(&Words, usize, u8) -> Option<usize>,
+) -> usize {
+    // What a table at level -1 has behind its 16 entries is no entry.
+    let end = entries_at(level);
+    let live = first_marked(table, index, raw::LIVE_BYTE).map_or(end, |live| live.min(end));
+    live.saturating_sub(index)
 }
 
 /// Whether any entry keeps the table from being destroyed.
@@ -28,18 +32,9 @@ pub fn is_holding(table: &Words, level: Level) -> bool {
     table.0.iter().take(entries_at(level)).any(|word| raw::is_holding(load(word)))
 }
 
-/// Entries that are looked at together.
-const GROUP: usize = 16;
-
 #[inline]
 fn load(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
-}
-
-/// All bits that any entry of a group has.
-#[inline]
-fn union(group: &[AtomicU64]) -> u64 {
-    group.iter().fold(0, |bits, word| bits | load(word))
 }
 
 /// What a homogeneous table at `level` folds to. `first_off_step` is [`machine::Memory::first_off_step`].
@@ -130,7 +125,7 @@ pub const fn ripas_of(entry: Entry) -> Option<Ripas> {
 mod tests {
     use super::*;
     use granule::GranuleAddr;
-    use machine::memory::first_off_step;
+    use machine::memory::{self, first_off_step};
 
     const FORMATS: [Format; 2] = [Format::Address48, Format::Address52];
 
@@ -202,12 +197,47 @@ mod tests {
 
     #[test]
     fn the_first_live_entry_ends_the_skip() {
+        let first_marked = |table: &Words, from, mark| {
+            memory::first_marked(&table.0[from..], mark).map(|found| from + found)
+        };
+        let until_live = |table: &_, level, index| until_live(table, level, index, first_marked);
+        let top = Level::new(-1).unwrap();
         let table = words([0; ENTRIES]);
         assert_eq!(until_live(&table, Level::PAGE, 5), 507);
         let assigned = Entry::Assigned(Ripas::Empty, GranuleAddr::new(0).unwrap());
         table.0[9].store(assigned.encode(Level::PAGE, Format::Address48), Ordering::Relaxed);
         assert_eq!(until_live(&table, Level::PAGE, 5), 4);
         assert_eq!(until_live(&table, Level::PAGE, 9), 0);
-        assert_eq!(until_live(&table, Level::new(-1).unwrap(), 10), 6);
+        assert_eq!(until_live(&table, Level::PAGE, 10), 502);
+        assert_eq!(until_live(&table, top, 3), 6);
+        assert_eq!(until_live(&table, top, 10), 6);
+        // The entries of a table at level -1 end before this one.
+        table.0[20].store(assigned.encode(Level::PAGE, Format::Address48), Ordering::Relaxed);
+        assert_eq!(until_live(&table, top, 10), 6);
+        assert_eq!(until_live(&table, Level::PAGE, 10), 10);
+    }
+
+    /// A pass over a table asks its question of the lowest byte of each entry alone.
+    #[test]
+    fn the_lowest_byte_says_whether_an_entry_is_live() {
+        for format in FORMATS {
+            let top = if format == Format::Address52 { 0xc_0000_0000_0000 } else { 0 };
+            let block = GranuleAddr::new(top | 0xffff_c000_0000).unwrap();
+            let (_, attributes) = Entry::from_host_descriptor(0b101 << 2 | 1 << 6, format).unwrap();
+            let mut entries = vec![
+                Entry::UnassignedNs,
+                Entry::AssignedNs(block, attributes),
+                Entry::Table(block),
+            ];
+            for ripas in [Ripas::Empty, Ripas::Ram, Ripas::Destroyed] {
+                entries.extend([Entry::Unassigned(ripas), Entry::Assigned(ripas, block)]);
+            }
+            for entry in entries {
+                for level in (0..=3).map(|level| Level::new(level).unwrap()) {
+                    let [lowest, ..] = entry.encode(level, format).to_le_bytes();
+                    assert_eq!(lowest & raw::LIVE_BYTE != 0, entry.is_live(), "{entry:?}");
+                }
+            }
+        }
     }
 }

@@ -120,11 +120,12 @@ impl Position<'_, '_> {
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B3.76 `WalkTop`; where the formal text rounds a live
     /// entry's address down, its summary table says "== ipa", which is what hosts compare with.
-    pub fn walk_top(&self, ipa: u64) -> u64 {
+    pub fn walk_top(&self, machine: &impl Memory, ipa: u64) -> u64 {
         let skipped = if self.table.count() == 0 {
             scan::entries_at(self.level).saturating_sub(self.index)
         } else {
-            scan::until_live(self.words, self.level, self.index)
+            let first_marked = |words: &_, from, mark| machine.first_marked(words, from, mark);
+            scan::until_live(self.words, self.level, self.index, first_marked)
         };
         match skipped {
             0 => ipa,

@@ -145,10 +145,10 @@ pub fn destroy<M: Memory + Stage2Tlb>(
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
         let level = at.level;
         if !level.is_page() {
-            return Err(Cause::Walk { level, next: at.walk_top(ipa) });
+            return Err(Cause::Walk { level, next: at.walk_top(machine, ipa) });
         }
         let Entry::Assigned(ripas, granule) = at.entry else {
-            return Err(Cause::EntryState { level, next: at.walk_top(ipa) });
+            return Err(Cause::EntryState { level, next: at.walk_top(machine, ipa) });
         };
         let left = if ripas == Ripas::Ram { Ripas::Destroyed } else { ripas };
         at.set(Entry::Unassigned(left));
@@ -163,6 +163,6 @@ pub fn destroy<M: Memory + Stage2Tlb>(
         };
         delegation::release(machine, &rmm.granules, page, tree.number).unlock();
         rd.holdings.remove_data();
-        Ok(Taken { granule, next: at.walk_top(ipa) })
+        Ok(Taken { granule, next: at.walk_top(machine, ipa) })
     })
 }

@@ -59,20 +59,21 @@ pub fn unmap<M: Memory + Stage2Tlb>(
     ipa: u64,
     level: Option<Level>,
 ) -> Result<u64, Cause> {
+    let machine = rmm.machine;
     let mut rd = rd.lock()?;
     let tree = tree_of(rmm, &mut rd);
     let level = entry::leaf_level(&tree, level)?;
     entry::unprotected_entry(tree.space, ipa, level)?;
-    tree.walk(rmm.machine, &rmm.granules, ipa, level, |at| {
+    tree.walk(machine, &rmm.granules, ipa, level, |at| {
         if at.level < level {
-            return Err(Cause::Walk { level: at.level, next: at.walk_top(ipa) });
+            return Err(Cause::Walk { level: at.level, next: at.walk_top(machine, ipa) });
         }
         if !matches!(at.entry, Entry::AssignedNs(..)) {
-            return Err(Cause::EntryState { level: at.level, next: at.walk_top(ipa) });
+            return Err(Cause::EntryState { level: at.level, next: at.walk_top(machine, ipa) });
         }
         at.set(Entry::UnassignedNs);
         at.count_down();
-        invalidate_entry(rmm.machine, &tree, &at, ipa);
-        Ok(at.walk_top(ipa))
+        invalidate_entry(machine, &tree, &at, ipa);
+        Ok(at.walk_top(machine, ipa))
     })
 }

@@ -140,10 +140,10 @@ pub fn destroy<M: Memory + Stage2Tlb>(
     entry::entry_ipa(tree.space, ipa, parent)?;
     let taken = tree.walk(machine, &rmm.granules, ipa, parent, |at| {
         if at.level < parent {
-            return Err(Cause::Walk { level: at.level, next: at.walk_top(ipa) });
+            return Err(Cause::Walk { level: at.level, next: at.walk_top(machine, ipa) });
         }
         let Entry::Table(granule) = at.entry else {
-            return Err(Cause::EntryState { level: at.level, next: at.walk_top(ipa) });
+            return Err(Cause::EntryState { level: at.level, next: at.walk_top(machine, ipa) });
         };
         let table = tree::lock_table(&rmm.granules, granule);
         if table.count() != 0 && is_holding(machine, &table, level) {
@@ -155,7 +155,7 @@ pub fn destroy<M: Memory + Stage2Tlb>(
             Entry::UnassignedNs
         };
         unlink(rmm, &tree, &at, ipa, table, left);
-        Ok(Taken { granule, next: at.walk_top(ipa) })
+        Ok(Taken { granule, next: at.walk_top(machine, ipa) })
     })?;
     rd.holdings.remove_table();
     Ok(taken)

@@ -139,7 +139,7 @@ fn encode(page: &mut AbiWords<EXIT_WORDS>, rec: &Rec, exit: &Exit, features: &Fe
     page.set_u64_at::<0x410>(el1.cntv_ctl_el0);
     page.set_u64_at::<0x418>(el1.cntv_cval_el0);
     let registers = &rec.registers;
-    if registers.extensions.counters().is_some() {
-        page.set_u64_at::<0x700>(u64::from(registers.pmu.overflow()));
+    if let Some(counters) = registers.extensions.counters() {
+        page.set_u64_at::<0x700>(u64::from(registers.pmu.overflow(counters)));
     }
 }

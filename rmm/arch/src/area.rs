@@ -5,6 +5,7 @@ use core::cell::Cell;
 use machine::vcpu::El1Registers;
 
 use crate::features::Features;
+use crate::traps::HIDDEN;
 
 /// Entries of the memory of who ran last under a VMID on this CPU.
 pub(crate) const LAST_RUN_ENTRIES: usize = 16;
@@ -16,6 +17,21 @@ pub(crate) struct LastRun {
     pub(crate) vttbr: u64,
     /// `VMPIDR_EL2`: the REC.
     pub(crate) vmpidr: u64,
+}
+
+/// What a CPU's SIMD area holds of the Host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Saved {
+    /// V0 to V31: the CPU has no SVE, or the Host has nothing live in it.
+    #[default]
+    Halves,
+    /// Z0 to Z31.
+    Vectors,
+    /// Z0 to Z31, P0 to P15 and FFR.
+    All,
+    /// The same of streaming mode.
+    Streaming,
 }
 
 /// State of one CPU. Mapped at [`crate::layout::AREA`] on the CPU that it belongs to, and nowhere else.
@@ -36,6 +52,9 @@ pub(crate) struct CpuArea {
     pub(crate) features: Cell<Features>,
     /// `CNTHCTL_EL2` as it was last written.
     pub(crate) cnthctl: Cell<u64>,
+    /// The registers that are zero while a Realm is loaded, by [`crate::traps::hidden`]. Set at
+    /// each boot.
+    pub(crate) hidden: Cell<u32>,
     /// Whether the loaded Realm has the SIMD unit.
     pub(crate) simd_lent: Cell<bool>,
     /// Whether it has it with SVE.
@@ -44,8 +63,8 @@ pub(crate) struct CpuArea {
     pub(crate) debug_lent: Cell<bool>,
     /// The Host's OS Lock while the debug registers are lent.
     pub(crate) host_os_lock: Cell<u64>,
-    /// Whether the Host was in streaming mode when its vectors were saved.
-    pub(crate) host_streaming: Cell<bool>,
+    /// What was last saved of the Host's vectors.
+    pub(crate) host_saved: Cell<Saved>,
     /// `SMCR_EL2` and FPSR of the Host in streaming mode.
     pub(crate) host_streaming_controls: Cell<[u64; 2]>,
     /// Whether V0 to V31 are saved and a hash function may have used them.
@@ -54,12 +73,17 @@ pub(crate) struct CpuArea {
     pub(crate) host: Cell<El1Registers>,
     /// The Host's pointer authentication keys, where EL3 does not keep them.
     pub(crate) host_keys: [Cell<u64>; 10],
+    /// PMCR_EL0 of the Host, with bit 63 set, while its counters are stopped or the Realm's; else 0.
+    pub(crate) host_pmcr: Cell<u64>,
     /// `VDISR_EL2` of the Host while a Realm is loaded.
     pub(crate) host_vdisr: Cell<u64>,
     /// `VSESR_EL2` of the Realm's pending virtual SError.
     pub(crate) vsesr: Cell<u64>,
     /// Who ran last, by VMID modulo the number of entries.
     pub(crate) last_run: [Cell<LastRun>; LAST_RUN_ENTRIES],
+    /// The Host's values of `hidden` while a Realm is loaded. Far back: what every entry uses is
+    /// reached with shorter instructions.
+    pub(crate) host_hidden: [Cell<u64>; HIDDEN],
     /// V0 to V31 of the Realm that has the SIMD unit, while `hashing`.
     pub(crate) hash_save: Cell<[[u64; 2]; 32]>,
 }

@@ -2,6 +2,7 @@
 
 use machine::CpuFacts;
 
+use crate::features::has_pmu;
 use crate::registers::mrs;
 use crate::vcpu::simd;
 
@@ -12,8 +13,6 @@ pub(crate) fn read() -> CpuFacts {
     let id_aa64pfr0 = mrs!("id_aa64pfr0_el1");
     let id_aa64dfr0 = mrs!("id_aa64dfr0_el1");
     let has_sve = (id_aa64pfr0 >> 32) & 0xf != 0;
-    // 0 is none, 15 is one that is not the architecture's.
-    let has_pmu = !matches!((id_aa64dfr0 >> 8) & 0xf, 0 | 0xf);
     CpuFacts {
         id_aa64pfr0,
         id_aa64pfr1: mrs!("id_aa64pfr1_el1"),
@@ -32,8 +31,10 @@ pub(crate) fn read() -> CpuFacts {
         id_aa64mmfr4: mrs!("s3_0_c0_c7_4"),
         ich_vtr: mrs!("s3_4_c12_c11_1"),
         icc_ctlr: mrs!("s3_0_c12_c12_4"),
-        pmcr: if has_pmu { mrs!("pmcr_el0") } else { 0 },
+        pmcr: if has_pmu(id_aa64dfr0) { mrs!("pmcr_el0") } else { 0 },
         vector_bytes: if has_sve { simd::longest_vector() } else { 0 },
+        ctr: mrs!("ctr_el0"),
+        dczid: mrs!("dczid_el0"),
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Features {
     pub sve: bool,
     /// Streaming vectors (FEAT_SME), whether EL3 lets anybody use them or not.
     pub sme: bool,
+    /// Performance monitors (FEAT_PMUv3).
+    pub pmu: bool,
     /// Event counters of the performance monitors.
     pub counters: u8,
     /// Breakpoints, 1 to 16.
@@ -61,6 +63,11 @@ pub const fn has_mops(id_aa64isar2: u64) -> bool {
     field(id_aa64isar2, 16) >= 1
 }
 
+/// Whether `ID_AA64DFR0_EL1` has performance monitors of the architecture: 0 is none, 15 is others.
+pub const fn has_pmu(id_aa64dfr0: u64) -> bool {
+    !matches!(field(id_aa64dfr0, 8), 0 | 0xf)
+}
+
 impl Features {
     /// Judges the registers of a CPU: `dczid` is `DCZID_EL0`, `ctr` is `CTR_EL0`, `interface` the version of the RMM-EL3 interface.
     ///
@@ -85,6 +92,7 @@ impl Features {
             ras: field(facts.id_aa64pfr0, 28) >= 1,
             sve: field(facts.id_aa64pfr0, 32) >= 1,
             sme: field(facts.id_aa64pfr1, 24) >= 1,
+            pmu: has_pmu(facts.id_aa64dfr0),
             counters: small((facts.pmcr >> 11) & 0x1f),
             breakpoints: small(field(facts.id_aa64dfr0, 12)) + 1,
             watchpoints: small(field(facts.id_aa64dfr0, 20)) + 1,

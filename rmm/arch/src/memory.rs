@@ -7,7 +7,7 @@ use core::ptr;
 
 use aarch64_cpu::asm::barrier::{self, ISH};
 use machine::GranuleAddr;
-use machine::memory::{Exclusive, Shared, first_off_step};
+use machine::memory::{Exclusive, Shared, first_marked, first_off_step};
 use machine::{Memory, Page, Slot, Words};
 
 use crate::boot::Firmware;
@@ -117,6 +117,29 @@ impl<F: Firmware> Memory for Cpu<F> {
             return None;
         }
         first_off_step(words, first, step)
+    }
+
+    fn first_marked(&self, words: &Words, from: usize, mark: u8) -> Option<usize> {
+        /// To look at so many words costs as much as to take the vectors and give them back.
+        const WORTH: usize = 128;
+        let rest = words.0.get(from..)?;
+        // Hosts take neighbours away one after the other, so that the next live entry is mostly
+        // near.
+        let near = if rest.len() <= WORTH || !self.has_vectors() {
+            rest.len()
+        } else {
+            sequence::BLOCK - from % sequence::BLOCK
+        };
+        let (near, far) = rest.split_at_checked(near)?;
+        if let Some(found) = first_marked(near, mark) {
+            return Some(from + found);
+        }
+        if far.is_empty() {
+            return None;
+        }
+        self.take_vectors();
+        // SAFETY: the vectors are ours since `take_vectors`.
+        unsafe { sequence::first_marked(words, from + near.len(), mark) }
     }
 
     #[inline(always)]

@@ -46,11 +46,6 @@ pub const MDCR_TPM: u64 = 1 << 6 | 1 << 5;
 /// `MDCR_EL2.HPMN`: how many event counters EL1 has.
 pub const MDCR_HPMN: u64 = 0x1f;
 
-/// `PMCR_EL0` of the Realm world: LC and DP; E is 0, so no counter runs while a Realm does, unless it has the monitors.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, A8; bug catalogue L7.
-pub const PMCR: u64 = 1 << 6 | 1 << 5;
-
 /// `CNTHCTL_EL2` of a Realm: its EL1 and EL0 reach the counter and the physical timer.
 ///
 /// Source: Arm ARM (DDI0487), CNTHCTL_EL2 with HCR_EL2.E2H set: EL1PCTEN, EL1PTEN.

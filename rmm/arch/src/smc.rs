@@ -12,6 +12,12 @@ pub const GTSI_UNDELEGATE: u64 = 0xc400_01b1;
 pub const ATTEST_GET_REALM_KEY: u64 = 0xc400_01b2;
 /// Writes the platform token, or a part of it, to the shared buffer.
 pub const ATTEST_GET_PLAT_TOKEN: u64 = 0xc400_01b3;
+/// Which of the architecture's calls EL3 has.
+pub const ARCH_FEATURES: u64 = 0x8000_0001;
+/// What EL3 has opened to the caller's world, by the register that controls it.
+pub const ARCH_FEATURE_AVAILABILITY: u64 = 0xc000_0003;
+/// The same call by its number for 32 bits, under which some EL3 know of it.
+pub const ARCH_FEATURE_AVAILABILITY_32: u64 = 0x8000_0003;
 /// Optional features of EL3, by index.
 pub const EL3_FEATURES: u64 = 0xc400_01b4;
 

@@ -3,6 +3,7 @@
 //! | From | Does |
 //! | --- | --- |
 //! | EL2, synchronous, in the Host copy loop | resumes at its error return |
+//! | EL2, undefined, where a register is tried that EL3 may have closed | resumes at the answer |
 //! | EL2, SME access, where streaming mode is asked for | resumes at the answer |
 //! | EL2, anything else | saves all registers on the fault stack, reports, halts this CPU |
 //! | lower EL, AArch64 | saves X0 to X30 straight into the REC and returns from [`crate::vcpu`]'s `run` |
@@ -92,7 +93,13 @@ cairn_el2_sync:
     adr     x2, cairn_stage1
     cmp     x1, x2
     b.eq    6f
-    adr     x2, cairn_host_copy
+    adr     x2, cairn_tries
+    cmp     x1, x2
+    b.lo    9f
+    adr     x2, cairn_tries_end
+    cmp     x1, x2
+    b.lo    8f
+9:  adr     x2, cairn_host_copy
     cmp     x1, x2
     b.lo    2f
     adr     x2, cairn_host_copy_end
@@ -122,6 +129,12 @@ cairn_el2_sync:
     cmp     x1, #0x25
     b.ne    2f
     adr     x1, cairn_stage1_abort
+    b       7f
+    // A register that EL3 has closed is UNDEFINED, which is an answer too.
+8:  mrs     x1, esr_el2
+    lsr     x1, x1, #26
+    cbnz    x1, 2f
+    adr     x1, cairn_try_failed
     // X1 is where the code that expected it goes on.
 7:  msr     elr_el2, x1
     ldp     x1, x2, [x0, #{scratch}]

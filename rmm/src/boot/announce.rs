@@ -1,6 +1,9 @@
 //! What the log says about the start.
 
 use rmm_arch::boot::ColdEnv;
+use rmm_arch::traps::{Facility, Learnt, Openings};
+
+use super::Difference;
 
 /// Tells the log what the monitor runs on; `el3_features` is EL3's answer to `RMM_EL3_FEATURES`.
 pub fn announce(env: &ColdEnv, el3_features: u64) {
@@ -14,6 +17,7 @@ pub fn announce(env: &ColdEnv, el3_features: u64) {
         el3_features,
         env.layout.cpus
     );
+    openings(&env.openings);
     for bank in &env.layout.banks {
         defmt::info!("DRAM {=u64:#x}..{=u64:#x}", bank.base, bank.base + bank.size_bytes);
     }
@@ -24,6 +28,42 @@ pub fn announce(env: &ColdEnv, el3_features: u64) {
     );
     if env.layout.console_checksum_deviates {
         defmt::warn!("manifest: the console list's checksum is wrong; accepted");
+    }
+}
+
+/// Tells the log why the CPU with this index is refused.
+pub fn announce_stranger(cpu: u64, Difference { register, first, this }: Difference) {
+    defmt::error!(
+        "CPU {=u64} is not like the first: {=str} is {=u64:#x}, not {=u64:#x}",
+        cpu,
+        register,
+        this,
+        first
+    );
+}
+
+/// Tells the log what EL3 has opened to this world, of what the CPU has. The numbers of the
+/// facilities are those of [`Facility`].
+fn openings(openings: &Openings) {
+    let learnt = match openings.learnt {
+        Learnt::Asked => "by its own word",
+        Learnt::Tried => "by trying",
+        Learnt::Assumed => "assumed, as it can be neither asked nor tried",
+    };
+    let closed = openings.present.bits() & !openings.open.bits();
+    defmt::info!(
+        "EL3 opens {=u32:#x} and closes {=u32:#x} to Realms, {=str}",
+        openings.open.bits(),
+        closed,
+        learnt
+    );
+    for facility in [Facility::Fgt, Facility::Fgt2, Facility::Hcx] {
+        if openings.present.has(facility) && !openings.open.has(facility) {
+            defmt::warn!(
+                "EL3 closes trap registers that the CPU has: number {=u32}",
+                facility as u32
+            );
+        }
     }
 }
 

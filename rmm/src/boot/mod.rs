@@ -1,9 +1,11 @@
 //! Boot decisions: EL3's registers and manifest.
 
+mod alike;
 mod announce;
 pub mod manifest;
 
-pub use announce::{announce, announce_no_key};
+pub use alike::{Difference, difference};
+pub use announce::{announce, announce_no_key, announce_stranger};
 
 use machine::Page;
 use machine::dram::{Bank, Banks};

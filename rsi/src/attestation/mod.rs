@@ -1,9 +1,10 @@
 //! RSI_ATTESTATION_TOKEN_INIT and RSI_ATTESTATION_TOKEN_CONTINUE: the protocol by which a Realm fetches its token.
 //!
 //! What is in a token, and how it is signed, is in crate `attest`. [`workspace`] is where it all lies in the REC's
-//! auxiliary granule.
+//! auxiliary granules.
 //!
-//! A REC makes one token at a time. Whatever there is of it is in the REC and its auxiliary granule, so the REC may
+//! A REC makes one token at a time. Whatever there is of it is in the REC and its auxiliary
+//! granules, so the REC may
 //! go on with it on any CPU, and REC_DESTROY ends it.
 
 mod workspace;
@@ -17,15 +18,13 @@ use realm::exit::Exit;
 use realm::measurement::Algorithm;
 use realm::rec::TokenState;
 use realm::{Rec, Rmm};
-use zerocopy::IntoBytes;
-use zeroize::Zeroize;
 
 use crate::Outcome;
 use crate::abi::{ERROR_INPUT, ERROR_STATE, ERROR_UNKNOWN, INCOMPLETE, SUCCESS};
 use crate::guest;
 use crate::measurement::with_rd;
 
-use workspace::{Complete, Draft};
+use workspace::Request;
 
 /// Upper bound of a token's length in bytes.
 const TOKEN_MAX: usize = size_of::<Page>();
@@ -35,35 +34,24 @@ const _: () = assert!(CONTAINER_MAX + PLATFORM_TOKEN_MAX + REALM_TOKEN_MAX <= TO
 /// `RSI_ATTESTATION_TOKEN_INIT`: starts a token for the challenge in X1 to X8; abandons one in progress. X1 is an upper bound
 /// of the token's length.
 ///
+/// Notes what the token is to say and computes nothing: the first RSI_ATTESTATION_TOKEN_CONTINUE
+/// does, where an interrupt can come in between (perf: `attest_token_init`).
+///
 /// The specification has no failure condition here, so a missing key shows at RSI_ATTESTATION_TOKEN_CONTINUE (the reference monitor
 /// returns RSI_ERROR_UNKNOWN at once).
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_INIT`.
+/// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_INIT`, A7.2.2.
 pub fn init<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let challenge: [u64; 8] = core::array::from_fn(|word| rec.gpr(1 + word));
-    let length = rmm.attestation.as_ref().map_or(0, |key| {
-        // One lock for all of it: an extension by another REC is in the token wholly or not at all.
-        let (algorithm, measurements, rpv) =
-            with_rd(rmm, rec, |rd| (rd.algorithm(), rd.measurements, rd.rpv));
-        // A measurement is as long as its hash: without the zeros that the monitor keeps behind it.
-        let hashed = |value| <[u8]>::get(value, ..algorithm.hash_bytes()).unwrap_or_default();
-        let claims = Claims {
-            challenge: &zerocopy::transmute!(challenge),
-            personalization_value: &rpv,
-            hash_algorithm: hash_name(algorithm),
-            initial_measurement: hashed(&measurements.rim),
-            extensible_measurements: measurements.rem.each_ref().map(|rem| hashed(rem)),
-            public_key: key.public(),
-        };
-        workspace::with(rmm, rec, |page| {
-            page.as_mut_bytes().zeroize();
-            let draft: &mut Draft = page.view_mut();
-            let (length, digest) = token::draft(&claims, rmm.machine, &mut draft.realm);
-            Signer::new(digest, rmm.machine.entropy()).save(&mut draft.signer);
-            length
-        })
-    });
-    rec.set_token(TokenState::Signing { length });
+    let challenge = zerocopy::transmute!(challenge);
+    // One lock for all of it: an extension by another REC is in the token wholly or not at all.
+    let request =
+        with_rd(rmm, rec, |rd| Request::new(challenge, rd.rpv, rd.algorithm(), rd.measurements));
+    // The token before may have been abandoned in the middle of its signature, whose state is
+    // secret.
+    workspace::wipe(rmm, rec);
+    workspace::with(rmm, rec, |workspace| workspace.request = request);
+    rec.set_token(TokenState::Requested);
     Outcome::Return([SUCCESS, TOKEN_MAX as u64, 0, 0])
 }
 
@@ -94,6 +82,13 @@ pub fn proceed<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
         return Outcome::code(ERROR_STATE);
     }
     let Some(key) = &rmm.attestation else { return fail(rmm, rec) };
+    if rec.token() == TokenState::Requested {
+        draft(rmm, rec, key);
+        // A slice of its own: together with the next it would keep the Host waiting for too long.
+        if rmm.machine.interrupt_pending() {
+            return interrupted(rec);
+        }
+    }
     if let TokenState::Signing { length } = rec.token()
         && (!sign(rmm, rec, key, length) || rmm.machine.interrupt_pending())
     {
@@ -117,30 +112,49 @@ pub fn proceed<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     hand_out(rmm, rec, ipa, offset, size)
 }
 
+/// Writes the Realm's token, all but the signature, and gets ready to sign it.
+// Out of line: its buffers would make the stack of the signature larger.
+#[inline(never)]
+fn draft<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, key: &RealmKey) {
+    let request = workspace::with(rmm, rec, |workspace| workspace.request);
+    let algorithm = request.algorithm();
+    // A measurement is as long as its hash: without the zeros that the monitor keeps behind it.
+    let hashed = |value| <[u8]>::get(value, ..algorithm.hash_bytes()).unwrap_or_default();
+    let claims = Claims {
+        challenge: &request.challenge,
+        personalization_value: &request.personalization_value,
+        hash_algorithm: hash_name(algorithm),
+        initial_measurement: hashed(&request.measurements.rim),
+        extensible_measurements: request.measurements.rem.each_ref().map(|rem| hashed(rem)),
+        public_key: key.public(),
+    };
+    let mut realm = [0; REALM_TOKEN_MAX];
+    let (length, digest) = token::draft(&claims, rmm.machine, &mut realm);
+    let signer = Signer::new(digest, rmm.machine.entropy());
+    workspace::with(rmm, rec, |workspace| {
+        workspace.realm = realm;
+        signer.save(&mut workspace.signer);
+    });
+    rec.set_token(TokenState::Signing { length });
+}
+
 /// Works on the signature until it is made, or until the Host wants its CPU back: then false. Each call gets at least one slice
 /// further.
 fn sign<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, key: &RealmKey, length: usize) -> bool {
     let machine = rmm.machine;
     machine.constant_time(|| {
-        let mut signer = workspace::with(rmm, rec, |page| {
-            let draft: &mut Draft = page.view_mut();
-            Signer::load(&mut draft.signer)
-        });
+        let mut signer = workspace::with(rmm, rec, |workspace| Signer::load(&mut workspace.signer));
         let signature = loop {
             if let Some(signature) = signer.step(machine, key.secret()) {
                 break signature;
             }
             if machine.interrupt_pending() {
-                workspace::with(rmm, rec, |page| {
-                    let draft: &mut Draft = page.view_mut();
-                    signer.save(&mut draft.signer);
-                });
+                workspace::with(rmm, rec, |workspace| signer.save(&mut workspace.signer));
                 return false;
             }
         };
-        workspace::with(rmm, rec, |page| {
-            let draft: &mut Draft = page.view_mut();
-            token::sign(draft.realm.get_mut(..length).unwrap_or_default(), &signature);
+        workspace::with(rmm, rec, |workspace| {
+            token::sign(workspace.realm.get_mut(..length).unwrap_or_default(), &signature);
         });
         rec.set_token(TokenState::Signed { length });
         true
@@ -157,11 +171,11 @@ fn complete<M: Machine>(
     let mut platform = [0; PLATFORM_TOKEN_MAX];
     let bytes = rmm.machine.platform_token(key.challenge(), &mut platform)?;
     let platform = platform.get(..bytes).unwrap_or_default();
-    let length = workspace::with(rmm, rec, |page| {
-        let realm = page.view::<Draft>().realm;
-        let Complete(token) = page.view_mut();
-        token::container(platform, realm.get(..length).unwrap_or_default(), token)
-    });
+    // A copy, so that the two granules are never locked at once: nothing orders their addresses.
+    let realm = workspace::with(rmm, rec, |workspace| workspace.realm);
+    let realm = realm.get(..length).unwrap_or_default();
+    let length =
+        workspace::with_complete(rmm, rec, |token| token::container(platform, realm, token));
     rec.set_token(TokenState::Ready { length, copied: 0 });
     Ok(())
 }
@@ -181,8 +195,7 @@ fn hand_out<M: Machine>(
     };
     let end = copied + size.min(length - copied);
     let written = guest::with_page(rmm, &rec.tree(), ipa, |target| {
-        workspace::with(rmm, rec, |page| {
-            let Complete(token) = page.view();
+        workspace::with_complete(rmm, rec, |token| {
             guest::write_bytes(target, offset, token.get(copied..end).unwrap_or_default());
         });
     });
@@ -208,7 +221,7 @@ fn interrupted(rec: &mut Rec) -> Outcome {
 
 /// Ends a token that cannot be made. The specification does not say in which state; the next call shall not try again.
 fn fail<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
-    workspace::with(rmm, rec, |page| page.as_mut_bytes().zeroize());
+    workspace::wipe(rmm, rec);
     rec.set_token(TokenState::NotStarted);
     Outcome::code(ERROR_UNKNOWN)
 }

@@ -1,38 +1,109 @@
-//! The auxiliary granule of a REC: where a token is, between two runs and between two calls.
+//! The auxiliary granules of a REC for its token: where it is, between two runs and between two
+//! calls.
 
 use attest::sign::SavedSigner;
 use attest::token::REALM_TOKEN_MAX;
-use granule::RecAuxState;
+use granule::{GranuleGuard, RecAuxState};
 use machine::{Memory, Page, Slot};
+use realm::measurement::{Algorithm, Measurements};
+use realm::rec::RecAux;
 use realm::{Rec, Rmm};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Bytes of the granule that hold nothing while a token is signed.
-const UNUSED: usize = size_of::<Page>() - size_of::<SavedSigner>() - 752;
+/// What a token is to say, noted when the Realm asks for it.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Request {
+    /// The Realm's own bytes, for freshness.
+    pub challenge: [u8; 64],
+    /// Realm Personalization Value.
+    pub personalization_value: [u8; 64],
+    algorithm: u64,
+    /// RIM and REMs at that moment.
+    pub measurements: Measurements,
+}
 
-/// The granule until the token is complete.
+impl Request {
+    /// Notes what a token is to say.
+    pub fn new(
+        challenge: [u8; 64],
+        personalization_value: [u8; 64],
+        algorithm: Algorithm,
+        measurements: Measurements,
+    ) -> Self {
+        Self { challenge, personalization_value, algorithm: algorithm as u64, measurements }
+    }
+
+    /// The Realm's hash algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        match Algorithm::from_u64(self.algorithm) {
+            Some(algorithm) => algorithm,
+            None => unreachable!("hash algorithm {} of a token", self.algorithm),
+        }
+    }
+}
+
+const USED: usize = size_of::<Request>() + size_of::<SavedSigner>() + REALM_TOKEN_MAX;
+
+/// [`RecAux::Workspace`]: the token while it is made.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub struct Draft {
+pub struct Workspace {
+    /// What it is to say.
+    pub request: Request,
     /// The signature being made; zeros once it is made. Secret.
     pub signer: SavedSigner,
     /// The Realm's token, with zeros or the signature at its end.
     pub realm: [u8; REALM_TOKEN_MAX],
-    unused: [u8; UNUSED + 2],
+    unused: [u8; size_of::<Page>() - USED],
 }
 
-/// The granule once the token is complete.
+/// [`RecAux::Token`]: the complete token.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Complete(pub [u8; size_of::<Page>()]);
 
-/// Lets `access` work on the REC's auxiliary granule, locked.
+/// Lets `access` work on the REC's workspace, locked.
 ///
 /// Only the CPU that runs the REC comes here. The lock makes a Host that names the granule in a command wait, so it is
 /// held for copies only, never for a computation.
-pub fn with<M: Memory, R>(rmm: &Rmm<'_, M>, rec: &Rec, access: impl FnOnce(&mut Page) -> R) -> R {
-    let granule = rec.aux().next().and_then(|aux| rmm.granules.lock::<RecAuxState>(aux).ok());
-    let Some(mut granule) = granule else { unreachable!("auxiliary granule of a REC") };
+pub fn with<M: Memory, R>(
+    rmm: &Rmm<'_, M>,
+    rec: &Rec,
+    access: impl FnOnce(&mut Workspace) -> R,
+) -> R {
+    locked(rmm, rec, RecAux::Workspace, |page| access(page.view_mut()))
+}
+
+/// Lets `access` work on the REC's complete token, locked as in [`with`].
+pub fn with_complete<M: Memory, R>(
+    rmm: &Rmm<'_, M>,
+    rec: &Rec,
+    access: impl FnOnce(&mut [u8; size_of::<Page>()]) -> R,
+) -> R {
+    locked(rmm, rec, RecAux::Token, |page| access(&mut page.view_mut::<Complete>().0))
+}
+
+/// Forgets all that there is of a token in the making, secrets included.
+pub fn wipe<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec) {
+    let mut granule = lock(rmm, rec, RecAux::Workspace);
+    rmm.machine.wipe(Slot::RecAux, granule.exclusive());
+}
+
+fn locked<M: Memory, R>(
+    rmm: &Rmm<'_, M>,
+    rec: &Rec,
+    role: RecAux,
+    access: impl FnOnce(&mut Page) -> R,
+) -> R {
+    let mut granule = lock(rmm, rec, role);
     let mut page = rmm.machine.page(Slot::RecAux, granule.exclusive());
     access(&mut page)
+}
+
+fn lock<'t, M>(rmm: &Rmm<'t, M>, rec: &Rec, role: RecAux) -> GranuleGuard<'t, RecAuxState> {
+    match rmm.granules.lock(rec.aux_for(role)) {
+        Ok(granule) => granule,
+        Err(_) => unreachable!("auxiliary granule of a REC"),
+    }
 }

@@ -18,6 +18,19 @@ pub const BOOT_COMPLETE: u64 = 0xc400_01cf;
 /// Version of the interface: 0.4.
 pub const INTERFACE: u64 = 4;
 
+/// `SMCCC_VERSION`.
+pub const SMCCC_VERSION: u64 = 0x8000_0000;
+/// `SMCCC_ARCH_FEATURES`.
+pub const ARCH_FEATURES: u64 = 0x8000_0001;
+/// `SMCCC_ARCH_FEATURE_AVAILABILITY`, as the call before names it.
+pub const FEATURE_AVAILABILITY: u64 = 0x8000_0003;
+/// The call itself, which has 64-bit results. TF-A 2.15 has it by this number alone.
+pub const FEATURE_AVAILABILITY_64: u64 = 0xc000_0003;
+/// What `SMCCC_VERSION` gives: 1.5.
+pub const SMCCC_1_5: u64 = 0x1_0005;
+/// `SMCCC_RET_INVALID_PARAMETER`.
+pub const SMCCC_INVALID: u64 = (-3_i64).cast_unsigned();
+
 /// `PSCI_VERSION`.
 pub const PSCI_VERSION: u64 = 0x8400_0000;
 /// `PSCI_CPU_OFF`.
@@ -35,6 +48,10 @@ pub const REFUSE_NTH: u64 = 0xc200_0001;
 pub const REFUSE_GRANULE: u64 = 0xc200_0002;
 /// How many granules were moved (X1), and how many requests refused by order (X2).
 pub const COUNTS: u64 = 0xc200_0003;
+
+/// The CPU with index X1, and no other, has short vectors from its next start on, and this EL3 goes on if the monitor does not
+/// boot there; 0 for none.
+pub const STRANGER: u64 = 0xc200_0004;
 
 /// Errors of the interface, as X0.
 pub const UNKNOWN: u64 = u64::MAX;

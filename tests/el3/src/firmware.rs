@@ -2,6 +2,7 @@
 
 use crate::leaf::{self, Frame, Registers};
 use cairn_el3::gpt::{self, Gpi};
+use cairn_el3::opening::{self, Opening, Side, Undefined};
 use cairn_el3::refuse::Refuse;
 use cairn_el3::{CPUS_MAX, call, manifest};
 use core::fmt;
@@ -19,6 +20,20 @@ pub enum World {
     Realm,
     /// The host.
     Normal,
+}
+
+impl World {
+    const fn side(self) -> Side {
+        match self {
+            Self::Realm => Side::Realm,
+            Self::Normal => Side::Normal,
+        }
+    }
+}
+
+/// What this EL3 lets the worlds use.
+pub fn opening() -> Opening {
+    Opening::from_number(leaf::read(opening::PLACE))
 }
 
 /// What a world has left on a CPU.
@@ -52,6 +67,13 @@ static REFUSE: Mutex<Refuse> = Mutex::new(Refuse::new());
 /// The monitor did not boot: the Normal world gets -1.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
+/// Index of the CPU that has to differ from the others; 0 for none.
+static STRANGER: AtomicU64 = AtomicU64::new(0);
+
+fn is_stranger(index: usize) -> bool {
+    index != 0 && STRANGER.load(Ordering::Acquire) == index as u64
+}
+
 fn cpu(index: usize) -> &'static Cpu {
     CPUS.get(index).unwrap_or_else(|| stop(format_args!("there is no CPU {index}")))
 }
@@ -64,7 +86,7 @@ pub fn stop(why: fmt::Arguments<'_>) -> ! {
 
 /// The first CPU.
 pub fn cold(frame: &mut Frame) {
-    leaf::print(format_args!("Stand-in for the firmware of Arm FVP\n"));
+    leaf::print(format_args!("Stand-in for the firmware of Arm FVP, opening: {:?}\n", opening()));
     for gib in 0..gpt::LEVEL_0_ENTRIES {
         leaf::write(gpt::LEVEL_0_BASE + gib * 8, gpt::level_0_entry(gib));
     }
@@ -113,10 +135,11 @@ const fn named(index: usize) -> u64 {
 
 /// Starts the monitor on this CPU; the Normal world follows when it has booted.
 fn enter(index: usize, frame: &mut Frame, boot: [u64; 4]) {
-    leaf::init_cpu(index, gpt::LEVEL_0_BASE, gpt::GPCCR);
+    let opening = opening();
+    leaf::init_cpu(index, gpt::LEVEL_0_BASE, gpt::GPCCR, opening.mdcr(), is_stranger(index));
     let own = cpu(index);
     own.is_on.store(true, Ordering::Release);
-    let registers = Registers::at_reset();
+    let registers = Registers::at_reset(opening);
     let mut normal = Frame::new(own.entry.load(Ordering::Relaxed), SPSR_EL2H);
     normal.set(0, own.context.load(Ordering::Relaxed));
     *own.worlds.lock() = [None, Some(Saved { frame: normal, registers })];
@@ -124,8 +147,14 @@ fn enter(index: usize, frame: &mut Frame, boot: [u64; 4]) {
     for (n, value) in boot.into_iter().enumerate() {
         frame.set(n, value);
     }
-    leaf::select(World::Realm);
-    leaf::restore(&registers);
+    select(World::Realm);
+    leaf::restore(&registers, opening);
+}
+
+/// Chooses the world that is entered next, and whose registers are reached.
+fn select(world: World) {
+    let (opening, side) = (opening(), world.side());
+    leaf::select(opening.scr(side), opening.cptr(side));
 }
 
 /// Leaves one world for the other.
@@ -133,19 +162,52 @@ fn switch(index: usize, frame: &mut Frame, from: World, to: World) {
     let mut worlds = cpu(index).worlds.lock();
     let [realm, normal] = &mut *worlds;
     let (leaving, entering) = if from == World::Realm { (realm, normal) } else { (normal, realm) };
-    *leaving = Some(Saved { frame: *frame, registers: leaf::save() });
+    let opening = opening();
+    *leaving = Some(Saved { frame: *frame, registers: leaf::save(opening) });
     let Some(saved) = entering else { stop(format_args!("there is no {to:?} world")) };
     *frame = saved.frame;
-    leaf::select(to);
-    leaf::restore(&saved.registers);
+    select(to);
+    leaf::restore(&saved.registers, opening);
 }
 
 /// A call from a world below.
 pub fn called(index: usize, frame: &mut Frame, from: World) {
+    if let Some(reply) = architecture(frame) {
+        return frame.set(0, reply);
+    }
     match from {
         World::Normal => from_normal(index, frame),
         World::Realm => from_realm(index, frame),
     }
+}
+
+/// The calls of the SMC Calling Convention itself.
+fn architecture(frame: &mut Frame) -> Option<u64> {
+    let [function, asked, ..] = frame.arguments();
+    let tells = opening().tells();
+    match function {
+        call::SMCCC_VERSION => Some(call::SMCCC_1_5),
+        call::ARCH_FEATURES => Some(match asked {
+            call::SMCCC_VERSION | call::ARCH_FEATURES => 0,
+            call::FEATURE_AVAILABILITY if tells => 0,
+            _ => call::UNKNOWN,
+        }),
+        call::FEATURE_AVAILABILITY_64 if tells => {
+            // The controls are those of the world that asks.
+            let available = opening::available(asked, leaf::control(asked));
+            frame.set(1, available.unwrap_or(0));
+            Some(available.map_or(call::SMCCC_INVALID, |_| 0))
+        }
+        _ => None,
+    }
+}
+
+/// An access to a register that this EL3 has not opened: it is UNDEFINED where it was made.
+pub fn refused_register(frame: &mut Frame) {
+    let (elr, pstate) = frame.origin();
+    let taken = Undefined::new(pstate);
+    let vectors = leaf::take_undefined(taken.at_el2, elr, pstate);
+    frame.go_on(vectors + taken.vector, taken.pstate);
 }
 
 fn from_normal(index: usize, frame: &mut Frame) {
@@ -181,6 +243,10 @@ fn from_normal(index: usize, frame: &mut Frame) {
         }
         call::REFUSE_GRANULE => {
             REFUSE.lock().keep(x1, x2.cast_signed());
+            0
+        }
+        call::STRANGER => {
+            STRANGER.store(x1, Ordering::Release);
             0
         }
         call::COUNTS => {
@@ -223,7 +289,8 @@ fn from_realm(index: usize, frame: &mut Frame) {
         call::BOOT_COMPLETE => {
             if x1 != 0 {
                 leaf::print(format_args!("the monitor does not boot: {}\n", x1.cast_signed()));
-                FAILED.store(true, Ordering::Relaxed);
+                // As TF-A: one CPU fails for all, unless this EL3 has made that CPU different on purpose.
+                FAILED.fetch_or(!is_stranger(index), Ordering::Relaxed);
             }
             return switch(index, frame, World::Realm, World::Normal);
         }

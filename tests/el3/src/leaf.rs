@@ -1,6 +1,7 @@
 //! The only module that touches hardware: entry, exceptions, registers, devices.
 
 use crate::firmware::{self, World};
+use cairn_el3::opening::{Opening, Register, asked};
 use core::arch::{asm, global_asm};
 use core::fmt::{self, Write};
 use platform_qemu as board;
@@ -31,6 +32,11 @@ impl Frame {
         if let Some(x) = self.x.get_mut(register) {
             *x = value;
         }
+    }
+
+    /// Where the world below goes on, with the other registers as they are.
+    pub fn go_on(&mut self, elr: u64, spsr: u64) {
+        (self.elr, self.spsr) = (elr, spsr);
     }
 
     /// ELR and SPSR.
@@ -175,7 +181,11 @@ extern "C" fn secondary(index: usize, frame: &mut Frame) {
 /// Any exception. 8 is a synchronous one of a world below.
 extern "C" fn exception(kind: u64, frame: &mut Frame) {
     const CALL: u64 = 0x17;
+    const REGISTER: u64 = 0x18;
     let (esr, far) = (read_register!("esr_el3"), read_register!("far_el3"));
+    if kind == 8 && esr >> 26 == REGISTER {
+        return firmware::refused_register(frame);
+    }
     if kind != 8 || esr >> 26 != CALL {
         firmware::fault(kind, frame, esr, far);
     }
@@ -225,15 +235,15 @@ macro_rules! banked {
 
         const REGISTERS: usize = [$($name),*].len();
 
-        /// Reads all of them.
-        pub fn save() -> Registers {
-            Registers([$(read_register!($name)),*])
+        /// Reads all of them that this EL3 keeps.
+        pub fn save(opening: Opening) -> Registers {
+            Registers([$(if is_kept($name, opening) { read_register!($name) } else { 0 }),*])
         }
 
-        /// Writes all of them.
-        pub fn restore(registers: &Registers) {
+        /// Writes all of them that this EL3 keeps.
+        pub fn restore(registers: &Registers, opening: Opening) {
             let mut values = registers.0.iter();
-            $(if let Some(value) = values.next() {
+            $(if let Some(value) = values.next() && is_kept($name, opening) {
                 write_register!($name, *value);
             })*
             isb();
@@ -241,12 +251,17 @@ macro_rules! banked {
 
         impl Registers {
             /// Their values when a world is entered for the first time.
-            pub fn at_reset() -> Self {
+            pub fn at_reset(opening: Opening) -> Self {
                 Self([$(match $name {
                     "sctlr_el2" => 0x30c5_0830,
                     "S3_4_C12_C9_5" => 0xf,
                     "vmpidr_el2" => read_register!("mpidr_el1"),
                     "vpidr_el2" => read_register!("midr_el1"),
+                    "S3_4_C1_C1_4" | "S3_4_C1_C1_5" => opening.starts_with(Register::Hfgxtr),
+                    "S3_4_C1_C1_6" => opening.starts_with(Register::Hfgitr),
+                    "S3_4_C3_C1_4" => opening.starts_with(Register::Hdfgrtr),
+                    "S3_4_C3_C1_5" => opening.starts_with(Register::Hdfgwtr),
+                    "S3_4_C1_C2_2" => opening.starts_with(Register::Hcrx),
                     _ => 0,
                 }),*])
             }
@@ -254,8 +269,19 @@ macro_rules! banked {
     };
 }
 
+/// Whether each world has a register of this name for itself.
+fn is_kept(name: &str, opening: Opening) -> bool {
+    match name {
+        "pmcr_el0" => opening.keeps_pmcr(),
+        // HCRX_EL2, HFG*_EL2, HDFG*_EL2. QEMU has no HAFGRTR_EL2: it has no activity monitors.
+        "S3_4_C1_C2_2" | "S3_4_C1_C1_4" | "S3_4_C1_C1_5" | "S3_4_C1_C1_6" | "S3_4_C3_C1_4"
+        | "S3_4_C3_C1_5" => opening.has_traps(),
+        _ => true,
+    }
+}
+
 // Source: TF-A 2.12.1, what `ENABLE_RME` banks; those without a name here are HCRX_EL2, FGT, CNTPOFF_EL2, ICC_SRE_EL2,
-// ICH_HCR_EL2, ICH_VMCR_EL2, and the keys of pointer authentication.
+// ICH_HCR_EL2, ICH_VMCR_EL2, SCXTNUM_EL2, VDISR_EL2, VSESR_EL2, and the keys of pointer authentication.
 banked!(
     "hcr_el2" "sctlr_el2" "vbar_el2" "ttbr0_el2" "S3_4_C2_C0_1" "tcr_el2" "mair_el2" "amair_el2"
     "tpidr_el2" "vttbr_el2" "vtcr_el2" "cptr_el2" "mdcr_el2" "cnthctl_el2" "cntvoff_el2" "esr_el2"
@@ -263,25 +289,55 @@ banked!(
     "hacr_el2" "actlr_el2" "afsr0_el2" "afsr1_el2" "sp_el2" "sp_el0" "pmcr_el0"
     "S3_4_C1_C2_2" "S3_4_C1_C1_4" "S3_4_C1_C1_5" "S3_4_C1_C1_6" "S3_4_C3_C1_4" "S3_4_C3_C1_5"
     "S3_4_C14_C0_6" "S3_4_C12_C9_5" "S3_4_C12_C11_0" "S3_4_C12_C11_7"
+    "S3_4_C13_C0_7" "S3_4_C12_C1_1" "S3_4_C5_C2_3"
     "S3_0_C2_C1_0" "S3_0_C2_C1_1" "S3_0_C2_C1_2" "S3_0_C2_C1_3" "S3_0_C2_C2_0" "S3_0_C2_C2_1"
     "S3_0_C2_C2_2" "S3_0_C2_C2_3" "S3_0_C2_C3_0" "S3_0_C2_C3_1"
 );
 
-/// Chooses the world that is entered next, and whose registers are reached.
-pub fn select(world: World) {
-    // AArch64, HVC, pointer authentication, FGT, ECV, HCX, SCXTNUM; both worlds have NS set.
-    const BOTH: u64 =
-        1 | 0x30 | 1 << 8 | 1 << 10 | 1 << 16 | 1 << 17 | 1 << 25 | 1 << 27 | 1 << 28 | 1 << 38;
-    write_register!("scr_el3", if world == World::Realm { BOTH | 1 << 62 } else { BOTH });
+/// Chooses the world that is entered next, and whose registers are reached: SCR_EL3 and CPTR_EL3.
+pub fn select(scr: u64, cptr: u64) {
+    write_register!("scr_el3", scr);
+    write_register!("cptr_el3", cptr);
     isb();
 }
 
-/// This CPU's own set-up.
-pub fn init_cpu(index: usize, level_0: u64, gpccr: u64) {
-    // SVE is usable; nothing else traps.
-    write_register!("cptr_el3", 1 << 8);
-    write_register!("S3_6_C1_C2_0", 0xf);
-    write_register!("mdcr_el3", 0);
+/// The control of EL3 that a world asks about: as it is while that world runs.
+pub fn control(asked: u64) -> u64 {
+    match asked {
+        asked::SCR => read_register!("scr_el3"),
+        asked::CPTR => read_register!("cptr_el3"),
+        asked::MDCR => read_register!("mdcr_el3"),
+        _ => 0,
+    }
+}
+
+/// Sets what EL2 or EL1 finds when it takes an UNDEFINED exception for the instruction at `elr`; where its vectors are.
+pub fn take_undefined(at_el2: bool, elr: u64, spsr: u64) -> u64 {
+    // EC 0, IL.
+    const SYNDROME: u64 = 1 << 25;
+    if at_el2 {
+        write_register!("elr_el2", elr);
+        write_register!("spsr_el2", spsr);
+        write_register!("esr_el2", SYNDROME);
+        read_register!("vbar_el2")
+    } else {
+        write_register!("elr_el1", elr);
+        write_register!("spsr_el1", spsr);
+        write_register!("esr_el1", SYNDROME);
+        read_register!("vbar_el1")
+    }
+}
+
+/// This CPU's own set-up. `has_short_vectors` makes it a CPU that differs from the others: its vectors have 128 bits.
+pub fn init_cpu(index: usize, level_0: u64, gpccr: u64, mdcr: u64, has_short_vectors: bool) {
+    // The longest vectors: ZCR_EL3, and SMCR_EL3 with FA64 and EZT0. CPTR_EL3 lets EL3 itself at them.
+    write_register!("cptr_el3", 1 << 12 | 1 << 8);
+    isb();
+    write_register!("S3_6_C1_C2_0", if has_short_vectors { 0 } else { 0xf });
+    if read_register!("id_aa64pfr1_el1") >> 24 & 0xf != 0 {
+        write_register!("S3_6_C1_C2_6", 1 << 31 | 1 << 30 | 0xf);
+    }
+    write_register!("mdcr_el3", mdcr);
     // GPTBR_EL3, GPCCR_EL3.
     write_register!("S3_6_C2_C1_4", level_0 >> 12);
     write_register!("S3_6_C2_C1_6", gpccr);

@@ -5,7 +5,7 @@
 //! with FVP's two banks of DRAM, starts the monitor at Realm EL2, then the Normal world, and forwards between them. Unlike
 //! real firmware it refuses granule changes when the Normal world tells it to.
 //!
-//! Owns: what can be decided without hardware ([`gpt`], [`manifest`], [`refuse`], [`call`]). The program in `main.rs` and
+//! Owns: what can be decided without hardware ([`gpt`], [`manifest`], [`refuse`], [`opening`], [`call`]). The program in `main.rs` and
 //! its leaf module do the rest. It is for QEMU only: it runs with its MMU off and relies on memory being coherent anyway.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@
 pub mod call;
 pub mod gpt;
 pub mod manifest;
+pub mod opening;
 pub mod refuse;
 
 /// Most CPUs.

@@ -235,6 +235,9 @@ impl FakeMachine {
         if rec.index().as_u64() >= self.page(owner).view::<Rd>().next_rec_index {
             self.violation(format!("REC {pa:#x} has an index that was never given"));
         }
+        if rec.aux().count() != realm::rec::aux_count(&rec.registers.extensions) {
+            self.violation(format!("REC {pa:#x} has {} auxiliary granules", rec.aux().count()));
+        }
         for aux in rec.aux() {
             if !found.aux.insert(aux.as_u64()) {
                 self.violation(format!("{:#x} is auxiliary twice", aux.as_u64()));

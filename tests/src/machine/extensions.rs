@@ -10,6 +10,12 @@ use crate::program::SystemRegister;
 
 /// ZCR_EL1.
 pub(super) const ZCR: SystemRegister = (3, 0, 1, 2, 0);
+/// PMCR_EL0.P: resets the Realm's event counters when written.
+const PMCR_P: u64 = 1 << 1;
+/// PMCR_EL0.C: resets the cycle counter when written.
+const PMCR_C: u64 = 1 << 2;
+/// What PMCR_EL0 keeps of what is written: E, D, X, DP, LC, LP and FZO.
+const PMCR_KEPT: u64 = 0x2f9;
 /// MDSCR_EL1.MDE and SS.
 const MDSCR_ARMED: u64 = 1 << 15 | 1;
 /// DBGWCR_EL1.E.
@@ -110,7 +116,7 @@ pub(super) enum Native<'a> {
     /// It keeps what is written.
     Word(&'a mut u64),
     /// PMCR_EL0, with this number of counters.
-    Control(&'a mut u64, u8),
+    Control(&'a mut PmuRegisters, u8),
     /// Ones that are written go into the set.
     Set(&'a mut u64),
     /// Ones that are written leave the set.
@@ -121,13 +127,22 @@ impl Native<'_> {
     pub(super) fn read(&self) -> u64 {
         match self {
             Native::Word(word) | Native::Set(word) | Native::Clear(word) => **word,
-            Native::Control(word, counters) => **word | u64::from(*counters) << 11,
+            Native::Control(pmu, counters) => pmu.pmcr_el0 | u64::from(*counters) << 11,
         }
     }
 
     pub(super) fn write(&mut self, value: u64) {
         match self {
-            Native::Word(word) | Native::Control(word, _) => **word = value,
+            Native::Word(word) => **word = value,
+            Native::Control(pmu, counters) => {
+                pmu.pmcr_el0 = value & PMCR_KEPT;
+                if value & PMCR_P != 0 {
+                    pmu.pmevcntr_el0[..usize::from(*counters)].fill(0);
+                }
+                if value & PMCR_C != 0 {
+                    pmu.pmccntr_el0 = 0;
+                }
+            }
             Native::Set(word) => **word |= value,
             Native::Clear(word) => **word &= !value,
         }
@@ -155,7 +170,7 @@ fn pmu(
     read: bool,
 ) -> Option<Native<'_>> {
     Some(match register {
-        (3, 3, 9, 12, 0) => Native::Control(&mut pmu.pmcr_el0, counters),
+        (3, 3, 9, 12, 0) => Native::Control(pmu, counters),
         (3, 3, 9, 12, 1) => Native::Set(&mut pmu.pmcnten),
         (3, 3, 9, 12, 2) => Native::Clear(&mut pmu.pmcnten),
         (3, 3, 9, 12, 3) => Native::Clear(&mut pmu.pmovs),

@@ -7,6 +7,7 @@ use granule::GranuleState;
 use machine::memory::{Exclusive, Shared};
 use machine::stage2::Stale;
 use machine::{Memory, Page, Slot, Stage2Tlb, Words};
+use rmm_arch::stage2::Ranges;
 
 use super::dram::{Contents, Granule, Pas};
 use super::{FakeCpu, FakeMachine, lock};
@@ -154,7 +155,14 @@ impl Stage2Tlb for FakeCpu<'_> {
         self.machine.pause();
         self.publish();
         self.machine.counters.invalidations.fetch_add(1, Ordering::Relaxed);
-        lock(&self.machine.tlb).invalidate(&self.machine.dram, vmid, stale);
+        // VTCR_EL2 is still that of the Realm that this CPU has run last.
+        let has_ranges = self.machine.profile.facts().id_aa64isar0 >> 56 & 0xf >= 2;
+        let ranges = Ranges::new(has_ranges, self.local.borrow().vtcr);
+        let machine = self.machine;
+        let done = lock(&machine.tlb).invalidate(&machine.dram, vmid, stale, ranges);
+        if let Err(complaint) = done {
+            machine.violation(complaint);
+        }
     }
 }
 

@@ -259,6 +259,8 @@ pub(crate) struct Local {
     /// Tables stored to since the last barrier.
     pub(crate) unpublished: BTreeSet<u64>,
     pub(crate) vcpu: Option<vcpu::Loaded>,
+    /// VTCR_EL2, which keeps the value of the last Realm.
+    pub(crate) vtcr: u64,
 }
 
 /// One CPU: what the monitor's code takes for the machine.

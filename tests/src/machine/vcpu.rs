@@ -120,7 +120,9 @@ impl Vcpu for FakeCpu<'_> {
             vserror: (registers.vserror >> 63 == 1).then_some(registers.vserror << 1 >> 1),
             key,
         };
-        if self.local.borrow_mut().vcpu.replace(loaded).is_some() {
+        let mut local = self.local.borrow_mut();
+        local.vtcr = registers.vtcr_el2;
+        if local.vcpu.replace(loaded).is_some() {
             self.machine.violation("a REC loaded on a CPU that has one");
         }
     }

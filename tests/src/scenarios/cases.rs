@@ -179,7 +179,7 @@ pub static CASES: &[(Command, &str, Build)] = &[
     (Command::RttSetRipas, "top_gran_align", |w| changed(w, Command::RttSetRipas, 3, IPA + 0x1800)),
     (Command::RttSetRipas, "rec_owner", |w| {
         let mut call = good(w, Command::RttSetRipas)?;
-        call.arguments[0] = w.realm()?.rd;
+        call.arguments[0] = realm_with_tables(w)?.rd;
         Ok(Broken { call, code: REC, top: None })
     }),
     (Command::RttSetRipas, "base_bound", |w| changed(w, Command::RttSetRipas, 2, IPA + 0x1000)),

@@ -162,6 +162,31 @@ fn add_destroy(registry: &mut Registry) {
         same("the load aborts", (exit.esr >> 26, exit.hpfar), (0x24, 0))?;
         w.expect_entry(&realm, (0, 3), (3, UNASSIGNED, 0, ripas::DESTROYED))
     });
+    registry.add("data_destroy/rtte_state/top_is_any_live_entry", |w| {
+        let realm = w.realm()?;
+        w.tables(&realm, 0, 3)?;
+        w.tables(&realm, 300 * 0x20_0000, 3)?;
+        // RAM, the second half of it DESTROYED, and then nothing: what is UNASSIGNED is not live,
+        // whatever its RIPAS.
+        w.call(Command::RttInitRipas, [realm.rd, 0, 0x10_0000])?.ok()?;
+        for page in [0x70, 0x90, 0xa0] {
+            w.data_unknown(&realm, page * 0x1000)?;
+        }
+        w.call(Command::DataDestroy, [realm.rd, 0x9_0000])?.ok()?.out(2, 0xa_0000)?;
+        w.call(Command::DataDestroy, [realm.rd, 0xa_0000])?.ok()?.out(2, 0x20_0000)?;
+        // RAM that is ASSIGNED, and memory without RIPAS RAM, which the hardware does not see.
+        w.data_unknown(&realm, 0x1f_0000)?;
+        let destroy = Command::DataDestroy;
+        w.call(destroy, [realm.rd, 0x1000])?.is_top(rtt_error(3), 2, 0x7_0000)?;
+        w.call(destroy, [realm.rd, 0x7_1000])?.is_top(rtt_error(3), 2, 0x1f_0000)?;
+        w.call(destroy, [realm.rd, 0x7_0000])?.ok()?.out(2, 0x1f_0000)?;
+        w.call(destroy, [realm.rd, 0x1f_1000])?.is_top(rtt_error(3), 2, 0x20_0000)?;
+        // A table far away.
+        let far = 300 * 0x20_0000;
+        w.call(Command::RttDestroy, [realm.rd, 0x20_0000, 3])?.is_top(rtt_error(2), 2, far)?;
+        w.call(Command::RttDestroy, [realm.rd, far, 3])?.ok()?.out(2, 1 << 30)?;
+        Ok(())
+    });
     registry.add("data_destroy/rtt_walk/top", |w| {
         let realm = w.realm()?;
         let destroy = Command::DataDestroy;
@@ -250,7 +275,9 @@ fn add_bounds(registry: &mut Registry) {
                 w.table(&realm, IPA & !(crate::world::entry_size(level) - 1), level + 1)?;
             }
             create(w, &realm, data, IPA)?.ok()?;
-            create(w, &realm, data, IPA)?.is(INPUT)?;
+            // With other memory: that the first is in use would be a failure of its own.
+            let other = w.delegated()?;
+            create(w, &realm, other, IPA)?.is(rtt_error(3))?;
             Ok(())
         });
         registry.add(alloc::format!("{label}/rtt_walk/block"), move |w| {

@@ -5,6 +5,7 @@ use alloc::format;
 
 use super::arguments::Zoo;
 use super::good::cpu_on_request;
+use super::rec::off_as_after_reset;
 use super::registry::Registry;
 use crate::abi::{
     Command, INPUT, NOT_SUPPORTED, REALM_OFF, REC, RecEnter, RecExit, exit_reason, psci,
@@ -46,6 +47,11 @@ fn add_simple(registry: &mut Registry) {
     registry.add("psci_version/success", |w| {
         let rec = w.running()?;
         same("version", code(w, &rec, &[rsi::PSCI_VERSION, 1, 2, 3])?, 0x1_0001)?;
+        let smccc = code(w, &rec, &[rsi::SMCCC_VERSION])?;
+        holds("SMCCC 1.2 or a later 1.x", (0x1_0002..0x2_0000).contains(&smccc))
+    });
+    registry.add("psci_version/success/smccc", |w| {
+        let rec = w.running()?;
         same("SMCCC", code(w, &rec, &[rsi::SMCCC_VERSION])?, 0x1_0002)
     });
     registry.add("psci_features/success", |w| {
@@ -54,12 +60,9 @@ fn add_simple(registry: &mut Registry) {
             rsi::SMCCC_VERSION,
             rsi::PSCI_VERSION,
             rsi::PSCI_CPU_SUSPEND,
-            rsi::PSCI_CPU_SUSPEND & !SMC64,
             rsi::PSCI_CPU_OFF,
             CPU_ON,
-            CPU_ON & !SMC64,
             AFFINITY_INFO,
-            AFFINITY_INFO & !SMC64,
             rsi::PSCI_SYSTEM_OFF,
             rsi::PSCI_SYSTEM_RESET,
             rsi::PSCI_FEATURES,
@@ -71,6 +74,13 @@ fn add_simple(registry: &mut Registry) {
         {
             let queried = code(w, &rec, &[rsi::PSCI_FEATURES, fid])?;
             same("not supported", queried, NOT_SUPPORTED)?;
+        }
+        Ok(())
+    });
+    registry.add("psci_features/success/32_bit_forms", |w| {
+        let rec = w.running()?;
+        for fid in [rsi::PSCI_CPU_SUSPEND & !SMC64, CPU_ON & !SMC64, AFFINITY_INFO & !SMC64] {
+            same("supported", code(w, &rec, &[rsi::PSCI_FEATURES, fid])?, psci::SUCCESS)?;
         }
         Ok(())
     });
@@ -132,21 +142,28 @@ fn add_cpu_on(registry: &mut Registry) {
     registry.add("psci_cpu_on/entry_point_bound", |w| {
         let (rec, _) = two(w)?;
         for entry in [rec.realm.unprotected(), rec.realm.end(), u64::MAX] {
-            // Also when the target does not exist.
-            for target in [1, 5] {
-                let result = code(w, &rec, &[CPU_ON, target, entry, 0])?;
-                same("X0", result, psci::INVALID_ADDRESS)?;
-            }
+            let result = code(w, &rec, &[CPU_ON, 1, entry, 0])?;
+            same("X0", result, psci::INVALID_ADDRESS)?;
         }
         Ok(())
     });
+    registry.add("psci_cpu_on/entry_point_bound/of_no_target", |w| {
+        let (rec, _) = two(w)?;
+        let result = code(w, &rec, &[CPU_ON, 5, rec.realm.unprotected(), 0])?;
+        same("X0", result, psci::INVALID_ADDRESS)
+    });
     registry.add("psci_cpu_on/target_exists", |w| {
         let (rec, _) = two(w)?;
-        for target in [2, 0x100, 1 << 32, 0x10] {
+        for target in [2, 0x100, 1 << 32] {
             let result = code(w, &rec, &[CPU_ON, target, 0x4000, 0])?;
             same("X0", result, psci::INVALID_PARAMETERS)?;
         }
         Ok(())
+    });
+    registry.add("psci_cpu_on/target_exists/mpidr_bits_7_4", |w| {
+        let (rec, _) = two(w)?;
+        let result = code(w, &rec, &[CPU_ON, 0x11, 0x4000, 0])?;
+        same("X0", result, psci::INVALID_PARAMETERS)
     });
     registry.add("psci_cpu_on/self_is_on", |w| {
         let (rec, _) = two(w)?;
@@ -224,43 +241,39 @@ fn add_complete(registry: &mut Registry) {
         let actions =
             [Action::State, Action::Gprs, Action::El1(El1::Sctlr), Action::El1(El1::VmPidr)];
         let observed = w.observe(&target, &actions)?;
+        let [state, seen_gprs, Observed::Value(sctlr), vmpidr] = observed.as_slice() else {
+            return fail(format!("observed {observed:x?}"));
+        };
         let mut gprs = Box::new([0; 31]);
         gprs[0] = 0x77;
-        let expected = [
-            Observed::State(realm.entry(1), 0x3c5),
-            Observed::Gprs(gprs),
-            // The caller's endianness, and nothing else of it.
-            Observed::Value(big_endian),
-            Observed::Value(1 << 31 | 1),
-        ];
-        same("the target", observed, expected.into())
+        same("the target", state, &Observed::State(realm.entry(1), 0x3c5))?;
+        same("the target", seen_gprs, &Observed::Gprs(gprs))?;
+        same("the target", vmpidr, &Observed::Value(1 << 31 | 1))?;
+        same("the caller's endianness", sctlr >> 25 & 1, 1)?;
+        off_as_after_reset(&observed[2])
+    });
+    registry.add("psci_complete/success/cpu_on_sctlr", |w| {
+        // The caller's endianness, and nothing else of it.
+        let (calling, target) = two(w)?;
+        let big_endian = 0xc5_0878 | 1 << 25;
+        let call = smc(&[CPU_ON, 1, calling.realm.entry(1), 0]);
+        w.run(&calling, &[Action::SetEl1(El1::Sctlr, big_endian | 1 << 19), call])?;
+        w.call(COMPLETE, [calling.pa, target.pa, 0])?.ok()?;
+        let observed = w.observe(&target, &[Action::El1(El1::Sctlr)])?;
+        same("SCTLR_EL1", observed, [Observed::Value(big_endian)].into())
     });
     registry.add("psci_complete/success/cpu_on_resets_what_the_target_had", |w| {
-        let (calling, target) = cpu_on_request(w)?;
-        w.call(COMPLETE, [calling.pa, target.pa, 0])?.ok()?;
-        let garbage = Box::new([0x5ec3; 31]);
-        let actions = [
-            Action::SetGprs(garbage),
-            Action::SetEl1(El1::Vbar, 0x8000),
-            Action::SetEl1(El1::Tpidr, 9),
-            smc(&[rsi::PSCI_CPU_OFF]),
-        ];
-        w.run(&target, &actions)?;
-        w.finish(&calling, &RecEnter::default())?;
-        w.run(&calling, &[smc(&[CPU_ON, realm_mpidr(1), calling.realm.entry(2), 0x88])])?;
-        w.call(COMPLETE, [calling.pa, target.pa, 0])?.ok()?;
-        let actions =
-            [Action::State, Action::Gprs, Action::El1(El1::Vbar), Action::El1(El1::Tpidr)];
-        let observed = w.observe(&target, &actions)?;
+        let (calling, target) = switched_on_again(w)?;
+        let observed = w.observe(&target, &[Action::State, Action::Gprs])?;
         let mut gprs = Box::new([0; 31]);
         gprs[0] = 0x88;
-        let expected = [
-            Observed::State(calling.realm.entry(2), 0x3c5),
-            Observed::Gprs(gprs),
-            Observed::Value(0),
-            Observed::Value(0),
-        ];
+        let expected = [Observed::State(calling.realm.entry(2), 0x3c5), Observed::Gprs(gprs)];
         same("the target", observed, expected.into())
+    });
+    registry.add("psci_complete/success/cpu_on_resets_el1_registers", |w| {
+        let (_, target) = switched_on_again(w)?;
+        let observed = w.observe(&target, &[Action::El1(El1::Vbar), Action::El1(El1::Tpidr)])?;
+        same("the target", observed, [Observed::Value(0), Observed::Value(0)].into())
     });
     registry.add("psci_complete/success/cpu_on_already_on", |w| {
         let realm = w.realm()?;
@@ -330,6 +343,23 @@ fn add_complete(registry: &mut Registry) {
     }
 }
 
+/// A REC that has used its registers, has switched itself off, and is on again by the first.
+fn switched_on_again(w: &mut World<'_>) -> Outcome<(Rec, Rec)> {
+    let (calling, target) = cpu_on_request(w)?;
+    w.call(COMPLETE, [calling.pa, target.pa, 0])?.ok()?;
+    let actions = [
+        Action::SetGprs(Box::new([0x5ec3; 31])),
+        Action::SetEl1(El1::Vbar, 0x8000),
+        Action::SetEl1(El1::Tpidr, 9),
+        smc(&[rsi::PSCI_CPU_OFF]),
+    ];
+    w.run(&target, &actions)?;
+    w.finish(&calling, &RecEnter::default())?;
+    w.run(&calling, &[smc(&[CPU_ON, realm_mpidr(1), calling.realm.entry(2), 0x88])])?;
+    w.call(COMPLETE, [calling.pa, target.pa, 0])?.ok()?;
+    Ok((calling, target))
+}
+
 fn add_complete_refused(registry: &mut Registry) {
     registry.add("psci_complete/alias", |w| {
         let (calling, target) = cpu_on_request(w)?;
@@ -379,7 +409,7 @@ fn add_complete_refused(registry: &mut Registry) {
         }
         w.activate(&realm)?;
         let exit = w.run(&calling, &[smc(&[CPU_ON, realm_mpidr(17), 0x4000, 0])])?;
-        same("exit", exit, psci_exit(&[CPU_ON, 0x101]))?;
+        same("the target", exit.gprs[..2].to_vec(), [CPU_ON, 0x101].to_vec())?;
         w.call(COMPLETE, [calling.pa, target.pa, 0])?.ok()?;
         Ok(())
     });

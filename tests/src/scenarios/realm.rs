@@ -103,7 +103,11 @@ fn add_create(registry: &mut Registry) {
         let mut params = w.realm_params(40, 0, 1)?;
         params.num_bps = features >> 14 & 63;
         params.num_wps = features >> 20 & 63;
-        // Fields of features that are not selected are not looked at.
+        w.realm_with(&params)?;
+        Ok(())
+    });
+    registry.add("realm_create/success/fields_of_features_not_selected", |w| {
+        let mut params = w.realm_params(40, 0, 1)?;
         params.sve_vl = 15;
         params.pmu_num_ctrs = 31;
         w.realm_with(&params)?;

@@ -11,7 +11,7 @@ use crate::abi::{
     rec_mpidr, rsi,
 };
 use crate::need::Need;
-use crate::outcome::{Outcome, fail, holds, same};
+use crate::outcome::{Outcome, fail, holds, missing, same};
 use crate::program::{Action, El1, Observed};
 use crate::rec::{Rec, smc};
 use crate::world::World;
@@ -49,23 +49,25 @@ fn add_create(registry: &mut Registry) {
         };
         let rec = w.rec_with(&realm, 0, &params)?;
         w.activate(&realm)?;
-        let observed = w.observe(
-            &rec,
-            &[Action::State, Action::Gprs, Action::El1(El1::VmPidr), Action::El1(El1::Sctlr)],
-        )?;
+        let actions =
+            [Action::State, Action::Gprs, Action::El1(El1::VmPidr), Action::El1(El1::Sctlr)];
+        let observed = w.observe(&rec, &actions)?;
         let mut gprs = Box::new([0; 31]);
         gprs[..8].copy_from_slice(&params.gprs);
-        same(
-            "registers at the start",
-            observed,
-            [
-                Observed::State(realm.entry(3), 0x3c5),
-                Observed::Gprs(gprs),
-                Observed::Value(1 << 31),
-                Observed::Value(0xc5_0878),
-            ]
-            .into(),
-        )
+        let expected = [
+            Observed::State(realm.entry(3), 0x3c5),
+            Observed::Gprs(gprs),
+            Observed::Value(1 << 31),
+        ];
+        same("registers at the start", &observed[..3], expected.as_slice())?;
+        off_as_after_reset(&observed[3])
+    });
+    registry.add("rec_create/success/sctlr", |w| {
+        let realm = w.realm()?;
+        let rec = w.rec(&realm, 0)?;
+        w.activate(&realm)?;
+        let observed = w.observe(&rec, &[Action::El1(El1::Sctlr)])?;
+        same("SCTLR_EL1", observed, [Observed::Value(0xc5_0878)].into())
     });
     registry.add("rec_create/success/sbz_bits_ignored", |w| {
         let realm = w.realm()?;
@@ -75,18 +77,18 @@ fn add_create(registry: &mut Registry) {
         same("exit", w.enter(&rec)?.exit_reason, exit_reason::IRQ)
     });
     registry.add("rec_create/num_recs", |w| {
-        let realm = full_realm(w)?;
+        let (realm, next) = full_realm(w)?;
         let rec = w.delegated()?;
-        let params = w.rec_params(&realm, 0)?;
+        let params = w.rec_params(&realm, next)?;
         let page = w.params(&params.to_page());
         w.call(Command::RecCreate, [realm.rd, rec, page])?.is(REALM)?;
         Ok(())
     });
     for (first, bound) in [("rd_bound", true), ("rd_state", false)] {
         registry.add(format!("rec_create/order/{first}_before_num_recs"), move |w| {
-            let realm = full_realm(w)?;
+            let (realm, next) = full_realm(w)?;
             let rec = w.delegated()?;
-            let params = w.rec_params(&realm, 0)?;
+            let params = w.rec_params(&realm, next)?;
             let page = w.params(&params.to_page());
             let device = w.place(crate::port::Place::Device).unwrap_or(1 << 52);
             let rd = if bound { device } else { w.delegated()? };
@@ -97,15 +99,26 @@ fn add_create(registry: &mut Registry) {
     }
 }
 
-/// A Realm with as many RECs as it can have.
-fn full_realm(w: &mut World<'_>) -> Outcome<crate::world::Realm> {
+/// SCTLR_EL1 has MMU and caches off: what a CPU guarantees after a reset. Most other fields are
+/// UNKNOWN then.
+///
+/// Source: Arm ARM (DDI0487), SCTLR_EL1, fields M, C and I.
+pub(super) fn off_as_after_reset(sctlr: &Observed) -> Outcome {
+    match sctlr {
+        Observed::Value(value) => same("M, C, I", value & (1 | 1 << 2 | 1 << 12), 0),
+        other => fail(format!("observed {other:x?}")),
+    }
+}
+
+/// A Realm with as many RECs as it can have, and the index that one more would have.
+fn full_realm(w: &mut World<'_>) -> Outcome<(crate::world::Realm, u64)> {
     let [features, ..] = w.call(Command::Features, [0])?.ok()?.outputs;
     let most = (1 << (features >> 38 & 15)) - 1;
     let realm = w.realm()?;
     for index in 0..most {
         w.rec(&realm, index)?;
     }
-    Ok(realm)
+    Ok((realm, most))
 }
 
 fn add_index(registry: &mut Registry) {
@@ -147,6 +160,28 @@ fn add_index(registry: &mut Registry) {
     });
 }
 
+/// Ends a scenario about auxiliary granules where a REC needs none.
+fn has_aux(w: &mut World<'_>) -> Outcome {
+    let realm = w.realm()?;
+    match w.call(Command::RecAuxCount, [realm.rd])?.ok()?.outputs {
+        [0, ..] => missing(Need::AuxiliaryGranule),
+        _ => Ok(()),
+    }
+}
+
+/// The auxiliary granules of a REC with these parameters.
+fn auxiliary(params: &RecParams) -> impl Iterator<Item = u64> {
+    params.aux.into_iter().take(usize::try_from(params.num_aux).unwrap_or(0))
+}
+
+/// The places in `aux` that a REC of an ordinary Realm uses; ends the scenario where a REC needs none.
+fn places(w: &mut World<'_>) -> Outcome<core::ops::Range<usize>> {
+    has_aux(w)?;
+    let realm = w.realm()?;
+    let params = w.rec_params(&realm, 0)?;
+    Ok(0..auxiliary(&params).count())
+}
+
 fn add_aux(registry: &mut Registry) {
     registry.add("rec_create/num_aux", |w| {
         refused(w, INPUT, |p| p.num_aux += 1)?;
@@ -156,41 +191,48 @@ fn add_aux(registry: &mut Registry) {
         refused(w, INPUT, |p| p.num_aux |= 1 << 32)
     });
     registry.add("rec_create/aux_align", |w| {
-        refused(w, INPUT, |p| p.aux[0] += 1)?;
-        refused(w, INPUT, |p| p.aux[0] += 0x800)
+        for place in places(w)? {
+            refused(w, INPUT, |p| p.aux[place] += 1)?;
+            refused(w, INPUT, |p| p.aux[place] += 0x800)?;
+        }
+        Ok(())
     });
     registry.add("rec_create/aux_alias", |w| {
         let realm = w.realm()?;
         let rec = w.delegated()?;
+        has_aux(w)?;
         let mut params = w.rec_params(&realm, 0)?;
-        // An auxiliary granule that is the REC.
-        let good = params.aux[0];
-        params.aux[0] = rec;
-        let page = w.params(&params.to_page());
-        w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
-        if params.num_aux > 1 {
-            params.aux[0] = params.aux[1];
-            let page = w.params(&params.to_page());
-            w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
+        let good = params.aux;
+        let granules = &good[..usize::try_from(params.num_aux).unwrap_or(0)];
+        for place in 0..granules.len() {
+            // An auxiliary granule that is the REC, the RD, or one of the others.
+            let others = granules.iter().enumerate().filter(|(other, _)| *other != place);
+            for taken in others.map(|(_, pa)| *pa).chain([rec, realm.rd]) {
+                params.aux = good;
+                params.aux[place] = taken;
+                let page = w.params(&params.to_page());
+                w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
+            }
         }
-        // One that is the RD.
-        params.aux[0] = realm.rd;
-        let page = w.params(&params.to_page());
-        w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
-        params.aux[0] = good;
+        params.aux = good;
         let page = w.params(&params.to_page());
         w.call(Command::RecCreate, [realm.rd, rec, page])?.ok()?;
         Ok(())
     });
     registry.add("rec_create/aux_state", |w| {
+        has_aux(w)?;
         let zoo = Zoo::new(w)?;
         let kinds = [Kind::Undelegated, Kind::Rd, Kind::Rec, Kind::RecAux, Kind::Data, Kind::Table];
         for kind in kinds.into_iter().chain([Kind::StartTable]) {
             let granule = zoo.granule(kind);
-            refused(w, INPUT, |p| p.aux[0] = granule)?;
+            for place in places(w)? {
+                refused(w, INPUT, |p| p.aux[place] = granule)?;
+            }
         }
-        for place in super::arguments::not_delegable(w) {
-            refused(w, INPUT, |p| p.aux[0] = place)?;
+        for address in super::arguments::not_delegable(w) {
+            for place in places(w)? {
+                refused(w, INPUT, |p| p.aux[place] = address)?;
+            }
         }
         Ok(())
     });
@@ -200,7 +242,9 @@ fn add_aux(registry: &mut Registry) {
         let rec = w.delegated()?;
         let page = w.params(&params.to_page());
         w.call(Command::RecCreate, [realm.rd, rec, page])?.is(INPUT)?;
-        w.call(Command::GranuleUndelegate, [params.aux[0]])?.ok()?;
+        for aux in auxiliary(&params) {
+            w.call(Command::GranuleUndelegate, [aux])?.ok()?;
+        }
         w.call(Command::GranuleUndelegate, [rec])?.ok()?;
         Ok(())
     });
@@ -211,11 +255,15 @@ fn add_destroy(registry: &mut Registry) {
         let realm = w.realm()?;
         let params = w.rec_params(&realm, 0)?;
         let rec = w.rec_with(&realm, 0, &params)?;
-        w.call(Command::GranuleUndelegate, [params.aux[0]])?.is(INPUT)?;
+        for aux in auxiliary(&params) {
+            w.call(Command::GranuleUndelegate, [aux])?.is(INPUT)?;
+        }
         w.call(Command::RecDestroy, [rec.pa])?.ok()?;
         w.call(Command::RecDestroy, [rec.pa])?.is(INPUT)?;
         w.call(Command::GranuleUndelegate, [rec.pa])?.ok()?;
-        w.call(Command::GranuleUndelegate, [params.aux[0]])?.ok()?;
+        for aux in auxiliary(&params) {
+            w.call(Command::GranuleUndelegate, [aux])?.ok()?;
+        }
         Ok(())
     });
     registry.add("rec_destroy/success/with_requests_pending", |w| {

@@ -38,11 +38,20 @@ fn add_levels(registry: &mut Registry) {
             Ok(())
         });
         registry.add(format!("{}/ipa_align/each_level", command.label()), move |w| {
+            // Nothing else is wrong: RTT_CREATE finds no table there, the others an empty one.
             let realm = realm_with_tables(w)?;
             let rtt = w.delegated()?;
-            for level in 1..=3 {
+            let half = realm.unprotected();
+            let places = if command == Command::RttCreate {
+                [half, 7 << 30, IPA + 0x40_0000]
+            } else {
+                w.tables(&realm, half, 1)?;
+                w.tables(&realm, 7 << 30, 2)?;
+                [half, 7 << 30, IPA]
+            };
+            for (level, place) in (1..=3).zip(places) {
                 // Aligned to the level, but not to the one above, where the table is linked.
-                let ipa = entry_size(level);
+                let ipa = place + entry_size(level);
                 let raw = level.cast_unsigned();
                 if command == Command::RttCreate {
                     w.call(command, [realm.rd, rtt, ipa, raw])?.is(INPUT)?;
@@ -213,6 +222,7 @@ fn add_read(registry: &mut Registry) {
         let other = w.table(&realm, IPA + 0x20_0000, 3)?;
         w.expect_entry(&realm, (IPA, 2), (2, ASSIGNED, data, ripas::RAM))?;
         w.expect_entry(&realm, (IPA + 0x20_0000, 2), (2, TABLE, other, 0))?;
+        w.read_entry(&realm, IPA + 0x20_0000, 2)?.out(4, 0)?;
         w.expect_entry(&realm, (IPA + 0x40_0000, 2), (2, UNASSIGNED, 0, ripas::EMPTY))?;
         let reply = w.read_entry(&realm, IPA, 2)?;
         holds("no attributes of a protected entry", reply.outputs[2] & 0x3fc == 0)
@@ -223,7 +233,9 @@ fn add_read(registry: &mut Registry) {
         let realm = w.realm_with(&params)?;
         w.expect_entry(&realm, (0, 3), (-1, UNASSIGNED, 0, ripas::EMPTY))?;
         let rtt = w.table(&realm, 0, 0)?;
-        w.expect_entry(&realm, (0, -1), (-1, TABLE, rtt, 0))
+        w.expect_entry(&realm, (0, -1), (-1, TABLE, rtt, 0))?;
+        w.read_entry(&realm, 0, -1)?.out(1, u64::MAX)?;
+        Ok(())
     });
     registry.add("rtt_read_entry/success/system_off", |w| {
         let rec = w.running()?;

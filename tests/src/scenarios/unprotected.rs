@@ -128,6 +128,31 @@ pub(super) fn add(registry: &mut Registry) {
         w.call(unmap, [realm.rd, ipa + 0x5000, 3])?.ok()?.out(1, ipa + 0x20_0000)?;
         Ok(())
     });
+    registry.add("rtt_unmap_unprotected/rtte_state/top_at_any_distance", |w| {
+        let realm = w.realm()?;
+        let ipa = realm.unprotected();
+        w.tables(&realm, ipa, 3)?;
+        let at = |index: u64| ipa + index * 0x1000;
+        let unmap = Command::RttUnmapUnprotected;
+        // Around the groups in which a monitor may look through a table, from any place in one.
+        for from in [1, 2, 7, 8, 30, 31, 32, 33, 63, 64, 200, 383, 384, 385, 479, 480, 510, 511] {
+            // What is behind does not count.
+            w.call(Command::RttMapUnprotected, [realm.rd, at(from - 1), 3, DESC])?.ok()?;
+            w.call(unmap, [realm.rd, at(from), 3])?.is_top(rtt_error(3), 1, at(512))?;
+            for distance in [1, 2, 3, 7, 8, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 300, 509] {
+                let live = from + distance;
+                if live > 511 {
+                    break;
+                }
+                let desc = DESC ^ (live & 3) << 6;
+                w.call(Command::RttMapUnprotected, [realm.rd, at(live), 3, desc])?.ok()?;
+                w.call(unmap, [realm.rd, at(from), 3])?.is_top(rtt_error(3), 1, at(live))?;
+                w.call(unmap, [realm.rd, at(live), 3])?.ok()?.out(1, at(512))?;
+            }
+            w.call(unmap, [realm.rd, at(from - 1), 3])?.ok()?.out(1, at(512))?;
+        }
+        Ok(())
+    });
     registry.add("rtt_unmap_unprotected/rtt_walk/block_above", |w| {
         let realm = w.realm()?;
         let ipa = realm.unprotected();

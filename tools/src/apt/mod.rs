@@ -4,6 +4,7 @@
 //! download folder. Where the archive is, and which keys vouch for it, is taken from the machine's own sources, so
 //! mirrors keep working. Only [`PrivateApt::install`] changes the machine.
 
+pub mod root;
 pub mod sources;
 pub mod version;
 
@@ -189,14 +190,15 @@ impl PrivateApt {
         Ok(())
     }
 
-    /// Installs packages on this machine, as root or through sudo. `suite` is preferred where it is given.
+    /// Installs packages on this machine, after [`root::Wanted::authorise`]. `suite` is preferred
+    /// where it is given.
     pub fn install(
         &self,
         packages: &[&str],
         suite: Option<&str>,
         label: &str,
     ) -> anyhow::Result<()> {
-        let mut command = as_root(&packages.join(" "))?;
+        let mut command = root::command();
         command.args(["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get"]);
         command.arg("-c").arg(self.configuration());
         command.args(["-q", "-y", "--no-install-recommends", "install"]);
@@ -212,29 +214,6 @@ impl PrivateApt {
         progress.done(&packages.join(" "));
         Ok(())
     }
-}
-
-/// `env` as root: directly, or through sudo, for which the user may be asked a password.
-fn as_root(packages: &str) -> anyhow::Result<Command> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(Command::new("env"));
-    }
-    if find_program("sudo").is_none() {
-        bail!(
-            "installing {packages} needs root, and there is no sudo here; run `cargo xtask setup` once as root, or ask an \
-             administrator to install these packages"
-        );
-    }
-    eprintln!("Installing {packages} needs root; sudo may ask for your password.");
-    let allowed = process::with_terminal(Command::new("sudo").arg("-v"))?;
-    if !allowed.success() {
-        bail!(
-            "sudo did not allow it; ask an administrator to install {packages}, then run the same command again"
-        );
-    }
-    let mut command = Command::new("sudo");
-    command.args(["-n", "env"]);
-    Ok(command)
 }
 
 /// Which of `packages` are not installed on this machine.

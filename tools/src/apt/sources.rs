@@ -41,6 +41,16 @@ impl Source {
         text
     }
 
+    /// A source of packages of the same archive, on one line, for people to copy.
+    pub fn line(&self, suite: &str) -> String {
+        // A key inside the source fits on no line; Debian's archive is trusted without it.
+        let key =
+            self.trust.iter().find(|(name, value)| name == "Signed-By" && value.starts_with('/'));
+        let options = key.map(|(_, file)| format!("[signed-by={}] ", file.replace(' ', ",")));
+        let uri = self.uris.first().map_or("", String::as_str);
+        format!("deb {}{uri} {suite} main", options.unwrap_or_default())
+    }
+
     fn serves(&self, suite: &str) -> bool {
         let has = |list: &[String], wanted: &str| list.iter().any(|item| item == wanted);
         has(&self.types, "deb") && has(&self.components, "main") && has(&self.suites, suite)
@@ -56,6 +66,12 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// A machine of tests, with sources in the one-line format.
+    #[cfg(test)]
+    pub fn of(codename: &str, list: impl AsRef<str>) -> Self {
+        Self { codename: codename.to_owned(), sources: parse_list(list.as_ref()) }
+    }
+
     /// Reads `/etc/os-release` and the apt sources.
     pub fn read() -> anyhow::Result<Self> {
         let release = Path::new("/etc/os-release");
@@ -277,6 +293,21 @@ Components: main
         assert!(text.contains("URIs: http://a.example/debian http://b.example/debian\n"));
         assert!(text.contains("Suites: trixie\n") && text.contains("Architectures: arm64\n"));
         assert!(text.contains("Signed-By: \n -----BEGIN PGP") && text.ends_with("\n\n"));
+    }
+
+    #[test]
+    fn a_line_to_copy_keeps_archive_and_key() {
+        let line = |text, parse: fn(&str) -> Vec<Source>| {
+            machine(parse(text)).archive().unwrap().line("bookworm-backports")
+        };
+        assert_eq!(
+            line(LIST, parse_list),
+            "deb [signed-by=/k.gpg] http://mirror.example/debian bookworm-backports main"
+        );
+        assert_eq!(
+            line(STANZAS, parse_deb822),
+            "deb http://a.example/debian bookworm-backports main"
+        );
     }
 
     #[test]

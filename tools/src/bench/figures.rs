@@ -52,26 +52,31 @@ const BARS: &[Bar] = &[
     bar("granule_undelegate", 2_240, 2_350),
     bar("data_create_measured", 24_438, 10_000),
     bar("data_create_unmeasured", 8_335, 2_600),
-    bar("data_create_unknown", 2_655, 1_800),
+    bar("data_create_unknown", 2_955, 1_800),
     bar("data_destroy", 3_262, 2_000),
     bar("rtt_create_l3", 3_376, 2_000),
     bar("rtt_unfold_2m", 5_298, 3_200),
     bar("rtt_fold_512", 12_767, 3_200),
     bar("rtt_destroy_l3", 9_088, 2_500),
+    bar("rtt_destroy_l3_live", 9_092, 2_400),
+    unmeasured("rtt_destroy_l0_lpa2", 2_500),
     bar("rtt_read_entry", 2_527, 1_500),
     bar("rtt_map_unprotected", 2_296, 1_600),
     bar("rtt_unmap_unprotected", 8_426, 2_600),
+    bar("rtt_unmap_unprotected_live", 8_430, 2_300),
     bar("init_ripas_per_page", 2_330, 700),
-    bar("realm_create", 30_843, 12_000),
+    bar("realm_create", 22_176, 12_000),
+    bar("realm_activate", 1_520, 1_400),
     bar("rec_create", 29_163, 12_000),
     bar("rec_destroy", 11_361, 4_000),
-    bar("rec_enter_host_call", 12_980, 3_000),
-    bar("rec_enter_abort", 10_991, 2_900),
+    bar("rec_enter_host_call", 13_633, 3_000),
+    bar("rec_enter_abort", 9_964, 2_900),
     bar("rsi_version", 282, 150),
     bar("rsi_ipa_state_get", 1_359, 500),
     bar("rsi_measurement_extend", 2_701, 1_400),
     unmeasured("set_ripas_1g_2m_blocks", 20_000),
     unmeasured("set_ripas_1g_1g_block", 5_000),
+    bar("attest_token_init", 14_459, 7_000),
     bar("attest_token", 20_534_911, 4_000_000),
     unmeasured("attest_slice", 50_000),
 ];
@@ -111,6 +116,11 @@ impl Figures {
     /// What an operation costs.
     pub fn get(&self, name: &str) -> Option<u64> {
         self.0.iter().find(|figure| figure.name == name).map(|figure| figure.instructions)
+    }
+
+    /// What they are about, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Figure::name)
     }
 
     /// One line per operation: measured, committed, change, reference, bar.

@@ -1,12 +1,11 @@
 //! `cargo xtask bench --latency`: how long an interrupt for the Host may have to wait, per command and state of a Realm.
 
 use super::figures::Figure;
-use super::{COUNTED, boot_job, no_count};
+use super::{Bench, COUNTED, boot_job, no_count};
 use crate::fault::Verdict;
 use crate::job;
-use crate::paths;
+use crate::patience;
 use crate::progress::Progress;
-use crate::stage::Stage;
 
 /// Most instructions for whatever may return early.
 const BAR: u64 = 50_000;
@@ -15,17 +14,18 @@ const BAR: u64 = 50_000;
 const WHOLE: &[&str] = &["RMI_RTT_INIT_RIPAS (a table)"];
 
 /// Measures and judges; `ours` is a monitor that has to keep the bar.
-pub fn command(stage: &Stage, ours: bool) -> anyhow::Result<()> {
-    let job = job::latency(&paths::output()?.join("latency-job.txt"), stage.layout())?;
+pub fn command(bench: &Bench<'_>, ours: bool) -> anyhow::Result<()> {
+    let text = bench.run.folder().join("latency-job.txt");
+    let job = job::latency(&text, bench.stage.layout())?;
     let progress = Progress::start("interrupting everything");
-    let Some(rows) = boot_job(stage, job, &COUNTED)? else { return Ok(()) };
+    let Some(rows) = boot_job(bench, job, &COUNTED, patience::BENCH)? else { return Ok(()) };
     progress.done(&format!("{} commands and states", rows.len()));
     println!("{:<42} {:>24}", "while the monitor serves", "longest wait, instructions");
     for row in &rows {
         let note = if WHOLE.contains(&row.name()) { "  has to finish" } else { "" };
         println!("{:<42} {:>24}{note}", row.name(), row.instructions());
     }
-    if let Some(note) = no_count(stage) {
+    if let Some(note) = no_count(bench.stage) {
         println!("{note}");
         return Ok(());
     }

@@ -25,20 +25,18 @@ use anyhow::bail;
 use crate::cli::{BenchOptions, Platform};
 use crate::fault::{IoContext, Verdict};
 use crate::job;
-use crate::output;
+use crate::output::Run;
 use crate::paths::{self, write_whole};
+use crate::patience;
 use crate::progress::Progress;
-use crate::qemu::{Ended, Limits, Load};
+use crate::qemu::{Ended, Load};
 use crate::stage::{self, Shape, Stage};
 
 use figures::{Figure, Figures};
 use rows::Rows;
 
-/// Boot and measurements take seconds; a trace ten times as long.
-const LIMITS: Limits = Limits { total: Duration::from_secs(600), silence: Duration::from_secs(60) };
-
 /// Executes one instruction per tick of the counter, and does not wait for real time.
-const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
+pub const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 
 /// The figures in the repository.
 fn committed() -> PathBuf {
@@ -76,13 +74,19 @@ pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
     if options.operations {
         return operations::command(options.update);
     }
-    let _claim = output::claim()?;
+    if options.list {
+        saved()?.names().for_each(|name| println!("{name}"));
+        return Ok(());
+    }
+    // What a printed command line names is for somebody to use later.
+    let run = if options.model.print { Run::in_the_open()? } else { Run::begin("bench")? };
     let stage =
-        Stage::prepare(&options.image, options.qemu.as_ref(), &options.model, &paths::output()?)?;
+        Stage::prepare(&options.image, options.qemu.as_ref(), &options.model, run.folder())?;
+    let bench = Bench { stage: &stage, run: &run };
     match &options.profile {
-        Some(name) => profile::command(&stage, name),
-        None if options.latency => latency::command(&stage, options.image.image.is_none()),
-        None => measure(options, &stage),
+        Some(name) => profile::command(&bench, name),
+        None if options.latency => latency::command(&bench, options.image.image.is_none()),
+        None => measure(options, &bench),
     }
 }
 
@@ -106,7 +110,7 @@ fn check_options(options: &BenchOptions) -> anyhow::Result<()> {
     if let Some(name) = &options.profile
         && saved()?.get(name).is_none()
     {
-        bail!("there is no operation `{name}`; `cargo xtask bench` lists them");
+        bail!("there is no operation `{name}`; `cargo xtask bench --list` shows all names");
     }
     if let Some(file) = &options.json {
         paths::check_output(file)?;
@@ -114,9 +118,15 @@ fn check_options(options: &BenchOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(options: &BenchOptions, stage: &Stage) -> anyhow::Result<()> {
+/// What is measured on, and the folder for it.
+struct Bench<'a> {
+    stage: &'a Stage,
+    run: &'a Run,
+}
+
+fn measure(options: &BenchOptions, bench: &Bench<'_>) -> anyhow::Result<()> {
     let progress = Progress::start("counting instructions");
-    let Some(rows) = boot(stage, "", &COUNTED)? else { return Ok(()) };
+    let Some(rows) = boot(bench, "", &COUNTED, patience::BENCH)? else { return Ok(()) };
     progress.done(&format!("{} operations", rows.len()));
     let measured = Figures::new(rows);
     let json = match &options.json {
@@ -126,7 +136,7 @@ fn measure(options: &BenchOptions, stage: &Stage) -> anyhow::Result<()> {
     save(&json, &measured)?;
     let before = saved()?;
     print!("{}", measured.table(&before));
-    if let Some(note) = no_count(stage) {
+    if let Some(note) = no_count(bench.stage) {
         println!("{note}");
         return Ok(());
     }
@@ -159,27 +169,45 @@ fn save(path: &Path, figures: &Figures) -> anyhow::Result<()> {
 
 /// Boots the machine with one CPU and the bench as its job, up to the operation `until`; what it reports, if it was started
 /// at all.
-fn boot(stage: &Stage, until: &str, extra: &[&str]) -> anyhow::Result<Option<Vec<Figure>>> {
-    let text = paths::output()?.join("bench-job.txt");
-    boot_job(stage, job::bench(until, &text, stage.layout())?, extra)
+fn boot(
+    bench: &Bench<'_>,
+    until: &str,
+    extra: &[&str],
+    patience: Duration,
+) -> anyhow::Result<Option<Vec<Figure>>> {
+    let text = bench.run.folder().join("bench-job.txt");
+    boot_job(bench, job::bench(until, &text, bench.stage.layout())?, extra, patience)
 }
 
 /// Boots the machine with one CPU and a job that measures; what it reports, if it was started at all.
-fn boot_job(stage: &Stage, job: Load, extra: &[&str]) -> anyhow::Result<Option<Vec<Figure>>> {
+fn boot_job(
+    bench: &Bench<'_>,
+    job: Load,
+    extra: &[&str],
+    patience: Duration,
+) -> anyhow::Result<Option<Vec<Figure>>> {
+    let &Bench { stage, run } = bench;
     let extra = extra.iter().map(|&argument| argument.to_owned()).collect();
     let shape = Shape { cpus: 1, extra, ..Shape::default() };
-    let messages = paths::output()?.join("qemu.log");
+    let messages = run.folder().join("qemu.log");
     let Some(board) = stage.board(shape, vec![job], messages)? else { return Ok(None) };
-    let mut rows = Rows::default();
+    let (log, file) = run.log("bench-console.log")?;
+    let mut rows = Rows::new(stage.decoder()?, file);
     let mut running = board.start()?;
-    match running.drive(&mut rows, false, Some(LIMITS))? {
+    let patience = stage.patience(patience);
+    match running.drive(&mut rows, false, Some(patience))? {
         Ended::ByItself(status) if status.success() => rows.finish().map(Some),
         Ended::ByItself(status) => {
             bail!("{} failed ({status}): {}", board.name(), running.messages())
         }
         Ended::Stopped => rows.finish().map(Some),
-        Ended::TimeLimit | Ended::Silence => {
-            bail!("the machine hung after {}", rows.last_words())
+        Ended::NoProgress => {
+            bail!(
+                "the machine hung after {}: nothing new for {} s; the log is {}",
+                rows.last_words(),
+                patience.as_secs(),
+                log.display()
+            )
         }
     }
 }
@@ -213,6 +241,7 @@ mod tests {
         assert!(fault(profile("rmi_versio")).contains("no operation `rmi_versio`"));
         let on_fvp = |mut options: BenchOptions| {
             options.image.platform = Platform::Fvp;
+            options.model.print = true;
             fault(options)
         };
         assert!(on_fvp(profile("rmi_version")).contains("--profile"));

@@ -5,26 +5,25 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use object::{Object, ObjectSymbol, SymbolKind};
+use anyhow::bail;
 
-use super::{COUNTED, boot, span, symbols};
+use super::{Bench, COUNTED, boot, span, symbols};
 use crate::fault::IoContext;
-use crate::paths;
+use crate::patience;
 use crate::progress::Progress;
-use crate::stage::Stage;
+use crate::symbols::Functions;
 
 /// The function that each command of the Host passes through once, as the end of its name.
 const DISPATCHER: &str = "rmm::dispatch::handle";
 
 /// `bench --profile NAME`.
-pub fn command(stage: &Stage, name: &str) -> anyhow::Result<()> {
-    let functions = Functions::read(&symbols(stage)?)?;
-    let (base, size) = span(stage)?;
-    let trace = paths::output()?.join("bench.trace");
+pub fn command(bench: &Bench<'_>, name: &str) -> anyhow::Result<()> {
+    let functions = Functions::read(&symbols(bench.stage)?)?;
+    let (base, size) = span(bench.stage)?;
+    let trace = bench.run.folder().join("bench.trace");
     let progress = Progress::start(&format!("tracing {name}"));
     let result =
-        traced(stage, name, (base, size), &trace).and_then(|()| sum_up(&trace, base, &functions));
+        traced(bench, name, (base, size), &trace).and_then(|()| sum_up(&trace, base, &functions));
     // A trace has hundreds of megabytes.
     drop(std::fs::remove_file(&trace));
     let costs = result?;
@@ -43,7 +42,12 @@ fn percent(part: u64, whole: u64) -> f64 {
     f64::from(tenths) / 10.0
 }
 
-fn traced(stage: &Stage, name: &str, (base, size): (u64, u64), trace: &Path) -> anyhow::Result<()> {
+fn traced(
+    bench: &Bench<'_>,
+    name: &str,
+    (base, size): (u64, u64),
+    trace: &Path,
+) -> anyhow::Result<()> {
     let filter = format!("{base:#x}+{size:#x}");
     let file = trace.display().to_string();
     let trace = [
@@ -56,9 +60,10 @@ fn traced(stage: &Stage, name: &str, (base, size): (u64, u64), trace: &Path) -> 
         "-D",
         &file,
     ];
-    let rows = boot(stage, name, &[&COUNTED[..], &trace].concat())?.unwrap_or_default();
+    let rows = boot(bench, name, &[&COUNTED[..], &trace].concat(), patience::TRACE)?;
+    let rows = rows.unwrap_or_default();
     if rows.last().is_none_or(|row| row.name() != name) {
-        bail!("there is no operation `{name}`; `cargo xtask bench` lists them");
+        bail!("there is no operation `{name}`; `cargo xtask bench --list` shows all names");
     }
     Ok(())
 }
@@ -90,43 +95,6 @@ fn address(line: &str) -> Option<u64> {
     u64::from_str_radix(address, 16).ok()
 }
 
-#[derive(Debug)]
-struct Function {
-    start: u64,
-    name: String,
-}
-
-/// The monitor's functions by address.
-#[derive(Debug)]
-struct Functions(Vec<Function>);
-
-impl Functions {
-    fn read(elf: &[u8]) -> anyhow::Result<Self> {
-        let object = object::File::parse(elf).context("the monitor is not an ELF file")?;
-        let mut functions: Vec<Function> = object
-            .symbols()
-            // Assembly has labels instead of functions; local ones begin with a dot or a dollar sign.
-            .filter(|symbol| {
-                matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Unknown | SymbolKind::Label)
-            })
-            .filter(|symbol| symbol.section_index().is_some())
-            .filter_map(|symbol| Some((symbol.address(), symbol.name().ok()?)))
-            .filter(|(_, name)| !name.is_empty() && !name.starts_with(['.', '$']))
-            .map(|(start, name)| Function {
-                start,
-                name: format!("{:#}", rustc_demangle::demangle(name)),
-            })
-            .collect();
-        functions.sort_by_key(|function| function.start);
-        Ok(Self(functions))
-    }
-
-    fn of(&self, address: u64) -> Option<&Function> {
-        let after = self.0.partition_point(|function| function.start <= address);
-        self.0.get(after.checked_sub(1)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,10 +108,7 @@ mod tests {
 
     #[test]
     fn only_what_follows_the_last_entry_counts() {
-        let functions = Functions(vec![
-            Function { start: 0, name: "other".to_owned() },
-            Function { start: 0x10, name: DISPATCHER.to_owned() },
-        ]);
+        let functions = Functions::of_names(&[(0, "other"), (0x10, DISPATCHER)], 0x20);
         let file = std::env::temp_dir().join(format!("cairn-trace-{}", std::process::id()));
         let line = |at: u64| format!("Trace 0: 0x0 [0/{:016x}/0/0]\n", 0x1000 + at);
         std::fs::write(&file, [0, 0x10, 0x14, 0, 0x10, 4].map(line).concat()).unwrap();

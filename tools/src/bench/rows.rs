@@ -1,11 +1,17 @@
 //! What the host reports while it measures.
 
-use anyhow::bail;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::figures::Figure;
-use crate::console::demux::{Demux, Item};
-use crate::console::lines::Lines;
+use crate::console::log::Decoder;
+use crate::console::progress::Novelty;
+use crate::console::tap::{Said, Tap, Text};
+use crate::fault::Verdict;
 use crate::qemu::{Flow, Listener};
 
 /// A line of the host.
@@ -22,22 +28,51 @@ enum Event {
 }
 
 /// Collects the host's rows from the UART.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rows {
-    demux: Demux,
-    lines: Lines,
+    tap: Tap,
+    novelty: Novelty,
+    log: BufWriter<File>,
+    has_progressed: bool,
     rows: Vec<Figure>,
     end: Option<Result<(), String>>,
     last: String,
+    /// What was said from the crash report on.
+    report: Vec<String>,
 }
 
 impl Rows {
+    /// A listener that writes everything to `log`.
+    pub fn new(decoder: Option<Decoder>, log: File) -> Self {
+        Self {
+            tap: Tap::new(decoder.map(Arc::new), Text::Ours),
+            novelty: Novelty::default(),
+            log: BufWriter::new(log),
+            has_progressed: false,
+            rows: Vec::new(),
+            end: None,
+            last: String::new(),
+            report: Vec::new(),
+        }
+    }
+
+    fn keep(&mut self, line: &str) -> anyhow::Result<()> {
+        self.has_progressed |= self.novelty.is_new(line);
+        if self.tap.fatal().is_some() {
+            self.report.push(line.to_owned());
+        }
+        writeln!(self.log, "{line}").context("cannot write the log file")
+    }
+
     fn line(&mut self, line: String) {
         if let Some(event) =
             line.strip_prefix("@cairn ").and_then(|json| serde_json::from_str(json).ok())
         {
             match event {
-                Event::Bench(row) => self.rows.push(row),
+                Event::Bench(row) => {
+                    self.has_progressed = true;
+                    self.rows.push(row);
+                }
                 Event::End { result, .. } if result == "ok" => self.end = Some(Ok(())),
                 Event::End { why, .. } => self.end = Some(Err(why.unwrap_or_default())),
                 Event::Other => {}
@@ -49,7 +84,12 @@ impl Rows {
     }
 
     /// All rows, if the host came to a good end.
-    pub fn finish(self) -> anyhow::Result<Vec<Figure>> {
+    pub fn finish(mut self) -> anyhow::Result<Vec<Figure>> {
+        self.log.flush().context("cannot write the log file")?;
+        if self.tap.fatal().is_some() {
+            let report = self.report.join("\n  ");
+            return Err(Verdict(format!("the monitor or EL3 gave up:\n  {report}")).into());
+        }
         match self.end {
             Some(Ok(())) => Ok(self.rows),
             Some(Err(why)) => bail!("the host cannot measure this monitor: {why}"),
@@ -69,13 +109,18 @@ impl Rows {
 impl Listener for Rows {
     fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow> {
         for &byte in bytes {
-            if let Some(Item::Text(byte)) = self.demux.push(byte)
-                && let Some(line) = self.lines.push(byte)
-            {
-                self.line(line);
+            for said in self.tap.hear(byte) {
+                match said {
+                    Said::Byte(_) => {}
+                    Said::Line(line) => {
+                        self.keep(&line)?;
+                        self.line(line);
+                    }
+                    Said::Message(message) => self.keep(&message.plain())?,
+                }
             }
         }
-        Ok(Flow::Continue)
+        self.idle()
     }
 
     fn typed(&mut self, _bytes: &[u8]) -> (Vec<u8>, Flow) {
@@ -87,7 +132,11 @@ impl Listener for Rows {
     }
 
     fn idle(&mut self) -> anyhow::Result<Flow> {
-        Ok(Flow::Continue)
+        Ok(if self.tap.is_over() { Flow::Stop } else { Flow::Continue })
+    }
+
+    fn takes_progress(&mut self) -> bool {
+        std::mem::take(&mut self.has_progressed)
     }
 }
 
@@ -96,7 +145,8 @@ mod tests {
     use super::*;
 
     fn rows(text: &str) -> Rows {
-        let mut rows = Rows::default();
+        let log = File::options().write(true).open("/dev/null").unwrap();
+        let mut rows = Rows::new(None, log);
         rows.received(text.as_bytes()).unwrap();
         rows
     }
@@ -111,5 +161,8 @@ mod tests {
         let bad =
             format!("{row}@cairn {{\"event\":\"end\",\"result\":\"error\",\"why\":\"no\"}}\n");
         assert!(rows(&bad).finish().unwrap_err().to_string().ends_with(": no"));
+        let panic = format!("{row}PANIC in EL3.\nx30 = 0x1000\n");
+        let error = rows(&panic).finish().unwrap_err().to_string();
+        assert!(error.contains("gave up") && error.contains("x30 = 0x1000"), "{error}");
     }
 }

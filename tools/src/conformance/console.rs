@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -12,25 +13,17 @@ use serde::Deserialize;
 
 use super::Bar;
 use super::outcome::{Outcome, Results};
-use crate::cli::LogLevel;
-use crate::console::demux::{Demux, Item};
-use crate::console::lines::Lines;
-use crate::console::log::{Decoder, Message};
+use crate::console::log::Decoder;
+use crate::console::progress::Novelty;
+use crate::console::tap::{Said, Tap, Text};
 use crate::qemu::{Flow, Listener};
 
 /// How a line of the host begins.
 const HOST: &str = "@cairn ";
 /// What EL3 says first when a machine starts.
 const BOOT: &str = "Booting Trusted Firmware";
-/// How the monitor's last message begins, and what EL3 says when it gives up.
-const FATAL: &str = "fatal:";
-const EL3_ENDS: [&str; 3] = ["PANIC in EL3", "Unhandled Exception in EL3", "BACKTRACE: START"];
 /// Lines that are kept to explain a failure.
 const TAIL: usize = 12;
-/// How long a monitor or EL3 that has given up may go on to say why.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Longest time from the start of a machine to its first scenario.
-const BOOT_TIME: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -52,21 +45,28 @@ enum Event {
     Other,
 }
 
+/// How long a machine may go without a sign of progress.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// On its way to the first scenario.
+    pub boot: Duration,
+    /// In a scenario.
+    pub scenario: Duration,
+}
+
 /// Listens to one machine.
 pub struct Console<'a> {
     results: &'a Results,
     bar: &'a Bar,
-    limit: Duration,
-    demux: Demux,
-    decoder: Option<&'a Decoder>,
-    lines: Lines,
+    limits: Limits,
+    tap: Tap,
+    novelty: Novelty,
     log: BufWriter<File>,
     tail: VecDeque<String>,
     running: Option<(String, Instant)>,
-    started: Instant,
+    /// When the machine has shown last that it gets anywhere.
+    last_progress: Instant,
     boots: u32,
-    /// The monitor or EL3 has given up, in its own words, and when.
-    fatal: Option<(String, Instant)>,
     /// Names of the scenarios that were begun.
     pub begun: Vec<String>,
     /// The machine is of no more use, and why.
@@ -76,27 +76,25 @@ pub struct Console<'a> {
 }
 
 impl<'a> Console<'a> {
-    /// A console whose scenarios may take `limit` each.
+    /// A console of a machine that has just been started.
     pub fn new(
         results: &'a Results,
         bar: &'a Bar,
-        decoder: Option<&'a Decoder>,
+        decoder: Option<Arc<Decoder>>,
         log: File,
-        limit: Duration,
+        limits: Limits,
     ) -> Self {
         Self {
             results,
             bar,
-            limit,
-            demux: Demux::default(),
-            decoder,
-            lines: Lines::default(),
+            limits,
+            tap: Tap::new(decoder, Text::Ours),
+            novelty: Novelty::default(),
             log: BufWriter::new(log),
             tail: VecDeque::new(),
             running: None,
-            started: Instant::now(),
+            last_progress: Instant::now(),
             boots: 0,
-            fatal: None,
             begun: Vec::new(),
             broken: None,
             ended: None,
@@ -104,40 +102,19 @@ impl<'a> Console<'a> {
     }
 
     fn byte(&mut self, byte: u8) -> std::io::Result<()> {
-        let Some(decoder) = self.decoder else { return self.text(byte) };
-        match self.demux.push(byte) {
-            Some(Item::Text(byte)) => self.text(byte),
-            Some(Item::Frame(frame)) => {
-                for message in decoder.decode(&frame) {
-                    if message.level == Some(LogLevel::Error) && message.text.starts_with(FATAL) {
-                        self.give_up(&message.text);
-                    }
-                    self.message(&message)?;
-                }
-                Ok(())
-            }
-            Some(Item::Damaged) => self.message(&Message::damaged()),
-            None => Ok(()),
-        }
-    }
-
-    fn message(&mut self, message: &Message) -> std::io::Result<()> {
-        self.keep(&message.plain())
-    }
-
-    fn give_up(&mut self, text: &str) {
-        self.fatal.get_or_insert_with(|| (printable(text), Instant::now()));
-    }
-
-    fn text(&mut self, byte: u8) -> std::io::Result<()> {
-        match self.lines.push(byte) {
-            Some(line) => self.line(&line),
-            None => Ok(()),
-        }
+        self.tap.hear(byte).into_iter().try_for_each(|said| match said {
+            Said::Byte(_) => Ok(()),
+            Said::Line(line) => self.line(&line),
+            Said::Message(message) => self.keep(&message.plain()),
+        })
     }
 
     fn keep(&mut self, line: &str) -> std::io::Result<()> {
-        if self.tail.len() == TAIL {
+        if self.novelty.is_new(line) {
+            self.last_progress = Instant::now();
+        }
+        // A crash report is kept whole.
+        if self.tail.len() >= TAIL && self.tap.fatal().is_none() {
             self.tail.pop_front();
         }
         self.tail.push_back(line.to_owned());
@@ -148,9 +125,6 @@ impl<'a> Console<'a> {
         self.boots += u32::from(line.contains(BOOT));
         if self.boots > 1 {
             self.broken = Some("the machine rebooted".to_owned());
-        }
-        if EL3_ENDS.iter().any(|text| line.contains(text)) {
-            self.give_up(line);
         }
         // Another monitor may have left its own line unfinished.
         let Some((before, json)) = line.split_once(HOST) else { return self.keep(line) };
@@ -170,6 +144,7 @@ impl<'a> Console<'a> {
     fn event(&mut self, event: Event) {
         match event {
             Event::ScenarioStart { name } => {
+                self.last_progress = Instant::now();
                 self.tail.clear();
                 self.begun.push(name.clone());
                 self.running = Some((name, Instant::now()));
@@ -199,9 +174,7 @@ impl<'a> Console<'a> {
 
     /// The machine is gone, for this reason: whatever was running has failed.
     pub fn finish(&mut self, why: &str) -> std::io::Result<()> {
-        if !self.lines.is_empty()
-            && let Some(line) = self.lines.take()
-        {
+        if let Some(line) = self.tap.rest() {
             self.line(&line)?;
         }
         let said: Vec<String> = self.tail.iter().map(|line| printable(line)).collect();
@@ -251,23 +224,25 @@ impl Listener for Console<'_> {
     }
 
     fn idle(&mut self) -> anyhow::Result<Flow> {
-        if let Some((_, since)) = &self.running
-            && since.elapsed() > self.limit
-        {
-            let seconds = self.limit.as_secs();
+        let silence = self.last_progress.elapsed();
+        if self.running.is_some() && silence > self.limits.scenario {
+            let seconds = self.limits.scenario.as_secs();
             self.broken = Some(format!("the machine hung: no result within {seconds} s"));
         }
-        if self.begun.is_empty() && self.started.elapsed() > BOOT_TIME {
-            let seconds = BOOT_TIME.as_secs();
-            self.broken = Some(format!("the machine did not boot within {seconds} s"));
+        if self.begun.is_empty() && silence > self.limits.boot {
+            let seconds = self.limits.boot.as_secs();
+            self.broken = Some(format!("the machine did not boot: nothing new for {seconds} s"));
         }
-        if let Some((text, since)) = &self.fatal
-            && since.elapsed() > LAST_WORDS
-        {
-            self.broken = Some(format!("the machine gave up: {text}"));
+        if let Some(words) = self.tap.fatal().filter(|_| self.tap.is_over()) {
+            self.broken = Some(format!("the machine gave up: {}", printable(words)));
         }
         let over = self.broken.is_some() || self.ended.is_some();
         Ok(if over { Flow::Stop } else { Flow::Continue })
+    }
+
+    /// What each scenario may take is judged here.
+    fn takes_progress(&mut self) -> bool {
+        true
     }
 }
 
@@ -285,11 +260,14 @@ mod tests {
         let results = Results::new(registry.scenarios.into_iter().map(Arc::new), |_| None, false);
         let bar = Bar::start(1, Backend::Qemu);
         let log = File::options().write(true).open("/dev/null").unwrap();
-        let mut console = Console::new(&results, &bar, None, log, Duration::from_secs(60));
+        let mut console = Console::new(&results, &bar, None, log, LIMITS);
         console.received(written).unwrap();
         console.finish(gone).unwrap();
         results.finish().first().unwrap().outcome.clone()
     }
+
+    const LIMITS: Limits =
+        Limits { boot: Duration::from_secs(60), scenario: Duration::from_secs(60) };
 
     const START: &str = "@cairn {\"event\":\"scenario_start\",\"name\":\"a\"}\n";
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,23 +11,25 @@ use anyhow::bail;
 use cairn_tests::scenarios::{Cpu, Scenario};
 
 use super::Bar;
-use super::console::Console;
+use super::console::{Console, Limits};
 use super::outcome::{Outcome, Results};
 use crate::cli::{ConformanceOptions, ImageOptions, LogLevel};
 use crate::console::log::Decoder;
 use crate::fault::IoContext;
 use crate::job;
 use crate::ledger::Ledger;
+use crate::output::Run;
 use crate::paths;
+use crate::patience;
 use crate::qemu::{Ended, Load};
 use crate::signals;
 use crate::stage::{self, Shape, Stage};
 
 /// Scenarios that a machine is started for at a time.
 const BATCH: usize = 120;
-/// Longest time for a scenario (ten thousand conversions take seconds, and a machine may be slow), and for one that is known to
-/// be long.
-const LIMIT: Duration = Duration::from_secs(120);
+/// CPUs of each machine.
+const CPUS: u32 = 2;
+/// Longest silence of a scenario that is known to be long: it does one thing for many minutes.
 const LONG_LIMIT: Duration = Duration::from_secs(1800);
 /// Machines in a row that may go without beginning a scenario before the next decides.
 const FALSE_STARTS: u32 = 1;
@@ -44,47 +46,14 @@ struct Bench<'a> {
     results: &'a Results,
     bar: &'a Bar,
     stage: Stage,
-    decoder: Option<Decoder>,
-    folder: Folder,
+    decoder: Option<Arc<Decoder>>,
+    run: Run,
     machines: AtomicUsize,
     /// A machine has begun a scenario.
     boots: AtomicBool,
     /// Why the monitor does not boot, once that is settled.
     dead: Mutex<Option<String>>,
     ledgers: Mutex<Vec<Ledger>>,
-}
-
-/// A folder of this run's own, so that two runs at once share no file. What they built goes with it; the logs stay.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let Ok(entries) = std::fs::read_dir(&self.0) else { return };
-        for entry in entries.flatten() {
-            if entry.path().extension().is_none_or(|extension| extension != "log") {
-                drop(std::fs::remove_file(entry.path()));
-            }
-        }
-    }
-}
-
-/// Folders of runs, before the number of the process.
-const PREFIX: &str = "conformance-";
-
-/// Removes the logs of earlier runs in `output`: those whose process is gone, as `processes` shows.
-fn forget_old(output: &Path, processes: &Path) {
-    let Ok(entries) = std::fs::read_dir(output) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
-        let is_over = process.is_some_and(|process| {
-            process.parse::<u32>().is_ok() && !processes.join(process).exists()
-        });
-        if is_over {
-            // Another run may be doing the same.
-            drop(std::fs::remove_dir_all(entry.path()));
-        }
-    }
 }
 
 /// Runs everything that waits; the leak ledger of each machine in the end.
@@ -95,23 +64,16 @@ pub fn run(
     jobs: usize,
     bar: &Bar,
 ) -> anyhow::Result<Vec<Ledger>> {
-    let output = paths::output()?;
-    forget_old(&output, Path::new("/proc"));
-    let folder = output.join(format!("{PREFIX}{}", std::process::id()));
-    std::fs::create_dir_all(&folder).at("make the folder", &folder)?;
-    let folder = Folder(folder);
-    let stage = stage(options, &folder.0)?;
-    let decoder = match &stage.monitor().elf {
-        Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
-        None => None,
-    };
+    let run = Run::begin("conformance")?;
+    let stage = stage(options, run.folder())?;
+    let decoder = stage.decoder()?;
     let bench = Bench {
         all,
         results,
         bar,
         stage,
-        decoder,
-        folder,
+        decoder: decoder.map(Arc::new),
+        run,
         machines: AtomicUsize::new(0),
         boots: AtomicBool::new(false),
         dead: Mutex::default(),
@@ -227,23 +189,26 @@ impl Bench<'_> {
     /// Starts one machine; the names of the scenarios that it began, and why it ended before the first if it did.
     fn machine(&self, batch: &Batch) -> anyhow::Result<(Vec<String>, String)> {
         let number = self.machines.fetch_add(1, Ordering::Relaxed);
-        let file = |name: &str| self.folder.0.join(format!("{name}-{number}"));
+        let file = |name: &str| self.run.folder().join(format!("{name}-{number}"));
         let text = job::conformance(&ranges(&batch.numbers));
         let job = file("job");
         paths::write_whole(&job, text.as_bytes())?;
         let log = file("console").with_extension("log");
         let shape = Shape {
-            cpus: 2,
+            cpus: CPUS,
             cpu_properties: if batch.cpu == Cpu::Plain { ",lpa2=off" } else { "" },
             extra: Vec::new(),
         };
         let loads = vec![Load { file: job.clone(), address: self.stage.layout().job() }];
         let messages = file("qemu").with_extension("log");
         let Some(board) = self.stage.board(shape, loads, messages)? else { bail!("no machine") };
-        let limit = if batch.cpu == Cpu::Large { LONG_LIMIT } else { LIMIT };
+        let usual = patience::machine(CPUS);
+        let scenario = if batch.cpu == Cpu::Large { LONG_LIMIT } else { usual };
+        let limits =
+            Limits { boot: self.stage.patience(usual), scenario: self.stage.patience(scenario) };
         let output = File::create(&log).at("write", &log)?;
         let mut console =
-            Console::new(self.results, self.bar, self.decoder.as_ref(), output, limit);
+            Console::new(self.results, self.bar, self.decoder.clone(), output, limits);
         let mut running = board.start()?;
         let ended = running.drive(&mut console, false, None)?;
         let why = match ended {
@@ -251,7 +216,7 @@ impl Bench<'_> {
             Ended::ByItself(status) => {
                 format!("the machine stopped ({status}): {}", running.messages())
             }
-            Ended::Stopped | Ended::TimeLimit | Ended::Silence => "the machine stopped".to_owned(),
+            Ended::Stopped | Ended::NoProgress => "the machine stopped".to_owned(),
         };
         console.finish(&why).at("write", &log)?;
         drop(std::fs::remove_file(&job));
@@ -303,21 +268,5 @@ mod tests {
         let [one, two] = ["one", "two"].map(str::to_owned);
         assert_eq!(not_asked(std::slice::from_ref(&one), &[&one, &two]), None);
         assert_eq!(not_asked(&[one.clone(), two.clone()], &[&one]), Some(&two));
-    }
-
-    #[test]
-    fn only_runs_that_are_over_are_forgotten() {
-        let name = format!("cairn-conformance-folders-{}", std::process::id());
-        let root = std::env::temp_dir().join(name);
-        let (output, processes) = (root.join("output"), root.join("processes"));
-        for folder in ["conformance-1", "conformance-2", "conformance-x", "other-1"] {
-            std::fs::create_dir_all(output.join(folder)).unwrap();
-        }
-        std::fs::create_dir_all(processes.join("2")).unwrap();
-        forget_old(&output, &processes);
-        let is_there = |folder: &str| output.join(folder).is_dir();
-        assert!(!is_there("conformance-1"));
-        assert!(is_there("conformance-2") && is_there("conformance-x") && is_there("other-1"));
-        std::fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -27,7 +27,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Backend, ConformanceOptions, Platform};
 use crate::fault::{self, Verdict};
-use crate::{output, paths, signals};
+use crate::{paths, signals};
 use outcome::{Outcome, Results};
 
 /// Why a scenario does not run without `--long`.
@@ -58,9 +58,6 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         Backend::Qemu => Kind::Qemu,
     };
     paths::check_outputs(options.junit.as_deref(), options.json.as_deref())?;
-    // The model's files have fixed names; on QEMU a run has a folder of its own.
-    let on_model = options.platform == Platform::Fvp;
-    let _claim = on_model.then(output::claim).transpose()?;
     let started = Instant::now();
     let skip = |scenario: &Scenario| {
         scenario.missing_on(kind).or((scenario.cpu == Cpu::Large && !options.long).then_some(LONG))

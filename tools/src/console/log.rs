@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use defmt_decoder::{DecodeError, Frame, Locations, Table};
 
 use crate::cli::LogLevel;
+use crate::symbols::Symbols;
 
 /// What stands for a frame that could not be read.
 pub const DAMAGED: &str = "(a log frame was damaged on the way)";
@@ -30,6 +31,7 @@ pub struct Message {
 pub struct Decoder {
     table: Table,
     locations: Option<Locations>,
+    symbols: Symbols,
 }
 
 impl Decoder {
@@ -40,7 +42,7 @@ impl Decoder {
         )?;
         let Some(table) = table else { return Ok(None) };
         let locations = table.get_locations(elf).ok().filter(|found| !found.is_empty());
-        Ok(Some(Self { table, locations }))
+        Ok(Some(Self { table, locations, symbols: Symbols::read(elf)? }))
     }
 
     /// The messages in one frame of the wire (normally one).
@@ -66,7 +68,7 @@ impl Decoder {
         Message {
             level: frame.level().and_then(|level| LogLevel::from_str(level.as_str(), true).ok()),
             time: frame.display_timestamp().map(|time| time.to_string()),
-            text: frame.display_message().to_string(),
+            text: self.symbols.explain(&frame.display_message().to_string()),
             place: location.map(|at| format!("{}:{}", at.module, at.line)),
         }
     }

@@ -7,6 +7,8 @@
 pub mod model;
 pub mod package;
 
+use std::path::Path;
+
 use anyhow::bail;
 
 use crate::cache::Cache;
@@ -14,7 +16,7 @@ use crate::cli::{ImageOptions, ModelOptions};
 use crate::fault::IoContext;
 use crate::image::{self, HOST_FOR_FVP, Packed};
 use crate::qemu::Load;
-use crate::{paths, setup};
+use crate::setup;
 use model::Model;
 use package::Package;
 
@@ -36,10 +38,16 @@ pub struct Firmware {
     pub package: Package,
 }
 
-/// Builds and checks the firmware; `monitor` is the packed monitor.
-pub fn firmware(options: &ImageOptions, monitor: Packed) -> anyhow::Result<Firmware> {
+/// Builds and checks the firmware, in a part of the folder `output`; `monitor` builds and packs the monitor, once all is there
+/// that the rest is made of.
+pub fn firmware(
+    options: &ImageOptions,
+    monitor: impl FnOnce() -> anyhow::Result<Packed>,
+    output: &Path,
+) -> anyhow::Result<Firmware> {
     let tf_a = setup::ensure_fvp(&Cache::locate()?, options.offline)?;
-    let output = paths::output()?.join("fvp");
+    let monitor = monitor()?;
+    let output = output.join("fvp");
     std::fs::create_dir_all(&output)?;
     let host = image::build(HOST_FOR_FVP, options.log)?;
     let host = image::pack(host, output.join("host.bin"))?;
@@ -52,7 +60,13 @@ pub fn check(options: &ModelOptions) -> anyhow::Result<()> {
     if options.print {
         return Ok(());
     }
-    if let Some(program) = options.fvp.as_ref().filter(|program| !program.is_file()) {
+    let Some(program) = &options.fvp else {
+        bail!(
+            "the model is not part of this repository: get it from {SOURCE}, then pass the path of {PROGRAM} with \
+             --fvp; with --print instead, its command line is printed for you to run"
+        );
+    };
+    if !program.is_file() {
         bail!("there is no model at {}; get it from {SOURCE}", program.display());
     }
     if let Some(disk) = &options.disk {
@@ -61,32 +75,26 @@ pub fn check(options: &ModelOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The model as `options` want it; `None` if only its command line was wanted, which has been printed then.
+/// The model as `options` want it, with its logs in the folder `logs`; `None` if only its command line was wanted, which
+/// has been printed then.
 pub fn model(
     options: &ModelOptions,
     package: &Package,
     loads: Vec<Load>,
+    logs: &Path,
 ) -> anyhow::Result<Option<Model>> {
-    let output = paths::output()?.join("fvp");
     let model = Model {
         program: options.fvp.clone().unwrap_or_else(|| PROGRAM.into()),
         bl1: package.bl1.clone(),
         fip: package.fip.clone(),
         loads,
         disk: options.disk.clone(),
-        el3_log: output.join("el3.log"),
-        messages: output.join("model.log"),
+        el3_log: logs.join("el3.log"),
+        messages: logs.join("model.log"),
     };
     if options.print {
         println!("{}", model.command_line());
         return Ok(None);
-    }
-    if options.fvp.is_none() {
-        println!("{}\n", model.command_line());
-        bail!(
-            "the model is not part of this repository: get it from {SOURCE}, then pass the path of {PROGRAM} with \
-             --fvp, or run the command line above yourself"
-        );
     }
     Ok(Some(model))
 }

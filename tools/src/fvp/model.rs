@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::drive::{self, Board, Ended, LOST, Limits, Listener, Source, Started};
+use crate::drive::{self, Board, Ended, LOST, Listener, Source, Started};
 use crate::fault::IoContext;
 use crate::process::Group;
 use crate::qemu::Load;
@@ -75,8 +75,8 @@ const NORMAL_WORLD: usize = 0;
 /// The serial port of the monitor.
 const MONITOR: usize = 3;
 
-/// How long the model may take to open its serial ports (it may ask a licence server first).
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the model may take to open its serial ports: it loads a large program, and may ask a licence server first.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Everything that differs from run to run.
 #[derive(Debug)]
@@ -241,13 +241,13 @@ impl Running {
         &mut self,
         listener: &mut dyn Listener,
         keyboard: bool,
-        limits: Option<Limits>,
+        patience: Option<Duration>,
     ) -> anyhow::Result<Ended> {
         let normal_world = self.normal_world.take().context(LOST)?;
         let monitor = self.monitor.take().context(LOST)?;
         let mut sink = normal_world.try_clone().context(LOST)?;
         let sources: Vec<Box<dyn Source>> = vec![Box::new(normal_world), Box::new(monitor)];
-        drive::drive(&mut self.group, sources, &mut sink, listener, keyboard, limits)
+        drive::drive(&mut self.group, sources, &mut sink, listener, keyboard, patience)
     }
 
     /// What the model itself said last, on one line.
@@ -271,9 +271,9 @@ impl Started for Running {
         &mut self,
         listener: &mut dyn Listener,
         keyboard: bool,
-        limits: Option<Limits>,
+        patience: Option<Duration>,
     ) -> anyhow::Result<Ended> {
-        Self::drive(self, listener, keyboard, limits)
+        Self::drive(self, listener, keyboard, patience)
     }
 
     fn messages(&self) -> String {

@@ -2,23 +2,22 @@
 
 use std::fs::File;
 use std::io::{LineWriter, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::check::Accounting;
-use crate::console::demux::{Demux, Item};
-use crate::console::lines::Lines;
 use crate::console::log::{Decoder, Message};
+use crate::console::progress::Novelty;
+use crate::console::tap::{Said, Tap, Text};
 use crate::fault::Verdict;
 use crate::ledger::Ledger;
 use crate::qemu::{Flow, Listener};
 
-/// How long a machine may take to end after the host's last word, or a monitor to say why it gave up.
+/// How long a machine may take to end after the host's last word.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// What is said when a monitor or EL3 gives up.
-const FATAL: [&str; 3] = ["fatal:", "PANIC in EL3", "Unhandled Exception in EL3"];
 /// How a line of the host begins.
 const HOST: &str = "@cairn ";
 
@@ -76,9 +75,11 @@ pub struct Refusals {
 
 /// Listens to one machine.
 pub struct Listen<'p> {
-    demux: Demux,
-    lines: Lines,
-    decoder: Option<Decoder>,
+    tap: Tap,
+    novelty: Novelty,
+    /// How far the host has said last that it is.
+    position: Option<(u32, u32)>,
+    has_progressed: bool,
     log: LineWriter<File>,
     progress: Box<dyn FnMut(&str) + 'p>,
     /// What became of each command.
@@ -92,7 +93,8 @@ pub struct Listen<'p> {
     accounting: Option<Accounting>,
     ledger: Ledger,
     end: Option<Result<(), String>>,
-    fatal: Option<String>,
+    /// What was said from the crash report on.
+    report: Vec<String>,
     since: Option<Instant>,
 }
 
@@ -100,9 +102,10 @@ impl<'p> Listen<'p> {
     /// A listener that writes everything to `log` and passes the host's own lines to `progress`.
     pub fn new(decoder: Option<Decoder>, log: File, progress: Box<dyn FnMut(&str) + 'p>) -> Self {
         Self {
-            demux: Demux::default(),
-            lines: Lines::default(),
-            decoder,
+            tap: Tap::new(decoder.map(Arc::new), Text::Ours),
+            novelty: Novelty::default(),
+            position: None,
+            has_progressed: false,
             log: LineWriter::new(log),
             progress,
             tries: Vec::new(),
@@ -112,40 +115,42 @@ impl<'p> Listen<'p> {
             accounting: None,
             ledger: Ledger::default(),
             end: None,
-            fatal: None,
+            report: Vec::new(),
             since: None,
         }
     }
 
-    fn byte(&mut self, byte: u8) -> anyhow::Result<()> {
-        // Another monitor's bytes mean nothing to us.
-        let item =
-            if self.decoder.is_some() { self.demux.push(byte) } else { Some(Item::Text(byte)) };
-        match (item, &self.decoder) {
-            (Some(Item::Text(byte)), _) => match self.lines.push(byte) {
-                Some(line) => self.line(line.trim()),
-                None => Ok(()),
-            },
-            (Some(Item::Frame(frame)), Some(decoder)) => {
-                decoder.decode(&frame).into_iter().try_for_each(|message| self.message(&message))
-            }
-            (Some(Item::Damaged), Some(_)) => self.message(&Message::damaged()),
-            (None | Some(Item::Frame(_) | Item::Damaged), _) => Ok(()),
+    fn said(&mut self, said: Said) -> anyhow::Result<()> {
+        match said {
+            Said::Byte(_) => Ok(()),
+            Said::Line(line) => self.line(line.trim()),
+            Said::Message(message) => self.message(&message),
         }
     }
 
     fn message(&mut self, message: &Message) -> anyhow::Result<()> {
         let text = message.plain();
         self.ledger.line(&text);
-        self.look_for_the_end(&text);
-        writeln!(self.log, "{text}").context("cannot write the log file")
+        self.keep(&text)
+    }
+
+    fn keep(&mut self, line: &str) -> anyhow::Result<()> {
+        self.has_progressed |= self.novelty.is_new(line);
+        if self.tap.fatal().is_some() {
+            self.report.push(line.to_owned());
+        }
+        writeln!(self.log, "{line}").context("cannot write the log file")
     }
 
     fn line(&mut self, line: &str) -> anyhow::Result<()> {
-        writeln!(self.log, "{line}").context("cannot write the log file")?;
-        self.look_for_the_end(line);
+        self.keep(line)?;
         if let Some(own) = line.strip_prefix("[host] ") {
             (self.progress)(own);
+            let position = parts(own);
+            if position.is_some() && position != self.position {
+                self.position = position;
+                self.has_progressed = true;
+            }
         }
         let Some(json) = line.strip_prefix(HOST) else { return Ok(()) };
         let event = serde_json::from_str(json)
@@ -166,18 +171,12 @@ impl<'p> Listen<'p> {
         Ok(())
     }
 
-    fn look_for_the_end(&mut self, line: &str) {
-        if self.fatal.is_none() && FATAL.iter().any(|mark| line.contains(mark)) {
-            self.fatal = Some(line.to_owned());
-            self.since.get_or_insert_with(Instant::now);
-        }
-    }
-
     /// The accounting and the ledger, if the run went well but for leaks.
     pub fn finish(mut self, how: &str) -> anyhow::Result<(Accounting, Ledger)> {
         self.log.flush().context("cannot write the log file")?;
-        if let Some(fatal) = self.fatal {
-            return Err(Verdict(format!("the monitor gave up: {fatal}")).into());
+        if self.tap.fatal().is_some() {
+            let report = self.report.join("\n  ");
+            return Err(Verdict(format!("the monitor or EL3 gave up:\n  {report}")).into());
         }
         match self.end {
             Some(Ok(())) => {}
@@ -191,8 +190,12 @@ impl<'p> Listen<'p> {
 
 impl Listener for Listen<'_> {
     fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow> {
-        bytes.iter().try_for_each(|&byte| self.byte(byte))?;
-        Ok(Flow::Continue)
+        for &byte in bytes {
+            for said in self.tap.hear(byte) {
+                self.said(said)?;
+            }
+        }
+        Ok(if self.tap.is_over() { Flow::Stop } else { Flow::Continue })
     }
 
     fn typed(&mut self, _: &[u8]) -> (Vec<u8>, Flow) {
@@ -205,8 +208,20 @@ impl Listener for Listen<'_> {
 
     fn idle(&mut self) -> anyhow::Result<Flow> {
         let is_over = self.since.is_some_and(|since| since.elapsed() > LAST_WORDS);
-        Ok(if is_over { Flow::Stop } else { Flow::Continue })
+        Ok(if is_over || self.tap.is_over() { Flow::Stop } else { Flow::Continue })
     }
+
+    fn takes_progress(&mut self) -> bool {
+        std::mem::take(&mut self.has_progressed)
+    }
+}
+
+/// The two numbers of what the host says of how far it is: `20000 of 1000000 commands`.
+pub fn parts(line: &str) -> Option<(u32, u32)> {
+    let (done, rest) = line.split_once(" of ")?;
+    let (all, _) = rest.split_once(' ')?;
+    let parts = (done.parse().ok()?, all.parse().ok()?);
+    (parts.1 != 0).then_some(parts)
 }
 
 #[cfg(test)]
@@ -240,11 +255,30 @@ mod tests {
     fn a_machine_that_stops_early_or_gives_up_has_failed() {
         let (cut, _) = GOOD.split_once("@cairn {\"event\":\"end\"").unwrap();
         assert!(listen("cut", cut).finish("silence").is_err());
-        let fatal = format!("{cut}[rmm] ERROR fatal: at 0x1000\n");
+        let fatal = format!("{cut}PANIC in EL3.\nx30 = 0x1000\n");
         let error = listen("fatal", &fatal).finish("").map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("at 0x1000"), "{error}");
+        assert!(error.contains("x30 = 0x1000"), "{error}");
         let bad = "@cairn {\"event\":\"end\",\"result\":\"error\",\"why\":\"because\"}\n";
         let error = listen("bad", bad).finish("").map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("because"), "{error}");
+    }
+
+    #[test]
+    fn what_the_host_has_done_is_progress_and_repetition_is_not() {
+        let mut listen = listen("progress", "");
+        let mut says = |text: &str| {
+            listen.received(text.as_bytes()).unwrap();
+            listen.takes_progress()
+        };
+        assert!((1..100).all(|n| says(&format!("[host] {n} of 100 lives\n"))));
+        assert!(!says("[host] 99 of 100 lives\n"));
+        assert!((0..100).filter(|n| says(&format!("[host] waits for {n}\n"))).count() < 10);
+    }
+
+    #[test]
+    fn the_host_says_how_far_it_is() {
+        assert_eq!(parts("20000 of 1000000 commands"), Some((20_000, 1_000_000)));
+        assert_eq!(parts("3 of 0 lives"), None);
+        assert_eq!(parts("the Realm is gone after 3 of its lives"), None);
     }
 }

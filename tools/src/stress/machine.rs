@@ -5,10 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
+use cairn_el3::opening::{self, Opening};
+
 use crate::cli::{ImageOptions, StressOptions};
 use crate::image::{self, HOST_UNDER_STAND_IN, STAND_IN};
 use crate::job;
-use crate::paths;
+use crate::output;
 use crate::qemu::{Load, Machine};
 use crate::run;
 
@@ -25,9 +27,10 @@ pub struct Firmware {
 
 impl Firmware {
     /// TF-A, monitor and host.
-    pub fn tf_a(options: &StressOptions) -> anyhow::Result<Self> {
+    pub fn tf_a(options: &StressOptions, folder: &Path) -> anyhow::Result<Self> {
         let ready = run::prepare(&options.image, options.qemu.as_ref())?;
-        let firmware = run::pack(&options.image, &ready, &paths::output()?)?;
+        let _building = output::building()?;
+        let firmware = run::pack(&options.image, &ready, folder)?;
         Ok(Self {
             qemu: firmware.qemu,
             flash: firmware.flash,
@@ -39,12 +42,12 @@ impl Firmware {
     }
 
     /// The EL3 of the tests, monitor and host at the addresses of Arm FVP.
-    pub fn stand_in(options: &StressOptions) -> anyhow::Result<Self> {
+    pub fn stand_in(options: &StressOptions, folder: &Path) -> anyhow::Result<Self> {
         let image: &ImageOptions = &options.image;
         let ready = run::prepare(image, options.qemu.as_ref())?;
-        let output = paths::output()?;
-        let monitor = run::pack_monitor(image, &output)?;
-        let flat = |name: &str| output.join(name);
+        let _building = output::building()?;
+        let monitor = run::pack_monitor(image, folder)?;
+        let flat = |name: &str| folder.join(name);
         let host =
             image::pack(image::build(HOST_UNDER_STAND_IN, image.log)?, flat("host-stand-in.bin"))?;
         let el3 = image::pack(image::build(STAND_IN, image.log)?, flat("el3.bin"))?;
@@ -61,8 +64,8 @@ impl Firmware {
         })
     }
 
-    /// The machine with this job.
-    pub fn machine(&self, cpus: u32, job: &Path, messages: PathBuf) -> Machine {
+    /// The machine with this job, and these arguments of QEMU.
+    pub fn machine(&self, cpus: u32, job: &Path, messages: PathBuf, extra: &[&str]) -> Machine {
         let job = Load { file: job.to_path_buf(), address: self.job };
         Machine {
             program: self.qemu.clone(),
@@ -72,9 +75,20 @@ impl Firmware {
             loads: self.loads.iter().cloned().chain([job]).collect(),
             gdb: None,
             messages,
-            extra: self.extra.clone(),
+            extra: self
+                .extra
+                .iter()
+                .cloned()
+                .chain(extra.iter().map(|&one| one.to_owned()))
+                .collect(),
         }
     }
+}
+
+/// What tells the EL3 of the tests what to open.
+pub fn opening(opening: Opening) -> [String; 2] {
+    let (place, number) = (opening::PLACE, opening.number());
+    ["-device".to_owned(), format!("loader,addr={place:#x},data={number},data-len=8")]
 }
 
 /// Memory up to the end of FVP's second bank, of which only what is used takes any of ours.

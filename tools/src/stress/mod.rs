@@ -4,9 +4,10 @@ mod listen;
 mod machine;
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::bail;
+use cairn_el3::opening::Opening;
 
 use crate::check::Accounting;
 use crate::cli::{ModelOptions, Platform, StressKind, StressOptions};
@@ -14,17 +15,14 @@ use crate::console::log::Decoder;
 use crate::fault::{IoContext, Verdict};
 use crate::job;
 use crate::ledger::Ledger;
-use crate::output;
-use crate::paths::{self, write_whole};
+use crate::output::Run as Folder;
+use crate::paths::write_whole;
 use crate::progress::Progress;
-use crate::qemu::{Ended, Limits};
+use crate::qemu::Ended;
 use crate::stage;
 
-use listen::{Listen, Refusals, Share};
+use listen::{Listen, Refusals, Share, parts};
 use machine::Firmware;
-
-/// Longest time without a byte from the machine.
-const SILENCE: Duration = Duration::from_secs(180);
 
 impl StressKind {
     /// The job's name.
@@ -34,6 +32,7 @@ impl StressKind {
             Self::Lives => "lives",
             Self::Cpus => "cpus",
             Self::Refusals => "refusals",
+            Self::Registers => "registers",
         }
     }
 
@@ -43,7 +42,7 @@ impl StressKind {
             Self::Races => 1_000_000,
             Self::Lives => 1000,
             Self::Cpus => 3,
-            Self::Refusals => 1,
+            Self::Refusals | Self::Registers => 1,
         }
     }
 
@@ -52,6 +51,15 @@ impl StressKind {
             Self::Races => 4,
             Self::Lives | Self::Refusals => 2,
             Self::Cpus => 32,
+            Self::Registers => 1,
+        }
+    }
+
+    /// Arguments of QEMU: the counter counts instructions where the host tells by it what has trapped.
+    const fn machine(self) -> &'static [&'static str] {
+        match self {
+            Self::Registers => &crate::bench::COUNTED,
+            Self::Races | Self::Lives | Self::Cpus | Self::Refusals => &[],
         }
     }
 }
@@ -59,11 +67,14 @@ impl StressKind {
 /// The `stress` subcommand.
 pub fn command(options: &StressOptions) -> anyhow::Result<()> {
     let runs = plan(options)?;
-    let _claim = output::claim()?;
     runs.iter().try_for_each(|run| {
-        let firmware =
-            if run.is_stand_in { Firmware::stand_in(options)? } else { Firmware::tf_a(options)? };
-        one(options, &firmware, run)
+        let folder = Folder::begin(&format!("stress-{}", run.kind.mode()))?;
+        let firmware = if run.is_stand_in {
+            Firmware::stand_in(options, folder.folder())?
+        } else {
+            Firmware::tf_a(options, folder.folder())?
+        };
+        one(options, &firmware, run, &folder)
     })
 }
 
@@ -71,22 +82,29 @@ pub fn command(options: &StressOptions) -> anyhow::Result<()> {
 struct Run {
     kind: StressKind,
     is_stand_in: bool,
+    /// What the EL3 of the tests opens.
+    opening: Opening,
     cpus: u32,
     count: u64,
 }
 
 /// The runs that `options` ask for, checked before any of them begins.
 fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
-    use StressKind::{Cpus, Lives, Races, Refusals};
-    stage::check(&options.image, &ModelOptions::default())?;
+    use StressKind::{Cpus, Lives, Races, Refusals, Registers};
     if options.image.platform == Platform::Fvp {
         bail!("stress runs on QEMU only; --stand-in has the memory map of Arm FVP");
     }
+    stage::check(&options.image, &ModelOptions::default())?;
     if options.kind == Some(Refusals) && options.commands.is_some_and(|count| count > 1) {
         bail!("refusals takes no --commands: it refuses each change once");
     }
     let kinds = options.kind.map_or(vec![Races, Lives, Cpus, Refusals], |kind| vec![kind]);
-    let run = |kind: StressKind| {
+    // What a Realm can reach depends on what EL3 opens.
+    let openings = |kind: StressKind| match kind {
+        Registers if options.stand_in => vec![Opening::Newer, Opening::All, Opening::Closed],
+        Races | Lives | Cpus | Refusals | Registers => vec![Opening::Ordinary],
+    };
+    let run = |(kind, opening): (StressKind, Opening)| {
         let is_stand_in = options.stand_in || kind == Refusals;
         let most = if is_stand_in { platform_fvp::CPUS_MAX } else { platform_qemu::CPUS_MAX };
         let cpus = options.cpus.unwrap_or(kind.cpus().min(u32::try_from(most)?));
@@ -94,41 +112,55 @@ fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
             bail!("the machine of {} has at most {most} CPUs", kind.mode());
         }
         let count = options.commands.filter(|_| kind != Refusals).unwrap_or(kind.count());
-        Ok(Run { kind, is_stand_in, cpus, count })
+        Ok(Run { kind, is_stand_in, opening, cpus, count })
     };
-    kinds.into_iter().map(run).collect()
+    let pairs = |kind| openings(kind).into_iter().map(move |opening| (kind, opening));
+    kinds.into_iter().flat_map(pairs).map(run).collect()
 }
 
-fn one(options: &StressOptions, firmware: &Firmware, run: &Run) -> anyhow::Result<()> {
-    let output = paths::output()?;
-    let &Run { kind, is_stand_in, cpus, count } = run;
+fn one(
+    options: &StressOptions,
+    firmware: &Firmware,
+    run: &Run,
+    folder: &Folder,
+) -> anyhow::Result<()> {
+    let &Run { kind, is_stand_in, opening, cpus, count } = run;
     let seed = options.seed;
-    let board = if is_stand_in { "stand-in" } else { "qemu" };
-    let file = |what: &str| output.join(format!("stress-{}-{board}-{what}", kind.mode()));
+    let board = match (is_stand_in, opening) {
+        (false, _) => "qemu",
+        (true, Opening::Ordinary) => "stand-in",
+        (true, Opening::Newer) => "stand-in-newer",
+        (true, Opening::All) => "stand-in-all",
+        (true, Opening::Closed) => "stand-in-closed",
+    };
+    let name = |what: &str| format!("stress-{}-{board}-{what}", kind.mode());
+    let file = |what: &str| folder.folder().join(name(what));
     let text = job::stress(kind.mode(), cpus, count, seed);
     let job = file("job.txt");
     write_whole(&job, text.as_bytes())?;
-    let machine = firmware.machine(cpus, &job, file("qemu.log"));
+    let mut machine = firmware.machine(cpus, &job, file("qemu.log"), kind.machine());
+    if is_stand_in {
+        machine.extra.extend(machine::opening(opening));
+    }
     let decoder = match &firmware.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,
     };
-    let log = file("console.log");
     let label = format!("{} on {board}: {count} on {cpus} CPUs, seed {seed}", kind.mode());
     let progress = Progress::start(&label);
-    let saved = output::log(&log)?;
+    let (log, saved) = folder.log(&name("console.log"))?;
     let mut listen = Listen::new(decoder, saved, Box::new(|line| show(&progress, line)));
-    let patience = options.patience(count);
-    let limits = Limits { total: Duration::from_secs(patience), silence: SILENCE };
+    let patience = options.patience(cpus);
     let started = Instant::now();
     let mut running = machine.start()?;
-    let ended = running.drive(&mut listen, false, Some(limits))?;
+    let ended = running.drive(&mut listen, false, Some(patience))?;
     let how = match ended {
         Ended::ByItself(status) if status.success() => "it switched itself off".to_owned(),
         Ended::ByItself(status) => format!("QEMU ended, {status}: {}", running.messages()),
         Ended::Stopped => "it did not switch itself off".to_owned(),
-        Ended::TimeLimit => format!("it took longer than {patience} s (--timeout)"),
-        Ended::Silence => format!("it said nothing for {} s", SILENCE.as_secs()),
+        Ended::NoProgress => {
+            format!("there was no sign of progress for {} s (--timeout)", patience.as_secs())
+        }
     };
     let table = table(&listen);
     let (leaks, el3) = (listen.leaks.clone(), listen.el3);
@@ -165,14 +197,6 @@ fn show(progress: &Progress, line: &str) {
     if u64::from(done) * 10 % u64::from(all) == 0 {
         progress.line(line);
     }
-}
-
-/// The two numbers of such a line.
-fn parts(line: &str) -> Option<(u32, u32)> {
-    let (done, rest) = line.split_once(" of ")?;
-    let (all, _) = rest.split_once(' ')?;
-    let parts = (done.parse().ok()?, all.parse().ok()?);
-    (parts.1 != 0).then_some(parts)
 }
 
 /// Whether every CPU got at least half of an equal share of the commands.
@@ -253,13 +277,6 @@ mod tests {
         let mut fvp = options(None, 7);
         fvp.image.platform = Platform::Fvp;
         assert!(fault(fvp).contains("QEMU only"));
-    }
-
-    #[test]
-    fn the_host_says_how_far_it_is() {
-        assert_eq!(parts("20000 of 1000000 commands"), Some((20_000, 1_000_000)));
-        assert_eq!(parts("3 of 0 lives"), None);
-        assert_eq!(parts("the Realm is gone after 3 of its lives"), None);
     }
 
     const LOG: &str = "[rmm] ERROR ledger: leaked granule 0x42001000, was RTT of Realm 1, step gpt_to_non_secure, EL3 -3, try 1, number 0\n";

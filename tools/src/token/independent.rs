@@ -83,7 +83,7 @@ fn platform_point(key: &PlatformKey) -> Vec<u8> {
 fn expected() -> Expected {
     Expected {
         platform: PlatformKey::sample().unwrap(),
-        challenge: parse_challenge(CHALLENGE).unwrap().0,
+        challenge: parse_challenge(CHALLENGE).unwrap().bytes,
         rim: Some(parse_rim(RIM).unwrap().0),
     }
 }

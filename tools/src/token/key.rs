@@ -47,7 +47,8 @@ impl PlatformKey {
         let bytes = read_limited(file, SIZE_MAX)?;
         let key =
             parse(&bytes).with_context(|| format!("no platform key in {}", file.display()))?;
-        Ok(Self { key, owner: format!("the key in {}", file.display()), is_sample: false })
+        let is_sample = key == Self::sample()?.key;
+        Ok(Self { key, owner: format!("the key in {}", file.display()), is_sample })
     }
 }
 

@@ -58,6 +58,7 @@ impl RelyingParty {
             ("token", self.file.display().to_string()),
             ("  --challenge", self.challenge()),
             ("  --rim", self.expected.rim.as_deref().map_or_else(String::new, hex)),
+            ("  --sample-key", "the platform's key, which everybody has".to_owned()),
         ]
     }
 }

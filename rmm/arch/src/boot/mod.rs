@@ -7,6 +7,7 @@
 //! | divide memory, write tables and per-CPU blocks | `cold` and [`carve`] | off |
 //! | invalidate what EL3 left of that memory in the caches, clear the cold flag | `entry` | off |
 //! | turn the MMU on, take the CPU's stack | `entry` | on |
+//! | learn what EL3 has opened, write the trap registers | `openings` | on |
 //! | zero the granule words, `Firmware::cold_init` | `start`, the firmware | on |
 //! | `Firmware::serve` | the firmware | on |
 //!
@@ -19,6 +20,8 @@ pub mod carve;
 mod cold;
 #[cfg(target_os = "none")]
 mod entry;
+#[cfg(target_os = "none")]
+mod openings;
 #[cfg(target_os = "none")]
 pub(crate) mod racy;
 #[cfg(target_os = "none")]
@@ -33,6 +36,7 @@ use machine::{Event, Page};
 
 #[cfg(target_os = "none")]
 use crate::cpu::Cpu;
+use crate::traps::Openings;
 
 #[cfg(target_os = "none")]
 pub use cold::plan;
@@ -123,10 +127,28 @@ pub struct ColdEnv {
     pub facts: CpuFacts,
     /// What EL3 passed.
     pub args: BootArgs,
+    /// What EL3 has opened to Realms on this CPU.
+    pub openings: Openings,
     /// Where the image lies.
     pub image: ImageSpan,
     /// First address past all memory that the monitor uses.
     pub used_end: u64,
+}
+
+/// Whether a CPU may go on after an SError that was pending when it booted, by `DISR_EL1`: nothing is pending, or an error that
+/// changed nothing, restartable or corrected.
+///
+/// Who the error belongs to is not known, and the first Realm that runs must not be taken for it.
+///
+/// Source: Arm ARM (DDI0487), DISR_EL1; "ISS encoding for an SError exception", AET.
+pub const fn survives(disr: u64) -> bool {
+    const PENDING: u64 = 1 << 31;
+    const IDS: u64 = 1 << 24;
+    const ASYNCHRONOUS: u64 = 0x11;
+    const RESTARTABLE: u64 = 2;
+    const CORRECTED: u64 = 6;
+    let known = disr & IDS == 0 && disr & 0x3f == ASYNCHRONOUS;
+    disr & PENDING == 0 || known && matches!((disr >> 10) & 7, RESTARTABLE | CORRECTED)
 }
 
 /// The firmware that runs on this crate: [`crate::firmware!`] makes a type of it the image's entry.
@@ -146,6 +168,13 @@ pub trait Firmware: Sized + 'static {
     /// The code for EL3, which then does without a monitor.
     fn cold_init(env: ColdEnv, cpu: &Cpu<Self>) -> Result<(), BootCode>;
 
+    /// Judges a CPU that boots after the first, at each of its boots, by its identification registers.
+    ///
+    /// # Errors
+    ///
+    /// The code for EL3. The CPU then serves nobody: it answers whatever EL3 still brings it with "not supported".
+    fn warm_init(facts: &CpuFacts, cpu: &Cpu<Self>) -> Result<(), BootCode>;
+
     /// Serves the Host from this CPU. Entered on every CPU, again after each power-on.
     fn serve(cpu: Cpu<Self>) -> !;
 
@@ -163,5 +192,16 @@ mod tests {
         assert_eq!(image.limit(0x418f_f000), 0x418f_f000);
         assert_eq!(image.limit(0x5000_0000), 0x4190_0000);
         assert_eq!(image.limit(0x4000_0000), 0x4190_0000);
+    }
+
+    #[test]
+    fn an_error_that_is_pending_at_boot_ends_it_unless_it_changed_nothing() {
+        assert!(survives(0) && survives(0x7fff_ffff), "none pending");
+        let pending = |aet: u64| 1 << 31 | aet << 10 | 0x11;
+        // Uncontainable, unrecoverable, restartable, recoverable, corrected.
+        let survived = [0, 1, 2, 3, 6].map(|aet| survives(pending(aet)));
+        assert_eq!(survived, [false, false, true, false, true]);
+        assert!(!survives(pending(6) | 1 << 24), "a syndrome of the implementation's own");
+        assert!(!survives(1 << 31 | 6 << 10), "uncategorised");
     }
 }

@@ -1,14 +1,18 @@
 //! The first steps with the MMU on: this CPU's controls, then the firmware.
 
+use core::arch::asm;
 use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
+use machine::CpuFacts;
+
 use super::cold::{self, FOUND, Found};
-use super::{BootCode, ColdEnv, Firmware};
+use super::{BootCode, ColdEnv, Firmware, openings};
 use crate::area;
 use crate::boot::racy::Racy;
 use crate::console;
 use crate::cpu::Cpu;
+use crate::errata;
 use crate::facts;
 use crate::features::{self, Features};
 use crate::mem;
@@ -28,8 +32,10 @@ pub fn start<F: Firmware>(named: u64, cold: bool) -> ! {
     // SAFETY: the assembly has just mapped this CPU's block, and calls once per boot.
     let cpu = unsafe { Cpu::<F>::new() };
     mem::note_mops(features::has_mops(mrs!("id_aa64isar2_el1")), cold);
-    if cold && let Err(code) = cold_start(&cpu) {
-        defmt::error!("boot refused: code {=i64}", code as i64);
+    errata::note(mrs!("midr_el1"));
+    let outcome = if cold { cold_start(&cpu) } else { warm_start(&cpu) };
+    if let Err(code) = outcome {
+        defmt::error!("boot of CPU {=u64} refused: code {=i64}", cpu.index(), code as i64);
         refuse(code);
     }
     COLD_DONE.store(true, Ordering::Relaxed);
@@ -43,7 +49,6 @@ pub fn start<F: Firmware>(named: u64, cold: bool) -> ! {
         );
     }
     set_controls();
-    cpu_features();
     F::serve(cpu)
 }
 
@@ -61,8 +66,10 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     if let Some(console) = layout.console {
         console::open(console);
     }
-    cpu_features();
     let facts = facts::read();
+    cpu_features(&facts);
+    let openings = openings::close(args.interface);
+    check_errors()?;
     let features = area::here().features.get();
     let Ok(address) = usize::try_from(carve.words) else { return Err(BootCode::Unknown) };
     let Ok(bytes) = usize::try_from(carve.end - carve.words) else { return Err(BootCode::Unknown) };
@@ -72,15 +79,46 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     let words: *const AtomicU16 = core::ptr::with_exposed_provenance(address);
     // SAFETY: mapped for ever, zeroed, long enough by `carve`, and shared as atomics only.
     let words = unsafe { slice::from_raw_parts(words, count) };
-    F::cold_init(ColdEnv { layout, words, facts, args, image, used_end: carve.end }, cpu)
+    F::cold_init(ColdEnv { layout, words, facts, args, openings, image, used_end: carve.end }, cpu)
 }
 
-/// Reads what this CPU has, for the code that decides by it.
-fn cpu_features() {
+/// A CPU that boots after the first, or again. Nothing that depends on its features comes before.
+#[cold]
+#[inline(never)]
+fn warm_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
+    let facts = facts::read();
+    F::warm_init(&facts, cpu)?;
+    cpu_features(&facts);
     // SAFETY: written before, on the cold boot.
     let interface = *unsafe { INTERFACE.read() };
-    let features = Features::new(&facts::read(), mrs!("dczid_el0"), mrs!("ctr_el0"), interface);
+    openings::close(interface);
+    check_errors()
+}
+
+/// Notes what this CPU has, for the code that decides by it.
+fn cpu_features(facts: &CpuFacts) {
+    // SAFETY: written before, on the cold boot.
+    let interface = *unsafe { INTERFACE.read() };
+    let features = Features::new(facts, facts.dczid, facts.ctr, interface);
     area::here().features.set(features);
+}
+
+/// Refuses a CPU on which an error is pending already: SErrors are masked here, and the first Realm would take it.
+fn check_errors() -> Result<(), BootCode> {
+    if !area::here().features.get().ras {
+        return Ok(());
+    }
+    // DISR_EL1: what an error synchronisation barrier has found since it was zeroed.
+    msr!("s3_0_c12_c1_1", 0);
+    // ESB
+    // SAFETY: moves a pending SError, which is masked, to DISR_EL1; FEAT_RAS is there.
+    unsafe { asm!("hint #16", options(nostack)) };
+    let disr = mrs!("s3_0_c12_c1_1");
+    if super::survives(disr) {
+        return Ok(());
+    }
+    defmt::error!("an SError is pending at boot: DISR_EL1 {=u64:#x}", disr);
+    Err(BootCode::Unknown)
 }
 
 /// Sets the EL2 controls that stay as they are, whatever runs.
@@ -88,9 +126,6 @@ fn set_controls() {
     let facts = facts::read();
     let counters = (facts.pmcr >> 11) & 0x1f;
     msr!("mdcr_el2", registers::MDCR | counters);
-    if facts.pmcr != 0 {
-        msr!("pmcr_el0", registers::PMCR);
-    }
     msr!("cnthctl_el2", registers::CNTHCTL);
     msr!("cntvoff_el2", 0);
     // ICC_SRE_EL2: system registers, no legacy bypass, and EL1 may use them.
@@ -105,11 +140,16 @@ fn set_controls() {
     aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
 }
 
-/// Tells EL3 that there is no monitor. EL3 does not call again; if it does, every request is unknown.
+/// Tells EL3 that there is no monitor on this CPU. EL3 need not call again; if it does, every request is unknown and changes
+/// nothing.
+///
+/// TF-A takes a failed boot of one CPU for a failed monitor, and answers the Host itself from then on.
+///
+/// Source: TF-A 2.12.1, services/std_svc/rmmd/rmmd_main.c, `rmmd_cpu_on_finish_handler`.
 fn refuse(code: BootCode) -> ! {
-    smc::boot_complete(code as i64);
+    let [.., mut x4, _, _, _] = smc::boot_complete(code as i64);
     loop {
-        smc::complete([u64::MAX, 0, 0, 0, 0]);
+        [.., x4, _, _, _] = smc::complete([u64::MAX, 0, 0, 0, x4]);
     }
 }
 

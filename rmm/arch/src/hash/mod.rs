@@ -13,7 +13,7 @@ use sha2::Digest;
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
-use crate::vcpu::simd;
+use crate::vcpu::simd::{self, Extent};
 
 impl<F: Firmware> Cpu<F> {
     /// Whether [`Self::take_vectors`] may be called.
@@ -27,12 +27,13 @@ impl<F: Firmware> Cpu<F> {
     pub(crate) fn take_vectors(&self) {
         let area = self.area();
         if !area.hashing.replace(true) {
-            let features = area.features.get();
-            simd::open(&features);
+            // Lent to a Realm, it is open to EL2 as well.
             if area.simd_lent.get() {
                 simd::save_realm(area);
             } else {
-                simd::save_host(&features);
+                let features = area.features.get();
+                simd::open(&features);
+                simd::save_host(&features, Extent::Vectors);
             }
         }
     }
@@ -48,12 +49,10 @@ impl<F: Firmware> Cpu<F> {
     #[cold]
     fn restore_vectors(&self) {
         let area = self.area();
-        let features = area.features.get();
         if area.simd_lent.get() {
             simd::restore_realm(area);
-            simd::open_to_realm();
         } else {
-            simd::restore_host(&features);
+            simd::restore_host(&area.features.get());
             simd::close();
         }
         area.hashing.set(false);

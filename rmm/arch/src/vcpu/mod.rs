@@ -12,6 +12,7 @@
 mod debug;
 mod el1;
 mod gic;
+mod hidden;
 mod keys;
 mod pmu;
 pub(crate) mod simd;
@@ -102,8 +103,10 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         }
         msr!("hcr_el2", hcr);
         self.separate_from_last_run(registers);
-        if let Some(counters) = registers.extensions.counters() {
-            pmu::load(&mut registers.pmu, counters);
+        pmu::load(area, registers);
+        let hidden = area.hidden.get();
+        if hidden != 0 {
+            hidden::hide(area, hidden);
         }
         if debug::armed(registers.el1.mdscr_el1) {
             self.lend_debug(registers);
@@ -141,9 +144,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             msr!("mdcr_el2", mrs!("mdcr_el2") | MDCR_TDA);
             debug::take_back(&mut registers.debug, &features);
         }
-        if let Some(counters) = registers.extensions.counters() {
-            pmu::unload(&mut registers.pmu, counters, features.counters);
-        }
+        pmu::unload(area, registers);
         registers.el1 = el1::read();
         if debug_lent {
             registers.el1.mdscr_el1 &= debug::MDSCR_OWN;
@@ -175,6 +176,10 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             keys::write(&host);
         }
         el1::write(&area.host.get());
+        let hidden = area.hidden.get();
+        if hidden != 0 {
+            hidden::bring_back(area, hidden);
+        }
         if debug_lent {
             barrier::isb(SY);
             debug::set_os_lock(area.host_os_lock.get());

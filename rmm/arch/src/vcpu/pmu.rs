@@ -1,21 +1,34 @@
-//! Performance monitors: exchanged with the Host's whenever a REC of a Realm that has them is loaded.
+//! Performance monitors: stopped whenever a REC is loaded, and exchanged with the Host's if its Realm has them.
 //!
-//! No counter runs while they are exchanged: PMCR_EL0.E is 0 in the monitor. The counters that the Realm was not given
-//! stay the Host's; with `MDCR_EL2.HPMN` the Realm does not reach them, and HPME keeps them still.
+//! PMCR_EL0 is the Host's outside `load` and `unload`, since EL3s with interface 2.0 do not switch it. While a Realm without
+//! performance monitors runs, its E bit is 0: the Host counts nothing of the Realm. The monitor itself is never counted:
+//! `MDCR_EL2.HPMD` and HCCD stop the Host's counters at EL2.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A8.1; Arm ARM (DDI0487), D13.
+//! No counter runs while they are exchanged. All that the CPU has are exchanged, also those that the Realm was not given:
+//! `MDCR_EL2.HPMN` says that it does not reach them, but what an access beyond it does is CONSTRAINED UNPREDICTABLE, and QEMU
+//! lets it through. The Realm then finds a counter of its own there: zero at first, and still, since `MDCR_EL2.HPME` is 0.
+//!
+//! Source: RMM specification (Arm DEN0137) 1.0, A8.1; Arm ARM (DDI0487), D13, "PMEVCNTR<n>_EL0".
 
 use core::arch::asm;
 
 use aarch64_cpu::asm::barrier::{self, SY};
 use machine::extensions::PmuRegisters;
+use machine::vcpu::VcpuRegisters;
 
-use crate::registers::{MDCR, MDCR_HPMN, MDCR_TPM, PMCR, mrs, msr};
+use crate::area::CpuArea;
+use crate::registers::{MDCR, MDCR_HPMN, MDCR_TPM, mrs, msr};
 
 /// What of PMCR_EL0 the Realm may set: E, D, X, DP, LC, LP, FZO; P and C act when written.
 const PMCR_KEPT: u64 = 0x2f9;
-/// All bits of a set of counters. Bit 32 is the instruction counter of FEAT_PMUv3_ICNTR, which Realms do not have: the Host's must not
-/// count them either.
+/// What of PMCR_EL0 the Host may set: FZS, which belongs to statistical profiling, as well.
+const PMCR_KEPT_HOST: u64 = PMCR_KEPT | 1 << 32;
+/// PMCR_EL0.E: the counters run.
+const PMCR_E: u64 = 1;
+/// Bit of [`CpuArea::host_pmcr`] that is set as long as the rest of it is put away.
+const IS_SWITCHED: u64 = 1 << 63;
+/// All bits of a set of counters. Bit 32 is the instruction counter of FEAT_PMUv3_ICNTR, which Realms do not have: the
+/// Host's must not count them either.
 const ALL: u64 = 0x1_ffff_ffff;
 
 /// Exchanges counter and type of the first `$count` of 31 event counters.
@@ -80,23 +93,55 @@ fn exchange(registers: &mut PmuRegisters, counters: u8) {
     exchange_counters(registers, counters);
 }
 
-/// Gives the Realm `counters` event counters and the cycle counter.
-#[cold]
-#[inline(never)]
-pub(super) fn load(registers: &mut PmuRegisters, counters: u8) {
-    exchange(registers, counters);
-    msr!("mdcr_el2", mrs!("mdcr_el2") & !(MDCR_TPM | MDCR_HPMN) | u64::from(counters));
-    barrier::isb(SY);
-    msr!("pmcr_el0", registers.pmcr_el0);
+/// Stops the Host's counters, if they run, and gives a Realm that has performance monitors its own.
+///
+/// perf: the features are looked at here, not before: a copy that lives longer is spilled (`rec_enter_host_call`).
+#[inline(always)]
+pub(super) fn load(area: &CpuArea, registers: &mut VcpuRegisters) {
+    if !area.features.get().pmu {
+        return;
+    }
+    let pmcr = mrs!("pmcr_el0");
+    if pmcr & PMCR_E != 0 || registers.extensions.counters().is_some() {
+        switch_in(area, registers, pmcr & PMCR_KEPT_HOST);
+    }
 }
 
-/// Takes them back. `counters` of the CPU's `all` are the Realm's.
+/// Brings back what [`load`] has put away.
+#[inline(always)]
+pub(super) fn unload(area: &CpuArea, registers: &mut VcpuRegisters) {
+    if area.host_pmcr.get() != 0 {
+        switch_out(area, registers);
+    }
+}
+
 #[cold]
 #[inline(never)]
-pub(super) fn unload(registers: &mut PmuRegisters, counters: u8, all: u8) {
-    registers.pmcr_el0 = mrs!("pmcr_el0") & PMCR_KEPT;
-    msr!("pmcr_el0", PMCR);
-    msr!("mdcr_el2", MDCR | u64::from(all));
+fn switch_in(area: &CpuArea, registers: &mut VcpuRegisters, pmcr: u64) {
+    area.host_pmcr.set(pmcr | IS_SWITCHED);
+    msr!("pmcr_el0", pmcr & !PMCR_E);
+    // The counters are still before they are exchanged, and before the Realm runs.
     barrier::isb(SY);
-    exchange(registers, counters);
+    let Some(counters) = registers.extensions.counters() else { return };
+    exchange(&mut registers.pmu, area.features.get().counters);
+    msr!("mdcr_el2", mrs!("mdcr_el2") & !(MDCR_TPM | MDCR_HPMN) | u64::from(counters));
+    barrier::isb(SY);
+    msr!("pmcr_el0", registers.pmu.pmcr_el0);
+}
+
+#[cold]
+#[inline(never)]
+fn switch_out(area: &CpuArea, registers: &mut VcpuRegisters) {
+    let host = area.host_pmcr.replace(0) & !IS_SWITCHED;
+    if registers.extensions.counters().is_some() {
+        let all = area.features.get().counters;
+        registers.pmu.pmcr_el0 = mrs!("pmcr_el0") & PMCR_KEPT;
+        // Nothing counts during the exchange, and no overflow of the Realm's signals any more.
+        msr!("pmcr_el0", host & !PMCR_E);
+        msr!("mdcr_el2", MDCR | u64::from(all));
+        barrier::isb(SY);
+        exchange(&mut registers.pmu, all);
+    }
+    // Last, so that the Host's counters run only once they are its own again.
+    msr!("pmcr_el0", host);
 }

@@ -1,12 +1,14 @@
 //! SVE, performance monitors, breakpoints and watchpoints: a Realm has what it was given, and nobody else sees it.
 
+use alloc::vec::Vec;
+
 use super::super::registry::Registry;
-use crate::abi::{Command, INPUT, RealmParams};
+use crate::abi::{Command, INPUT, RealmParams, rsi};
 use crate::need::Need;
 use crate::outcome::{Outcome, fail, holds, missing, same};
 use crate::port::Mishap;
 use crate::program::{Access, Action, El1, Observed, RawException, SystemRegister};
-use crate::rec::{Rec, VECTORS};
+use crate::rec::{Rec, VECTORS, smc};
 use crate::world::World;
 
 const PFR0: SystemRegister = (3, 0, 0, 4, 0);
@@ -41,8 +43,10 @@ const DEBUGGING: u64 = 1 << 15 | 1 << 13;
 const WATCHING: u64 = 0xff << 5 | 0b11 << 3 | 0b11 << 1 | 1;
 
 pub(super) fn add(registry: &mut Registry) {
+    add_host_vectors(registry);
     add_sve(registry);
     add_pmu(registry);
+    add_pmu_limits(registry);
     add_debug(registry);
     let scenario = registry.add("rec_run/simd/host_in_streaming_mode", |w| {
         w.arm(Mishap::Streaming)?;
@@ -92,6 +96,58 @@ pub(super) fn add(registry: &mut Registry) {
         refused(w, |p| p.num_wps = watchpoints + 1)
     });
 }
+
+/// What is the Host's in the SIMD unit survives, however EL3 and the Realm change the length of
+/// vectors.
+fn add_host_vectors(registry: &mut Registry) {
+    registry.add("rec_run/simd/el3_works_while_lent", |w| {
+        // A Realm without SVE has the unit when the monitor asks EL3 for the platform's token. The
+        // Host's vectors are longer than what is open then, and EL3 comes and goes through a change
+        // of the length.
+        let rec = w.running()?;
+        w.smc(&rec, &[rsi::ATTESTATION_TOKEN_INIT, 1])?;
+        // The signature is made before the page is found to be EMPTY. So nothing is hashed any more
+        // in the entry that asks EL3: a hash may bring the monitor to a state of the unit in which
+        // the length does not change.
+        let mut last = 0;
+        for (page, wanted) in [(0x1000, rsi::ERROR_INPUT), (0, rsi::SUCCESS)] {
+            let proceed = smc(&[rsi::ATTESTATION_TOKEN_CONTINUE, page, 0, 0x1000]);
+            let mut code = rsi::INCOMPLETE;
+            for _ in 0..SLICES_MAX {
+                let observed = w.observe(&rec, &[Action::Simd(last + 1), proceed.clone()])?;
+                let [Observed::Value(before), Observed::Smc([x0, ..])] = observed.as_slice() else {
+                    return fail(alloc::format!("observed {observed:x?}"));
+                };
+                same("the Realm's own", *before, last)?;
+                (last, code) = (last + 1, *x0);
+                if code != rsi::INCOMPLETE {
+                    break;
+                }
+            }
+            same("code", code, wanted)?;
+        }
+        Ok(())
+    });
+    let scenario = registry.add("rec_run/simd/host_with_sve_hint", |w| {
+        let rec = w.running()?;
+        w.arm(Mishap::SveHint)?;
+        same("own", values(w, &rec, &[Action::Simd(7), Action::Simd(8)])?, [0, 7])?;
+        same("kept", values(w, &rec, &[Action::Simd(9)])?, [8])
+    });
+    scenario.needs(Need::HostVectors);
+    let scenario = registry.add("rec_run/sve/host_with_sve_hint", |w| {
+        let max = limits(w)?.sve()?;
+        let rec = with_sve(w, max)?;
+        w.arm(Mishap::SveHint)?;
+        let actions = [LONGEST, Action::Vector(7), Action::Predicate(true), Action::Sve];
+        same("own", values(w, &rec, &actions)?, [0, 0, 16 * (max + 1)])?;
+        same("kept", values(w, &rec, &[Action::Vector(0)])?, [7])
+    });
+    scenario.needs(Need::HostVectors).needs(Need::Sve);
+}
+
+/// Most calls that a signature takes: an interrupt may end each of them.
+const SLICES_MAX: u64 = 200;
 
 /// What feature register 0 says.
 struct Limits {
@@ -209,7 +265,7 @@ fn add_sve(registry: &mut Registry) {
             let other = with_sve(w, max)?;
             let first = [LONGEST, Action::Vector(0x1111), Action::Predicate(true), Action::Sve];
             let [lane, active, bytes] = values(w, &rec, &first)?;
-            same("nothing of anybody's", (lane, active), (0, 0))?;
+            same("starts at zero", (lane, active), (0, 0))?;
             let [lane, active] =
                 values(w, &other, &[LONGEST, Action::Vector(0x2222), Action::Predicate(false)])?;
             same("nothing of the other Realm's", (lane, active), (0, 0))?;
@@ -227,7 +283,7 @@ fn add_sve(registry: &mut Registry) {
         extend[..4].copy_from_slice(&[0xc400_0193, 1, 32, 0x1234]);
         let actions = [LONGEST, Action::Vector(0x5555), Action::Smc(extend), Action::Vector(0)];
         let observed = w.observe(&rec, &actions)?;
-        let [Observed::Done, Observed::Value(0), Observed::Smc(results), Observed::Value(0x5555)] =
+        let [Observed::Done, Observed::Value(_), Observed::Smc(results), Observed::Value(0x5555)] =
             observed.as_slice()
         else {
             return fail(alloc::format!("observed {observed:x?}"));
@@ -237,8 +293,24 @@ fn add_sve(registry: &mut Registry) {
     registry.add("rec_run/sve/simd_is_a_part_of_it", |w| {
         let max = limits(w)?.sve()?;
         let rec = with_sve(w, max)?;
-        same("own", values(w, &rec, &[LONGEST, Action::Simd(7), Action::Simd(8)])?, [0, 7])?;
+        let [_, own] = values(w, &rec, &[LONGEST, Action::Simd(7), Action::Simd(8)])?;
+        same("own", own, 7)?;
         same("kept", values(w, &rec, &[Action::Simd(9), Action::Sve])?, [8, 16 * (max + 1)])
+    });
+    registry.add("rec_run/sve/is_the_realms_own", |w| {
+        let max = limits(w)?.sve()?;
+        let (rec, other) = (with_sve(w, max)?, with_sve(w, max)?);
+        let [_, _, bytes] = values(
+            w,
+            &rec,
+            &[LONGEST, Action::Vector(0x1111), Action::Predicate(true), Action::Sve],
+        )?;
+        let theirs = [LONGEST, Action::Vector(0x2222), Action::Predicate(false)];
+        let [lane, active] = values(w, &other, &theirs)?;
+        holds("nothing of the other Realm's", lane != 0x1111 && active != bytes)?;
+        let again = [Action::Vector(0x3333), Action::Predicate(true)];
+        same("kept over an exit", values(w, &rec, &again)?, [0x1111, bytes])?;
+        same("the other's too", values(w, &other, &[Action::Vector(0)])?, [0x2222])
     });
     registry.add("rec_aux_count/success/sve", |w| {
         let max = limits(w)?.sve()?;
@@ -287,10 +359,17 @@ fn add_pmu(registry: &mut Registry) {
             Action::Read(PMCNTENSET),
             Action::Read(PMCCNTR),
         ];
-        same("nothing of the other Realm's", values(w, &other, &look)?, [0; 4])?;
+        let [counter, kind, ..] = values::<4>(w, &other, &look)?;
+        holds("nothing of the other Realm's", counter != 0x1234 && kind != 0x11)?;
         let [counter, kind, enabled, cycles] = values(w, &rec, &look)?;
         same("kept over an exit", (counter, kind, enabled), (0x1234, 0x11, CYCLES))?;
         holds("cycles go on", cycles > second)
+    });
+    registry.add("rec_run/pmu/starts_at_zero", |w| {
+        let max = limits(w)?.event_counters()?;
+        let rec = with_pmu(w, max)?;
+        let look = [PMEVCNTR0, PMEVTYPER0, PMCNTENSET, PMCCNTR].map(Action::Read);
+        same("counters", values(w, &rec, &look)?, [0; 4])
     });
     registry.add("rec_exit/pmu_overflow", |w| {
         let max = limits(w)?.event_counters()?;
@@ -310,6 +389,57 @@ fn add_pmu(registry: &mut Registry) {
         // Without counting, nothing is signalled.
         let exit = w.run(&rec, &[Action::Write(PMCR, 1 << 6), Action::Write(PMOVSSET, 1)])?;
         same("disabled", exit.pmu_ovf_status, 0)
+    });
+}
+
+/// What a Realm with performance monitors must not see, and what it must not see again.
+fn add_pmu_limits(registry: &mut Registry) {
+    registry.add("rec_run/pmu/counters_above_its_own", |w| {
+        let max = limits(w)?.event_counters()?;
+        let own = max.min(1);
+        // What a CPU does with these is its own affair; what they hold is not.
+        let above = || {
+            (own..max)
+                .flat_map(|n| [(8, n), (12, n)])
+                .map(|(crm, n)| (3, 3, 14, crm + n / 8, n % 8))
+        };
+        let (first, second) = (with_pmu(w, own)?, with_pmu(w, own)?);
+        let write: Vec<_> = above().map(|register| Action::Write(register, 0x15)).collect();
+        w.run(&first, &write)?;
+        w.observed(&first);
+        let read: Vec<_> = above().map(Action::Read).collect();
+        let seen = w.observe(&second, &read)?;
+        let values =
+            seen.iter().filter(|seen| matches!(seen, Observed::Value(value) if *value != 0));
+        same("nothing of Host or other Realm", values.count(), 0)?;
+        // Nor does an overflow there concern the Host.
+        let bit = 1 << own;
+        let overflow = [PMCNTENSET, PMINTENSET, PMOVSSET].map(|set| Action::Write(set, bit));
+        let counting = [Action::Write(PMCR, COUNTING)];
+        let exit = w.run(&first, &[&counting[..], &overflow[..]].concat())?;
+        same("not signalled", exit.pmu_ovf_status, 0)
+    });
+    registry.add("rec_run/pmu/reset_bits_act_once", |w| {
+        const P_AND_C: u64 = 0b110;
+        let max = limits(w)?.event_counters()?;
+        let rec = with_pmu(w, max)?;
+        let reset = [
+            Action::Write(PMEVCNTR0, 0x1234),
+            Action::Write(PMCCNTR, 0x5678),
+            Action::Write(PMCR, 1 << 6 | P_AND_C),
+            Action::Read(PMCR),
+            Action::Read(PMEVCNTR0),
+            Action::Read(PMCCNTR),
+            Action::Write(PMEVCNTR0, 7),
+            Action::Write(PMCCNTR, 8),
+        ];
+        let [pmcr, counter, cycles] = values(w, &rec, &reset)?;
+        same("P and C read as zero", pmcr & P_AND_C, 0)?;
+        same("reset", (counter, cycles), (0, 0))?;
+        let look = [Action::Read(PMCR), Action::Read(PMEVCNTR0), Action::Read(PMCCNTR)];
+        let [pmcr, counter, cycles] = values(w, &rec, &look)?;
+        same("P and C are not kept over an exit", pmcr & P_AND_C, 0)?;
+        same("nor do they act again", (counter, cycles), (7, 8))
     });
 }
 
@@ -373,7 +503,14 @@ fn add_debug(registry: &mut Registry) {
             Action::Read(CLAIMCLR),
             Action::Read(OSLSR),
         ];
-        same("nothing of the other Realm's", values(w, &other, &look)?, [0, 0, 0, 0xa])?;
+        let [break0, watch0, claimed, lock] = values(w, &other, &look)?;
+        same("its own claim and lock, as after a reset", (claimed, lock), (0, 0xa))?;
+        holds("nothing of the other Realm's", break0 != 0x1230 && watch0 != 0x4560)?;
         same("kept over an exit", values(w, &rec, &look)?, [0x1230, 0x4560, 5, 8])
+    });
+    registry.add("rec_run/debug/starts_at_zero", |w| {
+        let rec = w.running()?;
+        let look = [Action::Read(DBGBVR1), Action::Read(DBGWVR0)];
+        same("registers", values(w, &rec, &look)?, [0, 0])
     });
 }
