@@ -50,6 +50,8 @@ const fn identifier(x0: u64) -> u64 {
 /// Handles one call of the Host: X0 to X7 in, X0 to X7 out.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, B1.1, B4.1; RMM-EL3 communication interface, `RMM_RMI_REQ_COMPLETE`.
+// A function of its own in the image: profiles and crash reports go by its name.
+#[inline(never)]
 pub fn serve<M: Machine>(rmm: &Rmm<'_, M>, call: &[u64; 8], run: &impl Run<M>) -> Reply {
     let [x0, requested, _, _, x4, x5, x6, x7] = *call;
     if identifier(x0) == VERSION {

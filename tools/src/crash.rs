@@ -14,10 +14,10 @@ use crate::symbols::Functions;
 use crate::{run, stress};
 
 /// The function that each command of the Host passes through, as the end of its name.
-const DISPATCHER: &str = "rmm::dispatch::handle";
+const DISPATCHER: &str = "rmi::serve";
 
 /// What a report must say of the place.
-const PLACE: &str = "rmm::dispatch::handle+0x0 (rmm/src/dispatch.rs:";
+const PLACE: &str = "rmi::serve+0x0 (rmi/src/lib.rs:";
 
 /// A crash ends a machine sooner than its patience does, by far.
 const SOON: Duration = Duration::from_secs(200);

@@ -11,19 +11,46 @@ use realm::{Features, Rec, Rmm};
 use super::vgic::{self, HostVgic};
 use super::{Cause, Named};
 
+/// What a Host asks for with a run: a set of these constants. One number, since every entry builds and reads it
+/// (perf: `rec_enter_host_call`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryFlags(u64);
+
+impl EntryFlags {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// The Host emulated the access that caused the last exit.
+    pub const EMULATES: Self = Self(1);
+    /// The Realm is to take an external abort for the last exit.
+    pub const INJECTS_ABORT: Self = Self(1 << 1);
+    /// WFI causes an exit.
+    pub const TRAPS_WFI: Self = Self(1 << 2);
+    /// WFE causes an exit.
+    pub const TRAPS_WFE: Self = Self(1 << 3);
+    /// The Host rejects the RIPAS change that the Realm asked for.
+    pub const REJECTS_RIPAS: Self = Self(1 << 4);
+
+    /// These and `others`, if `condition` holds.
+    #[must_use]
+    #[inline(always)]
+    pub const fn with_if(self, condition: bool, others: Self) -> Self {
+        if condition { Self(self.0 | others.0) } else { self }
+    }
+
+    /// Whether any of `others` is asked for.
+    #[inline(always)]
+    pub const fn has(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+}
+
 /// What the Host passes to a run.
 #[derive(Debug)]
 pub struct Entry<'e> {
-    /// The Host emulated the access that caused the last exit.
-    pub emulates: bool,
-    /// The Realm is to take an external abort for the last exit.
-    pub injects_abort: bool,
-    /// WFI causes an exit.
-    pub traps_wfi: bool,
-    /// WFE causes an exit.
-    pub traps_wfe: bool,
-    /// Answer to what the Realm asked for.
-    pub answer: Answer<'e>,
+    /// What it asks for.
+    pub flags: EntryFlags,
+    /// Registers: the answer to what the Realm asked for.
+    pub gprs: &'e [u64; 31],
     /// Virtual interrupts.
     pub vgic: HostVgic<'e>,
 }
@@ -46,7 +73,8 @@ pub fn enter<M: Memory>(
     let mut page = machine.page(Slot::Rec, running.exclusive());
     let rec: &mut Rec = page.view_mut();
     prepare(rec, entry, &rmm.features);
-    let exit = run(rmm, rec, &entry.answer);
+    let ripas_reject = entry.flags.has(EntryFlags::REJECTS_RIPAS);
+    let exit = run(rmm, rec, &Answer { gprs: entry.gprs, ripas_reject });
     told(rec, &exit)
 }
 
@@ -101,7 +129,11 @@ fn check_rec(rec: &Rec, entry: &Entry<'_>, features: &Features) -> Result<(), Ca
     if !vgic::is_valid(&entry.vgic, features) {
         return Err(Cause::Vgic);
     }
-    if entry.emulates && !entry.injects_abort && !was_emulatable(rec) {
+    let flags = entry.flags;
+    if flags.has(EntryFlags::EMULATES)
+        && !flags.has(EntryFlags::INJECTS_ABORT)
+        && !was_emulatable(rec)
+    {
         return Err(Cause::NotEmulatable);
     }
     Ok(())
@@ -127,7 +159,9 @@ fn prepare(rec: &mut Rec, entry: &Entry<'_>, features: &Features) {
     complete_sysreg_read(rec, entry);
     complete_abort(rec, entry);
     rec.last_exit = LastExit::default();
-    rec.registers.hcr_el2 = controls::hcr(entry.traps_wfi, entry.traps_wfe);
+    let flags = entry.flags;
+    rec.registers.hcr_el2 =
+        controls::hcr(flags.has(EntryFlags::TRAPS_WFI), flags.has(EntryFlags::TRAPS_WFE));
 }
 
 /// A trapped read of a system register gets the Host's value.
@@ -137,7 +171,7 @@ fn complete_sysreg_read(rec: &mut Rec, entry: &Entry<'_>) {
     const READ: u64 = 1;
     let esr = rec.last_exit.esr;
     if class_of(esr) == class::SYSREG && esr & READ != 0 {
-        let [value, ..] = *entry.answer.gprs;
+        let [value, ..] = *entry.gprs;
         rec.set_gpr(register_of(esr >> 5), value);
     }
 }
@@ -147,13 +181,13 @@ fn complete_sysreg_read(rec: &mut Rec, entry: &Entry<'_>) {
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.2.3, A4.4. INJECT_SEA after any other exit has no effect (the reference
 /// monitor returns RMI_ERROR_REC).
 fn complete_abort(rec: &mut Rec, entry: &Entry<'_>) {
-    if entry.injects_abort {
+    if entry.flags.has(EntryFlags::INJECTS_ABORT) {
         if was_unprotected_abort(rec) {
             let last = rec.last_exit;
             rec.take(rec.before_exception().external_abort(last.esr, last.far));
         }
-    } else if entry.emulates {
-        let [value, ..] = *entry.answer.gprs;
+    } else if entry.flags.has(EntryFlags::EMULATES) {
+        let [value, ..] = *entry.gprs;
         let esr = rec.last_exit.esr;
         if esr & ESR_WNR == 0 {
             rec.set_gpr(register_of(esr >> 16), emulated_read(esr, value));

@@ -1,5 +1,6 @@
 //! The two commands that make an object from a page of parameters.
 
+use granule::GranuleAddr;
 use machine::{Hasher, HostMemory, Log, Memory};
 use realm::Rmm;
 use realm::features::ExtensionsWish;
@@ -21,11 +22,13 @@ mod realm_flag {
 /// `RmiRecCreateFlags`, bit 0.
 const REC_RUNNABLE: u64 = 1;
 
-/// Copies a page of parameters.
-fn read(machine: &impl HostMemory, page: granule::GranuleAddr) -> Result<AbiWords<512>, Cause> {
-    let mut params = AbiWords::zeroed();
-    machine.read_host(page, 0, &mut params.0).map_err(|_| Cause::HostFault(HostPage::Params))?;
-    Ok(params)
+/// Copies a page of parameters, in place.
+fn read(
+    machine: &impl HostMemory,
+    page: GranuleAddr,
+    params: &mut AbiWords<512>,
+) -> Result<(), Cause> {
+    machine.read_host(page, 0, &mut params.0).map_err(|_| Cause::HostFault(HostPage::Params))
 }
 
 /// `RmiHashAlgorithm`.
@@ -47,7 +50,8 @@ pub(super) fn realm<M: Memory + HostMemory + Hasher + Log>(
 ) -> Result<(), Cause> {
     let rd = args::rd(rmm, rd)?;
     let page = args::host_page(rmm, HostPage::Params, params)?;
-    let params = RealmParams(read(rmm.machine, page)?);
+    let mut params = RealmParams(AbiWords::zeroed());
+    read(rmm.machine, page, &mut params.0)?;
     let flags = params.flags();
     let wanted = ops::realm::Wanted {
         lpa2: flags & realm_flag::LPA2 != 0,
@@ -81,7 +85,8 @@ pub(super) fn rec<M: Memory + HostMemory + Hasher>(
     let rec = args::rec(rmm, rec)?;
     let rd = args::rd(rmm, rd)?;
     let page = args::host_page(rmm, HostPage::Params, params)?;
-    let params = RecParams(read(rmm.machine, page)?);
+    let mut params = RecParams(AbiWords::zeroed());
+    read(rmm.machine, page, &mut params.0)?;
     let aux = params.aux();
     let wanted = ops::rec::Wanted {
         is_runnable: params.flags() & REC_RUNNABLE != 0,

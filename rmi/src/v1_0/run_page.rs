@@ -1,11 +1,11 @@
 //! The page through which the Host runs a REC: what it passes in, and what it gets back.
 
 use machine::{GranuleAddr, HostMemory};
-use realm::exit::{Answer, Exit};
+use realm::exit::Exit;
 use realm::{Features, Rec};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
-use crate::ops::enter::Entry;
+use crate::ops::enter::{Entry, EntryFlags};
 use crate::ops::vgic::{self, HostVgic};
 use crate::ops::{Cause, HostPage};
 use crate::words::AbiWords;
@@ -39,29 +39,38 @@ mod flag {
 }
 
 impl RecEnter {
-    /// Copies the Host's part of the page at `run`.
+    /// Nothing asked for, all registers zero.
+    pub(super) fn zeroed() -> Self {
+        Self::new_zeroed()
+    }
+
+    /// Copies the Host's part of the page at `run`. In place: perf, a result of this size would be copied once more
+    /// (`rec_enter_host_call`).
     ///
     /// # Errors
     ///
-    /// `HostFault`.
-    pub(super) fn read(machine: &impl HostMemory, run: GranuleAddr) -> Result<Self, Cause> {
-        let mut enter = Self::new_zeroed();
-        let words: &mut [u64; 113] = zerocopy::transmute_mut!(&mut enter);
-        machine.read_host(run, 0, words).map_err(|_| Cause::HostFault(HostPage::Run))?;
-        Ok(enter)
+    /// `HostFault`; what was copied is not to be used.
+    pub(super) fn read(
+        &mut self,
+        machine: &impl HostMemory,
+        run: GranuleAddr,
+    ) -> Result<(), Cause> {
+        let words: &mut [u64; 113] = zerocopy::transmute_mut!(self);
+        machine.read_host(run, 0, words).map_err(|_| Cause::HostFault(HostPage::Run))
     }
 
     /// What it says.
+    #[inline(always)]
     pub(super) fn entry(&self) -> Entry<'_> {
         let is_set = |flag| self.flags & flag != 0;
-        Entry {
-            emulates: is_set(flag::EMUL_MMIO),
-            injects_abort: is_set(flag::INJECT_SEA),
-            traps_wfi: is_set(flag::TRAP_WFI),
-            traps_wfe: is_set(flag::TRAP_WFE),
-            answer: Answer { gprs: &self.gprs, ripas_reject: is_set(flag::RIPAS_REJECT) },
-            vgic: HostVgic { hcr: self.gicv3_hcr, lrs: &self.gicv3_lrs },
-        }
+        let flags = EntryFlags::NONE
+            .with_if(is_set(flag::EMUL_MMIO), EntryFlags::EMULATES)
+            .with_if(is_set(flag::INJECT_SEA), EntryFlags::INJECTS_ABORT)
+            .with_if(is_set(flag::TRAP_WFI), EntryFlags::TRAPS_WFI)
+            .with_if(is_set(flag::TRAP_WFE), EntryFlags::TRAPS_WFE)
+            .with_if(is_set(flag::RIPAS_REJECT), EntryFlags::REJECTS_RIPAS);
+        let vgic = HostVgic { hcr: self.gicv3_hcr, lrs: &self.gicv3_lrs };
+        Entry { flags, gprs: &self.gprs, vgic }
     }
 }
 

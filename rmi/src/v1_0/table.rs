@@ -28,22 +28,33 @@ enum Shape {
 macro_rules! commands {
     (($rmm:ident, $run:ident)
      $($number:literal $name:ident [$($argument:ident),*] $shape:ident => $call:expr;)*) => {
-        /// Carries out a command; `None` if there is none of that number.
+        /// Carries out the command of a Host call, and makes the reply.
+        ///
+        /// Source: RMM specification (Arm DEN0137) 1.0, B4.1.
         #[inline(always)]
-        fn execute<M: Machine>(
+        pub(crate) fn serve<M: Machine>(
             $rmm: &Rmm<'_, M>,
-            command: u64,
-            arguments: [u64; 5],
+            registers: &[u64; 8],
             $run: &impl Run<M>,
-        ) -> Option<(&'static str, Shape, Result<Outputs, Cause>)> {
-            Some(match command {
+        ) -> Reply {
+            let [x0, arguments @ .., _, _] = *registers;
+            match crate::identifier(x0) {
                 $($number => {
                     let [$($argument,)* ..] = arguments;
                     let call = || -> Result<Outputs, Cause> { Ok(padded($call)) };
-                    (concat!("RMI_", stringify!($name)), Shape::$shape, call())
+                    match call() {
+                        Ok(outputs) => done(Shape::$shape, &outputs, registers),
+                        Err(cause) => {
+                            let name = concat!("RMI_", stringify!($name));
+                            refused($rmm, name, Shape::$shape, cause, registers)
+                        }
+                    }
                 })*
-                _ => return None,
-            })
+                _ => {
+                    $rmm.machine.log(Event::UnknownCommand { fid: x0 });
+                    reply([NOT_SUPPORTED, 0, 0, 0], registers)
+                }
+            }
         }
 
         /// The numbers of all commands.
@@ -99,7 +110,8 @@ commands! { (rmm, run)
     0xc400_015c REC_ENTER [rec, page] Plain => {
         let page = args::host_page(rmm, HostPage::Run, page)?;
         let rec = args::rec(rmm, rec)?;
-        let passed = run_page::RecEnter::read(rmm.machine, page)?;
+        let mut passed = run_page::RecEnter::zeroed();
+        passed.read(rmm.machine, page)?;
         enter(rmm, rec, &passed.entry(), run, |rec, exit| {
             run_page::tell(rmm.machine, page, (rec, exit), &rmm.features)
         })?;
@@ -152,40 +164,46 @@ const fn padded<const COUNT: usize>(outputs: [u64; COUNT]) -> Outputs {
     padded
 }
 
-/// Carries out the command of a Host call, and makes the reply: X0 the status, then the outputs. Registers that the
-/// command has no output for are zero up to X3; the rest keep the Host's values.
+/// X0 to X3 are these; the rest keep the Host's values.
+#[inline(always)]
+const fn reply([x0, x1, x2, x3]: [u64; 4], &[_, _, _, _, x4, x5, x6, x7]: &[u64; 8]) -> Reply {
+    [x0, x1, x2, x3, x4, x5, x6, x7]
+}
+
+/// The reply to a command that succeeded. Registers that it has no output for are zero up to X3.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, B1.1, B4.1; SMCCC (Arm DEN0028), result registers.
-pub(crate) fn serve<M: Machine>(rmm: &Rmm<'_, M>, call: &[u64; 8], run: &impl Run<M>) -> Reply {
-    let [x0, arguments @ .., x6, x7] = *call;
-    let [.., x4, x5] = arguments;
-    let reply = |[x0, x1, x2, x3, x4]: [u64; 5]| [x0, x1, x2, x3, x4, x5, x6, x7];
-    let Some((name, shape, result)) = execute(rmm, crate::identifier(x0), arguments, run) else {
-        rmm.machine.log(Event::UnknownCommand { fid: x0 });
-        return reply([NOT_SUPPORTED, 0, 0, 0, x4]);
-    };
-    match (result, shape) {
-        (Ok([o1, o2, o3, o4]), Shape::FourOutputs) => reply([0, o1, o2, o3, o4]),
-        (Ok([o1, o2, o3, _]), _) => reply([0, o1, o2, o3, x4]),
-        (Err(cause), _) => {
-            let code = refuse(rmm, name, cause);
-            let next = cause.next();
-            match shape {
-                Shape::Plain => reply([code, 0, 0, 0, x4]),
-                Shape::NextInX1 => reply([code, next, 0, 0, x4]),
-                Shape::NextInX2 => reply([code, 0, next, 0, x4]),
-                Shape::FourOutputs => reply([code, 0, 0, 0, 0]),
-            }
-        }
+/// Source: RMM specification (Arm DEN0137) 1.0, B1.1; SMCCC (Arm DEN0028), result registers.
+#[inline(always)]
+const fn done(shape: Shape, &[o1, o2, o3, o4]: &Outputs, registers: &[u64; 8]) -> Reply {
+    let [x0, x1, x2, x3, x4, x5, x6, x7] = reply([0, o1, o2, o3], registers);
+    match shape {
+        Shape::FourOutputs => [x0, x1, x2, x3, o4, x5, x6, x7],
+        Shape::Plain | Shape::NextInX1 | Shape::NextInX2 => [x0, x1, x2, x3, x4, x5, x6, x7],
     }
 }
 
-/// Logs which condition refused the command; X0 for the Host.
+/// The reply to a command that is refused, and the log's line about it. Outputs are zero, but for where the Host may
+/// go on.
 #[cold]
-fn refuse<M: Machine>(rmm: &Rmm<'_, M>, command: &'static str, cause: Cause) -> u64 {
+#[inline(never)]
+fn refused<M: Machine>(
+    rmm: &Rmm<'_, M>,
+    command: &'static str,
+    shape: Shape,
+    cause: Cause,
+    registers: &[u64; 8],
+) -> Reply {
     let status::Status { code, condition } = status::status(cause);
     rmm.machine.log(Event::Refused { command, condition, code });
-    code
+    match shape {
+        Shape::Plain => reply([code, 0, 0, 0], registers),
+        Shape::NextInX1 => reply([code, cause.next(), 0, 0], registers),
+        Shape::NextInX2 => reply([code, 0, cause.next(), 0], registers),
+        Shape::FourOutputs => {
+            let [x0, x1, x2, x3, _, x5, x6, x7] = reply([code, 0, 0, 0], registers);
+            [x0, x1, x2, x3, 0, x5, x6, x7]
+        }
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::symbols::Functions;
 
 /// The function that each command of the Host passes through once, as the end of its name.
-const DISPATCHER: &str = "rmm::dispatch::handle";
+const DISPATCHER: &str = "rmi::serve";
 
 /// `bench --profile NAME`.
 pub fn command(bench: &Bench<'_>, name: &str) -> anyhow::Result<()> {

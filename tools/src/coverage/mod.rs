@@ -28,7 +28,7 @@ use table::Summary;
 /// The tool that counts.
 const TOOL: (&str, &str) = ("cargo-llvm-cov", "0.9.1");
 
-/// What is judged: the crates that access no register and do not log, and the dispatch and run loop of the firmware.
+/// What is judged: the crates that access no register and do not log, and the run loop of the firmware.
 const LOGIC: [&str; 7] = ["machine", "granule", "realm", "rmi", "rsi", "attest", "rmm"];
 
 /// Files of those crates that are not judged, and why.
