@@ -122,6 +122,7 @@ impl Rd {
     }
 
     /// The Realm's translation tables.
+    #[inline(always)] // perf: every command on tables (`rtt_read_entry`).
     pub fn tree(&self) -> Tree {
         self.tree.tree()
     }

@@ -27,8 +27,8 @@ use realm::{Rec, Rmm};
 use dialect::Dialect;
 use version::{Negotiated, negotiate};
 
-/// Registers X0 to X7 of the Host when its call returns.
-pub type Reply = [u64; 8];
+/// Registers X0 to X7 of the Host: what it passes with a call, and what it gets back.
+pub type Registers = [u64; 8];
 
 /// What runs a REC whose entry has been checked, until something needs the Host.
 pub trait Run<M>: Fn(&Rmm<'_, M>, &mut Rec, &Answer<'_>) -> Exit {}
@@ -47,20 +47,21 @@ const fn identifier(x0: u64) -> u64 {
     x0 & IDENTIFIER
 }
 
-/// Handles one call of the Host: X0 to X7 in, X0 to X7 out.
+/// Handles one call of the Host: X0 to X7 become those with which its call returns.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, B1.1, B4.1; RMM-EL3 communication interface, `RMM_RMI_REQ_COMPLETE`.
 // A function of its own in the image: profiles and crash reports go by its name.
 #[inline(never)]
-pub fn serve<M: Machine>(rmm: &Rmm<'_, M>, call: &[u64; 8], run: &impl Run<M>) -> Reply {
-    let [x0, requested, _, _, x4, x5, x6, x7] = *call;
-    if identifier(x0) == VERSION {
-        let Negotiated { agreed, lower, higher } = negotiate(&Dialect::SUPPORTED, requested);
+pub fn serve<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers, run: &impl Run<M>) {
+    let [x0, x1, x2, x3, ..] = registers;
+    if identifier(*x0) == VERSION {
+        let Negotiated { agreed, lower, higher } = negotiate(&Dialect::SUPPORTED, *x1);
         // RMI_SUCCESS or RMI_ERROR_INPUT, which have the same numbers in every version.
         let status = u64::from(agreed.is_none());
-        return [status, lower.as_u64(), higher.as_u64(), 0, x4, x5, x6, x7];
+        [*x0, *x1, *x2, *x3] = [status, lower.as_u64(), higher.as_u64(), 0];
+        return;
     }
     match Dialect::current() {
-        Dialect::V1_0 => v1_0::table::serve(rmm, call, run),
+        Dialect::V1_0 => v1_0::table::serve(rmm, registers, run),
     }
 }

@@ -12,8 +12,8 @@ pub mod run;
 use machine::Machine;
 use realm::Rmm;
 
-/// Handles one call of the Host: X0 to X7 in, X0 to X7 out.
+/// Handles one call of the Host: X0 to X7 become those with which its call returns.
 #[inline(always)]
-pub fn handle<M: Machine>(rmm: &Rmm<'_, M>, call: &[u64; 8]) -> rmi::Reply {
-    rmi::serve(rmm, call, &run::run)
+pub fn handle<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut rmi::Registers) {
+    rmi::serve(rmm, registers, &run::run);
 }

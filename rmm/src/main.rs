@@ -52,7 +52,8 @@ mod image {
             let rmm = Rmm::new(&cpu, shared);
             let mut request = cpu.boot_complete();
             loop {
-                let [x0, x1, x2, x3, x4, ..] = rmm::handle(&rmm, &request);
+                rmm::handle(&rmm, &mut request);
+                let [x0, x1, x2, x3, x4, ..] = request;
                 request = cpu.complete([x0, x1, x2, x3, x4]);
             }
         }

@@ -76,6 +76,7 @@ pub(crate) fn pair<'t, A: State, B: State>(
 }
 
 /// The translation tables of the Realm whose descriptor is locked.
+#[inline(always)] // perf: its result is large (`rtt_read_entry`).
 pub(crate) fn tree_of<M: Memory>(rmm: &Rmm<'_, M>, rd: &mut RdGuard<'_>) -> Tree {
     rmm.machine.page(Slot::Rd, rd.exclusive()).view::<Rd>().tree()
 }

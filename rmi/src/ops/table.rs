@@ -6,7 +6,7 @@ use machine::stage2::Stale;
 use machine::{Event, Log, Memory, Slot, Stage2Tlb};
 use realm::Rmm;
 use realm::rd::Rd;
-use realm::rtt::{Entry, Level, Position, Ripas, Tree, scan, tree};
+use realm::rtt::{Entry, Format, Level, Position, Ripas, Tree, scan, tree};
 
 use super::data::Taken;
 use super::lock::{self, TableGuard, encodable, tree_of};
@@ -210,34 +210,25 @@ pub fn fold<M: Memory + Stage2Tlb + Log>(
     Ok(granule)
 }
 
-/// What the entry says at which a walk to an IPA ends.
-#[derive(Clone, Copy, Debug)]
-pub struct Found {
-    /// Level of the entry.
-    pub level: Level,
-    /// The entry.
-    pub entry: Entry,
-    /// The Realm's tables: how its descriptors are written.
-    pub tree: Tree,
-}
-
-/// Reads the entry at which the walk to an IPA ends, at `level` or above it.
+/// Reads the entry at which the walk to an IPA ends, at `level` or above it. `show` makes of it, of
+/// its level and of the format of descriptors what the Host sees.
 ///
 /// # Errors
 ///
 /// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`.
-pub fn read<M: Memory>(
+pub fn read<M: Memory, R>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
     ipa: u64,
     level: Option<Level>,
-) -> Result<Found, Cause> {
+    show: impl FnOnce(Level, Entry, Format) -> R,
+) -> Result<R, Cause> {
     let mut rd = rd.lock()?;
     let tree = tree_of(rmm, &mut rd);
     let level = level.filter(|level| *level >= tree.start).ok_or(Cause::LevelBound)?;
     entry::entry_ipa(tree.space, ipa, level)?;
     tree.walk(rmm.machine, &rmm.granules, ipa, level, |at| {
-        Ok(Found { level: at.level, entry: at.entry, tree })
+        Ok(show(at.level, at.entry, tree.format))
     })
 }
 

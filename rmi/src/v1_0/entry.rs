@@ -1,9 +1,8 @@
 //! RTT entries, as the Host writes and reads them.
 
-use realm::rtt::{Entry, Tree};
+use realm::rtt::{Entry, Format, Level, Tree};
 
 use crate::ops::map::Mapping;
-use crate::ops::table::Found;
 
 /// Reads the descriptor that asks for a mapping of Host memory; `None` if its attributes are not those that a Host may
 /// choose.
@@ -14,17 +13,18 @@ pub(super) fn mapping(desc: u64) -> impl FnOnce(&Tree) -> Option<Mapping> {
 /// X1 to X4 of RTT_READ_ENTRY: level reached, state, descriptor, RIPAS.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_READ_ENTRY`, `RmiRttEntryState`, `RmiRipas`.
-pub(super) fn show(found: &Found) -> [u64; 4] {
+#[inline(always)]
+pub(super) fn show(level: Level, entry: Entry, format: Format) -> [u64; 4] {
     const UNASSIGNED: u64 = 0;
     const ASSIGNED: u64 = 1;
     const TABLE: u64 = 2;
-    let (state, ripas) = match found.entry {
+    let (state, ripas) = match entry {
         Entry::Unassigned(ripas) => (UNASSIGNED, ripas as u64),
         Entry::Assigned(ripas, _) => (ASSIGNED, ripas as u64),
         Entry::UnassignedNs => (UNASSIGNED, 0),
         Entry::AssignedNs(..) => (ASSIGNED, 0),
         Entry::Table(_) => (TABLE, 0),
     };
-    let desc = found.entry.host_descriptor(found.tree.format);
-    [found.level.as_i64().cast_unsigned(), state, desc, ripas]
+    let desc = entry.host_descriptor(format);
+    [level.as_i64().cast_unsigned(), state, desc, ripas]
 }

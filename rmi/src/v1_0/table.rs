@@ -6,7 +6,7 @@ use machine::{Event, Machine};
 use super::{args, create, entry, features, run_page, status};
 use crate::ops::enter::enter;
 use crate::ops::{Cause, HostPage, Operand, data, granule, map, psci, realm, rec, ripas, table};
-use crate::{NOT_SUPPORTED, Reply, Run};
+use crate::{NOT_SUPPORTED, Registers, Run};
 
 /// Outputs of a command: X1 to X4. Those that a command does not have are zero, but for X4.
 type Outputs = [u64; 4];
@@ -34,9 +34,9 @@ macro_rules! commands {
         #[inline(always)]
         pub(crate) fn serve<M: Machine>(
             $rmm: &Rmm<'_, M>,
-            registers: &[u64; 8],
+            registers: &mut Registers,
             $run: &impl Run<M>,
-        ) -> Reply {
+        ) {
             let [x0, arguments @ .., _, _] = *registers;
             match crate::identifier(x0) {
                 $($number => {
@@ -52,7 +52,7 @@ macro_rules! commands {
                 })*
                 _ => {
                     $rmm.machine.log(Event::UnknownCommand { fid: x0 });
-                    reply([NOT_SUPPORTED, 0, 0, 0], registers)
+                    set_low(registers, [NOT_SUPPORTED, 0, 0, 0]);
                 }
             }
         }
@@ -131,7 +131,7 @@ commands! { (rmm, run)
         []
     };
     0xc400_0161 RTT_READ_ENTRY [rd, ipa, level] FourOutputs => {
-        entry::show(&table::read(rmm, args::rd(rmm, rd)?, ipa, args::level(level))?)
+        table::read(rmm, args::rd(rmm, rd)?, ipa, args::level(level), entry::show)?
     };
     0xc400_0162 RTT_UNMAP_UNPROTECTED [rd, ipa, level] NextInX1 => {
         [map::unmap(rmm, args::rd(rmm, rd)?, ipa, args::level(level))?]
@@ -164,21 +164,21 @@ const fn padded<const COUNT: usize>(outputs: [u64; COUNT]) -> Outputs {
     padded
 }
 
-/// X0 to X3 are these; the rest keep the Host's values.
+/// Sets X0 to X3; the rest keep the Host's values.
 #[inline(always)]
-const fn reply([x0, x1, x2, x3]: [u64; 4], &[_, _, _, _, x4, x5, x6, x7]: &[u64; 8]) -> Reply {
-    [x0, x1, x2, x3, x4, x5, x6, x7]
+fn set_low([x0, x1, x2, x3, ..]: &mut Registers, values: [u64; 4]) {
+    [*x0, *x1, *x2, *x3] = values;
 }
 
 /// The reply to a command that succeeded. Registers that it has no output for are zero up to X3.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, B1.1; SMCCC (Arm DEN0028), result registers.
 #[inline(always)]
-const fn done(shape: Shape, &[o1, o2, o3, o4]: &Outputs, registers: &[u64; 8]) -> Reply {
-    let [x0, x1, x2, x3, x4, x5, x6, x7] = reply([0, o1, o2, o3], registers);
-    match shape {
-        Shape::FourOutputs => [x0, x1, x2, x3, o4, x5, x6, x7],
-        Shape::Plain | Shape::NextInX1 | Shape::NextInX2 => [x0, x1, x2, x3, x4, x5, x6, x7],
+fn done(shape: Shape, &[o1, o2, o3, o4]: &Outputs, registers: &mut Registers) {
+    set_low(registers, [0, o1, o2, o3]);
+    if shape == Shape::FourOutputs {
+        let [.., x4, _, _, _] = registers;
+        *x4 = o4;
     }
 }
 
@@ -191,17 +191,18 @@ fn refused<M: Machine>(
     command: &'static str,
     shape: Shape,
     cause: Cause,
-    registers: &[u64; 8],
-) -> Reply {
+    registers: &mut Registers,
+) {
     let status::Status { code, condition } = status::status(cause);
     rmm.machine.log(Event::Refused { command, condition, code });
     match shape {
-        Shape::Plain => reply([code, 0, 0, 0], registers),
-        Shape::NextInX1 => reply([code, cause.next(), 0, 0], registers),
-        Shape::NextInX2 => reply([code, 0, cause.next(), 0], registers),
+        Shape::Plain => set_low(registers, [code, 0, 0, 0]),
+        Shape::NextInX1 => set_low(registers, [code, cause.next(), 0, 0]),
+        Shape::NextInX2 => set_low(registers, [code, 0, cause.next(), 0]),
         Shape::FourOutputs => {
-            let [x0, x1, x2, x3, _, x5, x6, x7] = reply([code, 0, 0, 0], registers);
-            [x0, x1, x2, x3, 0, x5, x6, x7]
+            set_low(registers, [code, 0, 0, 0]);
+            let [.., x4, _, _, _] = registers;
+            *x4 = 0;
         }
     }
 }

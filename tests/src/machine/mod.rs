@@ -299,13 +299,15 @@ impl FakeCpu<'_> {
     fn enter_monitor(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
         let machine = self.machine;
         let rmm = Rmm::new(self, &machine.shared);
-        let Ok(reply) = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, call))) else {
+        let mut registers = *call;
+        let handled = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, &mut registers)));
+        if handled.is_err() {
             machine.dead.store(true, Ordering::Relaxed);
             machine.violation(format!("the monitor panicked in {call:x?}"));
             return None;
-        };
+        }
         // EL3 of interface 0.x hands the Host no more.
-        let [x0, x1, x2, x3, x4, ..] = reply;
+        let [x0, x1, x2, x3, x4, ..] = registers;
         let reply = [x0, x1, x2, x3, x4];
         self.check_cpu();
         let entered = Command::called(call[0]) == Some(Command::RecEnter);
