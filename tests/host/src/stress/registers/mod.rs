@@ -76,7 +76,7 @@ pub trait Probe {
     /// Makes usable at EL2 what EL2 can make usable.
     fn open(&self);
 
-    /// The program of a [`Prober`].
+    /// The program of a Realm that tries what it is told; `prober` says what it shares with the Host.
     fn program(&self) -> &'static [u8];
 }
 
