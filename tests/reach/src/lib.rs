@@ -18,9 +18,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod closed;
 mod encoding;
 mod rows;
 
+pub use closed::FineGrained;
 pub use encoding::{Encoding, Pattern};
 
 /// Features that a Realm has only if the Host has asked for them.
