@@ -30,7 +30,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("CLIDR_EL1", one(3, 1, 0, 0, 1), constant("which caches there are")),
     Row::new("CCSIDR2_EL1", one(3, 1, 0, 0, 2), constant("a cache's size; chosen by CSSELR_EL1"))
         .varying(),
-    Row::new("GMID_EL1", one(3, 1, 0, 0, 4), constant("block size of tag instructions")),
+    Row::new("GMID_EL1", one(3, 1, 0, 0, 4), undefined("HCR_EL2.TID5")),
     Row::new("SMIDR_EL1", one(3, 1, 0, 0, 6), constant("which CPU this is")),
     Row::new("AIDR_EL1", one(3, 1, 0, 0, 7), constant("which CPU this is")),
     Row::new("CSSELR_EL1", one(3, 2, 0, 0, 0), Fate::Switched),
@@ -154,11 +154,7 @@ pub(super) const ROWS: &[Row] = &[
         .host_keeps(GIC),
     // Context.
     Row::new("CONTEXTIDR_EL1", one(3, 0, 13, 0, 1), Fate::Switched),
-    Row::new(
-        "RCWSMASK_EL1, RCWMASK_EL1",
-        one(3, 0, 13, 0, 3),
-        undefined("HFGRTR_EL2.nRCWMASK_EL1"),
-    ),
+    Row::new("RCWSMASK_EL1", one(3, 0, 13, 0, 3), undefined("HFGRTR2_EL2.nRCWSMASK_EL1")),
     Row::new("TPIDR_EL1", one(3, 0, 13, 0, 4), Fate::Switched),
     Row::new(
         "ACCDATA_EL1",
