@@ -5,6 +5,7 @@ use cairn_host::machine::Changed;
 use cairn_host::stress::registers::Access;
 use cairn_reach::Encoding;
 use core::arch::{asm, global_asm};
+use spin::Once;
 
 /// Registers around one call. The layout is known to the assembly below.
 #[repr(C, align(16))]
@@ -265,10 +266,11 @@ fn shared() -> impl Iterator<Item = &'static Shared> {
         .chain(of(has_tpidr2(), &STREAMING))
 }
 
-/// Whether this CPU has TPIDR2_EL0, and EL3 lets the Host use it.
+/// Whether the CPUs have TPIDR2_EL0, and EL3 lets the Host use it: the same for all of them and always, so tried once.
 fn has_tpidr2() -> bool {
     const TPIDR2_EL0: Encoding = Encoding { op0: 3, op1: 3, crn: 13, crm: 0, op2: 5 };
-    cpu::has_streaming() && probe::access(Access::read(TPIDR2_EL0)).is_some()
+    static FOUND: Once<bool> = Once::new();
+    *FOUND.call_once(|| cpu::has_streaming() && probe::access(Access::read(TPIDR2_EL0)).is_some())
 }
 
 /// A different pattern for each register and call.

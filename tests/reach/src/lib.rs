@@ -11,16 +11,20 @@
 //! | `rows::debug` | debug and trace (op0 2) |
 //! | `rows::instructions` | cache and TLB maintenance, address translation, prediction (op0 1) |
 //!
-//! Two tests read it: one compares it with the monitor's own policy on the build host, the other tries all 32,768 encodings of
-//! registers and 16,384 of instructions in Realms on QEMU (`cargo xtask stress registers`), under an EL3 that opens all it can.
+//! Two tests read it: one compares it with the monitor's own answers on the build host
+//! (`rmm/src/run/sysreg.rs`), the other tries all 32,768 encodings of registers and 16,384 of
+//! instructions in Realms on QEMU (`cargo xtask stress registers`), under an EL3 that opens all it
+//! can.
 //!
 //! Source of names and encodings: Arm ARM (DDI0487), chapter D24, and the system register XML of 2025-09.
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod closed;
 mod encoding;
 mod rows;
 
+pub use closed::FineGrained;
 pub use encoding::{Encoding, Pattern};
 
 /// Features that a Realm has only if the Host has asked for them.

@@ -1,9 +1,9 @@
 //! What is right and what is wrong with an outcome.
 
-use super::judge::{Act, wrong};
+use super::judge::{Act, is_emptied, wrong};
 use super::prober::{Level, Outcome};
 use super::{Access, pattern};
-use cairn_reach::{Encoding, row};
+use cairn_reach::{Encoding, FineGrained, row};
 
 const TPIDR2_EL0: Encoding = Encoding { op0: 3, op1: 3, crn: 13, crm: 0, op2: 5 };
 const TPIDR_EL1: Encoding = Encoding { op0: 3, op1: 0, crn: 13, crm: 0, op2: 4 };
@@ -38,6 +38,20 @@ fn what_traps_is_not_reached_and_gets_its_answer() {
     assert!(!is_wrong(TPIDR2_EL0, false, UNDEFINED, 0, NATIVE), "a CPU without it");
     assert!(!is_wrong(ACTLR_EL1, false, DONE, 0, TRAPPED));
     assert!(is_wrong(ACTLR_EL1, false, DONE, 1, TRAPPED));
+}
+
+#[test]
+fn what_has_lost_its_trap_is_reached_and_empty() {
+    let is_emptied = |first, register, esr, value, ticks| {
+        let outcome = Outcome { value, esr, ticks };
+        is_emptied(row(register), FineGrained { first, second: false }, Act::Read, &outcome)
+    };
+    assert!(is_emptied(false, TPIDR2_EL0, DONE, 0, NATIVE));
+    assert!(!is_emptied(false, TPIDR2_EL0, DONE, 1, NATIVE), "not empty");
+    assert!(!is_emptied(false, TPIDR2_EL0, DONE, 0, TRAPPED), "trapped, and not UNDEFINED");
+    assert!(!is_emptied(true, TPIDR2_EL0, DONE, 0, NATIVE), "EL2 has the trap");
+    assert!(!is_emptied(false, ACTLR_EL1, DONE, 0, NATIVE), "another control traps it");
+    assert!(!is_emptied(false, HCR_EL2, DONE, 0, NATIVE), "no row");
 }
 
 #[test]

@@ -100,6 +100,9 @@ fn write(open: Facilities) {
     if open.has(Facility::Sctlr2) {
         msr!("s3_4_c1_c0_3", 0); // SCTLR2_EL2
     }
+    if open.has(Facility::Gcs) {
+        msr!("s3_4_c2_c5_0", 0); // GCSCR_EL2
+    }
     barrier::isb(SY);
 }
 

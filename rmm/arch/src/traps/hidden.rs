@@ -51,18 +51,24 @@ impl Hidden {
 pub const WIPE_BRANCHES: u32 = Hidden::BrbfcrEl1.bit();
 
 /// The registers that are zero while a Realm is loaded, as a set of [`Hidden::bit`]: none, where
-/// EL3 has opened FGT and neither branch records nor trace.
+/// EL3 has opened FGT and nothing that acts all the same.
 ///
-/// Source: Arm ARM (DDI0487): BRBCR_EL1 and TRFCR_EL1 act at EL1 whoever may write them; the others
-/// by the field of HFGRTR_EL2, HFGRTR2_EL2 or HDFGRTR_EL2 of their name, without which EL1 or EL0
-/// reaches them once EL3 has opened them.
+/// Source: Arm ARM (DDI0487): BRBCR_EL1 and TRFCR_EL1 act at EL1 whoever may write them, and so do
+/// GCSCR_EL1.EXLOCKEN (pseudocode `GetCurrentEXLOCKEN`, which asks for no other control: exception
+/// returns from EL1 to EL1 would be illegal) and the RCW masks (the RCW instructions have no control
+/// of their own, and their flags tell what is in the masks). The others are reached by EL1 or EL0,
+/// once EL3 has opened them, without the field of HFGRTR_EL2, HFGRTR2_EL2 or HDFGRTR_EL2 of their
+/// name.
 pub fn hidden(open: Facilities) -> u32 {
-    const TRACED: [(Facility, Hidden); 3] = [
+    const ACTING: [(Facility, Hidden); 6] = [
         (Facility::Brbe, Hidden::BrbcrEl2),
         (Facility::Brbe, Hidden::BrbcrEl1),
         (Facility::Trf, Hidden::TrfcrEl1),
+        (Facility::The, Hidden::RcwmaskEl1),
+        (Facility::The, Hidden::RcwsmaskEl1),
+        (Facility::Gcs, Hidden::GcscrEl1),
     ];
-    const BY_FGT: [(Facility, Hidden); 20] = [
+    const BY_FGT: [(Facility, Hidden); 18] = [
         (Facility::Brbe, Hidden::BrbfcrEl1),
         (Facility::Brbe, Hidden::BrbtsEl1),
         (Facility::Brbe, Hidden::BrbinfinjEl1),
@@ -78,20 +84,17 @@ pub fn hidden(open: Facilities) -> u32 {
         (Facility::S2Poe, Hidden::S2porEl1),
         (Facility::Aie, Hidden::Mair2El1),
         (Facility::Aie, Hidden::Amair2El1),
-        (Facility::The, Hidden::RcwmaskEl1),
-        (Facility::Gcs, Hidden::GcscrEl1),
         (Facility::Gcs, Hidden::GcsprEl1),
         (Facility::Gcs, Hidden::Gcscre0El1),
         (Facility::Gcs, Hidden::GcsprEl0),
     ];
-    const BY_FGT2: [(Facility, Hidden); 2] =
-        [(Facility::The, Hidden::RcwsmaskEl1), (Facility::Pfar, Hidden::PfarEl1)];
+    const BY_FGT2: [(Facility, Hidden); 1] = [(Facility::Pfar, Hidden::PfarEl1)];
 
     let set = |pairs: &[(Facility, Hidden)]| {
         let opened = pairs.iter().filter(|(facility, _)| open.has(*facility));
         opened.fold(0, |set, (_, register)| set | register.bit())
     };
-    let mut all = set(&TRACED);
+    let mut all = set(&ACTING);
     if !open.has(Facility::Fgt) {
         all |= set(&BY_FGT);
     }
@@ -110,17 +113,20 @@ mod tests {
     #[test]
     fn what_traps_is_not_hidden_but_for_what_acts_all_the_same() {
         use Facility::{Brbe, Fgt, Fgt2, Gcs, Hcx, Mpam, Pfar, S1Pie, The, Tpidr2, Trf};
-        let rows: [(&[Facility], &[Hidden]); 9] = [
+        let rows: [(&[Facility], &[Hidden]); 11] = [
             (&[], &[]),
             (&[Fgt, Fgt2, Hcx, Mpam], &[]),
-            (&[Fgt, Tpidr2, S1Pie, Gcs], &[]),
+            (&[Fgt, Tpidr2, S1Pie], &[]),
             (&[Tpidr2], &[Hidden::Tpidr2El0]),
             (&[Hcx, S1Pie], &[Hidden::PirEl1, Hidden::Pire0El1]),
             // Branch records: the control acts in the Realm although it traps there.
             (&[Fgt, Brbe], &[Hidden::BrbcrEl1, Hidden::BrbcrEl2]),
             (&[Fgt, Trf], &[Hidden::TrfcrEl1]),
-            (&[Fgt, The, Pfar], &[Hidden::RcwsmaskEl1, Hidden::PfarEl1]),
-            (&[Fgt, Fgt2, The, Pfar], &[]),
+            (&[Fgt, Pfar], &[Hidden::PfarEl1]),
+            (&[Fgt, Fgt2, Pfar], &[]),
+            // So do the masks of RCW instructions, and the lock of ELR_EL1 and SPSR_EL1.
+            (&[Fgt, Fgt2, The], &[Hidden::RcwmaskEl1, Hidden::RcwsmaskEl1]),
+            (&[Fgt, Fgt2, Gcs], &[Hidden::GcscrEl1]),
         ];
         for (open, expected) in rows {
             let expected = expected.iter().fold(0, |set, register| set | register.bit());

@@ -5,8 +5,8 @@
 //!   value of EL3's or the Host's stays.
 //! * One that EL3 has closed counts as zero if it is HCRX_EL2, and does not exist if it is FGT's: what
 //!   EL3 has nevertheless opened of what FGT would trap is [hidden](Hidden).
-//! * A control that acts in a Realm although it traps (BRBCR_EL1, TRFCR_EL1) is [hidden](Hidden) if
-//!   EL3 has opened it.
+//! * A control that acts in a Realm although it traps (BRBCR_EL1, TRFCR_EL1, GCSCR_EL1, the RCW
+//!   masks) is [hidden](Hidden) if EL3 has opened it.
 //!
 //! Values only: who writes them is `boot::openings` and `vcpu::hidden`.
 

@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("TPIDR2_EL0", one(3, 3, 13, 0, 5), undefined("HFGRTR_EL2, HFGWTR_EL2.nTPIDR2_EL0")),
     Row::new("SCXTNUM_EL0", one(3, 3, 13, 0, 7), zero("HCR_EL2.EnSCXT")),
     // Activity monitors.
-    Row::new("AM*_EL0", rows_of(3, 3, 13, (2, 15), (0, 7)), zero("CPTR_EL2.TAM")),
+    Row::new("AM*_EL0", rows_of(3, 3, 13, (2, 15), (0, 7)), undefined("CPTR_EL2.TAM")),
     // Time.
     Row::new("CNTFRQ_EL0", one(3, 3, 14, 0, 0), constant("ticks in a second")),
     Row::new(

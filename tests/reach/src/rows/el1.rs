@@ -30,7 +30,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("CLIDR_EL1", one(3, 1, 0, 0, 1), constant("which caches there are")),
     Row::new("CCSIDR2_EL1", one(3, 1, 0, 0, 2), constant("a cache's size; chosen by CSSELR_EL1"))
         .varying(),
-    Row::new("GMID_EL1", one(3, 1, 0, 0, 4), constant("block size of tag instructions")),
+    Row::new("GMID_EL1", one(3, 1, 0, 0, 4), undefined("HCR_EL2.TID5")),
     Row::new("SMIDR_EL1", one(3, 1, 0, 0, 6), constant("which CPU this is")),
     Row::new("AIDR_EL1", one(3, 1, 0, 0, 7), constant("which CPU this is")),
     Row::new("CSSELR_EL1", one(3, 2, 0, 0, 0), Fate::Switched),
@@ -52,8 +52,8 @@ pub(super) const ROWS: &[Row] = &[
         one(3, 0, 1, 2, 0),
         Fate::Optional { feature: Feature::Sve, by: "CPTR_EL2.ZEN", answer: Answer::Undefined },
     ),
-    Row::new("TRFCR_EL1", one(3, 0, 1, 2, 1), zero("MDCR_EL2.TTRF")),
-    Row::new("TRCITECR_EL1", one(3, 0, 1, 2, 3), zero("MDCR_EL2.TTRF, HDFGRTR2_EL2")),
+    Row::new("TRFCR_EL1", one(3, 0, 1, 2, 1), undefined("MDCR_EL2.TTRF")),
+    Row::new("TRCITECR_EL1", one(3, 0, 1, 2, 3), undefined("MDCR_EL2.TTRF, HDFGRTR2_EL2")),
     Row::new("SMPRI_EL1", one(3, 0, 1, 2, 4), undefined(FGT_SME)),
     Row::new("SMCR_EL1", one(3, 0, 1, 2, 6), undefined("CPTR_EL2.SMEN")),
     // Translation. The MMU is off: nothing is reached through these.
@@ -81,7 +81,11 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("AMAIR_EL1", one(3, 0, 10, 3, 0), Fate::Switched),
     Row::new("AMAIR2_EL1", one(3, 0, 10, 3, 1), undefined("HFGRTR_EL2.nAMAIR2_EL1")),
     Row::new("LORSA_EL1 to LORC_EL1, LORID_EL1", row_of(3, 0, 10, 4, (0, 3)), zero("HCR_EL2.TLOR")),
-    Row::new("MPAMIDR_EL1", one(3, 0, 10, 4, 4), zero("MPAM2_EL2, MPAMHCR_EL2.TRAP_MPAMIDR_EL1")),
+    Row::new(
+        "MPAMIDR_EL1",
+        one(3, 0, 10, 4, 4),
+        undefined("MPAM2_EL2, MPAMHCR_EL2.TRAP_MPAMIDR_EL1"),
+    ),
     Row::new("MPAMBWIDR_EL1", one(3, 0, 10, 4, 5), zero("MPAMBW2_EL2.nTRAP_MPAMBWIDR_EL1")),
     Row::new("LORID_EL1", one(3, 0, 10, 4, 7), zero("HCR_EL2.TLOR")),
     Row::new(
@@ -118,9 +122,9 @@ pub(super) const ROWS: &[Row] = &[
     .varying(),
     Row::new("DISR_EL1", one(3, 0, 12, 1, 1), Fate::Switched),
     // Profiling and trace buffers.
-    Row::new("PMS*_EL1 (SPE)", row_of(3, 0, 9, 9, (0, 7)), zero("MDCR_EL2.TPMS")),
-    Row::new("PMB*_EL1 (SPE)", row_of(3, 0, 9, 10, (0, 7)), zero("MDCR_EL2.E2PB")),
-    Row::new("TRB*_EL1 (TRBE)", row_of(3, 0, 9, 11, (0, 7)), zero("MDCR_EL2.E2TB")),
+    Row::new("PMS*_EL1 (SPE)", row_of(3, 0, 9, 9, (0, 7)), undefined("MDCR_EL2.TPMS")),
+    Row::new("PMB*_EL1 (SPE)", row_of(3, 0, 9, 10, (0, 7)), undefined("MDCR_EL2.E2PB")),
+    Row::new("TRB*_EL1 (TRBE)", row_of(3, 0, 9, 11, (0, 7)), undefined("MDCR_EL2.E2TB")),
     Row::new("PMINTENSET_EL1, PMINTENCLR_EL1", row_of(3, 0, 9, 14, (1, 2)), super::PMU)
         .bits(0x8000_003f, 0),
     Row::new("PMSSCR_EL1", one(3, 0, 9, 13, 3), zero("MDCR_EL2.TPM; HDFGRTR2_EL2")),
@@ -154,11 +158,7 @@ pub(super) const ROWS: &[Row] = &[
         .host_keeps(GIC),
     // Context.
     Row::new("CONTEXTIDR_EL1", one(3, 0, 13, 0, 1), Fate::Switched),
-    Row::new(
-        "RCWSMASK_EL1, RCWMASK_EL1",
-        one(3, 0, 13, 0, 3),
-        undefined("HFGRTR_EL2.nRCWMASK_EL1"),
-    ),
+    Row::new("RCWSMASK_EL1", one(3, 0, 13, 0, 3), undefined("HFGRTR2_EL2.nRCWSMASK_EL1")),
     Row::new("TPIDR_EL1", one(3, 0, 13, 0, 4), Fate::Switched),
     Row::new(
         "ACCDATA_EL1",
