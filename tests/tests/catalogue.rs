@@ -267,7 +267,7 @@ const ROWS: &[(&str, &str, Proof)] = &[
         "errors at the key's set-up ignored",
         Tests(&[
             (ATTESTATION, "without_a_key_the_call_that_would_sign_fails"),
-            ("rsi/src/attestation/key.rs", "scalars_out_of_range_are_refused"),
+            ("attest/src/key.rs", "scalars_out_of_range_are_refused"),
         ]),
     ),
     (
@@ -284,7 +284,7 @@ const ROWS: &[(&str, &str, Proof)] = &[
         "M7",
         "a signature converted into too short a buffer",
         Proof::None(
-            "signatures are two numbers of 48 bytes from the start; there is no second form (rsi/src/attestation/sign.rs)",
+            "signatures are two numbers of 48 bytes from the start; there is no second form (attest/src/sign.rs)",
         ),
     ),
     (

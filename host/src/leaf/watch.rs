@@ -151,6 +151,8 @@ struct Shared {
     name: &'static str,
     /// Bits that can hold any value while nothing runs at EL1.
     mask: u64,
+    /// Bits that are one.
+    set: u64,
     read: fn() -> u64,
     write: fn(u64),
 }
@@ -160,10 +162,14 @@ macro_rules! shared {
     ($name:expr, $mask:expr) => {
         shared!($name, $mask, write $name)
     };
+    ($name:expr, $mask:expr, set $set:expr) => {
+        Shared { set: $set, ..shared!($name, $mask) }
+    };
     ($name:expr, $mask:expr, $(clear $clear:literal,)? write $write:expr) => {
         Shared {
             name: $name,
             mask: $mask,
+            set: 0,
             read: || {
                 let value: u64;
                 // SAFETY: the CPU has the register, reading it at EL2 changes nothing and touches no memory.
@@ -176,7 +182,7 @@ macro_rules! shared {
                     unsafe { asm!(concat!("msr ", $clear, ", {}"), in(reg) u64::MAX >> 31, options(nomem, nostack)) };
                 )?
                 // SAFETY: the CPU has the register, which works at EL1 and EL0 only, where the host never runs anything,
-                // or counts, which nobody lets it.
+                // or counts, which its filter does not let it where the host or EL3 runs.
                 unsafe { asm!(concat!("msr ", $write, ", {}"), in(reg) value, options(nomem, nostack)) };
             },
         }
@@ -221,17 +227,30 @@ static DEBUG: [Shared; 7] = [
     shared!("dbgclaimclr_el1", 0xff, clear "dbgclaimclr_el1", write "dbgclaimset_el1"),
 ];
 
-/// Those of performance monitors without an event counter; PMCR_EL0.E is 0.
-static PMU: [Shared; 7] = [
+/// PMCCFILTR_EL0 and PMEVTYPER<n>_EL0 of a counter that stands still wherever the host, the monitor
+/// or EL3 runs, although PMCR_EL0.E and its enable are set: P; not NSK, NSH and M.
+///
+/// A value that changes by itself could not be compared. Where EL0 is counted, U and NSU, may be
+/// anything: nobody is there but Realms, while which E has to be 0.
+///
+/// Source: Arm ARM (DDI0487), PMCCFILTR_EL0: Non-secure EL1 counts if NSK equals P, EL2 if NSH is 1,
+/// EL3 if M equals P.
+const STILL: u64 = 1 << 31;
+/// U and NSU.
+const STILL_MASK: u64 = 1 << 30 | 1 << 28;
+
+/// Those of performance monitors without an event counter.
+static PMU: [Shared; 6] = [
     shared!("pmcntenset_el0", 0x8000_003f, clear "pmcntenclr_el0", write "pmcntenset_el0"),
     shared!("pmintenset_el1", 0x8000_003f, clear "pmintenclr_el1", write "pmintenset_el1"),
     shared!("pmovsset_el0", 0x8000_003f, clear "pmovsclr_el0", write "pmovsset_el0"),
     shared!("pmccntr_el0", u64::MAX),
-    shared!("pmccfiltr_el0", 0xf800_0000),
+    shared!("pmccfiltr_el0", STILL_MASK, set STILL),
     shared!("pmuserenr_el0", 0xf),
-    // D, X and DP.
-    shared!("pmcr_el0", 0b11_1000),
 ];
+
+/// What starts the counters, after their filters: E, besides D, X and DP.
+static START: [Shared; 1] = [shared!("pmcr_el0", 0b11_1000, set 1)];
 
 /// The choice between event counters.
 static CHOICE: [Shared; 1] = [shared!("pmselr_el0", 1)];
@@ -244,7 +263,7 @@ macro_rules! counters {
     ($($number:literal)*) => {
         [$(
             shared!(concat!("pmevcntr", $number, "_el0"), u64::MAX),
-            shared!(concat!("pmevtyper", $number, "_el0"), 0xf800_03ff),
+            shared!(concat!("pmevtyper", $number, "_el0"), STILL_MASK | 0x3ff, set STILL),
         )*]
     };
 }
@@ -263,6 +282,7 @@ fn shared() -> impl Iterator<Item = &'static Shared> {
         .chain(of(pmu.is_some(), &PMU))
         .chain(of(counters > 0, &CHOICE))
         .chain(COUNTERS.iter().take(2 * counters))
+        .chain(of(pmu.is_some(), &START))
         .chain(of(has_tpidr2(), &STREAMING))
 }
 
@@ -367,7 +387,7 @@ pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<Change
     cpu::allow_vectors(has_sve);
     let seed = cpu::counter();
     for (n, register) in (0..).zip(shared()) {
-        (register.write)(pattern(seed, n) & register.mask);
+        (register.write)(pattern(seed, n) & register.mask | register.set);
         // The OS Lock acts on what follows.
         cpu::isb();
     }
@@ -429,5 +449,10 @@ pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<Change
 }
 
 /// Most registers that are watched.
-const MOST: usize =
-    EL1.len() + DEBUG.len() + PMU.len() + CHOICE.len() + COUNTERS.len() + STREAMING.len();
+const MOST: usize = EL1.len()
+    + DEBUG.len()
+    + PMU.len()
+    + CHOICE.len()
+    + COUNTERS.len()
+    + START.len()
+    + STREAMING.len();

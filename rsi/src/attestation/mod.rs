@@ -1,6 +1,6 @@
 //! RSI_ATTESTATION_TOKEN_INIT and RSI_ATTESTATION_TOKEN_CONTINUE: the protocol by which a Realm fetches its token.
 //!
-//! What is in a token, and how it is signed, is in crate `attest`. [`workspace`] is where it all lies in the REC's
+//! What is in a token, and how it is signed, is in crate `attest`. Module `workspace` is where it all lies in the REC's
 //! auxiliary granules.
 //!
 //! A REC makes one token at a time. Whatever there is of it is in the REC and its auxiliary

@@ -11,10 +11,10 @@
 //! | `rows::debug` | debug and trace (op0 2) |
 //! | `rows::instructions` | cache and TLB maintenance, address translation, prediction (op0 1) |
 //!
-//! Two tests read it: one compares it with the monitor's own answers on the build host
-//! (`rmm/src/run/sysreg.rs`), the other tries all 32,768 encodings of registers and 16,384 of
-//! instructions in Realms on QEMU (`cargo xtask stress registers`), under an EL3 that opens all it
-//! can.
+//! Three tests read it, and two of them try all 32,768 encodings of registers and 16,384 of instructions: on the fake machine,
+//! where each control that a row names is looked up in what the monitor writes and each trap goes to the monitor's own policy
+//! (`tests/tests/reach`), and in Realms on QEMU (`cargo xtask stress registers`), under an EL3 that opens all it can. The third
+//! compares it with the monitor's answers one by one (`rmm/src/run/sysreg.rs`).
 //!
 //! Source of names and encodings: Arm ARM (DDI0487), chapter D24, and the system register XML of 2025-09.
 #![no_std]
@@ -52,14 +52,26 @@ pub enum Answer {
 }
 
 /// What becomes of an access from a Realm.
+///
+/// Each `by` names the controls that trap, all of which the monitor keeps that way: `REGISTER.FIELD, FIELD; REGISTER.FIELD`
+/// ([`Row::controls`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// The register is exchanged with the Host's whenever a REC is loaded: it is the REC's own.
     Switched,
     /// The first access of a run traps, then the register is exchanged, until the REC is unloaded.
+    ///
+    /// A trapped access is repeated, so it ends as one that does not trap: done, unless the CPU lacks the register.
     Lent {
         /// The control that makes the first access trap.
         by: &'static str,
+    },
+    /// The REC's own, unless a control traps it: the CPU or EL3 may lack the control, or the Host decides.
+    Divided {
+        /// The control.
+        by: &'static str,
+        /// What the Realm gets if it traps.
+        answer: Answer,
     },
     /// Exchanged for a Realm that has the feature; traps for others.
     Optional {
@@ -142,6 +154,22 @@ impl Row {
         Self { name, pattern, fate, realm: Plant::ALL, host: Plant::ALL, varies: false }
     }
 
+    /// The controls that make an access trap, if any may: register and field.
+    pub fn controls(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let by = match self.fate {
+            Fate::Switched | Fate::Constant { .. } | Fate::Harmless { .. } => None,
+            Fate::Lent { by }
+            | Fate::Divided { by, .. }
+            | Fate::Optional { by, .. }
+            | Fate::Trapped { by, .. } => Some(by),
+        };
+        let registers = by.into_iter().flat_map(|by| by.split("; "));
+        registers.flat_map(|one| {
+            let (register, fields) = one.split_once('.').unwrap_or((one, ""));
+            fields.split(", ").map(move |field| (register, field))
+        })
+    }
+
     /// Tests plant only these bits, Realm or Host.
     const fn bits(self, mask: u64, set: u64) -> Self {
         let plant = Plant::Bits { mask, set };
@@ -201,10 +229,20 @@ mod tests {
         for row in rows() {
             let reason = match row.fate {
                 Fate::Switched => "exchanged",
-                Fate::Lent { by } | Fate::Optional { by, .. } | Fate::Trapped { by, .. } => by,
+                Fate::Lent { by }
+                | Fate::Divided { by, .. }
+                | Fate::Optional { by, .. }
+                | Fate::Trapped { by, .. } => by,
                 Fate::Constant { why } | Fate::Harmless { why } => why,
             };
             assert!(!reason.is_empty() && !row.name.is_empty());
+            for (register, field) in row.controls() {
+                let is_word = |text: &str| {
+                    !text.is_empty()
+                        && text.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+                };
+                assert!(is_word(register) && is_word(field), "{}: {register}.{field}", row.name);
+            }
             for plant in [row.realm, row.host] {
                 assert!(!matches!(plant, Plant::Never { why: "" }), "{}", row.name);
             }

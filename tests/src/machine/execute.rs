@@ -3,7 +3,7 @@
 use machine::vcpu::{Cause, VcpuExit, VcpuRegisters};
 
 use super::dram::Pas;
-use super::extensions::ZCR;
+use super::extensions::SIMD_ESR;
 use super::vcpu::{InFlight, Loaded, Program};
 use super::walk::{Fault, Mapping, Regime, walk};
 use super::{FakeCpu, lock};
@@ -171,11 +171,18 @@ impl FakeCpu<'_> {
                 self.data(loaded, registers, *ipa, *access, Some(*value))
             }
             Action::Fetch(ipa) => self.fetch(loaded, *ipa),
+            Action::Read(register) | Action::Write(register, _)
+                if let Some(esr) = loaded.simd_trap(*register) =>
+            {
+                if let Action::Write(_, value) = action {
+                    registers.gprs[5] = *value;
+                }
+                sync(esr)
+            }
             Action::Read(register) => match loaded.native(*register, true) {
                 Some(native) => Step::Complete(Observed::Value(native.read())),
                 None => sync(sysreg_esr(*register, true)),
             },
-            Action::Write(ZCR, _) if loaded.sve.is_none() => sync(0x19 << 26 | 1 << 25),
             Action::Write(register, value) => {
                 registers.gprs[5] = *value;
                 match loaded.native(*register, false) {
@@ -201,7 +208,7 @@ impl FakeCpu<'_> {
             },
             Action::Sme => sync(0x1d << 26 | 1 << 25),
             Action::Simd(value) => match &mut loaded.simd {
-                None => sync(0x07 << 26 | 1 << 25 | 0x1e << 20),
+                None => sync(SIMD_ESR),
                 Some(simd) => {
                     let old = simd.v[0][0];
                     simd.v[0][0] = *value;

@@ -9,7 +9,21 @@ use super::vcpu::Loaded;
 use crate::program::SystemRegister;
 
 /// ZCR_EL1.
-pub(super) const ZCR: SystemRegister = (3, 0, 1, 2, 0);
+const ZCR: SystemRegister = (3, 0, 1, 2, 0);
+/// SMCR_EL1.
+const SMCR: SystemRegister = (3, 0, 1, 2, 6);
+/// SVCR.
+const SVCR: SystemRegister = (3, 3, 4, 2, 2);
+/// FPCR.
+const FPCR: SystemRegister = (3, 3, 4, 4, 0);
+/// FPSR.
+const FPSR: SystemRegister = (3, 3, 4, 4, 1);
+/// ESR_EL2 of an instruction that CPTR_EL2.FPEN traps.
+pub(super) const SIMD_ESR: u64 = 0x07 << 26 | 1 << 25 | 0x1e << 20;
+/// ESR_EL2 of one that CPTR_EL2.ZEN traps.
+const SVE_ESR: u64 = 0x19 << 26 | 1 << 25;
+/// ESR_EL2 of one that CPTR_EL2.SMEN traps.
+const SME_ESR: u64 = 0x1d << 26 | 1 << 25;
 /// PMCR_EL0.P: resets the Realm's event counters when written.
 const PMCR_P: u64 = 1 << 1;
 /// PMCR_EL0.C: resets the cycle counter when written.
@@ -87,8 +101,11 @@ impl Loaded {
         if register == (2, 0, 0, 2, 2) && self.debug.is_some() {
             return Some(Native::Word(&mut self.el1.mdscr_el1));
         }
-        if register == ZCR {
-            return Some(Native::Word(&mut self.sve.as_mut()?.zcr));
+        match register {
+            ZCR => return Some(Native::Word(&mut self.sve.as_mut()?.zcr)),
+            FPCR => return Some(Native::Word(&mut self.simd.as_mut()?.fpcr)),
+            FPSR => return Some(Native::Word(&mut self.simd.as_mut()?.fpsr)),
+            _ => {}
         }
         match register.0 {
             2 => debug(self.debug.as_mut()?, register),
@@ -96,6 +113,17 @@ impl Loaded {
                 let (registers, counters) = self.pmu.as_mut()?;
                 pmu(registers, *counters, register, read)
             }
+        }
+    }
+
+    /// ESR_EL2 of an access to a register of the SIMD unit that CPTR_EL2 traps: its classes are not
+    /// that of other registers.
+    pub(super) fn simd_trap(&self, register: SystemRegister) -> Option<u64> {
+        match register {
+            ZCR if self.sve.is_none() => Some(SVE_ESR),
+            FPCR | FPSR if self.simd.is_none() => Some(SIMD_ESR),
+            SMCR | SVCR => Some(SME_ESR),
+            _ => None,
         }
     }
 

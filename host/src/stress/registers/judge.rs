@@ -79,19 +79,22 @@ pub fn wrong(
         Fate::Switched | Fate::Constant { .. } | Fate::Harmless { .. } => {
             outcome.traps().then_some("traps, although the table says that it does not")
         }
-        Fate::Lent { .. } => None,
+        // Once lent, the instruction is tried again: it is done, or the CPU would have refused it without a trap.
+        Fate::Lent { .. } if outcome.traps() => {
+            (end != End::Done).then_some("traps, and is not done once the register is lent")
+        }
+        Fate::Lent { .. } => (end != End::Done && !refused).then_some("ends in an exception"),
         Fate::Optional { feature: Feature::Pmu, .. } if pmu => None,
         Fate::Optional { feature: Feature::Sve, .. } if sve => None,
+        Fate::Divided { answer, .. } if outcome.traps() => {
+            other_answer(answer, act, refused, outcome)
+        }
+        Fate::Divided { .. } => (end != End::Done && !refused).then_some("ends in an exception"),
         Fate::Optional { answer, .. } | Fate::Trapped { answer, .. } => {
             if !outcome.traps() {
                 return (!refused).then_some("is reached without a trap");
             }
-            let as_told = match answer {
-                Answer::Undefined => refused,
-                Answer::Zero => end == End::Done && (act != Act::Read || outcome.value == 0),
-                Answer::Identification | Answer::Emulated | Answer::Host => end == End::Done,
-            };
-            (!as_told).then_some("traps, and gets another answer than the table says")
+            other_answer(answer, act, refused, outcome)
         }
     }
 }
@@ -103,6 +106,22 @@ pub fn is_emptied(row: Option<&Row>, usable: FineGrained, act: Act, outcome: &Ou
         && outcome.end() == End::Done
         && !outcome.traps()
         && (act != Act::Read || outcome.value == 0)
+}
+
+/// Whether a trapped access gets another answer than this one.
+fn other_answer(
+    answer: Answer,
+    act: Act,
+    refused: bool,
+    outcome: &Outcome,
+) -> Option<&'static str> {
+    let done = outcome.end() == End::Done;
+    let as_told = match answer {
+        Answer::Undefined => refused,
+        Answer::Zero => done && (act != Act::Read || outcome.value == 0),
+        Answer::Identification | Answer::Emulated | Answer::Host => done,
+    };
+    (!as_told).then_some("traps, and gets another answer than the table says")
 }
 
 /// The judge of one pair of Realms.

@@ -63,6 +63,20 @@ fn what_is_switched_does_not_trap_and_what_is_optional_depends() {
 }
 
 #[test]
+fn what_is_lent_is_done_and_what_is_divided_gets_its_answer() {
+    const DBGBVR0_EL1: Encoding = Encoding { op0: 2, op1: 0, crn: 0, crm: 0, op2: 4 };
+    const OSECCR_EL1: Encoding = Encoding { op0: 2, op1: 0, crn: 0, crm: 6, op2: 2 };
+    for ticks in [NATIVE, TRAPPED] {
+        assert!(!is_wrong(DBGBVR0_EL1, false, DONE, 7, ticks));
+    }
+    assert!(is_wrong(DBGBVR0_EL1, false, UNDEFINED, 0, TRAPPED));
+    assert!(!is_wrong(DBGBVR0_EL1, false, UNDEFINED, 0, NATIVE), "a CPU without it");
+    assert!(!is_wrong(OSECCR_EL1, false, DONE, 7, NATIVE));
+    assert!(!is_wrong(OSECCR_EL1, false, DONE, 0, TRAPPED));
+    assert!(is_wrong(OSECCR_EL1, false, DONE, 7, TRAPPED));
+}
+
+#[test]
 fn the_host_writes_only_what_the_table_lets_it() {
     let row = row(TPIDR_EL1).unwrap();
     let planted = pattern(1, TPIDR_EL1.number());

@@ -1,7 +1,7 @@
 //! Debug and trace: op0 2.
 
 use super::{undefined, zero};
-use crate::encoding::{block, one, row_of, rows_of};
+use crate::encoding::{block, one, rows_of};
 use crate::{Answer, Fate, Row};
 
 /// Breakpoints, watchpoints and what belongs to them trap until the Realm uses the first.
@@ -18,13 +18,15 @@ pub(super) const ROWS: &[Row] = &[
     // KDE and TDCC: with MDE or SS, debug exceptions would happen.
     Row::new("MDSCR_EL1", one(2, 0, 0, 2, 2), LENT).bits(1 << 13 | 1 << 12, 0),
     Row::new("OSDTRTX_EL1", one(2, 0, 0, 3, 2), CHANNEL).host_keeps(DEBUGGER),
-    Row::new(
-        "MDSELR_EL1, MDSTEPOP_EL1",
-        row_of(2, 0, 0, 4, (2, 2)),
-        zero("MDCR_EL2.EBWE; HDFGRTR2_EL2.nMDSELR_EL1"),
-    ),
+    Row::new("MDSELR_EL1", one(2, 0, 0, 4, 2), zero("MDCR_EL2.EBWE; HDFGRTR2_EL2.nMDSELR_EL1")),
     Row::new("MDSTEPOP_EL1", one(2, 0, 0, 5, 2), zero("MDCR_EL2.EnSTEPOP")),
-    Row::new("OSECCR_EL1", one(2, 0, 0, 6, 2), LENT).host_keeps(DEBUGGER),
+    // While these do not trap they belong to the REC: OSECCR_EL1 is exchanged, the other a constant.
+    Row::new(
+        "OSECCR_EL1",
+        one(2, 0, 0, 6, 2),
+        Fate::Divided { by: "MDCR_EL2.TDA; HDFGRTR_EL2.OSECCR_EL1", answer: Answer::Zero },
+    )
+    .host_keeps(DEBUGGER),
     Row::new("DBGBVR<n>_EL1", rows_of(2, 0, 0, (0, 15), (4, 4)), LENT).bits(0xffff_ffff_fffc, 0),
     Row::new("DBGBCR<n>_EL1", rows_of(2, 0, 0, (0, 15), (5, 5)), LENT).bits(0x00ff_c1e6, 0),
     Row::new("DBGWVR<n>_EL1", rows_of(2, 0, 0, (0, 15), (6, 6)), LENT).bits(0xffff_ffff_fff8, 0),
@@ -45,7 +47,11 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("DBGPRCR_EL1", one(2, 0, 1, 4, 4), zero("MDCR_EL2.TDOSA")).host_keeps(DEBUGGER),
     Row::new("DBGCLAIMSET_EL1, DBGCLAIMCLR_EL1", rows_of(2, 0, 7, (8, 9), (6, 6)), LENT)
         .bits(0xff, 0),
-    Row::new("DBGAUTHSTATUS_EL1", one(2, 0, 7, 14, 6), LENT),
+    Row::new(
+        "DBGAUTHSTATUS_EL1",
+        one(2, 0, 7, 14, 6),
+        Fate::Divided { by: "MDCR_EL2.TDA; HDFGRTR_EL2.DBGAUTHSTATUS_EL1", answer: Answer::Zero },
+    ),
     Row::new("MDCCSR_EL0", one(2, 3, 0, 1, 0), CHANNEL),
     Row::new("DBGDTR_EL0", one(2, 3, 0, 4, 0), CHANNEL).host_keeps(DEBUGGER),
     Row::new("DBGDTRRX_EL0, DBGDTRTX_EL0", one(2, 3, 0, 5, 0), CHANNEL).host_keeps(DEBUGGER),
@@ -58,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new(
         "BRBINF, BRBSRC, BRBTGT, BRBCR_EL1, BRBFCR_EL1",
         block(2, (1, 1), (8, 9), (0, 15), (0, 7)),
-        undefined("HDFGRTR_EL2, HDFGWTR_EL2.nBRBDATA, nBRBCTL, nBRBIDR"),
+        undefined("HDFGRTR_EL2.nBRBDATA, nBRBCTL, nBRBIDR; HDFGWTR_EL2.nBRBDATA, nBRBCTL"),
     ),
     // HCR_EL2.TIDCP names op0 3 alone, but QEMU looks at CRn only; elsewhere these are UNDEFINED.
     Row::new("unallocated", block(2, (0, 7), (11, 11), (0, 15), (0, 7)), TIDCP)

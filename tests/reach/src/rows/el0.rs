@@ -1,6 +1,6 @@
 //! Registers that EL0 may use as well, if EL1 lets it: op0 3, op1 3.
 
-use super::{PMU, constant, harmless, undefined, zero};
+use super::{PMU, constant, fine, harmless, undefined, zero};
 use crate::encoding::{one, row_of, rows_of};
 use crate::{Fate, Row};
 
@@ -16,7 +16,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("DCZID_EL0", one(3, 3, 0, 0, 7), constant("the size of DC ZVA")),
     Row::new("RNDR, RNDRRS", row_of(3, 3, 2, 4, (0, 1)), constant("a random number, of nobody's"))
         .varying(),
-    Row::new("GCSPR_EL0", one(3, 3, 2, 5, 1), undefined("HFGRTR_EL2, HFGWTR_EL2.nGCS_EL0")),
+    Row::new("GCSPR_EL0", one(3, 3, 2, 5, 1), undefined(fine!("nGCS_EL0"))),
     Row::new("NZCV, DAIF", row_of(3, 3, 4, 2, (0, 1)), Fate::Switched).host_keeps(PSTATE),
     Row::new("SVCR", one(3, 3, 4, 2, 2), undefined("CPTR_EL2.SMEN")).host_keeps(PSTATE),
     Row::new("DIT, SSBS, TCO", row_of(3, 3, 4, 2, (5, 7)), Fate::Switched).host_keeps(PSTATE),
@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("PMCCNTR_EL0", one(3, 3, 9, 13, 0), PMU),
     Row::new("PMXEVTYPER_EL0, PMXEVCNTR_EL0", row_of(3, 3, 9, 13, (1, 2)), PMU)
         .kept("PMEVTYPER and PMEVCNTR by another name"),
-    Row::new("PMZR_EL0", one(3, 3, 9, 13, 4), zero("MDCR_EL2.TPM; HDFGWTR2_EL2")),
+    Row::new("PMZR_EL0", one(3, 3, 9, 13, 4), zero("MDCR_EL2.TPM; HDFGWTR2_EL2.nPMZR_EL0")),
     Row::new("PMUSERENR_EL0", one(3, 3, 9, 14, 0), PMU),
     Row::new("PMOVSSET_EL0", one(3, 3, 9, 14, 3), PMU).bits(COUNTER_SET, 0),
     Row::new("PMICNTR_EL0", one(3, 3, 9, 4, 0), zero("MDCR_EL2.TPM; HDFGRTR2_EL2.nPMICNTR_EL0")),
@@ -48,9 +48,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("PMEVTYPER<n>_EL0", row_of(3, 3, 14, 15, (0, 6)), PMU).bits(0xf800_03ff, 0),
     Row::new("PMCCFILTR_EL0", one(3, 3, 14, 15, 7), PMU).bits(0xf800_0000, 0),
     // Overlays and threads.
-    Row::new("POR_EL0", one(3, 3, 10, 2, 4), undefined("HFGRTR_EL2, HFGWTR_EL2.nPOR_EL0")),
+    Row::new("POR_EL0", one(3, 3, 10, 2, 4), undefined(fine!("nPOR_EL0"))),
     Row::new("TPIDR_EL0, TPIDRRO_EL0", row_of(3, 3, 13, 0, (2, 3)), Fate::Switched),
-    Row::new("TPIDR2_EL0", one(3, 3, 13, 0, 5), undefined("HFGRTR_EL2, HFGWTR_EL2.nTPIDR2_EL0")),
+    Row::new("TPIDR2_EL0", one(3, 3, 13, 0, 5), undefined(fine!("nTPIDR2_EL0"))),
     Row::new("SCXTNUM_EL0", one(3, 3, 13, 0, 7), zero("HCR_EL2.EnSCXT")),
     // Activity monitors.
     Row::new("AM*_EL0", rows_of(3, 3, 13, (2, 15), (0, 7)), undefined("CPTR_EL2.TAM")),

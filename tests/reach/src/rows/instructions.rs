@@ -12,7 +12,7 @@ const PREDICTION: Fate = harmless("forgets predictions of the Realm's own contex
 const TLB: Fate = harmless("only entries of the Realm's own VMID");
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("IC IALLUIS, IC IALLU", rows_of(1, 0, 7, (1, 1), (0, 0)), CODE),
+    Row::new("IC IALLUIS", one(1, 0, 7, 1, 0), CODE),
     Row::new("IC IALLU", one(1, 0, 7, 5, 0), CODE),
     Row::new("IC IVAU", one(1, 3, 7, 5, 1), CODE),
     Row::new("DC IVAC", one(1, 0, 7, 6, 1), DATA),
@@ -31,7 +31,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("AT S1E1R, S1E1W, S1E0R, S1E0W", row_of(1, 0, 7, 8, (0, 3)), ADDRESS),
     Row::new("AT S1E1RP, S1E1WP, S1E1A", row_of(1, 0, 7, 9, (0, 2)), ADDRESS),
     Row::new("CFP, DVP, COSP, CPP RCTX", row_of(1, 3, 7, 3, (4, 7)), PREDICTION),
-    Row::new("TRCIT", one(1, 3, 7, 2, 7), undefined("HFGITR2_EL2; MDCR_EL2.TTRF")),
+    Row::new("TRCIT", one(1, 3, 7, 2, 7), undefined("MDCR_EL2.TTRF")),
     Row::new(
         "BRB IALL, BRB INJ",
         row_of(1, 1, 7, 2, (4, 5)),

@@ -10,6 +10,14 @@ use crate::{Answer, Fate, Feature, Row};
 /// All of them.
 pub(crate) const ALL: [&[Row]; 4] = [el1::ROWS, el0::ROWS, debug::ROWS, instructions::ROWS];
 
+/// Fields of both fine-grained trap registers, that for reads and that for writes.
+macro_rules! fine {
+    ($fields:literal) => {
+        concat!("HFGRTR_EL2.", $fields, "; HFGWTR_EL2.", $fields)
+    };
+}
+use fine;
+
 /// Traps, and is UNDEFINED for a Realm.
 const fn undefined(by: &'static str) -> Fate {
     Fate::Trapped { by, answer: Answer::Undefined }
