@@ -1,7 +1,7 @@
 //! What a Realm is made of.
 //!
 //! Owns: the Realm Descriptor ([`rd`]), the Realm Execution Context ([`rec`]), the stage 2 translation tables
-//! ([`rtt`]), the measurements ([`measurement`]) and the key that vouches for them ([`attestation`]), VMIDs ([`vmid`]), what
+//! ([`rtt`]), the measurements ([`measurement`]), VMIDs ([`vmid`]), what
 //! the CPUs can give a Realm ([`features`]), and [`Rmm`], the handle that a command works with.
 //!
 //! Does not own: any ABI. The Host's view of these objects is in crate `rmi`, the Realm's in `rsi`.
