@@ -2,20 +2,14 @@
 
 use crate::cache::Cache;
 use crate::cli::CleanOptions;
-use crate::fault::IoContext;
 use crate::{output, paths};
 
 /// The `clean` subcommand.
 pub fn command(options: &CleanOptions) -> anyhow::Result<()> {
-    let built = paths::target().join("cairn");
-    if built.is_dir() {
-        output::remove(&built)?;
-        println!("removed {}", built.display());
-    }
-    let built = paths::target().join(paths::TARGET);
-    if built.is_dir() {
-        std::fs::remove_dir_all(&built).at("remove", &built)?;
-        println!("removed {}", built.display());
+    let target = paths::target();
+    let (output, built) = (target.join("cairn"), target.join(paths::TARGET));
+    for removed in output::remove(&output, &built)? {
+        println!("removed {}", removed.display());
     }
     if options.cache {
         let cache = Cache::locate()?;

@@ -45,7 +45,14 @@ pub fn lock(path: &Path, folder: &Path) -> anyhow::Result<File> {
         // Truncating it here would take the name of the holder away.
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let mut file = file.at("write", path)?;
+        let mut file = match file {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // Who held it has removed the folder as well.
+                std::fs::create_dir_all(path.parent().unwrap_or(path)).at("write", path)?;
+                continue;
+            }
+            file => file.at("write", path)?,
+        };
         match file.try_lock() {
             // Who held it before may have removed it: a lock on a file that nobody else finds keeps nobody out.
             Ok(()) if is_at(&file, path) => {
@@ -243,12 +250,18 @@ fn held_by(folder: &Path) -> Option<String> {
     }
 }
 
-/// Removes the output folder `output`, when nobody builds in it.
+/// Removes the output folder `output` and the folder `built` of what is built for the machine, as far as they exist, when
+/// nobody builds. Those that were removed.
 ///
 /// # Errors
 ///
-/// A machine runs out of it, or something cannot be removed.
-pub fn remove(output: &Path) -> anyhow::Result<()> {
+/// A machine runs out of `output`, or something cannot be removed.
+pub fn remove<'p>(output: &'p Path, built: &'p Path) -> anyhow::Result<Vec<&'p Path>> {
+    let there: Vec<&Path> = [output, built].into_iter().filter(|path| path.is_dir()).collect();
+    if there.is_empty() {
+        return Ok(there);
+    }
+    std::fs::create_dir_all(output).at("make the folder", output)?;
     let _building = lock(&output.join("lock"), output)?;
     let runs = output.join("runs");
     std::fs::create_dir_all(&runs).at("make the folder", &runs)?;
@@ -262,7 +275,12 @@ pub fn remove(output: &Path) -> anyhow::Result<()> {
             output.display()
         );
     }
-    std::fs::remove_dir_all(output).at("remove", output)
+    // The lock goes last: until then builders wait.
+    if built.is_dir() {
+        std::fs::remove_dir_all(built).at("remove", built)?;
+    }
+    std::fs::remove_dir_all(output).at("remove", output)?;
+    Ok(there)
 }
 
 #[cfg(test)]
@@ -304,7 +322,7 @@ mod tests {
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| lock(&path, &folder).unwrap());
             std::thread::sleep(Duration::from_millis(300));
-            std::fs::remove_file(&path).unwrap();
+            std::fs::remove_dir_all(&folder).unwrap();
             drop(first);
             assert!(is_at(&waiting.join().unwrap(), &path));
         });
@@ -350,11 +368,14 @@ mod tests {
     fn what_a_machine_runs_out_of_is_not_removed() {
         let output = scratch("clean");
         let run = Run::begin_in(output.clone(), "run").unwrap();
-        let error = remove(&output).unwrap_err().to_string();
+        let built = output.with_extension("built");
+        std::fs::create_dir_all(&built).unwrap();
+        let error = remove(&output, &built).unwrap_err().to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
-        assert!(run.folder().exists());
+        assert!(run.folder().exists() && built.exists());
         drop(run);
-        remove(&output).unwrap();
-        assert!(!output.exists());
+        assert_eq!(remove(&output, &built).unwrap(), [&output, &built]);
+        assert!(!output.exists() && !built.exists());
+        assert!(remove(&output, &built).unwrap().is_empty());
     }
 }
