@@ -71,22 +71,8 @@ pub fn undelegate<'t, M: Memory + RootWorld + Log>(
 pub fn release<'t, S>(
     machine: &impl Memory,
     granules: &GranuleTable<'t>,
-    granule: GranuleGuard<'t, S>,
-    realm: RealmNumber,
-) -> GranuleGuard<'t, Delegated>
-where
-    S: InRealmPas + TransitionTo<Delegated>,
-{
-    let history = History::new(S::STATE, realm);
-    put_back(machine, granules, granule, history)
-}
-
-/// Undoes [`GranuleTable::claim`] when a command fails: wiped and DELEGATED, with the history it had.
-pub fn put_back<'t, S>(
-    machine: &impl Memory,
-    granules: &GranuleTable<'t>,
     mut granule: GranuleGuard<'t, S>,
-    history: History,
+    realm: RealmNumber,
 ) -> GranuleGuard<'t, Delegated>
 where
     S: InRealmPas + TransitionTo<Delegated>,
@@ -95,6 +81,6 @@ where
     machine.wipe(Slot::Object, granule.exclusive());
     granules.account().moved(S::STATE, Delegated::STATE);
     let granule = granule.transition::<Delegated>();
-    granule.set_history(history);
+    granule.set_history(History::new(S::STATE, realm));
     granule
 }

@@ -1,81 +1,110 @@
-//! Granules that a Host gives for the monitor's own use: claimed one at a time, given back on failure.
+//! Granules that a Host gives for the monitor's own use, with the two objects that they are for.
 
-use granule::delegation;
-use granule::{Delegated, GranuleAddr, GranuleGuard, History, RecAuxState};
+use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RecAuxState};
 use machine::{Memory, Slot};
 use realm::Rmm;
 use realm::rec::AUX_MAX;
 
 use super::{Cause, Named, Operand};
 
-/// Auxiliary granules on their way to a REC.
-///
-/// They are claimed before the REC and the RD are locked: all three addresses are the Host's choice, and locking one
-/// while holding another in no fixed order could deadlock two calls. A claimed granule is REC_AUX and unlocked, so
-/// nothing else can take it.
-pub(crate) struct Donation<'r, 't, M: Memory> {
-    rmm: &'r Rmm<'t, M>,
-    /// Each with what it was before.
-    granules: heapless::Vec<(GranuleAddr, History), AUX_MAX>,
-    kept: bool,
+/// Everything that a new REC takes, locked: nobody else can take a part of it meanwhile.
+pub(crate) struct Locked<'t> {
+    /// The Realm Descriptor.
+    pub(crate) rd: GranuleGuard<'t, RdState>,
+    /// The REC.
+    pub(crate) rec: GranuleGuard<'t, Delegated>,
+    /// Its auxiliary granules.
+    pub(crate) donation: Donation<'t>,
 }
 
-impl<'r, 't, M: Memory> Donation<'r, 't, M> {
-    /// Claims the granules at these addresses for the REC at `rec`.
-    ///
-    /// # Errors
-    ///
-    /// `Unaligned`, `Untracked`, `State`, `Alias` of an auxiliary granule; `RecAuxCount` if they are more than any REC needs.
-    pub(crate) fn claim(
-        rmm: &'r Rmm<'t, M>,
-        rec: GranuleAddr,
-        addresses: &[u64],
-    ) -> Result<Self, Cause> {
-        let mut donation = Self { rmm, granules: heapless::Vec::new(), kept: false };
-        for &raw in addresses {
-            let addr = GranuleAddr::new(raw).ok_or(Cause::Unaligned(Operand::RecAux))?;
-            if addr == rec || donation.addresses().any(|taken| taken == addr) {
-                return Err(Cause::Alias(Operand::RecAux));
-            }
-            let named = Named::new(rmm, Operand::RecAux, raw)?;
-            let mut granule = named.lock::<Delegated>()?;
-            rmm.machine.wipe(Slot::Object, granule.exclusive());
-            let history = granule.history();
-            donation.granules.push((addr, history)).map_err(|_| Cause::RecAuxCount)?;
-            rmm.granules.claim::<RecAuxState>(granule).unlock();
+/// Auxiliary granules on their way to a REC.
+pub(crate) struct Donation<'t> {
+    /// Locked, in ascending order of address.
+    granules: heapless::Vec<GranuleGuard<'t, Delegated>, TAKEN_MAX>,
+    /// In the order in which the Host named them.
+    addresses: heapless::Vec<GranuleAddr, AUX_MAX>,
+}
+
+/// Most DELEGATED granules that a REC takes: the auxiliary ones and its own.
+const TAKEN_MAX: usize = AUX_MAX + 1;
+
+/// Locks an RD, a REC that is to be and the auxiliary granules at these addresses.
+///
+/// All are the Host's choice, so they are locked in ascending order of address: two commands that want some of the same
+/// granules cannot wait for each other, and of those that refuse each other one always gets all of its own.
+///
+/// # Errors
+///
+/// `Unaligned`, `Untracked`, `Alias`, `State`; `RecAuxCount` if they are more than any REC needs.
+pub(crate) fn lock_all<'t, M>(
+    rmm: &Rmm<'t, M>,
+    rd: Named<'t>,
+    rec: Named<'t>,
+    aux: &[u64],
+) -> Result<Locked<'t>, Cause> {
+    let mut wanted: heapless::Vec<Named<'t>, TAKEN_MAX> = heapless::Vec::new();
+    let mut addresses = heapless::Vec::new();
+    let mut add = |named: Named<'t>| {
+        let addr = named.addr();
+        let at = wanted.partition_point(|other| other.addr() < addr);
+        if wanted.get(at).is_some_and(|other| other.addr() == addr) {
+            return Err(Cause::Alias(Operand::RecAux));
         }
-        Ok(donation)
+        // Locking it twice would never end.
+        if addr == rd.addr() {
+            return Err(named.in_wrong_state());
+        }
+        wanted.insert(at, named).map_err(|_| Cause::RecAuxCount)
+    };
+    add(rec)?;
+    for &raw in aux {
+        let named = Named::new(rmm, Operand::RecAux, raw)?;
+        add(named)?;
+        addresses.push(named.addr()).map_err(|_| Cause::RecAuxCount)?;
     }
 
+    let mut granules = heapless::Vec::new();
+    let (mut locked_rd, mut locked_rec) = (None, None);
+    for named in wanted {
+        if locked_rd.is_none() && rd.addr() < named.addr() {
+            locked_rd = Some(rd.lock()?);
+        }
+        let granule = named.lock::<Delegated>()?;
+        if granule.addr() == rec.addr() {
+            locked_rec = Some(granule);
+        } else {
+            granules.push(granule).map_err(|_| Cause::RecAuxCount)?;
+        }
+    }
+    let rd = match locked_rd {
+        Some(rd) => rd,
+        None => rd.lock()?,
+    };
+    let Some(rec) = locked_rec else { unreachable!("the REC is among the granules") };
+    Ok(Locked { rd, rec, donation: Donation { granules, addresses } })
+}
+
+impl Donation<'_> {
     /// The granules, in the order in which they were named.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = GranuleAddr> + Clone {
-        self.granules.iter().map(|(addr, _)| *addr)
+        self.addresses.iter().copied()
     }
 
     /// How many granules there are.
     pub(crate) fn len(&self) -> usize {
-        self.granules.len()
+        self.addresses.len()
     }
 
-    /// The REC exists now: the granules are its own.
-    pub(crate) fn keep(mut self) {
-        self.kept = true;
-    }
-}
-
-impl<M: Memory> Drop for Donation<'_, '_, M> {
-    fn drop(&mut self) {
-        if self.kept {
-            return;
-        }
-        for &(addr, history) in &self.granules {
-            let granule = lock_donated(self.rmm, addr);
-            delegation::put_back(self.rmm.machine, &self.rmm.granules, granule, history).unlock();
+    /// Makes them auxiliary granules, wiped. The lock on the REC has to stay until that exists.
+    pub(crate) fn take<M: Memory>(self, rmm: &Rmm<'_, M>) {
+        for mut granule in self.granules {
+            rmm.machine.wipe(Slot::Object, granule.exclusive());
+            rmm.granules.claim::<RecAuxState>(granule).unlock();
         }
     }
 }
 
-/// Locks an auxiliary granule that a REC, or one that is being made, has.
+/// Locks an auxiliary granule that a REC has.
 pub(crate) fn lock_donated<'t, M>(
     rmm: &Rmm<'t, M>,
     addr: GranuleAddr,

@@ -41,6 +41,11 @@ impl<'t> Named<'t> {
         self.granule.addr()
     }
 
+    /// The cause if the granule is in another state than the command needs.
+    pub(crate) fn in_wrong_state(&self) -> Cause {
+        Cause::State(self.operand)
+    }
+
     /// Locks the granule if it is in state `S`.
     ///
     /// # Errors
@@ -48,7 +53,7 @@ impl<'t> Named<'t> {
     /// `State`.
     #[inline]
     pub(crate) fn lock<S: State>(self) -> Result<GranuleGuard<'t, S>, Cause> {
-        self.granule.lock().map_err(|_| Cause::State(self.operand))
+        self.granule.lock().map_err(|_| self.in_wrong_state())
     }
 }
 
@@ -71,7 +76,7 @@ pub(crate) fn pair<'t, A: State, B: State>(
             let second = b.lock()?;
             Ok((a.lock()?, second))
         }
-        Ordering::Equal => Err(Cause::State(b.operand)),
+        Ordering::Equal => Err(b.in_wrong_state()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A REC: made, ended, and what it needs.
 
 use granule::delegation;
-use granule::{Delegated, GranuleAddr, RdState, RecState};
+use granule::{GranuleAddr, RdState, RecState};
 use machine::extensions::Extensions;
 use machine::{Hasher, Memory, Slot};
 use realm::features::MAX_RECS_ORDER;
@@ -9,8 +9,8 @@ use realm::rd::{Rd, RealmState};
 use realm::rec::{AUX_MAX, RecIndex, controls};
 use realm::{Rec, Rmm};
 
-use super::donation::{Donation, lock_donated};
-use super::{Cause, Named, lock};
+use super::donation::{self, Locked, lock_donated};
+use super::{Cause, Named};
 
 /// What a Host wants of a new REC.
 #[derive(Debug)]
@@ -53,15 +53,13 @@ pub fn create<M: Memory + Hasher>(
 ) -> Result<(), Cause> {
     let machine = rmm.machine;
     // Which state the Realm is in decides between a refusal for it and the rest; a Realm does not go back to NEW,
-    // so a look before the claim is as good as one after.
+    // so a look before all is locked is as good as one after.
     let extensions = check_realm(rmm, rd)?;
     let aux = wanted
         .aux
         .filter(|aux| aux.len() == realm::rec::aux_count(&extensions))
         .ok_or(Cause::RecAuxCount)?;
-    let donation = Donation::claim(rmm, rec.addr(), aux)?;
-
-    let (mut rec, mut rd) = lock::pair::<Delegated, RdState>(rec, rd)?;
+    let Locked { mut rd, mut rec, donation } = donation::lock_all(rmm, rd, rec, aux)?;
     let rd_addr = rd.addr();
     let num_recs = rd.count();
     {
@@ -87,6 +85,7 @@ pub fn create<M: Memory + Hasher>(
         fill(rmm, rec_page.view_mut(), (rd_addr, descriptor), index, wanted);
         rec_page.view_mut::<Rec>().set_aux(donation.addresses());
         descriptor.holdings.add_rec(donation.len() as u64);
+        donation.take(rmm);
         descriptor.next_rec_index += 1;
         descriptor.set_rec_exists(index, true);
         if wanted.is_runnable {
@@ -97,7 +96,6 @@ pub fn create<M: Memory + Hasher>(
     rd.set_count(num_recs + 1);
     rd.unlock();
     rmm.granules.claim::<RecState>(rec).unlock();
-    donation.keep();
     Ok(())
 }
 
@@ -106,7 +104,7 @@ fn is_full(num_recs: u16) -> bool {
     u64::from(num_recs) == (1 << MAX_RECS_ORDER) - 1
 }
 
-/// The conditions of the Realm, ahead of the checks that need the donation; what the Realm's CPUs have.
+/// The conditions of the Realm, ahead of the checks that need all locks; what the Realm's CPUs have.
 fn check_realm<M: Memory>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<Extensions, Cause> {
     let mut rd = rd.lock::<RdState>()?;
     let full = is_full(rd.count());
