@@ -1,5 +1,5 @@
-//! The specification as a program: given the state of the machine and a call, which answers are allowed, and what the state is
-//! afterwards.
+//! The specification as a program: given the state of the machine and a call, which answers are
+//! allowed, and what the state is afterwards.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -7,7 +7,8 @@
 //! | [`v2_0`] | RMI 2.0-bet3, without devices, planes and MEC |
 //! | [`state`] | what both have: granule states, tables, contents of pages, measurements |
 //!
-//! No number, type or line is shared with the monitor; everything here is written from the specification.
+//! No number, type or line is shared with the monitor; everything here is written from the
+//! specification.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::indexing_slicing,

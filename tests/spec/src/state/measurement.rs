@@ -1,6 +1,7 @@
 //! RIM and REM.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A7.1, B3.42, and the RIM steps of each command that has them.
+//! Source: RMM specification (Arm DEN0137) 1.0, A7.1, B3.42, and the RIM steps of each command that
+//! has them.
 
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 

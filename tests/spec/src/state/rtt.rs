@@ -1,6 +1,7 @@
 //! Translation tables as a tree, and the walk.
 //!
-//! The names are those of RMI 1.0. RMI 2.0 says VOID for UNASSIGNED, DATA for ASSIGNED, UNMAPPED_NS and MAPPED_NS for the other two.
+//! The names are those of RMI 1.0. RMI 2.0 says VOID for UNASSIGNED, DATA for ASSIGNED, UNMAPPED_NS
+//! and MAPPED_NS for the other two.
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, A5.5; 2.0-bet3, the same chapter.
 
@@ -38,7 +39,8 @@ pub enum Entry {
     Assigned(Ripas, u64),
     /// Unprotected, nothing.
     UnassignedNs,
-    /// Unprotected, Host memory at this address, with MemAttr and S2AP at their places in a descriptor.
+    /// Unprotected, Host memory at this address, with MemAttr and S2AP at their places in a
+    /// descriptor.
     AssignedNs(u64, u64),
     /// A table.
     Table(Box<Table>),
@@ -162,7 +164,8 @@ impl<'t> Walk<'t> {
         &self.table.entries[self.index]
     }
 
-    /// The entries of this table from the walk's on. Concatenated tables end where each of them does.
+    /// The entries of this table from the walk's on. Concatenated tables end where each of them
+    /// does.
     pub(crate) fn rest(&self) -> &[Entry] {
         let end = (self.index / 512 * 512 + 512).min(self.table.entries.len());
         &self.table.entries[self.index..end]
@@ -180,7 +183,8 @@ impl<'t> Walk<'t> {
         self.first() + number as u64 * entry_size(self.level)
     }
 
-    /// `top`: the first address from `ipa` on, in this table, whose entry is live. `ipa` itself if its entry is.
+    /// `top`: the first address from `ipa` on, in this table, whose entry is live. `ipa` itself if
+    /// its entry is.
     pub(crate) fn top(&self, ipa: u64) -> u64 {
         if self.entry().is_live() { ipa } else { self.top_from(0) }
     }
