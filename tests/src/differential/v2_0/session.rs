@@ -65,8 +65,8 @@ impl<M: Machine> Session<M> {
 
 #[cfg(test)]
 mod tests {
-    use cairn_spec::v2_0::fid;
     use cairn_spec::v2_0::parrot::Parrot;
+    use cairn_spec::v2_0::{Answer, Call, Page, fid};
 
     use super::*;
     use crate::differential::choices::Random;
@@ -130,5 +130,71 @@ mod tests {
             println!("{:4x} {times:6} {condition}", command & 0xfff);
         }
         assert!(never.is_empty(), "never succeeded: {never:x?}");
+    }
+
+    /// A parrot that lies once: one register of one answer is another.
+    struct Liar {
+        parrot: Parrot,
+        /// Calls until the lie.
+        left: u64,
+        random: Random,
+        lie: Option<(Call, Answer, Answer)>,
+    }
+
+    impl Machine for Liar {
+        fn call(&mut self, call: &Call) -> Answer {
+            let honest = self.parrot.call(call);
+            let mut answer = honest;
+            if self.left == 0 {
+                let register = self.random.pick(&[0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7]).unwrap_or(0);
+                let random = &mut self.random;
+                answer[register] = match (register, random.below(3)) {
+                    (0, _) => {
+                        random.pick(&[0, 1, 2, 3, 0x204, 0x304, 5, 10, 11, 12, 13, 14]).unwrap()
+                    }
+                    (_, 0) => 0,
+                    (_, 1) => answer[register].wrapping_add(4096),
+                    _ => answer[register] ^ 1 << random.below(64),
+                };
+                if answer == honest {
+                    return answer;
+                }
+                self.lie = Some((*call, honest, answer));
+            }
+            self.left = self.left.wrapping_sub(1);
+            answer
+        }
+
+        fn read_page(&mut self, pa: u64) -> Page {
+            self.parrot.read_page(pa)
+        }
+
+        fn write_page(&mut self, pa: u64, page: &Page) {
+            self.parrot.write_page(pa, page);
+        }
+    }
+
+    #[test]
+    fn lies_are_noticed() {
+        let (mut lies, mut noticed) = (0, 0);
+        for seed in 1..200 {
+            let mut random = Random(seed);
+            let left = 200 + random.below(200);
+            let parrot = Parrot::new(platform(), seed);
+            let liar = Liar { parrot, left, random, lie: None };
+            let mut session = Session::new(liar, platform(), layout());
+            let mut choices = Random(seed + 5000);
+            let mut result = Ok(());
+            while result.is_ok() && session.pair.machine.lie.is_none() {
+                result = session.run(&mut choices, 1);
+            }
+            lies += 1;
+            match result {
+                Err(_) => noticed += 1,
+                // Some are what the text allows as well.
+                Ok(()) => println!("{:x?}", session.pair.machine.lie),
+            }
+        }
+        assert!(noticed * 100 >= lies * 90, "{noticed} of {lies}");
     }
 }
