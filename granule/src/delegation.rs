@@ -13,7 +13,7 @@
 use machine::GranuleAddr;
 use machine::log::{Event, Log, RealmNumber};
 use machine::memory::{Memory, Slot};
-use machine::root::{El3Error, RootWorld};
+use machine::root::{El3Error, Pas, RootWorld};
 
 use crate::guard::GranuleGuard;
 use crate::history::History;
@@ -31,7 +31,7 @@ pub fn delegate<'t>(
     granules: &GranuleTable<'t>,
     granule: GranuleGuard<'t, Undelegated>,
 ) -> Result<GranuleAddr, El3Error> {
-    machine.delegate(granule.addr())?;
+    machine.set_pas(granule.addr(), 1, Pas::Realm)?;
     granules.account().moved(Undelegated::STATE, Delegated::STATE);
     Ok(granule.transition::<Delegated>().addr())
 }
@@ -49,7 +49,7 @@ pub fn undelegate<'t, M: Memory + RootWorld + Log>(
 ) -> Result<(), El3Error> {
     let addr = granule.addr();
     machine.wipe(Slot::Object, granule.exclusive());
-    if let Err(el3) = machine.undelegate(addr) {
+    if let Err(el3) = machine.set_pas(addr, 1, Pas::NonSecure) {
         let history = granule.history();
         let failure = Failure { granule: addr, history, step: Step::GptToNonSecure, el3 };
         let (entry, kept) = ledger.enter(failure);

@@ -56,6 +56,11 @@ pub struct PauthKeys(
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct GicRegisters {
+    /// Not 0: the Host's list registers, priorities and ICH_VMCR_EL2 stay in the hardware for the run, and only ICH_HCR_EL2
+    /// is loaded from here; see [`Vcpu::host_vgic`].
+    pub in_hardware: u64,
+    /// ICH_HCR_EL2 as the Host left it in the hardware. The machine's, between `load` and `unload`.
+    pub host_hcr: u64,
     /// ICH_HCR_EL2.
     pub hcr: u64,
     /// ICH_VMCR_EL2.
@@ -122,6 +127,18 @@ pub struct VcpuRegisters {
     pub debug: DebugRegisters,
 }
 
+/// The Host's part of the virtual CPU interface.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct HostVgic {
+    /// ICH_HCR_EL2.
+    pub hcr: u64,
+    /// ICH_LRn_EL2. Those that the CPU does not have mean nothing.
+    pub lrs: [u64; LRS_MAX],
+}
+
 /// Which vector an exception from the Realm took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -169,6 +186,12 @@ pub trait Vcpu {
     ///
     /// Registers that only some Realms have may be exchanged: the Host's lie in `registers` until `unload`.
     fn load(&self, registers: &mut VcpuRegisters);
+
+    /// Reads ICH_HCR_EL2 and the list registers as the Host left them in the hardware, no Realm being loaded.
+    ///
+    /// With [`El3Interface::V2`](crate::El3Interface::V2) they are the Host's own until `load`, which puts the Host's
+    /// ICH_HCR_EL2 away; `unload` brings it back, with EOIcount as the Realm left it and with En clear.
+    fn host_vgic(&self) -> HostVgic;
 
     /// Runs the Realm from `registers.gprs`, `pc` and `pstate` until an exception, and writes them back.
     fn run(&self, registers: &mut VcpuRegisters) -> VcpuExit;

@@ -4,7 +4,7 @@ use core::ops::Deref;
 
 use granule::GranuleTable;
 use granule::ledger::Ledger;
-use machine::CpuFacts;
+use machine::{CpuFacts, El3Interface};
 
 use crate::features::Features;
 use crate::vmid::VmidSet;
@@ -20,6 +20,8 @@ pub struct Shared<'t> {
     pub features: Features,
     /// The CPUs' identification registers.
     pub facts: CpuFacts,
+    /// What the monitor and EL3 have agreed on.
+    pub el3: El3Interface,
     /// The realm attestation key; without it no Realm gets a token.
     pub attestation: Option<RealmKey>,
     /// Granules that could not be given back.
@@ -29,7 +31,7 @@ pub struct Shared<'t> {
 }
 
 impl<'t> Shared<'t> {
-    /// The state at boot: nothing delegated, no Realm, no attestation key yet.
+    /// The state at boot, over EL3 0.x: nothing delegated, no Realm, no attestation key yet.
     pub fn new(granules: GranuleTable<'t>, facts: CpuFacts) -> Self {
         Self {
             granules,
@@ -37,6 +39,7 @@ impl<'t> Shared<'t> {
             vmids: VmidSet::new(),
             features: Features::new(&facts),
             facts,
+            el3: El3Interface::V0,
             attestation: None,
         }
     }

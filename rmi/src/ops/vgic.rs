@@ -1,6 +1,6 @@
 //! The Host's part of a REC's virtual interrupts: which are valid, and how they get into the REC.
 
-use machine::vcpu::GicRegisters;
+use machine::vcpu::{GicRegisters, HostVgic};
 use realm::Features;
 use realm::rec::controls::GIC_HCR_OWN;
 
@@ -12,23 +12,14 @@ const EOI_COUNT: u64 = 0x1f << 27;
 const LR_HW: u64 = 1 << 61;
 const LR_EOI: u64 = 1 << 41;
 
-/// Virtual interrupts as the Host passes them with each entry.
-#[derive(Clone, Copy, Debug)]
-pub struct HostVgic<'e> {
-    /// ICH_HCR_EL2.
-    pub hcr: u64,
-    /// ICH_LR_EL2; those that the CPU has not are not looked at.
-    pub lrs: &'e [u64; 16],
-}
-
 /// Checks the Host's control bits and the implemented list registers.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A6.1.
-pub fn is_valid(host: &HostVgic<'_>, features: &Features) -> bool {
+pub fn is_valid(host: &HostVgic, features: &Features) -> bool {
     if host.hcr & !HOST_HCR != 0 {
         return false;
     }
-    let lrs = host.lrs.get(..features.list_registers()).unwrap_or(host.lrs);
+    let lrs = host.lrs.get(..features.list_registers()).unwrap_or(&host.lrs);
     if is_inactive(lrs.iter().fold(0, |bits, lr| bits | lr)) {
         return true;
     }
@@ -71,10 +62,10 @@ fn is_valid_intid(intid: u64, features: &Features) -> bool {
 }
 
 /// Gives the REC the Host's part, which must be valid.
-pub fn give(gic: &mut GicRegisters, host: &HostVgic<'_>, features: &Features) {
+pub fn give(gic: &mut GicRegisters, host: &HostVgic, features: &Features) {
     gic.hcr = host.hcr & HOST_HCR | gic.hcr & EOI_COUNT | GIC_HCR_OWN;
     for (register, lr) in gic.lrs.iter_mut().zip(host.lrs).take(features.list_registers()) {
-        *register = *lr;
+        *register = lr;
     }
 }
 
@@ -97,7 +88,7 @@ mod tests {
     fn is_valid_with(first: &[u64]) -> bool {
         let mut lrs = [0; 16];
         lrs[..first.len()].copy_from_slice(first);
-        is_valid(&HostVgic { hcr: 0, lrs: &lrs }, &features())
+        is_valid(&HostVgic { hcr: 0, lrs }, &features())
     }
 
     const PENDING: u64 = 1 << 62 | 1 << 60;
@@ -105,7 +96,7 @@ mod tests {
     #[test]
     fn only_the_hosts_control_bits_are_accepted() {
         for bit in 0..64 {
-            let host = HostVgic { hcr: 1 << bit, lrs: &[0; 16] };
+            let host = HostVgic { hcr: 1 << bit, lrs: [0; 16] };
             assert_eq!(is_valid(&host, &features()), (HOST_HCR >> bit) & 1 == 1, "bit {bit}");
         }
     }

@@ -1,12 +1,13 @@
 //! The page through which the Host runs a REC: what it passes in, and what it gets back.
 
+use machine::vcpu::HostVgic;
 use machine::{GranuleAddr, HostMemory};
 use realm::exit::Exit;
 use realm::{Features, Rec};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::ops::enter::{Entry, EntryFlags};
-use crate::ops::vgic::{self, HostVgic};
+use crate::ops::vgic;
 use crate::ops::{Cause, HostPage};
 use crate::words::AbiWords;
 
@@ -21,10 +22,8 @@ pub(super) struct RecEnter {
     /// `gprs`, from byte offset 0x200.
     gprs: [u64; 31],
     hole_2: u64,
-    /// `gicv3_hcr`, at byte offset 0x300.
-    gicv3_hcr: u64,
-    /// `gicv3_lrs`, from byte offset 0x308.
-    gicv3_lrs: [u64; 16],
+    /// `gicv3_hcr`, at byte offset 0x300, and `gicv3_lrs`, from 0x308.
+    gicv3: HostVgic,
 }
 
 /// Flags of `RmiRecEnter`.
@@ -69,8 +68,7 @@ impl RecEnter {
             .with_if(is_set(flag::TRAP_WFI), EntryFlags::TRAPS_WFI)
             .with_if(is_set(flag::TRAP_WFE), EntryFlags::TRAPS_WFE)
             .with_if(is_set(flag::RIPAS_REJECT), EntryFlags::REJECTS_RIPAS);
-        let vgic = HostVgic { hcr: self.gicv3_hcr, lrs: &self.gicv3_lrs };
-        Entry { flags, gprs: &self.gprs, vgic }
+        Entry { flags, gprs: &self.gprs, vgic: &self.gicv3 }
     }
 }
 

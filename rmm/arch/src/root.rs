@@ -1,7 +1,6 @@
 //! The Root world: granule transitions.
 
-use machine::GranuleAddr;
-use machine::{El3Error, RootWorld};
+use machine::{El3Error, GRANULE_SIZE, GranuleAddr, Pas, RootWorld, Vcpu};
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
@@ -13,15 +12,26 @@ pub(crate) fn result(x0: u64) -> Result<(), El3Error> {
 }
 
 impl<F: Firmware> RootWorld for Cpu<F> {
+    // Granule by granule: EL3's interface 0.x knows no ranges.
     #[inline(always)]
-    fn delegate(&self, granule: GranuleAddr) -> Result<(), El3Error> {
-        let [x0, ..] = smc::call(smc::GTSI_DELEGATE, [granule.as_u64(), 0, 0]);
-        result(x0)
-    }
-
-    #[inline(always)]
-    fn undelegate(&self, granule: GranuleAddr) -> Result<(), El3Error> {
-        let [x0, ..] = smc::call(smc::GTSI_UNDELEGATE, [granule.as_u64(), 0, 0]);
-        result(x0)
+    fn set_pas(&self, first: GranuleAddr, count: u64, to: Pas) -> Result<u64, El3Error> {
+        let service = match to {
+            Pas::Realm => smc::GTSI_DELEGATE,
+            Pas::NonSecure => smc::GTSI_UNDELEGATE,
+        };
+        let mut done = 0;
+        loop {
+            let pa = first.as_u64() + done * GRANULE_SIZE;
+            let [x0, ..] = smc::call(service, [pa, 0, 0]);
+            match result(x0) {
+                Ok(()) => done += 1,
+                Err(refusal) if done == 0 => return Err(refusal),
+                // The caller meets the refusal again when it goes on from here.
+                Err(_) => return Ok(done),
+            }
+            if done >= count || self.interrupt_pending() {
+                return Ok(done);
+            }
+        }
     }
 }

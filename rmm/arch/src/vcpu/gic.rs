@@ -1,6 +1,6 @@
 //! The virtual CPU interface (GICv3, system registers).
 
-use machine::vcpu::GicRegisters;
+use machine::vcpu::{GicRegisters, HostVgic};
 
 use crate::features::Features;
 use crate::registers::{mrs, msr};
@@ -80,4 +80,11 @@ pub(super) fn unload(to: &mut GicRegisters, features: &Features) {
     active_priorities_1!(features.active_priorities, to.ap1r, save_one);
     list_registers!(features.list_registers, to.lrs, save_one);
     msr!("s3_4_c12_c11_0", 0);
+}
+
+/// Reads the Host's control and list registers.
+pub(super) fn read_host(features: &Features) -> HostVgic {
+    let mut host = HostVgic { hcr: mrs!("s3_4_c12_c11_0"), ..HostVgic::default() };
+    list_registers!(features.list_registers, host.lrs, save_one);
+    host
 }

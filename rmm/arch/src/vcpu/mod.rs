@@ -22,7 +22,7 @@ use core::arch::asm;
 
 use aarch64_cpu::asm::barrier::{self, ISH, NSH, SY};
 use machine::Vcpu;
-use machine::vcpu::{Cause, LiveRegister, VcpuExit, VcpuRegisters};
+use machine::vcpu::{Cause, HostVgic, LiveRegister, VcpuExit, VcpuRegisters};
 
 use crate::area::{LAST_RUN_ENTRIES, LastRun};
 use crate::boot::Firmware;
@@ -113,6 +113,10 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         }
         // The timers' ISTATUS, which the caller looks at before it runs the Realm, follows their new values.
         barrier::isb(SY);
+    }
+
+    fn host_vgic(&self) -> HostVgic {
+        gic::read_host(&self.area().features.get())
     }
 
     #[inline(always)]
