@@ -10,13 +10,14 @@ use crate::state::GranuleState;
 /// The counters, in the order of [`GranuleState::ALL`].
 #[derive(Debug)]
 pub struct Account {
+    tracked: u64,
     counters: [AtomicU64; GranuleState::ALL.len()],
 }
 
 impl Account {
     /// All of `tracked` granules UNDELEGATED.
     pub fn new(tracked: u64) -> Self {
-        let account = Self { counters: [const { AtomicU64::new(0) }; GranuleState::ALL.len()] };
+        let account = Self { tracked, counters: [const { AtomicU64::new(0) }; GranuleState::ALL.len()] };
         account.counter(GranuleState::Undelegated).store(tracked, Ordering::Relaxed);
         account
     }
@@ -36,6 +37,11 @@ impl Account {
         self.counter(to).fetch_add(1, Ordering::Relaxed);
     }
 
+    /// How many granules are not the Host's.
+    pub fn held(&self) -> u64 {
+        self.tracked - self.counter(GranuleState::Undelegated).load(Ordering::SeqCst)
+    }
+
     /// How many granules are in each state, in the order of [`GranuleState::ALL`].
     pub fn granules(&self) -> [u64; GranuleState::ALL.len()] {
         self.counters.each_ref().map(|counter| counter.load(Ordering::Relaxed))
@@ -53,6 +59,7 @@ mod tests {
         account.moved(GranuleState::Undelegated, GranuleState::Delegated);
         account.moved(GranuleState::Delegated, GranuleState::Data);
         assert_eq!(account.granules(), [8, 1, 0, 0, 0, 1, 0]);
+        assert_eq!(account.held(), 2);
         assert_eq!(account.granules().iter().sum::<u64>(), 10);
     }
 }

@@ -42,6 +42,11 @@ fn is_in<S: State>(word: u16) -> bool {
     word & STATE_MASK << STATE_SHIFT == (S::STATE as u16) << STATE_SHIFT
 }
 
+/// Whether a granule's word says that it is a REC that runs.
+pub(crate) fn is_running(word: u16) -> bool {
+    is_in::<RecState>(word) && word & COUNT_MASK != 0
+}
+
 /// How often any granule's lock has been taken.
 #[cfg(feature = "count-locks")]
 pub static LOCKS_TAKEN: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(0);

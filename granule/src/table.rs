@@ -125,6 +125,11 @@ impl<'t> GranuleTable<'t> {
         self.word(addr).map(|word| guard::state_of(word.load(Ordering::Acquire)))
     }
 
+    /// Whether the granule is a REC that runs at this instant.
+    pub fn is_running(&self, addr: GranuleAddr) -> bool {
+        self.word(addr).is_some_and(|word| guard::is_running(word.load(Ordering::Acquire)))
+    }
+
     /// How many granules are in each state.
     pub fn account(&self) -> &Account {
         &self.account

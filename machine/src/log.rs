@@ -118,6 +118,11 @@ pub enum Event<'a> {
         /// Its number.
         number: RealmNumber,
     },
+    /// A Realm was terminated by its Host.
+    RealmTerminated {
+        /// Its number.
+        number: RealmNumber,
+    },
     /// A Realm asked to be switched off or reset.
     RealmOff {
         /// Its number.

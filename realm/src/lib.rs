@@ -11,6 +11,7 @@
 pub mod exit;
 pub mod features;
 pub mod holdings;
+pub mod host;
 pub mod ipa;
 pub mod measurement;
 pub mod monitor;

@@ -22,6 +22,8 @@ pub enum Algorithm {
     Sha256 = 0,
     /// SHA-512.
     Sha512 = 1,
+    /// SHA-384.
+    Sha384 = 2,
 }
 
 impl Algorithm {
@@ -30,6 +32,7 @@ impl Algorithm {
         match raw {
             0 => Some(Self::Sha256),
             1 => Some(Self::Sha512),
+            2 => Some(Self::Sha384),
             _ => None,
         }
     }
@@ -38,6 +41,7 @@ impl Algorithm {
     pub const fn hash_bytes(self) -> usize {
         match self {
             Self::Sha256 => 32,
+            Self::Sha384 => 48,
             Self::Sha512 => 64,
         }
     }
@@ -56,6 +60,11 @@ impl Algorithm {
             Self::Sha256 => {
                 if let Some(value) = value.first_chunk_mut() {
                     *value = hasher.sha256(message);
+                }
+            }
+            Self::Sha384 => {
+                if let Some(value) = value.first_chunk_mut() {
+                    *value = hasher.sha384(message);
                 }
             }
             Self::Sha512 => *value = hasher.sha512(message),

@@ -7,6 +7,7 @@ use granule::ledger::Ledger;
 use machine::{CpuFacts, El3Interface};
 
 use crate::features::Features;
+use crate::host::HostSide;
 use crate::vmid::VmidSet;
 use attest::RealmKey;
 
@@ -16,6 +17,8 @@ use attest::RealmKey;
 pub struct Shared<'t> {
     /// State and lock of each granule.
     pub granules: GranuleTable<'t>,
+    /// What the Host has chosen.
+    pub host: HostSide,
     /// What Realms can have.
     pub features: Features,
     /// The CPUs' identification registers.
@@ -35,6 +38,7 @@ impl<'t> Shared<'t> {
     pub fn new(granules: GranuleTable<'t>, facts: CpuFacts) -> Self {
         Self {
             granules,
+            host: HostSide::new(),
             ledger: Ledger::new(),
             vmids: VmidSet::new(),
             features: Features::new(&facts),

@@ -21,6 +21,10 @@ pub enum RealmState {
     Active = 1,
     /// Switched itself off: its RECs cannot be entered any more.
     SystemOff = 2,
+    /// Ended by its Host: its RECs cannot be entered any more, and it gets nothing new.
+    ///
+    /// Source: RMM specification (Arm DEN0137) 2.0, "Realm lifecycle", ZOMBIE.
+    Zombie = 3,
 }
 
 /// Contents of a granule in state RD. The number of RECs is the granule's reference count.
@@ -42,7 +46,28 @@ pub struct Rd {
     pub measurements: Measurements,
     /// One bit per index below [`TRACKED_RECS`]: a REC with it exists.
     recs: [u64; TRACKED_RECS / 64],
+    instance: InstanceWords,
     reserved: [u64; RESERVED_WORDS],
+}
+
+/// What tells a Realm from all others in its tokens, for Realms that have it.
+///
+/// Source: RMM specification (Arm DEN0137) 2.0, Realm token claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Random bytes, made when the Realm is created.
+    pub id: [u8; 32],
+    /// Whether the Host asked for a memory encryption context of the Realm's own.
+    pub private_encryption: bool,
+}
+
+/// An [`Instance`] in a Realm Descriptor.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct InstanceWords {
+    exists: u64,
+    private_encryption: u64,
+    id: [u8; 32],
 }
 
 const RESERVED_WORDS: usize = GRANULE_WORDS
@@ -52,7 +77,8 @@ const RESERVED_WORDS: usize = GRANULE_WORDS
         + size_of::<Holdings>()
         + 64
         + 5 * 64
-        + TRACKED_RECS / 8)
+        + TRACKED_RECS / 8
+        + size_of::<InstanceWords>())
         / 8;
 
 /// Indices of RECs whose end is remembered. Indices are never used again, so a Host that makes and destroys more than these
@@ -104,8 +130,24 @@ impl Rd {
             0 => RealmState::New,
             1 => RealmState::Active,
             2 => RealmState::SystemOff,
+            3 => RealmState::Zombie,
             other => unreachable!("Realm state {other}"),
         }
+    }
+
+    /// Gives a new Realm what tells it from all others.
+    pub fn set_instance(&mut self, instance: &Instance) {
+        self.instance = InstanceWords {
+            exists: 1,
+            private_encryption: u64::from(instance.private_encryption),
+            id: instance.id,
+        };
+    }
+
+    /// What tells the Realm from all others, if it has that.
+    pub fn instance(&self) -> Option<Instance> {
+        let InstanceWords { exists, private_encryption, id } = self.instance;
+        (exists != 0).then_some(Instance { id, private_encryption: private_encryption != 0 })
     }
 
     /// Changes the Realm's state.

@@ -50,6 +50,10 @@ pub enum HostPage {
     Source,
     /// The page through which a REC is run.
     Run,
+    /// The configuration of the monitor.
+    Config,
+    /// A list of addresses.
+    List,
 }
 
 /// Why a command is refused.
@@ -78,6 +82,19 @@ pub enum Cause {
     /// EL3 does not move the granule back: it stays DELEGATED, wiped, and is in the leak ledger.
     NotUndelegated,
 
+    /// The monitor is not in the state that the command needs: activated, or not yet.
+    MonitorState,
+    /// A granule is not the Host's: the monitor cannot be deactivated.
+    GranulesHeld,
+    /// Another command is being carried out, or an operation is not finished.
+    Busy,
+    /// A value that configures the monitor is not offered.
+    Config,
+    /// The monitor has not what the command is for.
+    Unsupported,
+    /// A part of the address space that protection tables describe is not what the command needs.
+    ProtectionTable,
+
     /// A parameter of a Realm has no meaning.
     RealmParams,
     /// A parameter of a Realm is beyond what the machine has.
@@ -88,6 +105,10 @@ pub enum Cause {
     StartRttAlias,
     /// The VMID is out of range, or another Realm has it.
     Vmid,
+    /// Every VMID belongs to a Realm.
+    NoVmid,
+    /// The CPU gives no random bytes.
+    NoEntropy,
 
     /// The Realm is not NEW (any more).
     RealmState,
@@ -99,6 +120,12 @@ pub enum Cause {
     RealmLive,
     /// The Realm has as many RECs as it may have.
     RecsFull,
+    /// A REC of the Realm runs.
+    RealmRunning,
+    /// The Realm has not been terminated.
+    RealmNotTerminated,
+    /// The Realm has been terminated.
+    RealmTerminated,
 
     /// The REC's number is not the one that is due.
     RecIndex,

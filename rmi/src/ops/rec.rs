@@ -113,7 +113,7 @@ fn check_realm<M: Memory>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<Extensions,
     match descriptor.state() {
         RealmState::New if full => Err(Cause::RecsFull),
         RealmState::New => Ok(descriptor.extensions),
-        RealmState::Active | RealmState::SystemOff => Err(Cause::RealmState),
+        RealmState::Active | RealmState::SystemOff | RealmState::Zombie => Err(Cause::RealmState),
     }
 }
 

@@ -98,6 +98,8 @@ const fn host_labels(page: HostPage) -> (&'static str, &'static str, &'static st
         HostPage::Params => ("params_align", "params_bound", "params_pas"),
         HostPage::Source => ("src_align", "src_bound", "src_pas"),
         HostPage::Run => ("run_align", "run_bound", "run_pas"),
+        HostPage::Config => ("cfg_align", "cfg_bound", "cfg_pas"),
+        HostPage::List => ("list_align", "list_bound", "list_pas"),
     }
 }
 
@@ -114,6 +116,19 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::HostFault(page) => (Code::Input, host_labels(page).2),
         Cause::NotDelegated => (Code::Input, "gran_gpt"),
         Cause::NotUndelegated => (Code::Input, "el3_refused"),
+
+        // Conditions that 1.0 has no word for, and in which a Host of 1.0 cannot be.
+        Cause::MonitorState => (Code::Input, "rmm_state"),
+        Cause::GranulesHeld => (Code::Input, "granules_held"),
+        Cause::Busy => (Code::Input, "busy"),
+        Cause::Config => (Code::Input, "config"),
+        Cause::Unsupported => (Code::Input, "unsupported"),
+        Cause::ProtectionTable => (Code::Input, "gpt"),
+        Cause::NoVmid => (Code::Input, "vmid"),
+        Cause::NoEntropy => (Code::Input, "entropy"),
+        Cause::RealmRunning => (Code::Realm(0), "realm_running"),
+        Cause::RealmNotTerminated => (Code::Realm(0), "realm_state"),
+        Cause::RealmTerminated => (Code::Realm(1), "realm_terminated"),
 
         Cause::RealmParams => (Code::Input, "params_valid"),
         Cause::RealmUnsupported => (Code::Input, "params_supp"),

@@ -57,6 +57,11 @@ macro_rules! commands {
             }
         }
 
+        /// Whether a command has this number.
+        pub(crate) const fn has(number: u64) -> bool {
+            matches!(number, $($number)|*)
+        }
+
         /// The numbers of all commands.
         #[cfg(test)]
         const NUMBERS: &[u64] = &[$($number),*];
@@ -96,7 +101,7 @@ commands! { (rmm, run)
         []
     };
     0xc400_0159 REALM_DESTROY [rd] Plain => {
-        realm::destroy(rmm, args::rd(rmm, rd)?)?;
+        realm::destroy(rmm, args::rd(rmm, rd)?, realm::Ending::Any)?;
         []
     };
     0xc400_015a REC_CREATE [rd, rec, params] Plain => {

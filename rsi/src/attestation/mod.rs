@@ -61,6 +61,7 @@ pub fn init<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
 const fn hash_name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Sha256 => "sha-256",
+        Algorithm::Sha384 => "sha-384",
         Algorithm::Sha512 => "sha-512",
     }
 }
