@@ -7,7 +7,7 @@ use machine::{GRANULE_SIZE, GranuleAddr};
 
 use crate::account::Account;
 use crate::guard::{self, GranuleGuard};
-use crate::state::{Delegated, GranuleState, State, TransitionTo};
+use crate::state::{Delegated, GranuleState, Partial, RecState, State, TransitionTo};
 use crate::sync::AtomicU16;
 
 /// Why a granule could not be locked.
@@ -140,6 +140,18 @@ impl<'t> GranuleTable<'t> {
         granule.transition()
     }
 
+    /// Begins to take a REC apart.
+    pub fn take_apart(&self, granule: GranuleGuard<'t, RecState>) -> GranuleGuard<'t, Partial> {
+        self.account.moved(RecState::STATE, Partial::STATE);
+        granule.transition()
+    }
+
+    /// Ends the building of a REC.
+    pub fn complete(&self, granule: GranuleGuard<'t, Partial>) -> GranuleGuard<'t, RecState> {
+        self.account.moved(Partial::STATE, RecState::STATE);
+        granule.transition()
+    }
+
     /// Locks one granule in state `S`.
     ///
     /// # Errors
@@ -168,7 +180,7 @@ impl<'t> GranuleTable<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{RecState, RttState, Undelegated};
+    use crate::state::{RttState, Undelegated};
 
     fn table(words: &[AtomicU16]) -> GranuleTable<'_> {
         let mut banks = Banks::new();

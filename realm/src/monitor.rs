@@ -7,6 +7,7 @@ use granule::ledger::Ledger;
 use machine::{CpuFacts, El3Interface};
 
 use crate::features::Features;
+use crate::operation::Operations;
 use crate::vmid::VmidSet;
 use attest::RealmKey;
 
@@ -28,6 +29,8 @@ pub struct Shared<'t> {
     pub ledger: Ledger,
     /// VMIDs in use.
     pub vmids: VmidSet,
+    /// Operations that are not finished.
+    pub operations: Operations,
 }
 
 impl<'t> Shared<'t> {
@@ -37,6 +40,7 @@ impl<'t> Shared<'t> {
             granules,
             ledger: Ledger::new(),
             vmids: VmidSet::new(),
+            operations: Operations::new(),
             features: Features::new(&facts),
             facts,
             el3: El3Interface::V0,

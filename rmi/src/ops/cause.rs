@@ -65,6 +65,8 @@ pub enum Cause {
     State(Operand),
     /// The Realm's descriptors cannot hold the granule's address.
     NotEncodable(Operand),
+    /// An unfinished operation has the granule: it has to come to its end first.
+    Blocked(Operand),
     /// Two arguments are one granule.
     Alias(Operand),
     /// The address of a page of the Host's is not aligned.
@@ -125,6 +127,25 @@ pub enum Cause {
     PsciTarget,
     /// The Host may not answer this call like that.
     PsciStatus,
+
+    /// Another CPU works on the operation, or on one whose place this one could get: the same call may succeed at once.
+    Busy,
+    /// As many operations are unfinished as there may be.
+    NoSlot,
+    /// No operation has the handle.
+    NoOperation,
+    /// The operation waits for another call than this one.
+    NotAwaited,
+    /// The operation cannot be cancelled (any more).
+    NotCancellable,
+    /// The operation has been cancelled.
+    Cancelled,
+    /// More memory is given than the operation wants.
+    DonationSize,
+    /// A block of the memory that is given is not aligned to its size.
+    DonationUnaligned,
+    /// The first granule that is given is not one that the Host may give.
+    DonationState,
 
     /// A level of translation tables is out of range.
     LevelBound,

@@ -15,6 +15,7 @@ pub mod psci;
 pub mod realm;
 pub mod rec;
 pub mod ripas;
+pub mod sro;
 pub mod table;
 pub mod vgic;
 

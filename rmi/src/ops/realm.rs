@@ -9,7 +9,7 @@ use realm::measurement::Algorithm;
 use realm::rd::{Rd, RealmState};
 use realm::rtt::tree::{ROOTS_MAX, lock_table, roots_for};
 use realm::rtt::{Format, Level, Tree};
-use realm::{Features, IpaSpace, Rmm};
+use realm::{Features, IpaSpace, Numbering, Rmm};
 
 use super::lock::{TableGuard, encodable};
 use super::{Cause, Named, Operand, table};
@@ -37,6 +37,8 @@ pub struct Wanted<'p> {
     pub roots: u64,
     /// The page that starts the RIM.
     pub measured: &'p [u8; 4096],
+    /// How its RECs are numbered.
+    pub numbering: Numbering,
 }
 
 /// Makes a Realm.
@@ -73,7 +75,7 @@ pub fn create<M: Memory + Hasher + Log>(
     {
         let mut page = machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &mut Rd = page.view_mut();
-        descriptor.init(&tree, extensions, algorithm, wanted.rpv);
+        descriptor.init(&tree, extensions, algorithm, wanted.rpv, wanted.numbering);
         descriptor.measurements.init(machine, algorithm, wanted.measured);
     }
     let addr = rd.addr();

@@ -2,10 +2,10 @@
 
 use granule::GranuleAddr;
 use machine::{Hasher, HostMemory, Log, Memory};
-use realm::Rmm;
 use realm::features::ExtensionsWish;
 use realm::measurement::Algorithm;
 use realm::rtt::Level;
+use realm::{Numbering, Rmm};
 
 use super::args;
 use super::pages::{RealmParams, RecParams};
@@ -69,6 +69,7 @@ pub(super) fn realm<M: Memory + HostMemory + Hasher + Log>(
         start: Level::new(params.rtt_level_start()),
         roots: params.rtt_num_start(),
         measured: &params.measured(),
+        numbering: Numbering::InOrder,
     };
     ops::realm::create(rmm, rd, &wanted)
 }
@@ -93,8 +94,8 @@ pub(super) fn rec<M: Memory + HostMemory + Hasher>(
         index: args::rec_index(params.mpidr()),
         pc: params.pc(),
         gprs: params.gprs(),
-        aux: usize::try_from(params.num_aux()).ok().and_then(|count| aux.get(..count)),
         measured: &params.measured(),
     };
-    ops::rec::create(rmm, rd, rec, &wanted)
+    let aux = usize::try_from(params.num_aux()).ok().and_then(|count| aux.get(..count));
+    ops::rec::create(rmm, rd, rec, &wanted, aux)
 }

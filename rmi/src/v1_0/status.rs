@@ -107,6 +107,8 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::Unaligned(operand) => (Code::Input, labels(operand).align),
         Cause::Untracked(operand) => (Code::Input, labels(operand).bound),
         Cause::State(operand) => (Code::Input, labels(operand).state),
+        // Versions without stateful operations leave no object unfinished.
+        Cause::Blocked(operand) => (Code::Input, labels(operand).state),
         Cause::NotEncodable(operand) => (Code::Input, encodable_label(operand)),
         Cause::Alias(operand) => (Code::Input, alias_label(operand)),
         Cause::HostUnaligned(page) => (Code::Input, host_labels(page).0),
@@ -140,6 +142,14 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::PsciOwner => (Code::Input, "owner"),
         Cause::PsciTarget => (Code::Input, "target"),
         Cause::PsciStatus => (Code::Input, "status"),
+
+        // No command of this version has a handle.
+        Cause::Busy | Cause::NoSlot | Cause::NoOperation => (Code::Input, "handle"),
+        Cause::NotAwaited => (Code::Input, "complete"),
+        Cause::NotCancellable | Cause::Cancelled => (Code::Input, "can_cancel"),
+        Cause::DonationSize => (Code::Input, "mem_gt"),
+        Cause::DonationUnaligned => (Code::Input, "mem_align"),
+        Cause::DonationState => (Code::Input, "mem_state"),
 
         Cause::LevelBound => (Code::Input, "level_bound"),
         Cause::IpaUnaligned => (Code::Input, "ipa_align"),
