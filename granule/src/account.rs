@@ -58,7 +58,7 @@ mod tests {
         account.moved(GranuleState::Undelegated, GranuleState::Delegated);
         account.moved(GranuleState::Undelegated, GranuleState::Delegated);
         account.moved(GranuleState::Delegated, GranuleState::Data);
-        assert_eq!(account.granules(), [8, 1, 0, 0, 0, 1, 0]);
+        assert_eq!(account.granules(), [8, 1, 0, 0, 0, 1, 0, 0]);
         assert_eq!(account.held(), 2);
         assert_eq!(account.granules().iter().sum::<u64>(), 10);
     }

@@ -23,7 +23,7 @@ pub use history::History;
 pub use machine::log::RealmNumber;
 pub use machine::{GRANULE_SIZE, GranuleAddr};
 pub use state::{
-    Data, Delegated, GranuleState, RdState, RecAuxState, RecState, RttState, State, TransitionTo,
-    Undelegated,
+    Data, Delegated, GranuleState, Partial, RdState, RecAuxState, RecState, RttState, State,
+    TransitionTo, Undelegated,
 };
 pub use table::{GranuleError, GranuleTable, Tracked};

@@ -7,7 +7,7 @@ use machine::{GRANULE_SIZE, GranuleAddr};
 
 use crate::account::Account;
 use crate::guard::{self, GranuleGuard};
-use crate::state::{Delegated, GranuleState, State, TransitionTo};
+use crate::state::{Delegated, GranuleState, Partial, RecState, State, TransitionTo};
 use crate::sync::AtomicU16;
 
 /// Why a granule could not be locked.
@@ -125,6 +125,14 @@ impl<'t> GranuleTable<'t> {
         self.word(addr).map(|word| guard::state_of(word.load(Ordering::Acquire)))
     }
 
+    /// The banks that the monitor tracks: first address, and first address past the end.
+    pub fn banks(&self) -> impl Iterator<Item = core::ops::Range<u64>> {
+        self.others.iter().chain([&self.main]).filter(|run| !run.words.is_empty()).map(|run| {
+            let end = run.base + run.words.len() as u64 * GRANULE_SIZE;
+            run.base..end
+        })
+    }
+
     /// Whether the granule is a REC that runs at this instant.
     pub fn is_running(&self, addr: GranuleAddr) -> bool {
         self.word(addr).is_some_and(|word| guard::is_running(word.load(Ordering::Acquire)))
@@ -142,6 +150,18 @@ impl<'t> GranuleTable<'t> {
         Delegated: TransitionTo<T>,
     {
         self.account.moved(Delegated::STATE, T::STATE);
+        granule.transition()
+    }
+
+    /// Begins to take a REC apart.
+    pub fn take_apart(&self, granule: GranuleGuard<'t, RecState>) -> GranuleGuard<'t, Partial> {
+        self.account.moved(RecState::STATE, Partial::STATE);
+        granule.transition()
+    }
+
+    /// Ends the building of a REC.
+    pub fn complete(&self, granule: GranuleGuard<'t, Partial>) -> GranuleGuard<'t, RecState> {
+        self.account.moved(Partial::STATE, RecState::STATE);
         granule.transition()
     }
 
@@ -173,7 +193,7 @@ impl<'t> GranuleTable<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{RecState, RttState, Undelegated};
+    use crate::state::{RttState, Undelegated};
 
     fn table(words: &[AtomicU16]) -> GranuleTable<'_> {
         let mut banks = Banks::new();

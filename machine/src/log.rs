@@ -111,7 +111,7 @@ pub enum Event<'a> {
         /// Granules of it that are in the leak ledger.
         leaked: u64,
         /// Granules in each state now, in the order of `GranuleState::ALL`.
-        granules: [u64; 7],
+        granules: [u64; 8],
     },
     /// A Realm was activated.
     RealmActivated {

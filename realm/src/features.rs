@@ -11,8 +11,8 @@ pub const IPA_WIDTH_MIN: u8 = 32;
 /// Largest number of RECs of a Realm is `2^MAX_RECS_ORDER - 1`; bounded by the RD's reference count.
 pub const MAX_RECS_ORDER: u8 = 10;
 
-/// The same for Realms whose RECs are numbered as the Host likes; bounded by what an RD remembers of each.
-pub const FREE_RECS_ORDER: u8 = 8;
+/// The same of a Realm whose RECs are numbered freely; bounded by the places in its RD.
+pub const MAX_FREE_RECS_ORDER: u8 = 8;
 
 /// Limits of a Realm's shape on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

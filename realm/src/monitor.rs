@@ -4,10 +4,12 @@ use core::ops::Deref;
 
 use granule::GranuleTable;
 use granule::ledger::Ledger;
+use machine::dram::Banks;
 use machine::{CpuFacts, El3Interface};
 
 use crate::features::Features;
 use crate::host::HostSide;
+use crate::operation::Operations;
 use crate::vmid::VmidSet;
 use attest::RealmKey;
 
@@ -21,6 +23,8 @@ pub struct Shared<'t> {
     pub host: HostSide,
     /// What Realms can have.
     pub features: Features,
+    /// Memory that is the monitor's own, next to what `granules` tracks.
+    pub reserved: Banks,
     /// The CPUs' identification registers.
     pub facts: CpuFacts,
     /// What the monitor and EL3 have agreed on.
@@ -31,6 +35,8 @@ pub struct Shared<'t> {
     pub ledger: Ledger,
     /// VMIDs in use.
     pub vmids: VmidSet,
+    /// Operations that are not finished.
+    pub operations: Operations,
 }
 
 impl<'t> Shared<'t> {
@@ -41,7 +47,9 @@ impl<'t> Shared<'t> {
             host: HostSide::new(),
             ledger: Ledger::new(),
             vmids: VmidSet::new(),
+            operations: Operations::new(),
             features: Features::new(&facts),
+            reserved: Banks::new(),
             facts,
             el3: El3Interface::V0,
             attestation: None,

@@ -68,16 +68,17 @@ pub fn log(event: Event<'_>) {
 }
 
 /// How many granules are in each state: the sum is the tracked memory.
-fn census([undelegated, delegated, rd, rec, rec_aux, data, rtt]: [u64; 7]) {
+fn census([undelegated, delegated, rd, rec, rec_aux, data, rtt, partial]: [u64; 8]) {
     defmt::info!(
-        "granules: {=u64} UNDELEGATED, {=u64} DELEGATED, {=u64} RD, {=u64} REC, {=u64} REC_AUX, {=u64} DATA, {=u64} RTT",
+        "granules: {=u64} UNDELEGATED, {=u64} DELEGATED, {=u64} RD, {=u64} REC, {=u64} REC_AUX, {=u64} DATA, {=u64} RTT, {=u64} PARTIAL",
         undelegated,
         delegated,
         rd,
         rec,
         rec_aux,
         data,
-        rtt
+        rtt,
+        partial
     );
 }
 

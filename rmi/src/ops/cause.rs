@@ -69,6 +69,8 @@ pub enum Cause {
     State(Operand),
     /// The Realm's descriptors cannot hold the granule's address.
     NotEncodable(Operand),
+    /// An unfinished operation has the granule: it has to come to its end first.
+    Blocked(Operand),
     /// Two arguments are one granule.
     Alias(Operand),
     /// The address of a page of the Host's is not aligned.
@@ -86,8 +88,10 @@ pub enum Cause {
     MonitorState,
     /// A granule is not the Host's: the monitor cannot be deactivated.
     GranulesHeld,
-    /// Another command is being carried out, or an operation is not finished.
-    Busy,
+    /// A state or a category of memory has no meaning.
+    TrackingState,
+    /// A region has no memory that could be a Realm's.
+    RegionReserved,
     /// A value that configures the monitor is not offered.
     Config,
     /// The monitor has not what the command is for.
@@ -152,6 +156,25 @@ pub enum Cause {
     PsciTarget,
     /// The Host may not answer this call like that.
     PsciStatus,
+
+    /// Another CPU is at work on what the command needs: the same call may succeed at once.
+    Busy,
+    /// As many operations are unfinished as there may be.
+    NoSlot,
+    /// No operation has the handle.
+    NoOperation,
+    /// The operation waits for another call than this one.
+    NotAwaited,
+    /// The operation cannot be cancelled (any more).
+    NotCancellable,
+    /// The operation has been cancelled.
+    Cancelled,
+    /// More memory is given than the operation wants.
+    DonationSize,
+    /// A block of the memory that is given is not aligned to its size.
+    DonationUnaligned,
+    /// The first granule that is given is not one that the Host may give.
+    DonationState,
 
     /// A level of translation tables is out of range.
     LevelBound,

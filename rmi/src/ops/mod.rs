@@ -15,7 +15,9 @@ pub mod psci;
 pub mod realm;
 pub mod rec;
 pub mod ripas;
+pub mod sro;
 pub mod table;
+pub mod tracking;
 pub mod vgic;
 
 pub use cause::{Cause, HostPage, Operand};

@@ -9,7 +9,7 @@ use realm::measurement::Algorithm;
 use realm::rd::{Instance, Rd, RealmState};
 use realm::rtt::tree::{ROOTS_MAX, lock_table, roots_for};
 use realm::rtt::{Format, Level, Tree};
-use realm::{Features, IpaSpace, Rmm};
+use realm::{Features, IpaSpace, Numbering, Rmm};
 
 use super::lock::{TableGuard, encodable};
 use super::{Cause, Named, Operand, table};
@@ -39,6 +39,8 @@ pub struct Wanted<'p> {
     pub measured: Option<&'p [u8; 4096]>,
     /// Whose memory encryption context it uses, for Realms whose tokens say that, and what tells them from all others.
     pub encryption: Option<Encryption>,
+    /// How its RECs are numbered.
+    pub numbering: Numbering,
 }
 
 /// Whose memory encryption context a Realm uses. Without FEAT_MEC there is one for all, whatever the Host asks for.
@@ -89,7 +91,7 @@ pub fn create<M: Memory + Hasher + AttestRoot + Log>(
     {
         let mut page = machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &mut Rd = page.view_mut();
-        descriptor.init(&tree, extensions, algorithm, wanted.rpv);
+        descriptor.init(&tree, extensions, algorithm, wanted.rpv, wanted.numbering);
         if let Some(measured) = wanted.measured {
             descriptor.measurements.init(machine, algorithm, measured);
         }

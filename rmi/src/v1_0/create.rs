@@ -1,10 +1,10 @@
 //! The two commands that make an object from a page of parameters.
 
 use machine::{AttestRoot, Hasher, HostMemory, Log, Memory};
-use realm::Rmm;
 use realm::features::ExtensionsWish;
 use realm::measurement::Algorithm;
 use realm::rtt::Level;
+use realm::{Numbering, Rmm};
 
 use super::args;
 use crate::ops::{self, Cause, HostPage};
@@ -60,6 +60,7 @@ pub(super) fn realm<M: Memory + HostMemory + Hasher + AttestRoot + Log>(
         roots: params.rtt_num_start(),
         measured: Some(&params.measured()),
         encryption: None,
+        numbering: Numbering::InOrder,
     };
     ops::realm::create(rmm, rd, &wanted)
 }
@@ -84,8 +85,8 @@ pub(super) fn rec<M: Memory + HostMemory + Hasher>(
         index: args::rec_index(params.mpidr()),
         pc: params.pc(),
         gprs: params.gprs(),
-        aux: usize::try_from(params.num_aux()).ok().and_then(|count| aux.get(..count)),
         measured: &params.measured(),
     };
-    ops::rec::create(rmm, rd, rec, &wanted)
+    let aux = usize::try_from(params.num_aux()).ok().and_then(|count| aux.get(..count));
+    ops::rec::create(rmm, rd, rec, &wanted, aux)
 }

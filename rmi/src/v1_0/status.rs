@@ -109,6 +109,8 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::Unaligned(operand) => (Code::Input, labels(operand).align),
         Cause::Untracked(operand) => (Code::Input, labels(operand).bound),
         Cause::State(operand) => (Code::Input, labels(operand).state),
+        // Versions without stateful operations leave no object unfinished.
+        Cause::Blocked(operand) => (Code::Input, labels(operand).state),
         Cause::NotEncodable(operand) => (Code::Input, encodable_label(operand)),
         Cause::Alias(operand) => (Code::Input, alias_label(operand)),
         Cause::HostUnaligned(page) => (Code::Input, host_labels(page).0),
@@ -120,7 +122,8 @@ pub(super) const fn status(cause: Cause) -> Status {
         // Conditions that 1.0 has no word for, and in which a Host of 1.0 cannot be.
         Cause::MonitorState => (Code::Input, "rmm_state"),
         Cause::GranulesHeld => (Code::Input, "granules_held"),
-        Cause::Busy => (Code::Input, "busy"),
+        Cause::TrackingState => (Code::Input, "state_valid"),
+        Cause::RegionReserved => (Code::Input, "region"),
         Cause::Config => (Code::Input, "config"),
         Cause::Unsupported => (Code::Input, "unsupported"),
         Cause::ProtectionTable => (Code::Input, "gpt"),
@@ -155,6 +158,14 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::PsciOwner => (Code::Input, "owner"),
         Cause::PsciTarget => (Code::Input, "target"),
         Cause::PsciStatus => (Code::Input, "status"),
+
+        // No command of this version has a handle.
+        Cause::Busy | Cause::NoSlot | Cause::NoOperation => (Code::Input, "handle"),
+        Cause::NotAwaited => (Code::Input, "complete"),
+        Cause::NotCancellable | Cause::Cancelled => (Code::Input, "can_cancel"),
+        Cause::DonationSize => (Code::Input, "mem_gt"),
+        Cause::DonationUnaligned => (Code::Input, "mem_align"),
+        Cause::DonationState => (Code::Input, "mem_state"),
 
         Cause::LevelBound => (Code::Input, "level_bound"),
         Cause::IpaUnaligned => (Code::Input, "ipa_align"),

@@ -83,3 +83,15 @@ fn check_idle<M>(rmm: &Rmm<'_, M>) -> Result<(), Cause> {
     }
     if rmm.granules.account().held() == 0 { Ok(()) } else { Err(Cause::GranulesHeld) }
 }
+
+/// `RMI_RMM_STATE_GET`: 0 INIT, 1 ACTIVE (OQ-2).
+pub(super) fn state<M>(rmm: &Rmm<'_, M>) -> u64 {
+    match Stage::of(rmm) {
+        Stage::V2_0Active | Stage::V2_0Leaving => 1,
+        Stage::Unchosen
+        | Stage::V1_0Asked
+        | Stage::V2_0Asked
+        | Stage::V1_0
+        | Stage::V2_0Inactive => 0,
+    }
+}

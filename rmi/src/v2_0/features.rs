@@ -9,7 +9,7 @@ const SHA_384: u64 = 1 << 4;
 const SHA_512: u64 = 1 << 5;
 
 /// `MAX_RECS_ORDER`: a Realm has at most 2^n - 1 RECs.
-const MAX_RECS_ORDER: u64 = realm::features::FREE_RECS_ORDER as u64;
+const MAX_RECS_ORDER: u64 = realm::features::MAX_FREE_RECS_ORDER as u64;
 
 /// `RmiFeatureRegister` of this number. Registers 2 to 4 say that there are no devices, planes and encryption contexts.
 ///

@@ -294,7 +294,7 @@ impl<'m> Pair<'m> {
             violations => return Err(format!("at the end: {violations:#?}")),
         }
         match self.machine.census() {
-            [_, 0, 0, 0, 0, 0, 0] => Ok(()),
+            [_, 0, 0, 0, 0, 0, 0, 0] => Ok(()),
             census => Err(format!("not given back: {census:?}")),
         }
     }

@@ -259,7 +259,10 @@ impl FakeMachine {
                     }
                     true
                 }
-                GranuleState::Undelegated | GranuleState::Delegated | GranuleState::Rec => true,
+                GranuleState::Undelegated
+                | GranuleState::Delegated
+                | GranuleState::Rec
+                | GranuleState::Partial => true,
             };
             if !linked {
                 self.violation(format!("{pa:#x} is {state:?} and belongs to nothing"));

@@ -233,7 +233,7 @@ impl FakeMachine {
     }
 
     /// How many granules the monitor holds in each state.
-    pub fn census(&self) -> [u64; 7] {
+    pub fn census(&self) -> [u64; 8] {
         self.shared.granules.census()
     }
 

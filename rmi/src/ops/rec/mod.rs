@@ -9,6 +9,10 @@ use realm::rd::{Rd, RealmState};
 use realm::rec::{AUX_MAX, RecIndex, controls};
 use realm::{Rec, Rmm};
 
+mod unfinished;
+
+pub use unfinished::{begin_create, begin_destroy};
+
 use super::donation::{self, Locked, lock_donated};
 use super::{Cause, Named};
 
@@ -23,8 +27,6 @@ pub struct Wanted<'p> {
     pub pc: u64,
     /// X0 to X7.
     pub gprs: [u64; 8],
-    /// Auxiliary granules; `None` is more than the Host could list.
-    pub aux: Option<&'p [u64]>,
     /// The page that extends the RIM if the REC is runnable.
     pub measured: &'p [u8; 4096],
 }
@@ -40,7 +42,7 @@ pub fn aux_count<M: Memory>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<usize, Ca
     Ok(realm::rec::aux_count(&extensions))
 }
 
-/// Makes a REC of a new Realm.
+/// Makes a REC of a new Realm, with these auxiliary granules; `None` is more than the Host could list.
 ///
 /// # Errors
 ///
@@ -50,17 +52,17 @@ pub fn create<M: Memory + Hasher>(
     rd: Named<'_>,
     rec: Named<'_>,
     wanted: &Wanted<'_>,
+    aux: Option<&[u64]>,
 ) -> Result<(), Cause> {
     let machine = rmm.machine;
     // Which state the Realm is in decides between a refusal for it and the rest; a Realm does not go back to NEW,
     // so a look before all is locked is as good as one after.
     let extensions = check_realm(rmm, rd)?;
-    let aux = wanted
-        .aux
+    let aux = aux
         .filter(|aux| aux.len() == realm::rec::aux_count(&extensions))
         .ok_or(Cause::RecAuxCount)?;
     let Locked { mut rd, mut rec, donation } = donation::lock_all(rmm, rd, rec, aux)?;
-    let rd_addr = rd.addr();
+    let (rd_addr, rec_addr) = (rd.addr(), rec.addr());
     let num_recs = rd.count();
     {
         let mut rd_page = machine.page(Slot::Rd, rd.exclusive());
@@ -75,10 +77,8 @@ pub fn create<M: Memory + Hasher>(
         if donation.len() != realm::rec::aux_count(&descriptor.extensions) {
             return Err(Cause::RecAuxCount);
         }
-        let index = wanted
-            .index
-            .filter(|index| index.as_u64() == descriptor.next_rec_index)
-            .ok_or(Cause::RecIndex)?;
+        let index =
+            wanted.index.filter(|&index| descriptor.may_add_rec(index)).ok_or(Cause::RecIndex)?;
         // Nothing can fail from here on.
         machine.wipe(Slot::Object, rec.exclusive());
         let mut rec_page = machine.page(Slot::Rec, rec.exclusive());
@@ -86,8 +86,8 @@ pub fn create<M: Memory + Hasher>(
         rec_page.view_mut::<Rec>().set_aux(donation.addresses());
         descriptor.holdings.add_rec(donation.len() as u64);
         donation.take(rmm);
-        descriptor.next_rec_index += 1;
-        descriptor.set_rec_exists(index, true);
+        descriptor.reserve_rec(index, rec_addr);
+        descriptor.complete_rec(index);
         if wanted.is_runnable {
             let algorithm = descriptor.algorithm();
             descriptor.measurements.extend_rec(machine, algorithm, wanted.measured);
@@ -168,7 +168,7 @@ pub fn destroy<M: Memory>(rmm: &Rmm<'_, M>, rec: Named<'_>) -> Result<(), Cause>
     {
         let mut page = rmm.machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &mut Rd = page.view_mut();
-        descriptor.set_rec_exists(index, false);
+        descriptor.remove_rec(index);
         descriptor.holdings.remove_rec(aux_count);
     }
     rd.set_count(rd.count() - 1);
