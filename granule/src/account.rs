@@ -32,8 +32,14 @@ impl Account {
     /// One granule goes from a state to another.
     #[inline(always)]
     pub(crate) fn moved(&self, from: GranuleState, to: GranuleState) {
-        self.counter(from).fetch_sub(1, Ordering::Relaxed);
-        self.counter(to).fetch_add(1, Ordering::Relaxed);
+        self.moved_run(from, to, 1);
+    }
+
+    /// So many granules go from a state to another.
+    #[inline(always)]
+    pub(crate) fn moved_run(&self, from: GranuleState, to: GranuleState, count: u64) {
+        self.counter(from).fetch_sub(count, Ordering::Relaxed);
+        self.counter(to).fetch_add(count, Ordering::Relaxed);
     }
 
     /// How many granules are in each state, in the order of [`GranuleState::ALL`].

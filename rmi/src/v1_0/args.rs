@@ -1,6 +1,6 @@
 //! Arguments in registers, checked as far as that is possible without looking at any state.
 
-use granule::GranuleAddr;
+use granule::{GranuleAddr, GranuleRange};
 use realm::Rmm;
 use realm::rec::RecIndex;
 use realm::rtt::Level;
@@ -20,6 +20,17 @@ pub(super) fn granule<'t, M>(
     raw: u64,
 ) -> Result<Named<'t>, Cause> {
     Named::new(rmm, operand, raw)
+}
+
+/// The range of the one granule that is to be delegated or given back.
+///
+/// # Errors
+///
+/// `Unaligned`.
+#[inline]
+pub(super) fn one_granule(raw: u64) -> Result<GranuleRange, Cause> {
+    let granule = GranuleAddr::new(raw).ok_or(Cause::Unaligned(Operand::Granule))?;
+    Ok(GranuleRange::one(granule))
 }
 
 /// A Realm Descriptor.

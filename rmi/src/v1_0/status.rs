@@ -98,6 +98,7 @@ const fn host_labels(page: HostPage) -> (&'static str, &'static str, &'static st
         HostPage::Params => ("params_align", "params_bound", "params_pas"),
         HostPage::Source => ("src_align", "src_bound", "src_pas"),
         HostPage::Run => ("run_align", "run_bound", "run_pas"),
+        HostPage::List => ("list_align", "list_bound", "list_pas"),
     }
 }
 
@@ -114,6 +115,12 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::HostFault(page) => (Code::Input, host_labels(page).2),
         Cause::NotDelegated => (Code::Input, "gran_gpt"),
         Cause::NotUndelegated => (Code::Input, "el3_refused"),
+        Cause::El3Busy => (Code::Input, "el3_busy"),
+        Cause::El3Conflict => (Code::Input, "el3_conflict"),
+        // Ranges are of one granule here.
+        Cause::NotTracked { .. } => (Code::Input, labels(Operand::Granule).bound),
+        Cause::RangeState { .. } => (Code::Input, labels(Operand::Granule).state),
+        Cause::Busy(operand) | Cause::Blocked(operand) => (Code::Input, labels(operand).state),
 
         Cause::RealmParams => (Code::Input, "params_valid"),
         Cause::RealmUnsupported => (Code::Input, "params_supp"),
@@ -147,6 +154,7 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::HostAttributes => (Code::Input, "attr_valid"),
         Cause::OutputUnaligned => (Code::Input, "addr_align"),
         Cause::OutputBound => (Code::Input, "addr_bound"),
+        Cause::OutputMissing => (Code::Input, "addr_valid"),
 
         Cause::RangeEmpty => (Code::Input, "size_valid"),
         Cause::RangeUnaligned => (Code::Input, "top_gran_align"),
