@@ -17,7 +17,8 @@ pub struct Account {
 impl Account {
     /// All of `tracked` granules UNDELEGATED.
     pub fn new(tracked: u64) -> Self {
-        let account = Self { tracked, counters: [const { AtomicU64::new(0) }; GranuleState::ALL.len()] };
+        let account =
+            Self { tracked, counters: [const { AtomicU64::new(0) }; GranuleState::ALL.len()] };
         account.counter(GranuleState::Undelegated).store(tracked, Ordering::Relaxed);
         account
     }
@@ -33,8 +34,14 @@ impl Account {
     /// One granule goes from a state to another.
     #[inline(always)]
     pub(crate) fn moved(&self, from: GranuleState, to: GranuleState) {
-        self.counter(from).fetch_sub(1, Ordering::Relaxed);
-        self.counter(to).fetch_add(1, Ordering::Relaxed);
+        self.moved_run(from, to, 1);
+    }
+
+    /// So many granules go from a state to another.
+    #[inline(always)]
+    pub(crate) fn moved_run(&self, from: GranuleState, to: GranuleState, count: u64) {
+        self.counter(from).fetch_sub(count, Ordering::Relaxed);
+        self.counter(to).fetch_add(count, Ordering::Relaxed);
     }
 
     /// How many granules are not the Host's.

@@ -7,6 +7,8 @@ use machine::{GRANULE_SIZE, GranuleAddr};
 
 use crate::account::Account;
 use crate::guard::{self, GranuleGuard};
+use crate::range::GranuleRange;
+use crate::run::RunGuard;
 use crate::state::{Delegated, GranuleState, Partial, RecState, State, TransitionTo};
 use crate::sync::AtomicU16;
 
@@ -36,6 +38,13 @@ impl<'t> Run<'t> {
         // Below the base the difference is huge.
         let index = pa.wrapping_sub(self.base) / GRANULE_SIZE;
         self.words.get(usize::try_from(index).ok()?)
+    }
+
+    /// The words from the granule at `pa` to the end of the bank.
+    #[inline(always)]
+    fn words_from(&self, pa: u64) -> Option<&'t [AtomicU16]> {
+        let index = pa.wrapping_sub(self.base) / GRANULE_SIZE;
+        self.words.get(usize::try_from(index).ok()?..).filter(|words| !words.is_empty())
     }
 }
 
@@ -107,6 +116,42 @@ impl<'t> GranuleTable<'t> {
     #[inline(never)]
     fn word_of_others(&self, pa: u64) -> Option<&'t AtomicU16> {
         self.others.iter().find_map(|run| run.word(pa))
+    }
+
+    /// The words of the first granules of a range, as many as are in one bank; `None` if the first is not tracked.
+    #[inline(always)]
+    pub(crate) fn words_of(&self, range: GranuleRange) -> Option<&'t [AtomicU16]> {
+        let pa = range.base().as_u64();
+        let words = self.main.words_from(pa).or_else(|| self.words_of_others(pa))?;
+        let count = usize::try_from(range.count()).ok()?;
+        Some(words.get(..count).unwrap_or(words))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn words_of_others(&self, pa: u64) -> Option<&'t [AtomicU16]> {
+        self.others.iter().find_map(|run| run.words_from(pa))
+    }
+
+    /// How many granules at the beginning of a range are in state `S` at this instant, and held by nobody.
+    pub fn leading<S: State>(&self, range: GranuleRange) -> u64 {
+        let words = self.words_of(range).unwrap_or(&[]);
+        let is_there = |word: &&AtomicU16| {
+            let word = word.load(Ordering::Acquire);
+            word & guard::LOCKED == 0 && guard::is_in::<S>(word)
+        };
+        words.iter().take_while(is_there).count() as u64
+    }
+
+    /// Locks granules of a range from its first one on, as many as follow each other in state `S`.
+    ///
+    /// # Errors
+    ///
+    /// `Untracked`, or `WrongState` with the state of the first granule.
+    #[inline(always)]
+    pub fn lock_run<S: State>(&self, range: GranuleRange) -> Result<RunGuard<'t, S>, GranuleError> {
+        let words = self.words_of(range).ok_or(GranuleError::Untracked)?;
+        RunGuard::lock(words, range.base()).map_err(GranuleError::WrongState)
     }
 
     /// Looks a granule up; `None` if the monitor does not track it (the specification's "delegable").

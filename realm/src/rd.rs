@@ -71,7 +71,8 @@ pub struct Rd {
     /// Numbered in order: one bit per index below [`TRACKED_RECS`]: a REC with it exists. Numbered freely: where each REC is, with
     /// [`TAKEN`], and with [`COMPLETE`] once it is one.
     recs: [u64; TRACKED_RECS / 64],
-    instance: InstanceWords,
+    /// What tells the Realm from all others, if it has that.
+    pub instance: InstanceWords,
     /// Numbered freely: the index of the REC that stands at the same place of `recs`.
     indices: [u32; FREE_RECS],
     reserved: [u64; RESERVED_WORDS],
@@ -88,13 +89,27 @@ pub struct Instance {
     pub private_encryption: bool,
 }
 
-/// An [`Instance`] in a Realm Descriptor.
+/// An [`Instance`], or none, as granules hold it.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-struct InstanceWords {
+pub struct InstanceWords {
     exists: u64,
     private_encryption: u64,
     id: [u8; 32],
+}
+
+impl From<Instance> for InstanceWords {
+    fn from(Instance { id, private_encryption }: Instance) -> Self {
+        Self { exists: 1, private_encryption: u64::from(private_encryption), id }
+    }
+}
+
+impl InstanceWords {
+    /// The instance, if there is one.
+    pub fn get(&self) -> Option<Instance> {
+        let Self { exists, private_encryption, id } = *self;
+        (exists != 0).then_some(Instance { id, private_encryption: private_encryption != 0 })
+    }
 }
 
 const RESERVED_WORDS: usize = GRANULE_WORDS
@@ -252,21 +267,6 @@ impl Rd {
             3 => RealmState::Zombie,
             other => unreachable!("Realm state {other}"),
         }
-    }
-
-    /// Gives a new Realm what tells it from all others.
-    pub fn set_instance(&mut self, instance: &Instance) {
-        self.instance = InstanceWords {
-            exists: 1,
-            private_encryption: u64::from(instance.private_encryption),
-            id: instance.id,
-        };
-    }
-
-    /// What tells the Realm from all others, if it has that.
-    pub fn instance(&self) -> Option<Instance> {
-        let InstanceWords { exists, private_encryption, id } = self.instance;
-        (exists != 0).then_some(Instance { id, private_encryption: private_encryption != 0 })
     }
 
     /// Changes the Realm's state.

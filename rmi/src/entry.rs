@@ -1,20 +1,12 @@
-//! RTT entries, as the Host writes and reads them.
+//! RTT entries, as the Host reads them in every version of the interface.
 
-use realm::rtt::{Entry, Format, Level, Tree};
-
-use crate::ops::map::Mapping;
-
-/// Reads the descriptor that asks for a mapping of Host memory; `None` if its attributes are not those that a Host may
-/// choose.
-pub(super) fn mapping(desc: u64) -> impl FnOnce(&Tree) -> Option<Mapping> {
-    move |tree| Entry::from_host_descriptor(desc, tree.format)
-}
+use realm::rtt::{Entry, Format, Level};
 
 /// X1 to X4 of RTT_READ_ENTRY: level reached, state, descriptor, RIPAS.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_READ_ENTRY`, `RmiRttEntryState`, `RmiRipas`.
 #[inline(always)]
-pub(super) fn show(level: Level, entry: Entry, format: Format) -> [u64; 4] {
+pub(crate) fn show(level: Level, entry: Entry, format: Format) -> [u64; 4] {
     const UNASSIGNED: u64 = 0;
     const ASSIGNED: u64 = 1;
     const TABLE: u64 = 2;

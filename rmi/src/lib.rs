@@ -17,6 +17,7 @@
 
 mod args;
 mod dialect;
+mod entry;
 mod features;
 pub mod ops;
 mod pages;

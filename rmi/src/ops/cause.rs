@@ -1,6 +1,7 @@
 //! Why a command is refused, in terms of no interface: no numbers, no labels. Each dialect has one function that turns
 //! a cause into what its Host is told.
 
+use granule::GranuleAddr;
 use realm::rtt::Level;
 
 /// The argument of a command that names a granule.
@@ -52,7 +53,7 @@ pub enum HostPage {
     Run,
     /// The configuration of the monitor.
     Config,
-    /// A list of addresses.
+    /// A list of physical addresses.
     List,
 }
 
@@ -83,6 +84,20 @@ pub enum Cause {
     NotDelegated,
     /// EL3 does not move the granule back: it stays DELEGATED, wiped, and is in the leak ledger.
     NotUndelegated,
+    /// EL3 cannot now, and may when it is asked again.
+    El3Busy,
+    /// EL3 meets another request about the same granules, which has to end first.
+    El3Conflict,
+    /// A granule of a range is outside the memory that may be delegated.
+    NotTracked {
+        /// The granule.
+        addr: GranuleAddr,
+    },
+    /// A granule of a range is in another state than the command needs.
+    RangeState {
+        /// The granule.
+        addr: GranuleAddr,
+    },
 
     /// The monitor is not in the state that the command needs: activated, or not yet.
     MonitorState,
@@ -188,6 +203,8 @@ pub enum Cause {
     OutputUnaligned,
     /// The Realm's descriptors cannot hold the address of Host memory.
     OutputBound,
+    /// The Host names no memory that could be mapped.
+    OutputMissing,
 
     /// A range is empty or ends below its start.
     RangeEmpty,

@@ -3,6 +3,7 @@
 //! Each function reads like its page in the specification: check, act, commit the state last, so that a refused command
 //! changes nothing. Why it is refused is a [`Cause`]; numbers and names of conditions are the dialects'.
 
+mod blocks;
 pub mod cause;
 pub mod data;
 pub mod donation;
@@ -20,5 +21,6 @@ pub mod table;
 pub mod tracking;
 pub mod vgic;
 
+pub use blocks::{Block, Sink, Supply};
 pub use cause::{Cause, HostPage, Operand};
 pub use lock::Named;

@@ -95,8 +95,8 @@ pub fn create<M: Memory + Hasher + AttestRoot + Log>(
         if let Some(measured) = wanted.measured {
             descriptor.measurements.init(machine, algorithm, measured);
         }
-        if let Some(instance) = &instance {
-            descriptor.set_instance(instance);
+        if let Some(instance) = instance {
+            descriptor.instance = instance.into();
         }
     }
     let addr = rd.addr();

@@ -118,6 +118,11 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::HostFault(page) => (Code::Input, host_labels(page).2),
         Cause::NotDelegated => (Code::Input, "gran_gpt"),
         Cause::NotUndelegated => (Code::Input, "el3_refused"),
+        Cause::El3Busy => (Code::Input, "el3_busy"),
+        Cause::El3Conflict => (Code::Input, "el3_conflict"),
+        // Ranges are of one granule here.
+        Cause::NotTracked { .. } => (Code::Input, labels(Operand::Granule).bound),
+        Cause::RangeState { .. } => (Code::Input, labels(Operand::Granule).state),
 
         // Conditions that 1.0 has no word for, and in which a Host of 1.0 cannot be.
         Cause::MonitorState => (Code::Input, "rmm_state"),
@@ -173,6 +178,7 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::HostAttributes => (Code::Input, "attr_valid"),
         Cause::OutputUnaligned => (Code::Input, "addr_align"),
         Cause::OutputBound => (Code::Input, "addr_bound"),
+        Cause::OutputMissing => (Code::Input, "addr_valid"),
 
         Cause::RangeEmpty => (Code::Input, "size_valid"),
         Cause::RangeUnaligned => (Code::Input, "top_gran_align"),
