@@ -72,6 +72,13 @@ pub struct Unfinished {
     pub abort: Option<Abort>,
 }
 
+impl Unfinished {
+    /// An operation that begins.
+    pub const fn new(work: Work, object: GranuleAddr, awaits: Awaits, held: u64) -> Self {
+        Self { work, object, awaits, held, donation_failed: false, abort: None }
+    }
+}
+
 /// Why a handle cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandleError {
@@ -241,14 +248,8 @@ mod tests {
     use super::*;
 
     fn begin(operations: &Operations) -> Result<u64, NoSlot> {
-        let unfinished = Unfinished {
-            work: Work::RecCreate,
-            object: GranuleAddr::containing(0x8000_0000),
-            awaits: Awaits::Donation { granules: 2 },
-            held: 0,
-            donation_failed: false,
-            abort: None,
-        };
+        let object = GranuleAddr::containing(0x8000_0000);
+        let unfinished = Unfinished::new(Work::RecCreate, object, Awaits::Continue, 0);
         Ok(operations.reserve()?.begin(unfinished))
     }
 

@@ -272,6 +272,11 @@ pub struct FakeCpu<'m> {
 }
 
 impl FakeCpu<'_> {
+    /// The monitor as this CPU sees it, for tests that call its operations without an interface between.
+    pub fn rmm(&self) -> Rmm<'_, Self> {
+        Rmm::new(self, &self.machine.shared)
+    }
+
     /// Carries out one call of the Host: X0 to X7 in, X0 to X4 out. `None` if the monitor panicked, now or before.
     pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
         let machine = self.machine;
