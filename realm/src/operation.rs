@@ -126,7 +126,7 @@ impl Operations {
     ///
     /// `Now` if a slot may be about to become free; else `Waiting`.
     pub fn reserve(&self) -> Result<Reserved<'_>, NoSlot> {
-        let lowest = |taken: u64| (taken != u64::MAX).then_some(taken | (taken + 1));
+        let lowest = |taken: u64| (taken != u64::MAX).then(|| taken | (taken + 1));
         match self.taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, lowest) {
             Ok(before) => {
                 let handle = before.trailing_ones();
