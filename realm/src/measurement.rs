@@ -194,12 +194,21 @@ impl Measurements {
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.12.4.
     pub fn extend_rec(&mut self, hasher: &impl Hasher, algorithm: Algorithm, params: &[u8; 4096]) {
-        let mut descriptor = RecDescriptor {
+        self.extend_rec_content(hasher, algorithm, &algorithm.hash(hasher, params));
+    }
+
+    /// The same, where the hash of the parameters is known already.
+    pub fn extend_rec_content(
+        &mut self,
+        hasher: &impl Hasher,
+        algorithm: Algorithm,
+        content: &[u8; VALUE_BYTES],
+    ) {
+        let descriptor = RecDescriptor {
             head: Head::new(Head::REC, &self.rim),
-            content: [0; VALUE_BYTES],
+            content: *content,
             reserved: [0; 0x70],
         };
-        algorithm.hash_to(hasher, params, &mut descriptor.content);
         algorithm.hash_to(hasher, descriptor.as_bytes(), &mut self.rim);
     }
 

@@ -72,6 +72,13 @@ pub struct Unfinished {
     pub abort: Option<Abort>,
 }
 
+impl Unfinished {
+    /// An operation that begins.
+    pub const fn new(work: Work, object: GranuleAddr, awaits: Awaits, held: u64) -> Self {
+        Self { work, object, awaits, held, donation_failed: false, abort: None }
+    }
+}
+
 /// Why a handle cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandleError {
@@ -119,7 +126,7 @@ impl Operations {
     ///
     /// `Now` if a slot may be about to become free; else `Waiting`.
     pub fn reserve(&self) -> Result<Reserved<'_>, NoSlot> {
-        let lowest = |taken: u64| (taken != u64::MAX).then_some(taken | (taken + 1));
+        let lowest = |taken: u64| (taken != u64::MAX).then(|| taken | (taken + 1));
         match self.taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, lowest) {
             Ok(before) => {
                 let handle = before.trailing_ones();
@@ -241,14 +248,8 @@ mod tests {
     use super::*;
 
     fn begin(operations: &Operations) -> Result<u64, NoSlot> {
-        let unfinished = Unfinished {
-            work: Work::RecCreate,
-            object: GranuleAddr::containing(0x8000_0000),
-            awaits: Awaits::Donation { granules: 2 },
-            held: 0,
-            donation_failed: false,
-            abort: None,
-        };
+        let object = GranuleAddr::containing(0x8000_0000);
+        let unfinished = Unfinished::new(Work::RecCreate, object, Awaits::Continue, 0);
         Ok(operations.reserve()?.begin(unfinished))
     }
 

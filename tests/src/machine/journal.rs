@@ -41,6 +41,15 @@ pub(super) fn state_in(word: u16) -> Option<GranuleState> {
     u8::try_from(word >> STATE_SHIFT & STATE_MASK).ok().and_then(GranuleState::from_u8)
 }
 
+/// Whether a reply says that nothing has happened. A stateful operation that is not finished (status 13 of 2.0) has done something,
+/// and one that fails in its last call (OP_CONTINUE) has taken back what it did.
+fn is_refusal(call: &[u64; 8], reply: &[u64; 5]) -> bool {
+    const INCOMPLETE: u64 = 13;
+    const OP_CONTINUE: u64 = 0xc400_0203;
+    let is_continue = call[0] & 0xffff_ffff & !(1 << 16) == OP_CONTINUE;
+    reply[0] != 0 && reply[0] & 0xff != INCOMPLETE && !is_continue
+}
+
 /// A granule that a command changed.
 struct Change {
     pa: u64,
@@ -121,7 +130,7 @@ impl FakeMachine {
         let mut journal = core::mem::take(&mut *lock(&self.journal));
         let changes = self.changes(&mut journal);
         let command = Command::called(call[0]);
-        let failed = reply[0] != 0;
+        let failed = is_refusal(call, reply);
         if failed {
             self.check_failure(command, call, reply, &journal, &changes);
         } else {

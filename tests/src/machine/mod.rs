@@ -272,6 +272,27 @@ pub struct FakeCpu<'m> {
 }
 
 impl FakeCpu<'_> {
+    /// The monitor as this CPU sees it, for tests that call its operations without an interface between.
+    pub fn rmm(&self) -> Rmm<'_, Self> {
+        Rmm::new(self, &self.machine.shared)
+    }
+
+    /// Lets the monitor do something without a call of the Host, and checks the machine afterwards as after a call. If the result
+    /// `is_refusal`, nothing may have changed.
+    pub fn carry_out<T>(
+        &self,
+        is_refusal: impl FnOnce(&T) -> bool,
+        operation: impl FnOnce(&Rmm<'_, Self>) -> T,
+    ) -> T {
+        let machine = self.machine;
+        lock(&machine.host).begin_command(self.number);
+        machine.begin_command();
+        let result = operation(&self.rmm());
+        self.check_cpu();
+        machine.end_command(&[0; 8], &[u64::from(is_refusal(&result)), 0, 0, 0, 0]);
+        result
+    }
+
     /// Carries out one call of the Host: X0 to X7 in, X0 to X4 out. `None` if the monitor panicked, now or before.
     pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
         let machine = self.machine;
