@@ -12,10 +12,12 @@ mod entry;
 pub mod granule;
 pub mod lock;
 pub mod map;
+pub mod memory;
 pub mod psci;
 pub mod realm;
 pub mod rec;
 pub mod ripas;
+mod sweep;
 pub mod table;
 pub mod vgic;
 

@@ -4,8 +4,10 @@ use granule::{GranuleAddr, GranuleRange};
 use realm::Rmm;
 use realm::rec::RecIndex;
 use realm::rtt::Level;
+use realm::rtt::ripas::{InitRules, WishRules};
 
 use crate::ops::data::Source;
+use crate::ops::ripas::Init;
 use crate::ops::{Cause, HostPage, Named, Operand};
 
 /// The granule that an argument names.
@@ -72,6 +74,12 @@ pub(super) fn host_page<M>(
 pub(super) fn level(raw: u64) -> Option<Level> {
     Level::new(raw.cast_signed())
 }
+
+/// RTT_INIT_RIPAS is measured, and leaves memory alone.
+pub(super) const INIT_RIPAS: Init = Init { is_measured: true, rules: InitRules::Unassigned };
+
+/// RTT_SET_RIPAS changes what is DESTROYED only with the Realm's consent, and steps over a first entry that needs no change.
+pub(super) const SET_RIPAS: WishRules = WishRules { empties_destroyed: false, aligned_base: false };
 
 /// The page of a RMI_DATA_CREATE, with its `RmiDataFlags`: bit 0, measure the content. The others should be zero and are
 /// ignored, but measured.
