@@ -68,7 +68,7 @@ pub fn delegate(
     let asked = run.count();
     let count = machine.set_pas(run.base(), asked, Pas::Realm).map_err(Refusal::El3)?;
     granules.account().moved_run(Undelegated::STATE, Delegated::STATE, count);
-    run.commit::<Delegated>(count);
+    run.commit::<Delegated>(count, 0);
     Ok(Moved { count, is_short: count < asked })
 }
 
@@ -116,7 +116,7 @@ pub fn undelegate<M: Memory + RootWorld + Log>(
         });
     }
     granules.account().moved_run(Delegated::STATE, Undelegated::STATE, count);
-    run.commit::<Undelegated>(count);
+    run.commit::<Undelegated>(count, 0);
     Ok(Moved { count, is_short: count < asked })
 }
 
@@ -142,4 +142,26 @@ where
     let granule = granule.transition::<Delegated>();
     granule.set_history(History::new(S::STATE, realm));
     granule
+}
+
+/// Ends the use of granules that follow each other: their contents go, then they are DELEGATED again.
+///
+/// The caller has made sure that nobody reaches them any more, and still holds the table that led to them.
+///
+/// # Panics
+///
+/// If one of them is not in state `S`.
+pub fn release_run<S>(
+    machine: &impl Memory,
+    granules: &GranuleTable<'_>,
+    range: GranuleRange,
+    realm: RealmNumber,
+) where
+    S: InRealmPas + TransitionTo<Delegated>,
+{
+    let mut run = granules.lock_known::<S>(range);
+    let count = run.count();
+    machine.wipe_run(Slot::Object, run.exclusive());
+    granules.account().moved_run(S::STATE, Delegated::STATE, count);
+    run.commit::<Delegated>(count, History::new(S::STATE, realm).bits());
 }

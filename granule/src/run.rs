@@ -14,6 +14,7 @@ use crate::guard::{LOCKED, acquire, count_lock, history_in, is_in, state_of, wor
 use crate::history::History;
 use crate::state::{Delegated, GranuleState, InRealmPas, State, TransitionTo};
 use crate::sync::AtomicU16;
+use crate::table::GranuleError;
 
 /// Exclusive hold on granules that follow each other, all known to be in state `S`; dropping it releases the locks.
 #[must_use = "dropping the guard releases the granules"]
@@ -44,6 +45,37 @@ impl<'t, S: State> RunGuard<'t, S> {
         Ok(Self { words, base, state: PhantomData })
     }
 
+    /// Locks all granules of `words`, waiting for none.
+    ///
+    /// # Errors
+    ///
+    /// `WrongState` or `Held`, of the first granule that is in another state or that somebody holds.
+    #[inline(always)]
+    pub(crate) fn try_lock_all(
+        words: &'t [AtomicU16],
+        base: GranuleAddr,
+    ) -> Result<Self, GranuleError> {
+        let locked = words.iter().take_while(|word| try_lock::<S>(word)).count();
+        let run = Self { words: words.get(..locked).unwrap_or(words), base, state: PhantomData };
+        match words.get(locked) {
+            None => Ok(run),
+            Some(other) => Err(why_not::<S>(other)),
+        }
+    }
+
+    /// Locks all granules of `words`, which the caller knows to be in `S`: whoever holds one only looks at its state.
+    ///
+    /// # Panics
+    ///
+    /// If one is in another state.
+    #[inline(always)]
+    pub(crate) fn lock_known(words: &'t [AtomicU16], base: GranuleAddr) -> Self {
+        for word in words {
+            assert!(is_in::<S>(acquire(word)), "granule of a run in another state");
+        }
+        Self { words, base, state: PhantomData }
+    }
+
     /// The first granule.
     pub fn base(&self) -> GranuleAddr {
         self.base
@@ -54,9 +86,9 @@ impl<'t, S: State> RunGuard<'t, S> {
         self.words.len() as u64
     }
 
-    /// Moves the first `count` granules to `T` and lets them go; their counts begin at 0. The rest stays held.
+    /// Moves the first `count` granules to `T` and lets them go, each with `bits` for a count. The rest stays held.
     #[inline(always)]
-    pub(crate) fn commit<T: State>(&mut self, count: u64)
+    pub(crate) fn commit<T: State>(&mut self, count: u64, bits: u16)
     where
         S: TransitionTo<T>,
     {
@@ -65,12 +97,23 @@ impl<'t, S: State> RunGuard<'t, S> {
             unreachable!("a run is shorter than {count}")
         };
         for word in done {
-            word.store(word_in::<T>(0), Ordering::Release);
+            word.store(word_in::<T>(bits), Ordering::Release);
         }
         self.words = rest;
         if let Some(base) = self.base.add(count) {
             self.base = base;
         }
+    }
+}
+
+/// Why [`try_lock`] has failed.
+#[cold]
+fn why_not<S: State>(word: &AtomicU16) -> GranuleError {
+    let word = word.load(Ordering::Relaxed);
+    if word & LOCKED != 0 || is_in::<S>(word) {
+        GranuleError::Held
+    } else {
+        GranuleError::WrongState(state_of(word))
     }
 }
 

@@ -23,6 +23,8 @@ pub enum GranuleError {
     WrongState(GranuleState),
     /// Two granule arguments are the same granule.
     Alias,
+    /// Somebody holds the granule, who may be about to change its state.
+    Held,
 }
 
 /// The words of one bank.
@@ -152,6 +154,49 @@ impl<'t> GranuleTable<'t> {
     pub fn lock_run<S: State>(&self, range: GranuleRange) -> Result<RunGuard<'t, S>, GranuleError> {
         let words = self.words_of(range).ok_or(GranuleError::Untracked)?;
         RunGuard::lock(words, range.base()).map_err(GranuleError::WrongState)
+    }
+
+    /// Locks all granules of a range, DELEGATED, without waiting for any: for those who hold what others wait for.
+    ///
+    /// # Errors
+    ///
+    /// `Untracked`, `WrongState` with the state of the first granule in another one, or `Held`.
+    #[inline(always)]
+    pub fn try_lock_all(
+        &self,
+        range: GranuleRange,
+    ) -> Result<RunGuard<'t, Delegated>, GranuleError> {
+        let words = self.words_of(range).ok_or(GranuleError::Untracked)?;
+        if words.len() as u64 != range.count() {
+            return Err(GranuleError::Untracked);
+        }
+        RunGuard::try_lock_all(words, range.base())
+    }
+
+    /// Locks all granules of a range that are known to be in state `S`.
+    ///
+    /// # Panics
+    ///
+    /// If one is not.
+    #[inline(always)]
+    pub(crate) fn lock_known<S: State>(&self, range: GranuleRange) -> RunGuard<'t, S> {
+        match self.words_of(range) {
+            Some(words) if words.len() as u64 == range.count() => {
+                RunGuard::lock_known(words, range.base())
+            }
+            _ => unreachable!("a run of known granules"),
+        }
+    }
+
+    /// Gives DELEGATED granules a role, and lets them go.
+    #[inline(always)]
+    pub fn claim_run<T: State>(&self, mut run: RunGuard<'t, Delegated>)
+    where
+        Delegated: TransitionTo<T>,
+    {
+        let count = run.count();
+        self.account.moved_run(Delegated::STATE, T::STATE, count);
+        run.commit::<T>(count, 0);
     }
 
     /// Looks a granule up; `None` if the monitor does not track it (the specification's "delegable").

@@ -65,7 +65,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
         Ok(())
     })?;
     rmm.granules.claim::<Data>(data).unlock();
-    rd.holdings.add_data();
+    rd.holdings.add_data(1);
     Ok(())
 }
 
@@ -93,7 +93,7 @@ pub fn create_unknown<M: Memory>(
         Ok(())
     })?;
     rmm.granules.claim::<Data>(data).unlock();
-    rd.holdings.add_data();
+    rd.holdings.add_data(1);
     Ok(())
 }
 
@@ -162,7 +162,7 @@ pub fn destroy<M: Memory + Stage2Tlb>(
             unreachable!("DATA of an RTT entry")
         };
         delegation::release(machine, &rmm.granules, page, tree.number).unlock();
-        rd.holdings.remove_data();
+        rd.holdings.remove_data(1);
         Ok(Taken { granule, next: at.walk_top(machine, ipa) })
     })
 }

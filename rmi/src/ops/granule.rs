@@ -97,9 +97,9 @@ fn cause(refusal: Refusal, addr: GranuleAddr, refused_by_el3: Cause) -> Cause {
         Refusal::Granule(GranuleError::Untracked | GranuleError::Unaligned) => {
             Cause::NotTracked { addr }
         }
-        Refusal::Granule(GranuleError::WrongState(_) | GranuleError::Alias) => {
-            Cause::RangeState { addr }
-        }
+        Refusal::Granule(
+            GranuleError::WrongState(_) | GranuleError::Alias | GranuleError::Held,
+        ) => Cause::RangeState { addr },
         Refusal::El3(El3Error::AGAIN) => Cause::El3Busy,
         Refusal::El3(El3Error::CONFLICT) => Cause::El3Conflict,
         Refusal::El3(_) => refused_by_el3,

@@ -2,8 +2,10 @@
 
 use granule::{GranuleAddr, GranuleRange};
 use realm::Rmm;
+use realm::rtt::ripas::{InitRules, WishRules};
 
 pub(super) use crate::args::{granule, host_page, level, rd, rec, rec_index, source};
+use crate::ops::ripas::Init;
 use crate::ops::{Cause, Named, Operand};
 
 /// The range of the one granule that is to be delegated or given back.
@@ -16,6 +18,12 @@ pub(super) fn one_granule(raw: u64) -> Result<GranuleRange, Cause> {
     let granule = GranuleAddr::new(raw).ok_or(Cause::Unaligned(Operand::Granule))?;
     Ok(GranuleRange::one(granule))
 }
+
+/// RTT_INIT_RIPAS is measured, and leaves memory alone.
+pub(super) const INIT_RIPAS: Init = Init { is_measured: true, rules: InitRules::Unassigned };
+
+/// RTT_SET_RIPAS changes what is DESTROYED only with the Realm's consent, and steps over a first entry that needs no change.
+pub(super) const SET_RIPAS: WishRules = WishRules { empties_destroyed: false, aligned_base: false };
 
 /// The two RECs of a RMI_PSCI_COMPLETE, which must differ.
 ///

@@ -154,11 +154,11 @@ commands! { (rmm, run)
     };
     0xc400_0167 REC_AUX_COUNT [rd] Plain => [rec::aux_count(rmm, args::rd(rmm, rd)?)? as u64];
     0xc400_0168 RTT_INIT_RIPAS [rd, base, top] Plain => {
-        [ripas::init(rmm, args::rd(rmm, rd)?, base, top)?]
+        [ripas::init(rmm, args::rd(rmm, rd)?, base, top, args::INIT_RIPAS)?]
     };
     0xc400_0169 RTT_SET_RIPAS [rd, rec, base, top] Plain => {
         let (rd, rec) = (args::rd(rmm, rd)?, args::rec(rmm, rec)?);
-        [ripas::set(rmm, rd, rec, base, top)?]
+        [ripas::set(rmm, rd, rec, (base, top), args::SET_RIPAS)?]
     };
 }
 
