@@ -34,6 +34,8 @@ use realm::{Rec, Rmm};
 use dialect::{Dialect, Known, Stage};
 use version::Negotiated;
 
+pub use v2_0::choices::BETA;
+
 /// Registers X0 to X7 of the Host: what it passes with a call, and what it gets back.
 pub type Registers = [u64; 8];
 

@@ -199,6 +199,8 @@ pub enum Cause {
     IpaBound,
     /// The attributes of Host memory are not those that a Host may choose.
     HostAttributes,
+    /// The Host does not say how it passes physical addresses, or where it wants to be told of them.
+    AddressType,
     /// The address of Host memory is not aligned to its block.
     OutputUnaligned,
     /// The Realm's descriptors cannot hold the address of Host memory.

@@ -55,6 +55,7 @@ impl<'t> Named<'t> {
             GranuleError::Unaligned
             | GranuleError::Untracked
             | GranuleError::WrongState(_)
+            | GranuleError::Held
             | GranuleError::Alias => self.in_wrong_state(),
         }
     }

@@ -1,7 +1,9 @@
 //! Memory of a Realm by ranges: pages and blocks, without contents that depend on the Host.
 
 use granule::delegation;
-use granule::{Budget, Data, GRANULE_SIZE, GranuleAddr, GranuleError, GranuleRange, RdState};
+use granule::{
+    Budget, Data, GRANULE_SIZE, GranuleAddr, GranuleError, GranuleRange, GranuleState, RdState,
+};
 use machine::stage2::Stale;
 use machine::{Memory, Slot, Stage2Tlb, Vcpu};
 use realm::Rmm;
@@ -112,8 +114,9 @@ fn map_entry<M: Memory, S: Supply>(
 fn refused(error: GranuleError) -> Cause {
     match error {
         GranuleError::Untracked | GranuleError::Unaligned => Cause::Untracked(Operand::Data),
+        GranuleError::WrongState(GranuleState::Partial) => Cause::Blocked(Operand::Data),
         GranuleError::WrongState(_) | GranuleError::Alias => Cause::State(Operand::Data),
-        GranuleError::Held => Cause::Busy(Operand::Data),
+        GranuleError::Held => Cause::Busy,
     }
 }
 

@@ -176,6 +176,7 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::IpaUnaligned => (Code::Input, "ipa_align"),
         Cause::IpaBound => (Code::Input, "ipa_bound"),
         Cause::HostAttributes => (Code::Input, "attr_valid"),
+        Cause::AddressType => (Code::Input, "addr_type"),
         Cause::OutputUnaligned => (Code::Input, "addr_align"),
         Cause::OutputBound => (Code::Input, "addr_bound"),
         Cause::OutputMissing => (Code::Input, "addr_valid"),

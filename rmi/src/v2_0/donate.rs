@@ -80,14 +80,14 @@ pub(super) fn donate<M: Memory + HostMemory>(
     list: u64,
     count: u64,
 ) -> Result<Reply, Cause> {
-    let descriptors = &mut [0; LIST_MAX];
-    let read = move || {
+    let mut descriptors = [0; LIST_MAX];
+    // The operation looks whether it waits for a list before it has it read.
+    let Donated { granules, awaits } = sro::donate(rmm, handle, || {
         let list = List::new(rmm, list, count)?;
-        let read = descriptors.get_mut(..list.count).unwrap_or_default();
+        let read: &mut [u64] = descriptors.get_mut(..list.count).unwrap_or_default();
         list.read(rmm.machine, 0, read)?;
         Ok(gifts(read))
-    };
-    let Donated { granules, awaits } = sro::donate(rmm, handle, read)?;
+    })?;
     Ok(incomplete(awaits, granules))
 }
 

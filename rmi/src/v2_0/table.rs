@@ -190,11 +190,11 @@ commands! { (rmm, run)
         [table::fold(rmm, args::rd(rmm, rd)?, ipa, args::level(level))?.as_u64()]
     };
     0xc400_0168 RTT_INIT_RIPAS [rd, base, top] Active Plain => {
-        [ripas::init(rmm, args::rd(rmm, rd)?, base, top, &ripas::Initial::FREE)?]
+        [ripas::init(rmm, args::rd(rmm, rd)?, base, top, args::INIT_RIPAS)?]
     };
     0xc400_0169 RTT_SET_RIPAS [rd, rec, base, top] Active Plain => {
         let (rd, rec) = (args::rd(rmm, rd)?, args::rec(rmm, rec)?);
-        [ripas::set(rmm, rd, rec, base, top)?]
+        [ripas::set(rmm, rd, rec, (base, top), args::SET_RIPAS)?]
     };
     0xc400_016e RMM_CONFIG_SET [page] Init Plain => {
         config::set(rmm, page)?;
