@@ -166,18 +166,20 @@ impl<M: HostMemory> Supply for Source<'_, M> {
 }
 
 /// What has been mapped, on its way to the Host.
-enum Told {
-    /// Nobody wants to know.
+struct Told {
+    to: TellTo,
+    /// The descriptors, the last of which may still grow.
+    ranges: heapless::Vec<AddrRange, TOLD_MAX>,
+}
+
+/// Where the Host wants to be told.
+enum TellTo {
+    /// Nowhere.
     Nobody,
-    /// One descriptor.
-    Single(Option<AddrRange>),
-    /// A list: the last descriptor may still grow.
-    List {
-        /// Where it goes.
-        list: List,
-        /// The descriptors, the last of which may still grow.
-        told: heapless::Vec<AddrRange, TOLD_MAX>,
-    },
+    /// One descriptor, in a register.
+    Register,
+    /// In a list.
+    List(List),
 }
 
 /// Most descriptors of one answer.
@@ -185,36 +187,45 @@ const TOLD_MAX: usize = 64;
 
 impl Told {
     fn new<M: HostMemory>(rmm: &Rmm<'_, M>, flags: u64, addresses: u64) -> Result<Self, Cause> {
-        match Addresses::new(flags)? {
-            Addresses::None => Ok(Self::Nobody),
-            Addresses::Single => Ok(Self::Single(None)),
-            Addresses::List(0) => Err(Cause::AddressType),
+        let to = match Addresses::new(flags)? {
+            Addresses::None => TellTo::Nobody,
+            Addresses::Single => TellTo::Register,
+            Addresses::List(0) => return Err(Cause::AddressType),
             Addresses::List(count) => {
                 let list = List::new(rmm, addresses, count)?;
-                // Nothing must be taken away that the Host cannot be told of: so the list is written before and after.
-                let told = heapless::Vec::new();
-                for number in 0..list.count {
+                // Nothing shall be taken away that the Host cannot be told of.
+                for number in 0..list.count.min(TOLD_MAX) {
                     list.write(rmm.machine, number, &[0])?;
                 }
-                Ok(Self::List { list, told })
+                TellTo::List(list)
+            }
+        };
+        Ok(Self { to, ranges: heapless::Vec::new() })
+    }
+
+    /// The last two outputs of a command, and the list: one descriptor, and how many. `state` is that of the memory in a list.
+    ///
+    /// A list that cannot be written any more has no entries for the Host. Its granules are DELEGATED all the same: a Host that took
+    /// its own page away in the middle of a command has to know which they were.
+    fn finish<M: HostMemory>(self, rmm: &Rmm<'_, M>, state: u64) -> [u64; 2] {
+        match self.to {
+            TellTo::Nobody => [0, 0],
+            TellTo::Register => [self.ranges.first().map_or(0, |range| range.encode()), 0],
+            TellTo::List(list) => {
+                let written = self.ranges.iter().enumerate().all(|(number, range)| {
+                    list.write(rmm.machine, number, &[range.encode() | state]).is_ok()
+                });
+                [0, if written { self.ranges.len() as u64 } else { 0 }]
             }
         }
     }
 
-    /// The last two outputs of a command, and the list: one descriptor, and how many.
-    ///
-    /// A list that cannot be written any more has no entries for the Host. Its granules are DELEGATED all the same, and a Host that took
-    /// its own page away has to know which they were.
-    fn finish<M: HostMemory>(self, rmm: &Rmm<'_, M>, state: u64) -> [u64; 2] {
-        match self {
-            Self::Nobody => [0, 0],
-            Self::Single(range) => [range.map_or(0, AddrRange::encode), 0],
-            Self::List { list, told } => {
-                let written = told.iter().enumerate().all(|(number, range)| {
-                    list.write(rmm.machine, number, &[range.encode() | state]).is_ok()
-                });
-                [0, if written { told.len() as u64 } else { 0 }]
-            }
+    /// Most descriptors that the Host can be told.
+    fn room(&self) -> usize {
+        match &self.to {
+            TellTo::Nobody => 0,
+            TellTo::Register => 1,
+            TellTo::List(list) => list.count,
         }
     }
 }
@@ -232,19 +243,13 @@ fn grow(range: &mut AddrRange, pa: GranuleAddr, level: Level) -> bool {
 
 impl Sink for Told {
     fn take(&mut self, pa: GranuleAddr, level: Level) -> bool {
-        let one = AddrRange { base: pa, level, count: 1 };
-        match self {
-            Self::Nobody => true,
-            Self::Single(Some(range)) => grow(range, pa, level),
-            Self::Single(range) => {
-                *range = Some(one);
-                true
-            }
-            Self::List { list, told } => {
-                told.last_mut().is_some_and(|range| grow(range, pa, level))
-                    || (told.len() < list.count && told.push(one).is_ok())
-            }
+        if matches!(self.to, TellTo::Nobody)
+            || self.ranges.last_mut().is_some_and(|range| grow(range, pa, level))
+        {
+            return true;
         }
+        let one = AddrRange { base: pa, level, count: 1 };
+        self.ranges.len() < self.room() && self.ranges.push(one).is_ok()
     }
 }
 
