@@ -45,8 +45,8 @@ impl Numbering {
     }
 }
 
-/// Contents of a granule in state RD. The number of RECs is the granule's reference count; those that are being made or ended
-/// count.
+/// Contents of a granule in state RD. The number of RECs is the granule's reference count; those
+/// that are being made or ended count.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Debug)]
 #[repr(C)]
 pub struct Rd {
@@ -64,8 +64,8 @@ pub struct Rd {
     /// RIM and REMs.
     pub measurements: Measurements,
     numbering: u64,
-    /// Numbered in order: one bit per index below [`TRACKED_RECS`]: a REC with it exists. Numbered freely: where each REC is, with
-    /// [`TAKEN`], and with [`COMPLETE`] once it is one.
+    /// Numbered in order: one bit per index below [`TRACKED_RECS`]: a REC with it exists. Numbered
+    /// freely: where each REC is, with [`TAKEN`], and with [`COMPLETE`] once it is one.
     recs: [u64; TRACKED_RECS / 64],
     /// Numbered freely: the index of the REC that stands at the same place of `recs`.
     indices: [u32; FREE_RECS],
@@ -132,7 +132,8 @@ impl Rd {
         }
     }
 
-    /// Gives an index that [`Rd::may_add_rec`] to the REC that is being made at `rec`. Nobody finds it yet.
+    /// Gives an index that [`Rd::may_add_rec`] to the REC that is being made at `rec`. Nobody finds
+    /// it yet.
     pub fn reserve_rec(&mut self, index: RecIndex, rec: GranuleAddr) {
         match self.numbering() {
             Numbering::InOrder => self.next_rec_index += 1,
@@ -183,8 +184,9 @@ impl Rd {
         }
     }
 
-    /// Where the REC with this index is, in a Realm that numbers freely. It may be PARTIAL, on its way out, and it may be gone as
-    /// soon as the RD is not locked any more: whoever locks it has to look whether it is this Realm's and has the index.
+    /// Where the REC with this index is, in a Realm that numbers freely. It may be PARTIAL, on its
+    /// way out, and it may be gone as soon as the RD is not locked any more: whoever locks it has
+    /// to look whether it is this Realm's and has the index.
     pub fn find_rec(&self, index: RecIndex) -> Option<GranuleAddr> {
         let &at = self.recs.get(self.place_of(index)?)?;
         (at & COMPLETE != 0).then(|| GranuleAddr::containing(at))

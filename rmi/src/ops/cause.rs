@@ -128,7 +128,8 @@ pub enum Cause {
     /// The Host may not answer this call like that.
     PsciStatus,
 
-    /// Another CPU works on the operation, or on one whose place this one could get: the same call may succeed at once.
+    /// Another CPU works on the operation, or on one whose place this one could get: the same call
+    /// may succeed at once.
     Busy,
     /// As many operations are unfinished as there may be.
     NoSlot,
