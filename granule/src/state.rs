@@ -22,7 +22,8 @@ pub enum GranuleState {
     Data = 5,
     /// Realm Translation Table.
     Rtt = 6,
-    /// An object that an unfinished operation builds or takes apart: the operation's alone, whatever a command wants of it.
+    /// An object that an unfinished operation builds or takes apart: the operation's alone,
+    /// whatever a command wants of it.
     Partial = 7,
 }
 
@@ -81,7 +82,8 @@ pub trait InRealmPas: State {}
 /// A legal edge of the granule lifecycle: these impls are the state diagram.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A2.2.2 "Granule state"; the table there forgets
-/// RTT_FOLD, whose command page has it. The steps from and to PARTIAL are those of stateful operations (2.0).
+/// RTT_FOLD, whose command page has it. The steps from and to PARTIAL are those of stateful
+/// operations (2.0).
 pub trait TransitionTo<T: State>: State {}
 
 macro_rules! states {

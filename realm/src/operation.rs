@@ -1,7 +1,8 @@
 //! Operations that need more than one call of the Host: what of them is kept between two calls.
 //!
-//! An operation has a slot in a fixed pool, whose number is its handle. What it builds or takes apart is in a granule in state
-//! PARTIAL, and so is everything large: parameters, and which granules the Host has given for it. A slot is small.
+//! An operation has a slot in a fixed pool, whose number is its handle. What it builds or takes
+//! apart is in a granule in state PARTIAL, and so is everything large: parameters, and which
+//! granules the Host has given for it. A slot is small.
 //!
 //! Does not own: what the operations do (crate `rmi`, `ops::sro`).
 
@@ -17,7 +18,8 @@ pub const OPERATIONS_MAX: usize = 64;
 /// What an unfinished operation waits for: the one kind of call that takes it further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaits {
-    /// The Host gives it memory: so many DELEGATED granules more, in any places. Only now can it be cancelled.
+    /// The Host gives it memory: so many DELEGATED granules more, in any places. Only now can it be
+    /// cancelled.
     Donation {
         /// How many granules are missing.
         granules: u64,
@@ -29,7 +31,8 @@ pub enum Awaits {
 }
 
 impl Awaits {
-    /// Whether the Host may cancel the operation. Any operation that asks for memory must be: the Host may have none.
+    /// Whether the Host may cancel the operation. Any operation that asks for memory must be: the
+    /// Host may have none.
     pub const fn is_cancellable(self) -> bool {
         matches!(self, Self::Donation { .. })
     }
@@ -99,12 +102,12 @@ pub enum NoSlot {
 
 /// The pool of all operations.
 ///
-/// A slot is locked by the CPU that works on its operation, as long as it does, and no other waits for it: so granules may be locked
-/// under it, and it may be taken under locks of granules.
+/// A slot is locked by the CPU that works on its operation, as long as it does, and no other waits
+/// for it: so granules may be locked under it, and it may be taken under locks of granules.
 #[derive(Debug)]
 pub struct Operations {
-    /// A bit per slot that is not free. Apart from the slots, so that a search for a free one touches the lock of none: a CPU that
-    /// uses its handle must not be told that it is in use.
+    /// A bit per slot that is not free. Apart from the slots, so that a search for a free one
+    /// touches the lock of none: a CPU that uses its handle must not be told that it is in use.
     taken: AtomicU64,
     slots: [Mutex<Option<Unfinished>>; OPERATIONS_MAX],
 }
@@ -117,10 +120,11 @@ impl Operations {
         Self { taken: AtomicU64::new(0), slots: [const { Mutex::new(None) }; OPERATIONS_MAX] }
     }
 
-    /// Takes the lowest free slot. It is free again when dropped, unless [`Reserved::begin`] was called.
+    /// Takes the lowest free slot. It is free again when dropped, unless [`Reserved::begin`] was
+    /// called.
     ///
-    /// Handles carry nothing but the number, and begin at 0: there are Hosts that pass 0 whatever they were given, and work as long
-    /// as they have one operation at a time.
+    /// Handles carry nothing but the number, and begin at 0: there are Hosts that pass 0 whatever
+    /// they were given, and work as long as they have one operation at a time.
     ///
     /// # Errors
     ///

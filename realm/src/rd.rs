@@ -49,8 +49,8 @@ impl Numbering {
     }
 }
 
-/// Contents of a granule in state RD. The number of RECs is the granule's reference count; those that are being made or ended
-/// count.
+/// Contents of a granule in state RD. The number of RECs is the granule's reference count; those
+/// that are being made or ended count.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Debug)]
 #[repr(C)]
 pub struct Rd {
@@ -68,8 +68,8 @@ pub struct Rd {
     /// RIM and REMs.
     pub measurements: Measurements,
     numbering: u64,
-    /// Numbered in order: one bit per index below [`TRACKED_RECS`]: a REC with it exists. Numbered freely: where each REC is, with
-    /// [`TAKEN`], and with [`COMPLETE`] once it is one.
+    /// Numbered in order: one bit per index below [`TRACKED_RECS`]: a REC with it exists. Numbered
+    /// freely: where each REC is, with [`TAKEN`], and with [`COMPLETE`] once it is one.
     recs: [u64; TRACKED_RECS / 64],
     /// What tells the Realm from all others, if it has that.
     pub instance: InstanceWords,
@@ -173,7 +173,8 @@ impl Rd {
         }
     }
 
-    /// Gives an index that [`Rd::may_add_rec`] to the REC that is being made at `rec`. Nobody finds it yet.
+    /// Gives an index that [`Rd::may_add_rec`] to the REC that is being made at `rec`. Nobody finds
+    /// it yet.
     pub fn reserve_rec(&mut self, index: RecIndex, rec: GranuleAddr) {
         match self.numbering() {
             Numbering::InOrder => self.next_rec_index += 1,
@@ -224,8 +225,9 @@ impl Rd {
         }
     }
 
-    /// Where the REC with this index is, in a Realm that numbers freely. It may be PARTIAL, on its way out, and it may be gone as
-    /// soon as the RD is not locked any more: whoever locks it has to look whether it is this Realm's and has the index.
+    /// Where the REC with this index is, in a Realm that numbers freely. It may be PARTIAL, on its
+    /// way out, and it may be gone as soon as the RD is not locked any more: whoever locks it has
+    /// to look whether it is this Realm's and has the index.
     pub fn find_rec(&self, index: RecIndex) -> Option<GranuleAddr> {
         let &at = self.recs.get(self.place_of(index)?)?;
         (at & COMPLETE != 0).then(|| GranuleAddr::containing(at))
@@ -296,6 +298,69 @@ mod tests {
     use crate::rtt::{Format, Level};
     use granule::{GranuleAddr, RealmNumber};
     use machine::Page;
+
+    fn index(number: u64) -> RecIndex {
+        RecIndex::from_affinities(number & 0xf, number >> 4).unwrap()
+    }
+
+    fn numbered(page: &mut Page, numbering: Numbering) -> &mut Rd {
+        let rd: &mut Rd = page.view_mut();
+        rd.numbering = numbering as u64;
+        rd
+    }
+
+    #[test]
+    fn a_free_number_belongs_to_one_rec_from_the_first_step_to_the_last() {
+        let mut page = Page::zeroed();
+        let rd = numbered(&mut page, Numbering::Free);
+        // The first granule of all, the largest number: nothing of them may be taken for nothing.
+        let (first, last) = (GranuleAddr::containing(0), GranuleAddr::containing(u64::MAX));
+        for (number, rec) in [(0, first), (0x0fff_ffff, last)] {
+            let index = index(number);
+            assert!(rd.may_add_rec(index));
+            rd.reserve_rec(index, rec);
+            assert!(!rd.may_add_rec(index) && !rd.rec_exists(index));
+            rd.complete_rec(index);
+            assert_eq!(rd.find_rec(index), Some(rec));
+        }
+        rd.remove_rec(index(0));
+        assert!(rd.may_add_rec(index(0)) && !rd.rec_exists(index(0)));
+        assert_eq!(rd.find_rec(index(0x0fff_ffff)), Some(last));
+    }
+
+    #[test]
+    fn there_is_a_place_for_each_rec_that_a_realm_may_have() {
+        let mut page = Page::zeroed();
+        let rd = numbered(&mut page, Numbering::Free);
+        let numbers = || (0..Numbering::Free.recs_max()).map(|number| index(number * 0x1001));
+        for index in numbers() {
+            assert!(rd.may_add_rec(index));
+            rd.reserve_rec(index, GranuleAddr::containing(index.as_u64() << 12));
+            rd.complete_rec(index);
+        }
+        for index in numbers() {
+            assert_eq!(rd.find_rec(index).map(GranuleAddr::as_u64), Some(index.as_u64() << 12));
+            rd.remove_rec(index);
+            assert!(!rd.rec_exists(index));
+        }
+    }
+
+    #[test]
+    fn numbers_in_order_are_given_once() {
+        let mut page = Page::zeroed();
+        let rd = numbered(&mut page, Numbering::InOrder);
+        let rec = GranuleAddr::containing(0x8000_0000);
+        for number in 0..3 {
+            assert!(rd.may_add_rec(index(number)) && !rd.may_add_rec(index(number + 1)));
+            rd.reserve_rec(index(number), rec);
+            assert!(!rd.may_add_rec(index(number)) && !rd.rec_exists(index(number)));
+            rd.complete_rec(index(number));
+            assert!(rd.rec_exists(index(number)));
+        }
+        rd.remove_rec(index(1));
+        assert!(!rd.rec_exists(index(1)) && !rd.may_add_rec(index(1)));
+        assert_eq!(rd.find_rec(index(0)), None);
+    }
 
     #[test]
     fn a_descriptor_is_one_granule_and_gives_back_its_tree() {

@@ -156,7 +156,8 @@ pub struct Rec {
     tree: TreeWords,
     aux_count: u64,
     aux: [u64; AUX_MAX],
-    /// Of a runnable REC that is being made: the hash of its parameters, which extends the RIM in the end.
+    /// Of a runnable REC that is being made: the hash of its parameters, which extends the RIM in
+    /// the end.
     measured: [u8; VALUE_BYTES],
     reserved: [u64; RESERVED_WORDS],
 }

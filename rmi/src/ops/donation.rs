@@ -104,8 +104,8 @@ impl Donation<'_> {
     }
 }
 
-/// Takes granules for a REC that is being made, up to the first that is not DELEGATED: they are auxiliary granules then, wiped. One
-/// is locked at a time.
+/// Takes granules for a REC that is being made, up to the first that is not DELEGATED: they are
+/// auxiliary granules then, wiped. One is locked at a time.
 ///
 /// # Errors
 ///

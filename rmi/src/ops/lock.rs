@@ -76,7 +76,8 @@ impl<'t> Named<'t> {
 ///
 /// # Errors
 ///
-/// `State` or `Blocked` of whichever is in another state; the same granule twice is a wrong state of the second.
+/// `State` or `Blocked` of whichever is in another state; the same granule twice is a wrong state
+/// of the second.
 pub(crate) fn pair<'t, A: State, B: State>(
     a: Named<'t>,
     b: Named<'t>,

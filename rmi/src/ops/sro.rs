@@ -1,5 +1,6 @@
-//! Stateful operations: commands that need more than one call of the Host. A command that cannot finish leaves an operation with a
-//! handle; the calls here take it further, whichever CPU makes them, one at a time.
+//! Stateful operations: commands that need more than one call of the Host. A command that cannot
+//! finish leaves an operation with a handle; the calls here take it further, whichever CPU makes
+//! them, one at a time.
 //!
 //! ```text
 //!   begin -> Donation -> Continue -> Done
@@ -8,9 +9,9 @@
 //!                      +--> Continue -> the cause
 //! ```
 //!
-//! Whatever of the Host's an operation holds is granules in state REC_AUX, and one in state PARTIAL that is being built or taken
-//! apart: no other command gets hold of them. Each call is refused whole or takes the operation further, so a Host that is refused
-//! has lost nothing.
+//! Whatever of the Host's an operation holds is granules in state REC_AUX, and one in state PARTIAL
+//! that is being built or taken apart: no other command gets hold of them. Each call is refused
+//! whole or takes the operation further, so a Host that is refused has lost nothing.
 //!
 //! Source: RMM specification (Arm DEN0137) 2.0, "Stateful RMI operations".
 
@@ -101,7 +102,8 @@ const fn ending(abort: Abort) -> Cause {
     }
 }
 
-/// A place for an operation that begins: the last check of a command that needs one, so that a full house hides no other cause.
+/// A place for an operation that begins: the last check of a command that needs one, so that a full
+/// house hides no other cause.
 ///
 /// # Errors
 ///
@@ -115,14 +117,15 @@ fn enter<'r, M>(rmm: &'r Rmm<'_, M>, handle: u64) -> Result<Entered<'r>, Cause> 
     rmm.operations.enter(handle).map_err(refused_handle)
 }
 
-/// The Host gives memory. `list` reads what it gives, and is called once the operation is known to wait for it.
+/// The Host gives memory. `list` reads what it gives, and is called once the operation is known to
+/// wait for it.
 ///
 /// Granules are taken in the order of the list, up to the first that is not DELEGATED.
 ///
 /// # Errors
 ///
-/// `NoOperation`, `Busy`, `NotAwaited`; `DonationSize`, `DonationState` and those of `list`, after which the operation waits as
-/// before, and the Host may also go on without another donation.
+/// `NoOperation`, `Busy`, `NotAwaited`; `DonationSize`, `DonationState` and those of `list`, after
+/// which the operation waits as before, and the Host may also go on without another donation.
 pub fn donate<M: Memory, I: Iterator<Item = Result<Gift, Cause>> + Clone>(
     rmm: &Rmm<'_, M>,
     handle: u64,
@@ -155,12 +158,14 @@ fn total(mut list: impl Iterator<Item = Result<Gift, Cause>>) -> Result<u64, Cau
     list.try_fold(0_u64, |sum, gift| Ok(sum.saturating_add(gift?.granules)))
 }
 
-/// The Host takes back up to `count` granules, wiped and DELEGATED. `tell` writes a list of them to its memory, and is called once
-/// even if the list is empty; what it cannot be told of it does not get.
+/// The Host takes back up to `count` granules, wiped and DELEGATED. `tell` writes a list of them to
+/// its memory, and is called once even if the list is empty; what it cannot be told of it does not
+/// get.
 ///
 /// # Errors
 ///
-/// `NoOperation`, `Busy`, `NotAwaited`, and those of `tell`; nothing is given back then, and the operation waits as before.
+/// `NoOperation`, `Busy`, `NotAwaited`, and those of `tell`; nothing is given back then, and the
+/// operation waits as before.
 pub fn reclaim<M: Memory>(
     rmm: &Rmm<'_, M>,
     handle: u64,
@@ -175,8 +180,9 @@ pub fn reclaim<M: Memory>(
     // From the end, so that those that stay are the first as before.
     let kept = granules.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
     let (_, returned) = granules.split_at(kept);
-    // The granules stay locked until the Host has been told of all: another CPU of its that names one of them too early waits, and
-    // does not get it if the list cannot be written. Nobody who holds one of them waits for another, so any order will do.
+    // The granules stay locked until the Host has been told of all: another CPU of its that names
+    // one of them too early waits, and does not get it if the list cannot be written. Nobody who
+    // holds one of them waits for another, so any order will do.
     let locked: heapless::Vec<_, AUX_MAX> =
         returned.iter().map(|&granule| donation::lock_donated(rmm, granule)).collect();
     tell(returned)?;
@@ -193,7 +199,8 @@ pub fn reclaim<M: Memory>(
 ///
 /// # Errors
 ///
-/// `NoOperation`, `Busy`, `NotAwaited`. Any other cause is the operation's own, and its end: the handle is free.
+/// `NoOperation`, `Busy`, `NotAwaited`. Any other cause is the operation's own, and its end: the
+/// handle is free.
 pub fn resume<M: Memory + Hasher>(rmm: &Rmm<'_, M>, handle: u64) -> Result<Resumed, Cause> {
     let operation = enter(rmm, handle)?;
     match (operation.awaits, operation.abort) {

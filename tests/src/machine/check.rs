@@ -277,7 +277,8 @@ impl FakeMachine {
         waiting.find(|(_, unfinished)| unfinished.object.as_u64() == pa).map(|(_, found)| found)
     }
 
-    /// Each PARTIAL granule has its operation, and each operation its granule, and knows what it holds.
+    /// Each PARTIAL granule has its operation, and each operation its granule, and knows what it
+    /// holds.
     fn check_operations(&self, objects: &BTreeMap<u64, GranuleState>) {
         let is_partial = |pa: u64| objects.get(&pa) == Some(&GranuleState::Partial);
         let mut partial = 0;

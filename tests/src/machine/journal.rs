@@ -41,8 +41,9 @@ pub(super) fn state_in(word: u16) -> Option<GranuleState> {
     u8::try_from(word >> STATE_SHIFT & STATE_MASK).ok().and_then(GranuleState::from_u8)
 }
 
-/// Whether a reply says that nothing has happened. A stateful operation that is not finished (status 13 of 2.0) has done something,
-/// and one that fails in its last call (OP_CONTINUE) has taken back what it did.
+/// Whether a reply says that nothing has happened. A stateful operation that is not finished
+/// (status 13 of 2.0) has done something, and one that fails in its last call (OP_CONTINUE) has
+/// taken back what it did.
 fn is_refusal(call: &[u64; 8], reply: &[u64; 5]) -> bool {
     const INCOMPLETE: u64 = 13;
     const OP_CONTINUE: u64 = 0xc400_0203;

@@ -272,13 +272,14 @@ pub struct FakeCpu<'m> {
 }
 
 impl FakeCpu<'_> {
-    /// The monitor as this CPU sees it, for tests that call its operations without an interface between.
+    /// The monitor as this CPU sees it, for tests that call its operations without an interface
+    /// between.
     pub fn rmm(&self) -> Rmm<'_, Self> {
         Rmm::new(self, &self.machine.shared)
     }
 
-    /// Lets the monitor do something without a call of the Host, and checks the machine afterwards as after a call. If the result
-    /// `is_refusal`, nothing may have changed.
+    /// Lets the monitor do something without a call of the Host, and checks the machine afterwards
+    /// as after a call. If the result `is_refusal`, nothing may have changed.
     pub fn carry_out<T>(
         &self,
         is_refusal: impl FnOnce(&T) -> bool,

@@ -1,4 +1,5 @@
-//! A Host that speaks no interface: it calls the monitor's operations, and the machine is checked after each.
+//! A Host that speaks no interface: it calls the monitor's operations, and the machine is checked
+//! after each.
 
 use std::cell::Cell;
 

@@ -1,4 +1,5 @@
-//! Stateful operations: every call in every state, every way to give and take memory, and every race.
+//! Stateful operations: every call in every state, every way to give and take memory, and every
+//! race.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test program")]
 
 mod host;
@@ -21,7 +22,8 @@ fn machine() -> FakeMachine {
     FakeMachine::new(Profile::Small)
 }
 
-/// What four calls answer: CONTINUE, DONATE, RECLAIM, CANCEL, each on an operation of its own in the same state.
+/// What four calls answer: CONTINUE, DONATE, RECLAIM, CANCEL, each on an operation of its own in
+/// the same state.
 fn row(prepare: impl Fn(&Host<'_>) -> u64) -> [Option<Cause>; 4] {
     let on = |call: fn(&Host<'_>, u64) -> Option<Cause>| {
         let machine = machine();

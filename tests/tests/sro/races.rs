@@ -103,7 +103,8 @@ fn a_page_is_given_once() {
     assert_eq!(host.state(rec), GranuleState::Delegated);
 }
 
-/// All CPUs make and end the same few RECs of the same few pages, each with handles of its own and of others.
+/// All CPUs make and end the same few RECs of the same few pages, each with handles of its own and
+/// of others.
 #[test]
 fn whatever_the_cpus_do_all_comes_back() {
     const CPUS: usize = 4;

@@ -1,11 +1,13 @@
 //! RECs that are made and ended by stateful operations.
 
+use cairn_tests::machine::FakeMachine;
+use cairn_tests::machine::config::Profile;
 use granule::GranuleState;
 use realm::Numbering;
-use rmi::ops::sro::{Awaits, Begun, Resumed};
-use rmi::ops::{Cause, Operand};
+use rmi::ops::sro::{self, Awaits, Begun, Resumed};
+use rmi::ops::{Cause, Operand, granule as granules, rec as recs};
 
-use crate::host::{Host, index, list};
+use crate::host::{Host, donate, index, list, named, wanted};
 use crate::machine;
 
 #[test]
@@ -102,6 +104,35 @@ fn many_calls_measure_the_same_as_one() {
     let rims = [at_once, stepwise].map(|rd| host.descriptor(rd, |rd| rd.measurements.rim));
     assert_eq!(rims[0], rims[1]);
     assert_ne!(rims[0], before);
+}
+
+/// As many as the Host is told of, and not one more.
+#[test]
+fn a_realm_has_255_freely_numbered_recs() {
+    let machine = FakeMachine::new(Profile::Max);
+    let host = Host::new(&machine);
+    let rd = host.realm(Numbering::Free);
+    let rmm = host.cpu.rmm();
+    // Looking at the whole machine after each step would take long.
+    let delegated = || {
+        let pa = host.undelegated();
+        granules::delegate(&rmm, named(&rmm, Operand::Granule, pa)).unwrap();
+        pa
+    };
+    machine.unleash();
+    let begin = |rec, number| {
+        let rec = named(&rmm, Operand::Rec, rec);
+        recs::begin_create(&rmm, named(&rmm, Operand::Rd, rd), rec, &wanted(Some(number)))
+    };
+    for number in 0..255 {
+        let Begun { handle, .. } = begin(delegated(), number * 0x1001).unwrap();
+        let aux = [(); 4].map(|()| delegated());
+        donate(&rmm, handle, &list(&aux)).unwrap();
+        assert_eq!(sro::resume(&rmm, handle), Ok(Resumed::Done));
+    }
+    assert_eq!(begin(delegated(), 1), Err(Cause::RecsFull));
+    machine.quiesce();
+    host.check();
 }
 
 /// Neither way of making RECs depends on how a Realm numbers them.

@@ -42,7 +42,8 @@ pub fn aux_count<M: Memory>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<usize, Ca
     Ok(realm::rec::aux_count(&extensions))
 }
 
-/// Makes a REC of a new Realm, with these auxiliary granules; `None` is more than the Host could list.
+/// Makes a REC of a new Realm, with these auxiliary granules; `None` is more than the Host could
+/// list.
 ///
 /// # Errors
 ///
@@ -161,11 +162,11 @@ pub fn destroy<M: Memory>(rmm: &Rmm<'_, M>, rec: Named<'_>) -> Result<(), Cause>
     Ok(())
 }
 
-/// A REC does not exist any more: its Realm has one less. `aux` is the number of auxiliary granules with which the Realm had it;
-/// `None` of one that was never complete.
+/// A REC does not exist any more: its Realm has one less. `aux` is the number of auxiliary granules
+/// with which the Realm had it; `None` of one that was never complete.
 ///
-/// After the REC is gone: REALM_DESTROY must not see a Realm without RECs while one exists. Both locks are never held at once,
-/// because nothing orders their addresses.
+/// After the REC is gone: REALM_DESTROY must not see a Realm without RECs while one exists. Both
+/// locks are never held at once, because nothing orders their addresses.
 fn leave<M: Memory>(rmm: &Rmm<'_, M>, owner: GranuleAddr, index: RecIndex, aux: Option<u64>) {
     let Ok(mut rd) = rmm.granules.lock::<RdState>(owner) else { unreachable!("RD of a REC") };
     {

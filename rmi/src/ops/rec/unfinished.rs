@@ -1,8 +1,9 @@
-//! RECs that are made and ended in several calls of the Host: their auxiliary granules are given and taken back by the calls of
-//! [`sro`].
+//! RECs that are made and ended in several calls of the Host: their auxiliary granules are given
+//! and taken back by the calls of [`sro`].
 //!
-//! All of such a REC is in its own granule, which is PARTIAL: a REC filled in like any other, with as many auxiliary granules as
-//! it has at the time. Its Realm counts it from the beginning to the end, so the RD stays where it is.
+//! All of such a REC is in its own granule, which is PARTIAL: a REC filled in like any other, with
+//! as many auxiliary granules as it has at the time. Its Realm counts it from the beginning to the
+//! end, so the RD stays where it is.
 
 use granule::{
     Delegated, GranuleAddr, GranuleGuard, Partial, RdState, RealmNumber, RecState, delegation,
@@ -19,7 +20,8 @@ use crate::ops::{Cause, Named, Operand, lock};
 
 /// Begins to make a REC of a new Realm.
 ///
-/// The Realm knows the REC's index from now on, so that no other gets it, but does not find the REC by it.
+/// The Realm knows the REC's index from now on, so that no other gets it, but does not find the REC
+/// by it.
 ///
 /// # Errors
 ///
