@@ -17,6 +17,7 @@ pub mod config;
 pub mod dram;
 
 mod check;
+mod direct;
 mod execute;
 mod extensions;
 mod host;
