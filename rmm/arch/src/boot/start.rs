@@ -135,10 +135,12 @@ fn set_controls() {
     msr!("mdcr_el2", registers::MDCR | counters);
     msr!("cnthctl_el2", registers::CNTHCTL);
     msr!("cntvoff_el2", 0);
-    // ICC_SRE_EL2: system registers, no legacy bypass, and EL1 may use them.
-    msr!("s3_4_c12_c9_5", 0xf);
-    // ICH_HCR_EL2: no virtual interrupts until a Realm is loaded.
-    msr!("s3_4_c12_c11_0", 0);
+    // With interface 2.0 the Host's values are in both registers, from EL3's first entry on.
+    if !area::here().features.get().shares_vgic {
+        msr!("s3_4_c12_c9_5", registers::ICC_SRE);
+        // ICH_HCR_EL2: no virtual interrupts until a Realm is loaded.
+        msr!("s3_4_c12_c11_0", 0);
+    }
     msr!("hstr_el2", 0);
     // Before a Realm runs here this CPU invalidates for others: with 8-bit VMIDs it would miss theirs.
     msr!("vtcr_el2", registers::vtcr_without_realm(facts.id_aa64mmfr1));

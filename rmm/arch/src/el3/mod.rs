@@ -10,11 +10,12 @@
 //! The token is EL3's memory of a monitor that a later image takes over from. This monitor is not
 //! taken over from: it hands 0 over, and what it is given at a warm boot decides nothing.
 //!
-//! The call for memory, `RMM_RESERVE_MEMORY`, is not made with either version. EL3 takes what it hands
-//! out from the end of the window into which it has loaded the monitor (TF-A: from `RMM_LIMIT` down),
-//! where nobody else takes memory from. All that the monitor needs is known before its MMU is on, and
-//! [`crate::boot::carve`] takes it from that window; the call would bring the same memory in pieces,
-//! and only on the boards that implement it (QEMU virt answers "no memory").
+//! The call for memory, `RMM_RESERVE_MEMORY`, is not made with either version. EL3 takes what it
+//! hands out from the end of the window into which it has loaded the monitor (TF-A: from
+//! `RMM_LIMIT` down), where nobody else takes memory from. All that the monitor needs is known
+//! before its MMU is on, and [`crate::boot::carve`] takes it from that window; the call would bring
+//! the same memory in pieces, and only on the boards that implement it (QEMU virt answers "no
+//! memory").
 //!
 //! Source: RMM-EL3 communication interface 0.x and 2.0; TF-A main of 2026-08,
 //! `services/std_svc/rmmd`.
@@ -25,7 +26,9 @@ pub(crate) mod v0;
 #[cfg(target_os = "none")]
 pub(crate) mod v2;
 
-use machine::{El3Error, El3Interface};
+#[cfg(any(target_os = "none", test))]
+use machine::El3Error;
+use machine::El3Interface;
 
 /// The interface that a version means (major in bits 30:16, minor in 15:0); `None` if the monitor
 /// does not speak it.
