@@ -139,6 +139,16 @@ pub struct HostVgic {
     pub lrs: [u64; LRS_MAX],
 }
 
+/// ICH_HCR_EL2 that a Host gets back whose interrupts were in the hardware while the Realm ran: its
+/// own, but for En, which is clear, and EOIcount, which is as the Realm left it.
+///
+/// Source: RMM specification (Arm DEN0137) 2.0, A6.1.
+pub const fn returned_hcr(host: u64, realm: u64) -> u64 {
+    const EN: u64 = 1;
+    const EOI_COUNT: u64 = 0x1f << 27;
+    host & !(EN | EOI_COUNT) | realm & EOI_COUNT
+}
+
 /// Which vector an exception from the Realm took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -228,4 +238,17 @@ pub trait Vcpu {
 
     /// Whether a physical interrupt is pending for this CPU.
     fn interrupt_pending(&self) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_gets_its_control_back_but_for_two_fields() {
+        let host = 0x5_0000_60ff | 3 << 27;
+        assert_eq!(returned_hcr(host, 1), 0x5_0000_60fe);
+        assert_eq!(returned_hcr(host, u64::MAX), 0x5_0000_60fe | 0x1f << 27);
+        assert_eq!(returned_hcr(0, 7 << 27 | 0xff), 7 << 27);
+    }
 }

@@ -1,13 +1,33 @@
 //! What the log says about the start.
 
+use machine::El3Interface;
 use rmm_arch::boot::ColdEnv;
+use rmm_arch::el3::{self, GranuleCalls};
 use rmm_arch::traps::{Facility, Learnt, Openings};
 
 use super::Difference;
 
+/// The versions of the Realm Management Interface that the Host may choose: with interface 0.x of
+/// EL3 not enough registers reach it for 2.0. The text of 2.0 is a beta, which has its name here.
+const OFFERED_WITH_V0: &str = "RMI 1.0";
+const OFFERED_WITH_V2: &str = "RMI 1.0, RMI 2.0-bet3";
+
+/// How EL3 changes granules.
+const fn how(calls: GranuleCalls) -> &'static str {
+    match calls {
+        GranuleCalls::OneByOne => "one by one",
+        GranuleCalls::Runs => "by FIRME, in runs",
+        GranuleCalls::ContinuedRuns => "by FIRME, in runs that it may interrupt",
+    }
+}
+
 /// Tells the log what the monitor runs on; `el3_features` is EL3's answer to `RMM_EL3_FEATURES`.
 pub fn announce(env: &ColdEnv, el3_features: u64) {
     let interface = env.args.interface;
+    let offered = match el3::interface(interface) {
+        Some(El3Interface::V2) => OFFERED_WITH_V2,
+        Some(El3Interface::V0) | None => OFFERED_WITH_V0,
+    };
     defmt::info!(
         "Cairn {=str} at {=u64:#x}, RMM-EL3 interface {=u64}.{=u64}, EL3 features {=u64:#x}, up to {=usize} CPUs",
         env!("CARGO_PKG_VERSION"),
@@ -17,6 +37,7 @@ pub fn announce(env: &ColdEnv, el3_features: u64) {
         el3_features,
         env.layout.cpus
     );
+    defmt::info!("offers {=str}; granules change {=str}", offered, how(env.granule_calls));
     openings(&env.openings);
     for bank in &env.layout.banks {
         defmt::info!("DRAM {=u64:#x}..{=u64:#x}", bank.base, bank.base + bank.size_bytes);

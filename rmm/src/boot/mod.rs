@@ -10,13 +10,9 @@ pub use announce::{announce, announce_no_key, announce_stranger};
 use machine::Page;
 use machine::dram::{Bank, Banks};
 use rmm_arch::boot::{BootArgs, BootCode, ImageSpan, Layout};
+use rmm_arch::el3;
 
 use manifest::Manifest;
-
-/// Major version of the RMM-EL3 interface that the monitor speaks.
-const INTERFACE_MAJOR: u64 = 0;
-/// Smallest minor version of it.
-const INTERFACE_MINOR_MIN: u64 = 1;
 
 /// Judges what EL3 passes at cold boot.
 ///
@@ -24,10 +20,9 @@ const INTERFACE_MINOR_MIN: u64 = 1;
 ///
 /// The code for EL3, in the order of the interface: version, CPUs, shared buffer, manifest.
 ///
-/// Source: RMM-EL3 communication interface 0.x, "Cold boot", "RMM_BOOT_COMPLETE".
+/// Source: RMM-EL3 communication interface 0.x and 2.0, "Cold boot", "RMM_BOOT_COMPLETE".
 pub fn plan(args: &BootArgs, image: &ImageSpan, page: &Page) -> Result<Layout, BootCode> {
-    let (major, minor) = (args.interface >> 16, args.interface & 0xffff);
-    if major != INTERFACE_MAJOR || minor < INTERFACE_MINOR_MIN {
+    if el3::interface(args.interface).is_none() {
         return Err(BootCode::InterfaceVersion);
     }
     let cpus = usize::try_from(args.cpus).map_err(|_| BootCode::CpuCount)?;
@@ -102,8 +97,14 @@ mod tests {
         assert_eq!(code(args()), None);
         assert_eq!(code(BootArgs { interface: 1, ..args() }), None);
         assert_eq!(code(BootArgs { interface: 0, ..args() }), Some(BootCode::InterfaceVersion));
+        assert_eq!(code(BootArgs { interface: 0x2_0000, ..args() }), None);
+        assert_eq!(code(BootArgs { interface: 0x2_0007, ..args() }), None);
         assert_eq!(
-            code(BootArgs { interface: 0x2_0000, ..args() }),
+            code(BootArgs { interface: 0x1_0000, ..args() }),
+            Some(BootCode::InterfaceVersion)
+        );
+        assert_eq!(
+            code(BootArgs { interface: 0x3_0000, ..args() }),
             Some(BootCode::InterfaceVersion)
         );
         assert_eq!(

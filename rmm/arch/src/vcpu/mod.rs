@@ -11,7 +11,7 @@
 
 mod debug;
 mod el1;
-mod gic;
+pub(crate) mod gic;
 mod hidden;
 mod keys;
 mod pmu;
@@ -85,7 +85,11 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         if features.pauth {
             keys::write(&registers.pauth.0);
         }
-        gic::load(&registers.gic, &features);
+        if features.shares_vgic {
+            gic::load_shared(area, &mut registers.gic, &features);
+        } else {
+            gic::load(&registers.gic, &features);
+        }
         msr!("vtcr_el2", registers.vtcr_el2);
         msr!("vttbr_el2", registers.vttbr_el2);
         msr!("vmpidr_el2", registers.vmpidr_el2);
@@ -156,7 +160,11 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         if features.pauth {
             registers.pauth.0 = keys::read();
         }
-        gic::unload(&mut registers.gic, &features);
+        if features.shares_vgic {
+            gic::unload_shared(area, &mut registers.gic, &features);
+        } else {
+            gic::unload(&mut registers.gic, &features);
+        }
         registers.vserror = if mrs!("hcr_el2") & HCR_VSE != 0 {
             // Not taken yet: it pends again when the Realm is loaded next.
             msr!("hcr_el2", registers.hcr_el2 & !HCR_VSE);
