@@ -91,7 +91,7 @@ impl FakeMachine {
         }
     }
 
-    fn page(&self, pa: u64) -> Page {
+    pub(crate) fn page(&self, pa: u64) -> Page {
         Page(self.dram.at(pa).map_or([0; 512], |granule| *granule.copy()))
     }
 

@@ -295,8 +295,8 @@ impl FakeCpu<'_> {
         result
     }
 
-    /// Carries out one call of the Host: X0 to X7 in, X0 to X4 out. `None` if the monitor panicked, now or before.
-    pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+    /// Carries out one call of the Host: X0 to X7 in and out. `None` if the monitor panicked, now or before.
+    pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 8]> {
         let machine = self.machine;
         if machine.dead.load(Ordering::Relaxed) {
             return None;
@@ -308,30 +308,28 @@ impl FakeCpu<'_> {
         }
         let reply = self.enter_monitor(call)?;
         if single {
-            machine.end_command(call, &reply);
+            let [x0, x1, x2, x3, x4, ..] = reply;
+            machine.end_command(call, &[x0, x1, x2, x3, x4]);
         }
         Some(reply)
     }
 
     /// The same, while another CPU is inside a command: only this CPU is checked afterwards.
-    pub(crate) fn handle_nested(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+    pub(crate) fn handle_nested(&self, call: &[u64; 8]) -> Option<[u64; 8]> {
         lock(&self.machine.host).begin_command(self.number);
         self.enter_monitor(call)
     }
 
-    fn enter_monitor(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+    fn enter_monitor(&self, call: &[u64; 8]) -> Option<[u64; 8]> {
         let machine = self.machine;
         let rmm = Rmm::new(self, &machine.shared);
-        let mut registers = *call;
-        let handled = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, &mut registers)));
+        let mut reply = *call;
+        let handled = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, &mut reply)));
         if handled.is_err() {
             machine.dead.store(true, Ordering::Relaxed);
             machine.violation(format!("the monitor panicked in {call:x?}"));
             return None;
         }
-        // EL3 of interface 0.x hands the Host no more.
-        let [x0, x1, x2, x3, x4, ..] = registers;
-        let reply = [x0, x1, x2, x3, x4];
         self.check_cpu();
         let entered = Command::called(call[0]) == Some(Command::RecEnter);
         if machine.is_single() && entered && reply[0] == 0 {
