@@ -1,10 +1,10 @@
 //! RTT_MAP_UNPROTECTED, RTT_UNMAP_UNPROTECTED.
 
 use super::Entry;
-use crate::granule::{RD, State};
-use crate::realm::Realm;
-use crate::verdict::{Conditions, INPUT, Order, Verdict, rtt};
-use crate::{Model, conditions, entry_size, level_of};
+use crate::v1_0::granule::{RD, State};
+use crate::v1_0::realm::Realm;
+use crate::v1_0::verdict::{Conditions, INPUT, Order, Verdict, rtt};
+use crate::v1_0::{Model, conditions, entry_size, level_of};
 
 const ORDER: Order = &[
     (&["rd_bound", "rd_state"], &["rtt_walk", "rtte_state"]),

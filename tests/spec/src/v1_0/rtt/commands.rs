@@ -1,10 +1,10 @@
 //! RTT_CREATE, RTT_DESTROY, RTT_FOLD, RTT_READ_ENTRY.
 
 use super::{Entry, Ripas, Table};
-use crate::granule::{Names, RD, State};
-use crate::realm::Realm;
-use crate::verdict::{Conditions, INPUT, Order, Verdict, rtt};
-use crate::{Model, conditions, entry_size, level_of};
+use crate::v1_0::granule::{Names, RD, State};
+use crate::v1_0::realm::Realm;
+use crate::v1_0::verdict::{Conditions, INPUT, Order, Verdict, rtt};
+use crate::v1_0::{Model, conditions, entry_size, level_of};
 
 const RTT: Names = ["rtt_align", "rtt_bound", "rtt_state"];
 

@@ -1,5 +1,5 @@
-//! Contents of pages. A word that nobody has written since the page changed hands is unknown: the specification does not promise
-//! zeros.
+//! Contents of pages. A word that nobody has written since the page changed hands is unknown: the
+//! specification does not promise zeros.
 
 use std::collections::HashMap;
 

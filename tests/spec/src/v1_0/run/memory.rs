@@ -4,9 +4,9 @@
 
 use super::exit::{Exit, Want};
 use super::{Access, Flight, LastExit, Pattern, Step};
-use crate::granule::State;
-use crate::rtt::{Entry, Ripas};
-use crate::{Model, entry_size};
+use crate::v1_0::granule::State;
+use crate::v1_0::rtt::{Entry, Ripas};
+use crate::v1_0::{Model, entry_size};
 
 const DATA_ABORT: u64 = 0x24 << 26;
 const INSTRUCTION_ABORT: u64 = 0x20 << 26;

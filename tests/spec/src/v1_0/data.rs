@@ -2,12 +2,12 @@
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, RMI_DATA_CREATE, RMI_DATA_CREATE_UNKNOWN, RMI_DATA_DESTROY.
 
-use crate::granule::{Names, RD, State};
-use crate::measurement;
-use crate::realm::RealmState;
-use crate::rtt::{Entry, Ripas};
-use crate::verdict::{Conditions, INPUT, Order, REALM, Verdict, rtt};
-use crate::{Model, conditions};
+use crate::state::measurement;
+use crate::v1_0::granule::{Names, RD, State};
+use crate::v1_0::realm::RealmState;
+use crate::v1_0::rtt::{Entry, Ripas};
+use crate::v1_0::verdict::{Conditions, INPUT, Order, REALM, Verdict, rtt};
+use crate::v1_0::{Model, conditions};
 
 const DATA: Names = ["data_align", "data_bound", "data_state"];
 

@@ -5,11 +5,11 @@
 use super::exit::{Exit, HOST_CALL, PSCI, RIPAS_CHANGE, Want};
 use super::memory::Place;
 use super::{Flight, Pattern, Step};
-use crate::measurement;
-use crate::realm::RealmState;
-use crate::rec::{Pending, PsciCall, RipasChange};
-use crate::rtt::{Entry, Ripas};
-use crate::{Divergence, Model, entry_size};
+use crate::state::measurement;
+use crate::v1_0::realm::RealmState;
+use crate::v1_0::rec::{Pending, PsciCall, RipasChange};
+use crate::v1_0::rtt::{Entry, Ripas};
+use crate::v1_0::{Divergence, Model, entry_size};
 
 /// RSI_SUCCESS, PSCI SUCCESS.
 const SUCCESS: u64 = 0;

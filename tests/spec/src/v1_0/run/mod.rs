@@ -10,12 +10,12 @@ mod gic;
 mod memory;
 mod rsi;
 
-use crate::granule::{Names, REC, State};
-use crate::realm::RealmState;
-use crate::rec::{Pending, RipasChange};
-use crate::rtt::Ripas;
-use crate::verdict::{Conditions, INPUT, Order, REALM, REALM_OFF, REC as ERROR_REC, Verdict};
-use crate::{Answer, Call, Divergence, Model, Rec, conditions};
+use crate::v1_0::granule::{Names, REC, State};
+use crate::v1_0::realm::RealmState;
+use crate::v1_0::rec::{Pending, RipasChange};
+use crate::v1_0::rtt::Ripas;
+use crate::v1_0::verdict::{Conditions, INPUT, Order, REALM, REALM_OFF, REC as ERROR_REC, Verdict};
+use crate::v1_0::{Answer, Call, Divergence, Model, Rec, conditions};
 
 use exit::{Exit, Want};
 

@@ -1,12 +1,14 @@
 //! Translation tables as a tree, and the walk.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A5.5.
+//! The names are those of RMI 1.0. RMI 2.0 says VOID for UNASSIGNED, DATA for ASSIGNED, UNMAPPED_NS
+//! and MAPPED_NS for the other two.
+//!
+//! Source: RMM specification (Arm DEN0137) 1.0, A5.5; 2.0-bet3, the same chapter.
 
-mod commands;
-mod ripas;
-mod unprotected;
-
-use crate::entry_size;
+/// Bytes that an entry at `level` describes.
+pub const fn entry_size(level: i64) -> u64 {
+    1 << (12 + 9 * (3 - level))
+}
 
 /// RIPAS of a protected entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,8 @@ pub enum Entry {
     Assigned(Ripas, u64),
     /// Unprotected, nothing.
     UnassignedNs,
-    /// Unprotected, Host memory at this address, with MemAttr and S2AP at their places in a descriptor.
+    /// Unprotected, Host memory at this address, with MemAttr and S2AP at their places in a
+    /// descriptor.
     AssignedNs(u64, u64),
     /// A table.
     Table(Box<Table>),
@@ -67,7 +70,7 @@ impl Entry {
     }
 
     /// What an entry says that describes the part of this one which lies `offset` bytes in.
-    fn part(&self, offset: u64) -> Self {
+    pub(crate) fn part(&self, offset: u64) -> Self {
         match self {
             Self::Assigned(ripas, pa) => Self::Assigned(*ripas, pa + offset),
             Self::AssignedNs(pa, attributes) => Self::AssignedNs(pa + offset, *attributes),
@@ -92,18 +95,18 @@ pub struct Table {
 /// Where a walk ended.
 pub(crate) struct Walk<'t> {
     pub(crate) level: i64,
-    table: &'t Table,
-    index: usize,
+    pub(crate) table: &'t Table,
+    pub(crate) index: usize,
 }
 
 impl Table {
     /// A table below an entry, which says what the entry said.
-    fn below(entry: &Entry, pa: u64, base: u64, level: i64) -> Self {
+    pub(crate) fn below(entry: &Entry, pa: u64, base: u64, level: i64) -> Self {
         let part = |index: u64| entry.part(index * entry_size(level));
         Self { pa, base, level, entries: (0..512).map(part).collect() }
     }
 
-    fn index(&self, ipa: u64) -> usize {
+    pub(crate) fn index(&self, ipa: u64) -> usize {
         ((ipa - self.base) / entry_size(self.level)) as usize
     }
 
@@ -134,7 +137,7 @@ impl Table {
     }
 
     /// What the one entry says that a homogeneous table can be replaced by.
-    fn folded(&self) -> Option<Entry> {
+    pub(crate) fn folded(&self) -> Option<Entry> {
         let first = &self.entries[0];
         let size = entry_size(self.level);
         let block = self.level >= 2;
@@ -161,25 +164,27 @@ impl<'t> Walk<'t> {
         &self.table.entries[self.index]
     }
 
-    /// The entries of this table from the walk's on. Concatenated tables end where each of them does.
-    fn rest(&self) -> &[Entry] {
+    /// The entries of this table from the walk's on. Concatenated tables end where each of them
+    /// does.
+    pub(crate) fn rest(&self) -> &[Entry] {
         let end = (self.index / 512 * 512 + 512).min(self.table.entries.len());
         &self.table.entries[self.index..end]
     }
 
     /// The first address of the walk's entry.
-    fn first(&self) -> u64 {
+    pub(crate) fn first(&self) -> u64 {
         self.table.base + self.index as u64 * entry_size(self.level)
     }
 
-    fn top_from(&self, number: usize) -> u64 {
+    pub(crate) fn top_from(&self, number: usize) -> u64 {
         let rest = self.rest();
         let live = rest.iter().skip(number).position(Entry::is_live);
         let number = live.map_or(rest.len(), |found| number + found);
         self.first() + number as u64 * entry_size(self.level)
     }
 
-    /// `top`: the first address from `ipa` on, in this table, whose entry is live. `ipa` itself if its entry is.
+    /// `top`: the first address from `ipa` on, in this table, whose entry is live. `ipa` itself if
+    /// its entry is.
     pub(crate) fn top(&self, ipa: u64) -> u64 {
         if self.entry().is_live() { ipa } else { self.top_from(0) }
     }

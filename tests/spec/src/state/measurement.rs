@@ -1,19 +1,20 @@
 //! RIM and REM.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A7.1, B3.42, and the RIM steps of each command that has them.
+//! Source: RMM specification (Arm DEN0137) 1.0, A7.1, B3.42, and the RIM steps of each command that
+//! has them.
 
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 /// A measurement, zero-extended.
 pub(crate) type Value = [u8; 64];
 
-/// The Realm hash algorithm: 0 SHA-256, 1 SHA-512.
+/// The Realm hash algorithm: 0 SHA-256, 1 SHA-512, in RMI 2.0 also 2 SHA-384.
 pub(crate) fn hash(algorithm: u64, message: &[u8]) -> Value {
     let mut value = [0; 64];
-    if algorithm == 0 {
-        value[..32].copy_from_slice(&Sha256::digest(message));
-    } else {
-        value.copy_from_slice(&Sha512::digest(message));
+    match algorithm {
+        0 => value[..32].copy_from_slice(&Sha256::digest(message)),
+        2 => value[..48].copy_from_slice(&Sha384::digest(message)),
+        _ => value.copy_from_slice(&Sha512::digest(message)),
     }
     value
 }
@@ -32,7 +33,7 @@ pub(crate) fn words(value: &Value) -> [u64; 8] {
     })
 }
 
-/// The first RIM: of the parameters that are part of what the Realm is.
+/// The first RIM of RMI 1.0: of the parameters that are part of what the Realm is.
 pub(crate) fn initial(algorithm: u64, params: &[u64; 512]) -> Value {
     let mut measured = [0; 512];
     measured[0] = params[0];
@@ -52,7 +53,7 @@ fn extended(algorithm: u64, rim: &Value, kind: u64, rest: &[u8]) -> Value {
     hash(algorithm, &descriptor)
 }
 
-/// RMI_DATA_CREATE.
+/// RMI_DATA_CREATE, in RMI 2.0 RTT_DATA_MAP_INIT.
 pub(crate) fn data(
     algorithm: u64,
     rim: &Value,

@@ -2,12 +2,12 @@
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, A2.1, RMI_REALM_CREATE, RMI_REALM_ACTIVATE, RMI_REALM_DESTROY.
 
-use crate::granule::{PARAMS, RD, State};
-use crate::measurement::{self, Value};
-use crate::platform::Platform;
-use crate::rtt::{Entry, Table};
-use crate::verdict::{Conditions, INPUT, REALM, Verdict};
-use crate::{Model, conditions, entry_size};
+use crate::state::measurement::{self, Value};
+use crate::v1_0::granule::{PARAMS, RD, State};
+use crate::v1_0::platform::Platform;
+use crate::v1_0::rtt::{Entry, Table};
+use crate::v1_0::verdict::{Conditions, INPUT, REALM, Verdict};
+use crate::v1_0::{Model, conditions, entry_size};
 
 /// State of a Realm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

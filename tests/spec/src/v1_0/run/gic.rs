@@ -3,7 +3,7 @@
 //! Source: RMM specification (Arm DEN0137) 1.0, A6.1; Arm GIC architecture (IHI0069), `ICH_LR<n>_EL2`.
 
 use super::exit::{Exit, Want};
-use crate::platform::Platform;
+use crate::v1_0::platform::Platform;
 
 /// UIE, LRENPIE, NPIE, VGrp0EIE, VGrp0DIE, VGrp1EIE, VGrp1DIE, TDIR.
 const HOST_BITS: u64 = 0b1111_1110 | 1 << 14;

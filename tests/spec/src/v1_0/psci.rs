@@ -2,10 +2,10 @@
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, B3.27, RMI_PSCI_COMPLETE.
 
-use crate::granule::{Names, State};
-use crate::rec::{Pending, PsciCall};
-use crate::verdict::{INPUT, Verdict};
-use crate::{Model, conditions};
+use crate::v1_0::granule::{Names, State};
+use crate::v1_0::rec::{Pending, PsciCall};
+use crate::v1_0::verdict::{INPUT, Verdict};
+use crate::v1_0::{Model, conditions};
 
 const SUCCESS: u64 = 0;
 const DENIED: u64 = (-3_i64).cast_unsigned();

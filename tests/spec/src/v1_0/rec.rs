@@ -4,13 +4,13 @@
 
 use std::collections::VecDeque;
 
-use crate::granule::{Names, PARAMS, RD, REC, State};
-use crate::measurement;
-use crate::realm::RealmState;
-use crate::rtt::Ripas;
-use crate::run::{Act, InFlight, LastExit};
-use crate::verdict::{Conditions, INPUT, Order, REALM, REC as ERROR_REC, Verdict};
-use crate::{Model, conditions};
+use crate::state::measurement;
+use crate::v1_0::granule::{Names, PARAMS, RD, REC, State};
+use crate::v1_0::realm::RealmState;
+use crate::v1_0::rtt::Ripas;
+use crate::v1_0::run::{Act, InFlight, LastExit};
+use crate::v1_0::verdict::{Conditions, INPUT, Order, REALM, REC as ERROR_REC, Verdict};
+use crate::v1_0::{Model, conditions};
 
 /// A RIPAS change that a Realm has asked for.
 #[derive(Clone, Copy, Debug)]

@@ -2,21 +2,10 @@
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, A2.2, RMI_GRANULE_DELEGATE, RMI_GRANULE_UNDELEGATE.
 
-use crate::verdict::{Conditions, INPUT, Verdict};
-use crate::{Model, conditions};
+use crate::v1_0::verdict::{Conditions, INPUT, Verdict};
+use crate::v1_0::{Model, conditions};
 
-/// State of a granule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each variant is the state of that name")]
-pub enum State {
-    Undelegated,
-    Delegated,
-    Rd,
-    Rec,
-    RecAux,
-    Rtt,
-    Data,
-}
+pub use crate::state::granule::State;
 
 /// Names of the checks on an argument: alignment, bound, and state or physical address space.
 pub(crate) type Names = [&'static str; 3];

@@ -1,11 +1,11 @@
 //! RTT_INIT_RIPAS, RTT_SET_RIPAS.
 
 use super::{Entry, Ripas, Walk};
-use crate::granule::{RD, REC, State};
-use crate::measurement;
-use crate::realm::RealmState;
-use crate::verdict::{INPUT, Order, REALM, REC as ERROR_REC, Verdict, rtt};
-use crate::{Model, conditions, entry_size};
+use crate::state::measurement;
+use crate::v1_0::granule::{RD, REC, State};
+use crate::v1_0::realm::RealmState;
+use crate::v1_0::verdict::{INPUT, Order, REALM, REC as ERROR_REC, Verdict, rtt};
+use crate::v1_0::{Model, conditions, entry_size};
 
 const INIT_ORDER: Order = &[
     (&["rd_bound", "rd_state"], &["realm_state", "base_align", "rtte_state", "no_progress"]),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Answer, Call, Model, decode, fid};
+use crate::v1_0::{Answer, Call, Model, decode, fid};
 
 /// RMI_ERROR_INPUT.
 pub(crate) const INPUT: u64 = 1;
