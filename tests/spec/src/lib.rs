@@ -16,7 +16,8 @@
     clippy::wildcard_enum_match_arm,
     clippy::large_enum_variant,
     clippy::result_large_err,
-    reason = "an index out of range is a mistake in the specification's program, and has to stop the test; what is large lives for a moment"
+    reason = "an index out of range is a mistake in the specification's program, and has to stop \
+              the test; what is large lives for a moment"
 )]
 
 pub mod state;

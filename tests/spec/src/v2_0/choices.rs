@@ -6,9 +6,9 @@
 //!
 //! Source: the list of open questions (OQ) of our notes on RMI 2.0, chapter 14.
 
-/// OQ-1: where the address stands in the data of TRACKING, GPT and INPUT is not known, so what is
-/// above the status is not compared.
-pub const COMPARES_ERROR_DATA: bool = false;
+/// OQ-1: bits of X0 that are compared where a code carries data (TRACKING, GPT, INPUT of
+/// GRANULE_RANGE_*): where the address stands is not known, so only the status is.
+pub const ERROR_DATA_MASK: u64 = 0xff;
 /// OQ-2: RMM_STATE_GET before RMM_ACTIVATE, and while it is under way.
 pub const STATE_INIT: u64 = 0;
 /// OQ-2: RMM_STATE_GET after RMM_ACTIVATE.
@@ -48,7 +48,7 @@ pub const REGION_2M_OFFERED: bool = false;
 pub const LIST_MAY_DIFFER: bool = true;
 /// OQ-15: REALM_TERMINATE of a ZOMBIE succeeds.
 pub const TERMINATES_ZOMBIE: bool = true;
-/// OQ-18: RMM_CONFIG_GET and all other commands of 2.0 alone do not exist after a command of 1.0.
+/// OQ-18: after a command of 1.0 also the commands of 2.0 that only read are gone.
 pub const HIDES_2_0_IN_1_0: bool = true;
 /// OQ-19: RTT_INIT_RIPAS is measured, and the first RIM is a hash of the parameters.
 pub const OLD_RIM: bool = false;
@@ -60,9 +60,11 @@ pub const STATE_AUX_DESTROYED: u64 = 4;
 /// OQ-21.
 pub const STATE_ARCH_DEV: u64 = 5;
 
-// OQ-10 (claims of the Realm's parameters), OQ-16 (ESR of WFIT and WFET) and OQ-17 (level -1 is
-// 0xff in RTT(l), which `words::rtt` has) need no choice here: this model has no tokens and no
-// Realm that executes.
+/// OQ-17: bits of a level in RTT(l), so that level -1 is 0xff.
+pub const RTT_LEVEL_MASK: u64 = 0xff;
+
+// OQ-10 (claims of the Realm's parameters) and OQ-16 (ESR of WFIT and WFET) need no choice here:
+// this model has no tokens and no Realm that executes.
 
 // Choices inside the freedom of the text that have no number.
 
@@ -71,9 +73,6 @@ pub const DONATION_IS_CANCELLABLE: bool = true;
 /// Section 5.4: codes of GPT_L1_CREATE and GPT_L1_DESTROY with the GPT of EL3. The newest TF-RMM
 /// says GLOBAL.
 pub const STATIC_GPT: &[u64] = &[super::words::GPT];
-/// Section 6.4: the first granule of a list is not what was asked for. The text says INPUT and
-/// nothing changes; TF-RMM gives up the operation.
-pub const BAD_FIRST_GRANULE_FAILS: bool = true;
 /// Section 11.1: PSCI_COMPLETE for a REC that has been destroyed succeeds, and tells the caller
 /// INVALID_PARAMETERS.
 pub const GONE_TARGET_SUCCEEDS: bool = true;

@@ -51,10 +51,9 @@ impl Model {
             c.fails("rec_gicv3", host.list_registers().into_iter().any(is_hardware), REC);
             let flags = page.as_ref().map_or(0, |page| page[0]);
             let emulates = flags & EMUL_MMIO != 0 && flags & INJECT_SEA == 0;
-            c.fails("rec_mmio", emulates && this.can_emulate == Some(false), REC);
-            c.may_fail("rec_mmio", emulates && this.can_emulate.is_none(), REC);
+            c.fails("rec_mmio", emulates && !this.can_emulate, REC);
             // Without an abort before it the flag has no effect in the text; TF-RMM refuses it.
-            c.may_fail("inject_sea", flags & INJECT_SEA != 0, REC);
+            c.may_fail("inject_sea", flags & INJECT_SEA != 0 && !this.can_inject, REC);
         }
         // Section 9.4: the page was lost while the Realm ran.
         c.or_checked(ORDER, move |model, answer, host| {
@@ -75,10 +74,9 @@ impl Model {
         };
         let owner = self.recs.get(&rec).ok_or("there is no such REC")?.owner;
         let esr = word(0x900);
-        let emulatable = reason == reason::SYNC
-            && esr >> 26 == 0x24
-            && esr >> 24 & 1 == 1
-            && unprotected(self, owner);
+        let is_data_abort = reason == reason::SYNC && esr >> 26 == 0x24;
+        let can_inject = is_data_abort && unprotected(self, owner);
+        let can_emulate = can_inject && esr >> 24 & 1 == 1;
         let ripas = match (reason, word(0xd10)) {
             (reason::RIPAS_CHANGE, code @ 0..=1) => {
                 let value = if code == 1 { Ripas::Ram } else { Ripas::Empty };
@@ -91,7 +89,8 @@ impl Model {
         let (function, argument) = (word(0xa00), word(0xa08));
         let psci = (reason == reason::PSCI).then_some(function & 0xbfff_ffff);
         if let Some(this) = self.recs.get_mut(&rec) {
-            this.can_emulate = Some(emulatable);
+            this.can_inject = can_inject;
+            this.can_emulate = can_emulate;
             // Also what was asked before this entry is over (section 8.4 of our notes on RMI 1.0).
             this.ripas = ripas;
             match psci {

@@ -80,7 +80,7 @@ impl Model {
         let sure = matches!(self.refusal, Refusal::Next(_));
         let refusal = refused.map(|code| {
             Outcome::of("el3_refused", code)
-                .mask(if choices::COMPARES_ERROR_DATA { u64::MAX } else { 0xff })
+                .mask(choices::ERROR_DATA_MASK)
                 .outputs(Outputs::NotBeyond(base))
                 .effect(|model, _, _| {
                     model.refusal = Refusal::Never;
@@ -220,9 +220,7 @@ impl Model {
         c.fails("pa_align", !aligned, INPUT);
         c.fails("pa_bound", pa >> self.platform.pa_bits != 0, INPUT);
         if !c.any() {
-            for &code in choices::STATIC_GPT {
-                c.fails_data("l0_state", true, code);
-            }
+            c.fails_by("l0_state", true, choices::STATIC_GPT);
         }
         c.failure(&[])
     }

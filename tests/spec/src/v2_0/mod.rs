@@ -69,7 +69,8 @@ pub type Page = [u64; 512];
 
 /// What the Host sees of its memory and of the registers that it shares with its Realms.
 pub trait HostView {
-    /// The page at `pa` when the command was called.
+    /// The page at `pa` when the command was called. Asked only for pages that are the Host's,
+    /// and then there must be one.
     fn before(&self, pa: u64) -> Option<Box<Page>>;
 
     /// The page at `pa` when the command had answered.
@@ -193,6 +194,10 @@ impl Model {
     /// # Errors
     ///
     /// The answer is not one that the specification allows; nothing is followed.
+    ///
+    /// # Panics
+    ///
+    /// If the view does not have a page of the Host's.
     pub fn judge(
         &mut self,
         call: &Call,
@@ -353,7 +358,12 @@ impl Model {
         c.fails(align, !aligned, INPUT);
         c.fails(bound, !tracked, INPUT);
         c.fails(pas, !accessible, INPUT);
-        if aligned && accessible { host.before(pa) } else { None }
+        if !aligned || !accessible {
+            return None;
+        }
+        let page = host.before(pa);
+        assert!(page.is_some(), "the view of the Host has no page at {pa:#x}, which is the Host's");
+        page
     }
 }
 

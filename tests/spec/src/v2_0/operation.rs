@@ -160,7 +160,7 @@ impl Model {
         };
         let taken =
             granules.iter().enumerate().take_while(|&(number, &pa)| good(number, pa)).count();
-        let bad_first = taken == 0 && !granules.is_empty() && choices::BAD_FIRST_GRANULE_FAILS;
+        let bad_first = taken == 0 && !granules.is_empty();
         c.fails("mem_state", bad_first, INPUT);
         if c.any() {
             return fails_to_donate(&c, handle);
@@ -218,7 +218,7 @@ impl Model {
                     let room = list_words(list, count).count() as u64;
                     ensure(answer[1] <= room, "X1 is not above the room for entries")?;
                     ensure(answer[1] > 0 || room == 0, "there is progress")?;
-                    list_words(list, answer[1]).map(|at| word_of(&page, at)).collect()
+                    written_words(host, list, answer[1], &page)?
                 };
                 model.reclaim(handle, &entries, word == RECLAIM)
             })
@@ -291,6 +291,22 @@ impl Model {
 /// X0 of an operation that asks for memory: it can be cancelled then (6.7).
 pub(crate) fn donate_word() -> u64 {
     if choices::DONATION_IS_CANCELLABLE { DONATE | CAN_CANCEL } else { DONATE }
+}
+
+/// The words of a list that the RMM has written; no others have changed (6.5).
+pub(crate) fn written_words(
+    host: &dyn HostView,
+    list: u64,
+    count: u64,
+    after: &Page,
+) -> Result<Vec<u64>, String> {
+    let granule = list & !(GRANULE - 1);
+    let written: Vec<u64> = list_words(list, count).collect();
+    let before = host.before(granule).ok_or("the list could not be read")?;
+    let mut others = (granule..granule + GRANULE).step_by(8).filter(|at| !written.contains(at));
+    let kept = others.all(|at| word_of(&before, at) == word_of(after, at));
+    ensure(kept, "the RMM writes nothing but entries")?;
+    Ok(written.into_iter().map(|at| word_of(after, at)).collect())
 }
 
 /// What a list says.

@@ -8,7 +8,7 @@ use super::words::{BLOCKED, GLOBAL, INPUT, REALM};
 use super::{
     Entry, HostView, Model, Page, Platform, State, Table, Verdict, Work, choices, entry_size,
 };
-use crate::state::measurement::Value;
+use crate::state::measurement::{self, Value};
 
 /// State of a Realm (8.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ impl Model {
         self.check_tables(&mut c, rd, &params);
         // VMIDs are the RMM's (8.3).
         c.fails("vmid", self.realms.len() >= self.platform.realms_max(), GLOBAL);
-        c.or_succeeds(&[], [0; 4], move |model| model.make_realm(rd, &params))
+        c.or_succeeds(&[], [0; 4], move |model| model.make_realm(rd, &params, &page))
     }
 
     fn check_tables(&self, c: &mut Conditions, rd: u64, params: &Params) {
@@ -209,7 +209,7 @@ impl Model {
         }
     }
 
-    fn make_realm(&mut self, rd: u64, params: &Params) {
+    fn make_realm(&mut self, rd: u64, params: &Params, page: &Page) {
         for number in 0..params.roots {
             self.set_state(params.rtt_base + number * GRANULE, State::Rtt);
         }
@@ -234,7 +234,11 @@ impl Model {
             roots: params.roots,
             algorithm: params.algorithm,
             // Section 8.7: the parameters are not measured.
-            rim: [0; 64],
+            rim: if choices::OLD_RIM {
+                measurement::initial(params.algorithm, page)
+            } else {
+                [0; 64]
+            },
         };
         self.realms.insert(rd, realm);
     }

@@ -38,8 +38,10 @@ pub struct Rec {
     pub cpu_on: Option<u64>,
     /// The RIPAS change it asked for.
     pub ripas: Option<RipasRequest>,
-    /// The Host can emulate the access of the last exit; `None` if the exit does not tell.
-    pub can_emulate: Option<bool>,
+    /// The Host can emulate the access of the last exit.
+    pub can_emulate: bool,
+    /// The last exit was a data abort at an unprotected address.
+    pub can_inject: bool,
     /// The granules it was given.
     pub granules: Vec<u64>,
 }
@@ -154,7 +156,8 @@ impl Model {
             is_runnable,
             cpu_on: None,
             ripas: None,
-            can_emulate: Some(false),
+            can_emulate: false,
+            can_inject: false,
             granules,
         };
         self.recs.insert(rec, made);

@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::words::INPUT;
+use super::words::{GPT, INPUT, TRACKING};
 use super::{Answer, Call, HostView, Model};
 
 /// An answer that the specification does not allow.
@@ -132,6 +132,11 @@ impl Verdict {
     }
 }
 
+/// Bits of X0 that are compared: TRACKING and GPT carry data (2.2).
+fn mask_of(code: u64) -> u64 {
+    if matches!(code, TRACKING | GPT) { super::choices::ERROR_DATA_MASK } else { u64::MAX }
+}
+
 /// A failure condition that holds.
 #[derive(Clone, Copy, Debug)]
 struct Failure {
@@ -170,14 +175,14 @@ impl Conditions {
     /// A condition for which each of some codes will do.
     pub(crate) fn fails_by(&mut self, condition: &'static str, holds: bool, codes: &[u64]) {
         if holds {
-            let failure = |&code| Failure { condition, code, mask: u64::MAX, outputs: None };
+            let failure = |&code| Failure { condition, code, mask: mask_of(code), outputs: None };
             self.must.extend(codes.iter().map(failure));
         }
     }
 
-    /// A condition whose code carries data that is not compared (OQ-1).
+    /// A condition of GRANULE_RANGE_*, of which also INPUT carries data (OQ-1).
     pub(crate) fn fails_data(&mut self, condition: &'static str, holds: bool, code: u64) {
-        let mask = if super::choices::COMPARES_ERROR_DATA { u64::MAX } else { 0xff };
+        let mask = super::choices::ERROR_DATA_MASK;
         if holds {
             self.must.push(Failure { condition, code, mask, outputs: None });
         }
@@ -230,7 +235,6 @@ impl Conditions {
         };
         let failures = self.must.iter().filter(decides).chain(&self.may);
         let outcome = |failure: &Failure| {
-            // Data stands above the status of INPUT, GPT and TRACKING alone.
             Outcome::of(failure.condition, failure.code)
                 .mask(failure.mask)
                 .outputs(failure.outputs.unwrap_or(self.outputs))

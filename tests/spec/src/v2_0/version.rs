@@ -90,6 +90,9 @@ impl Latch {
             Known::Unknown => (Route::Nowhere, self),
             Known::Only1 if hidden(V1_0) => (Route::Nowhere, self),
             Known::Only1 => (Route::Elsewhere, harden(V1_0)),
+            Known::Only2(_) if fid::is_read_only(fid) && !choices::HIDES_2_0_IN_1_0 => {
+                (Route::Here, self)
+            }
             Known::Only2(_) | Known::Optional if hidden(V2_0) => (Route::Nowhere, self),
             // A command that cannot do anything changes nothing.
             Known::Optional => (Route::Here, self),

@@ -36,7 +36,7 @@ pub const CAN_CANCEL: u64 = 1 << 10;
 
 /// RMI_ERROR_RTT at a level, which is a signed byte.
 pub const fn rtt(level: i64) -> u64 {
-    4 | (level.cast_unsigned() & 0xff) << 8
+    4 | (level.cast_unsigned() & super::choices::RTT_LEVEL_MASK) << 8
 }
 
 /// What an operation asks for.

@@ -41,6 +41,9 @@ impl Model {
         }
         let lpa2 = realm.is_none_or(|realm| realm.lpa2);
         let source = self.check_source(&mut c, half, [flags, oaddr], lpa2, host);
+        // OQ-14: else as far as both reach.
+        let differs = source.bytes() != top.wrapping_sub(base);
+        c.fails("oaddr_length", differs && !choices::LIST_MAY_DIFFER, INPUT);
         let (attributes, valid) = attributes(flags);
         c.fails("attr_valid", half == Half::Unprotected && !valid, INPUT);
         if !walks {

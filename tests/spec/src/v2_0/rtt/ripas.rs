@@ -5,8 +5,11 @@
 use super::super::platform::GRANULE;
 use super::super::verdict::{Conditions, Order, RD, RECS, ensure};
 use super::super::words::{INPUT, REALM, REC, rtt};
-use super::super::{Entry, Model, RealmState, Ripas, RipasRequest, State, Verdict, entry_size};
+use super::super::{
+    Entry, Model, RealmState, Ripas, RipasRequest, State, Verdict, choices, entry_size,
+};
 use super::{ORDER, Step};
+use crate::state::measurement;
 
 /// Section 10.13.
 const SET_ORDER: Order = &[
@@ -66,6 +69,9 @@ impl Model {
             Some(Ripas::Destroyed) | None => return stops("entry_state"),
         }
         self.replace(rd, at, level, |entry| with_ripas(entry, Ripas::Ram));
+        if let (true, Some(realm)) = (choices::OLD_RIM, self.realms.get_mut(&rd)) {
+            realm.rim = measurement::ripas(realm.algorithm, &realm.rim, at, at + size);
+        }
         Step::To(at + size)
     }
 

@@ -25,6 +25,11 @@ impl Source {
         self.bytes += bytes;
     }
 
+    /// Bytes of all runs.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The address at an offset, and how many bytes follow it without a gap.
     pub(crate) fn at(&self, offset: u64) -> Option<(u64, u64)> {
         let run = self.runs.iter().find(|(first, _, bytes)| offset.wrapping_sub(*first) < *bytes);

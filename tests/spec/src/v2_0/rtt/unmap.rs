@@ -2,12 +2,12 @@
 //!
 //! Source: sections 10.3, 10.6 and 10.7 of our notes on RMI 2.0, with 0.4.
 
+use super::super::operation::written_words;
 use super::super::platform::GRANULE;
 use super::super::verdict::{Conditions, ensure};
 use super::super::words::{AddressRange, Addresses, INPUT, rtt};
 use super::super::{
     Answer, Entry, HostView, Model, Ripas, State, Verdict, entry_size, granules_of, list_words,
-    word_of,
 };
 use super::{Half, ORDER, Step};
 
@@ -109,7 +109,7 @@ fn check_output(
             let room = list_words(oaddr, most).count() as u64;
             ensure(count <= room, "X3 is not above the room for entries")?;
             let page = host.after(oaddr & !(GRANULE - 1)).ok_or("the list cannot be read")?;
-            list_words(oaddr, count).map(|at| word_of(&page, at)).collect()
+            written_words(host, oaddr, count, &page)?
         }
     };
     // DELEGATED; Host memory in a list is UNDELEGATED, in X2 its state is 0 (0.4, 10.7).
