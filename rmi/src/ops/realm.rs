@@ -59,7 +59,7 @@ pub fn create<M: Memory + Hasher + Log>(
     }
     let vmid = rmm.vmids.reserve(tree.vmid).ok_or(Cause::Vmid)?;
 
-    let (mut rd, tables) = lock_all(rmm, rd, &tree)?;
+    let (rd, tables) = lock_all(rmm, rd, &tree)?;
     // Nothing can fail from here on.
     let number = rmm.ledger.number_realm();
     let tree = Tree { number, ..tree };
@@ -68,7 +68,6 @@ pub fn create<M: Memory + Hasher + Log>(
         table::init_start_table(rmm, &tree, number as u64, &mut table);
     }
     machine.publish();
-    machine.wipe(Slot::Object, rd.exclusive());
     let mut rd = rmm.granules.claim::<RdState>(rd);
     {
         let mut page = machine.page(Slot::Rd, rd.exclusive());
