@@ -3,15 +3,15 @@
 //! | Step | On failure the granule is |
 //! | --- | --- |
 //! | delegate: EL3 changes the GPT | UNDELEGATED, untouched |
-//! | undelegate: wipe | (cannot fail) |
-//! | undelegate: EL3 changes the GPT | DELEGATED, wiped, in the leak ledger |
+//! | delegate: wipe | (cannot fail) |
+//! | undelegate: EL3 changes the GPT | DELEGATED, in the leak ledger |
 //!
-//! A DELEGATED granule holds no secret: objects are wiped when they return to DELEGATED, and what a Host
-//! left in a granule before it delegated it is the Host's own. Whoever takes a granule out of DELEGATED
-//! initialises all of it, so nothing of the Host's reaches the monitor or a Realm either.
+//! **A DELEGATED granule is all zero.** It is wiped once on its way in, after the change of the GPT: from then on no store
+//! of the Host's can reach it, also none that was under way. And it is wiped whenever an object ends in it. So neither a mapping, nor a new
+//! object, nor the way back to the Host has to wipe, and nothing of the Host's reaches the monitor or a Realm.
 
 use machine::log::{Event, Log, RealmNumber};
-use machine::memory::{Memory, Slot};
+use machine::memory::{ExclusiveRun, Memory, Slot};
 use machine::root::{El3Error, Pas, RootWorld};
 
 use crate::guard::GranuleGuard;
@@ -58,8 +58,8 @@ pub struct Moved {
 ///
 /// Why not even the first can be moved, for example because it is Secure; nothing changed then.
 #[inline(always)]
-pub fn delegate(
-    machine: &impl RootWorld,
+pub fn delegate<M: Memory + RootWorld>(
+    machine: &M,
     granules: &GranuleTable<'_>,
     range: GranuleRange,
 ) -> Result<Moved, Refusal> {
@@ -67,12 +67,14 @@ pub fn delegate(
     let mut run = granules.lock_run::<Undelegated>(range)?;
     let asked = run.count();
     let count = machine.set_pas(run.base(), asked, Pas::Realm).map_err(Refusal::El3)?;
+    // In the Realm physical address space since EL3's answer, and held by nobody else.
+    machine.wipe_run(Slot::Object, ExclusiveRun::new(run.base(), count));
     granules.account().moved_run(Undelegated::STATE, Delegated::STATE, count);
     run.commit::<Delegated>(count, 0);
     Ok(Moved { count, is_short: count < asked })
 }
 
-/// Gives granules back to the Host, wiped, from the first of a range on: GPT Realm to Non-secure, state DELEGATED to UNDELEGATED. As
+/// Gives granules back to the Host, from the first of a range on: GPT Realm to Non-secure, state DELEGATED to UNDELEGATED. As
 /// many as follow each other in that state, up to a bound.
 ///
 /// A refusal by EL3 is entered in the ledger if `is_told`: if the Host will hear of it now. Else it hears of it with its next call,
@@ -80,9 +82,9 @@ pub fn delegate(
 ///
 /// # Errors
 ///
-/// Why not even the first can be moved. After a refusal by EL3 it is wiped and still DELEGATED.
+/// Why not even the first can be moved. After a refusal by EL3 it is still DELEGATED.
 #[inline(always)]
-pub fn undelegate<M: Memory + RootWorld + Log>(
+pub fn undelegate<M: RootWorld + Log>(
     machine: &M,
     granules: &GranuleTable<'_>,
     ledger: &Ledger,
@@ -92,7 +94,6 @@ pub fn undelegate<M: Memory + RootWorld + Log>(
     let range = range.part(0, RUN_MAX).unwrap_or(range);
     let mut run = granules.lock_run::<Delegated>(range)?;
     let asked = run.count();
-    machine.wipe_run(Slot::Object, run.exclusive());
     let count = match machine.set_pas(run.base(), asked, Pas::NonSecure) {
         Ok(count) => count,
         Err(el3) => {

@@ -54,6 +54,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
             // What is measured is the copy, never the source, which the Host may change.
             let mut page = machine.page(Slot::Object, data.exclusive());
             if machine.read_host(source.page, 0, &mut page.0).is_err() {
+                // It stays DELEGATED: all zero.
                 page.0.fill(0);
                 return Err(Cause::HostFault(HostPage::Source));
             }
@@ -88,7 +89,6 @@ pub fn create_unknown<M: Memory>(
     check_page(&tree, data.addr(), ipa)?;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
         let ripas = entry::unassigned_page(&at)?;
-        machine.wipe(Slot::Object, data.exclusive());
         hand_over(machine, &at, ripas, &mut data);
         Ok(())
     })?;

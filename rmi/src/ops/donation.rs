@@ -1,7 +1,6 @@
 //! Granules that a Host gives for the monitor's own use, with the two objects that they are for.
 
 use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RecAuxState};
-use machine::{Memory, Slot};
 use realm::Rmm;
 use realm::rec::AUX_MAX;
 
@@ -95,10 +94,9 @@ impl Donation<'_> {
         self.addresses.len()
     }
 
-    /// Makes them auxiliary granules, wiped. The lock on the REC has to stay until that exists.
-    pub(crate) fn take<M: Memory>(self, rmm: &Rmm<'_, M>) {
-        for mut granule in self.granules {
-            rmm.machine.wipe(Slot::Object, granule.exclusive());
+    /// Makes them auxiliary granules, all zero as they were. The lock on the REC has to stay until that exists.
+    pub(crate) fn take<M>(self, rmm: &Rmm<'_, M>) {
+        for granule in self.granules {
             rmm.granules.claim::<RecAuxState>(granule).unlock();
         }
     }

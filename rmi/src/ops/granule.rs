@@ -22,7 +22,7 @@ pub enum AlreadyThere {
 ///
 /// Of the first granule: `NotTracked`, `RangeState`, `NotDelegated`, `El3Busy`, `El3Conflict`.
 #[inline(always)] // perf: a range of one is a command of its own (`granule_delegate`).
-pub fn delegate<M: RootWorld + Vcpu>(
+pub fn delegate<M: Memory + RootWorld + Vcpu>(
     rmm: &Rmm<'_, M>,
     range: GranuleRange,
     already: AlreadyThere,
@@ -46,7 +46,7 @@ pub fn delegate<M: RootWorld + Vcpu>(
 /// Of the first granule: `NotTracked`, `RangeState`, `El3Busy`, `El3Conflict`; `NotUndelegated` if EL3 refuses, which the
 /// specification does not foresee.
 #[inline(always)] // perf: as above (`granule_undelegate`).
-pub fn undelegate<M: Memory + RootWorld + Vcpu + Log>(
+pub fn undelegate<M: RootWorld + Vcpu + Log>(
     rmm: &Rmm<'_, M>,
     range: GranuleRange,
     already: AlreadyThere,

@@ -87,7 +87,6 @@ fn map_entry<M: Memory, S: Supply>(
             encodable(tree.format, Operand::Data, block.pa)?;
             let range = range_of(block.pa, level);
             let mut run = rmm.granules.try_lock_all(range).map_err(refused)?;
-            machine.wipe_run(Slot::Object, run.exclusive());
             machine.renew_code_run(Slot::Object, run.exclusive());
             at.set_at(index, Entry::Assigned(ripas, block.pa));
             at.count_up();

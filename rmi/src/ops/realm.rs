@@ -77,7 +77,7 @@ pub fn create<M: Memory + Hasher + AttestRoot + Log>(
         None => rmm.vmids.reserve_any(vmids(&rmm.features)).ok_or(Cause::NoVmid)?,
     };
 
-    let (mut rd, tables) = lock_all(rmm, rd, &tree)?;
+    let (rd, tables) = lock_all(rmm, rd, &tree)?;
     // Nothing can fail from here on.
     let number = rmm.ledger.number_realm();
     let tree = Tree { number, vmid: vmid.vmid(), ..tree };
@@ -86,7 +86,6 @@ pub fn create<M: Memory + Hasher + AttestRoot + Log>(
         table::init_start_table(rmm, &tree, number as u64, &mut table);
     }
     machine.publish();
-    machine.wipe(Slot::Object, rd.exclusive());
     let mut rd = rmm.granules.claim::<RdState>(rd);
     {
         let mut page = machine.page(Slot::Rd, rd.exclusive());

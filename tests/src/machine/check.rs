@@ -80,6 +80,9 @@ impl FakeMachine {
             let pas = granule.pas();
             self.violation(format!("{pa:#x} is {state:?} and {pas:?}"));
         }
+        if state == GranuleState::Delegated && !granule.is_zero() {
+            self.violation(format!("{pa:#x} is DELEGATED and not zero"));
+        }
         // The bits of a DELEGATED granule are its history.
         let counts =
             matches!(state, GranuleState::Rd | GranuleState::Rtt | GranuleState::Delegated);

@@ -76,7 +76,6 @@ pub fn create<M: Memory + Hasher>(
         let index =
             wanted.index.filter(|&index| descriptor.may_add_rec(index)).ok_or(Cause::RecIndex)?;
         // Nothing can fail from here on.
-        machine.wipe(Slot::Object, rec.exclusive());
         let mut rec_page = machine.page(Slot::Rec, rec.exclusive());
         fill(rmm, rec_page.view_mut(), (rd_addr, descriptor), index, wanted);
         rec_page.view_mut::<Rec>().set_aux(donation.addresses());
