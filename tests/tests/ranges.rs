@@ -68,7 +68,7 @@ struct Ending {
     reached: u64,
     cause: Option<Cause>,
     states: Vec<&'static str>,
-    census: [u64; 7],
+    census: [u64; 8],
     leaked: (usize, u64),
     events: Vec<String>,
 }

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use cairn_tests::machine::{FakeCpu, FakeMachine};
-use granule::{GranuleAddr, GranuleState, RdState};
+use granule::{Budget, GranuleAddr, GranuleRange, GranuleState, RdState};
 use machine::{Memory as _, Slot};
 use realm::features::ExtensionsWish;
 use realm::measurement::Algorithm;
@@ -12,6 +12,7 @@ use realm::rec::RecIndex;
 use realm::rtt::Level;
 use realm::{Numbering, Rd, Rmm};
 use rmi::ops::sro::{self, Awaits, Begun, Donated, Gift, Reclaimed, Resumed};
+use rmi::ops::granule::AlreadyThere;
 use rmi::ops::{Cause, Named, Operand, granule as granules, realm as realms, rec as recs};
 
 /// Auxiliary granules of a REC with the longest vectors.
@@ -72,13 +73,13 @@ impl<'m> Host<'m> {
     pub fn delegated<const COUNT: usize>(&self) -> [u64; COUNT] {
         [(); COUNT].map(|()| {
             let pa = self.next.replace(self.next.get() + 4096);
-            self.run(|rmm| granules::delegate(rmm, named(rmm, Operand::Granule, pa))).unwrap();
+            self.run(|rmm| delegate(rmm, pa)).unwrap();
             pa
         })
     }
 
     pub fn undelegate(&self, pa: u64) -> Result<(), Cause> {
-        self.run(|rmm| granules::undelegate(rmm, named(rmm, Operand::Granule, pa)))
+        self.run(|rmm| undelegate(rmm, pa))
     }
 
     /// A granule that is the Host's.
@@ -104,11 +105,12 @@ impl<'m> Host<'m> {
             },
             algorithm: Some(Algorithm::Sha256),
             rpv: [0; 64],
-            vmid: u16::try_from(rd >> 12 & 0xff).unwrap(),
+            vmid: Some(u16::try_from(rd >> 12 & 0xff).unwrap()),
             root,
             start: Level::new(1),
             roots: 2,
-            measured: &[0; 4096],
+            measured: Some(&[0; 4096]),
+            encryption: None,
             numbering,
         };
         // Two tables at level 1 hold 40 bits; they lie one after the other, at a multiple of both.
@@ -127,7 +129,7 @@ impl<'m> Host<'m> {
     }
 
     pub fn destroy_realm(&self, rd: u64) -> Result<(), Cause> {
-        self.run(|rmm| realms::destroy(rmm, named(rmm, Operand::Rd, rd)))
+        self.run(|rmm| realms::destroy(rmm, named(rmm, Operand::Rd, rd), realms::Ending::Any))
     }
 
     pub fn begin(&self, rd: u64, rec: u64, number: Option<u64>) -> Result<Begun, Cause> {
@@ -241,4 +243,16 @@ pub fn wanted(number: Option<u64>) -> recs::Wanted<'static> {
         gprs: [1, 2, 3, 4, 5, 6, 7, 8],
         measured: &[7; 4096],
     }
+}
+
+/// Hands a granule to the monitor.
+pub fn delegate(rmm: &Rmm<'_, FakeCpu<'_>>, pa: u64) -> Result<(), Cause> {
+    let range = GranuleRange::one(at(pa));
+    granules::delegate(rmm, range, AlreadyThere::IsRefused, Budget::ONE).map(|_| ())
+}
+
+/// Takes a granule back from the monitor.
+pub fn undelegate(rmm: &Rmm<'_, FakeCpu<'_>>, pa: u64) -> Result<(), Cause> {
+    let range = GranuleRange::one(at(pa));
+    granules::undelegate(rmm, range, AlreadyThere::IsRefused, Budget::ONE).map(|_| ())
 }

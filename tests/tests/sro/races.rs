@@ -6,9 +6,9 @@ use std::time::Duration;
 use granule::{GranuleAddr, GranuleState};
 use realm::Numbering;
 use rmi::ops::sro::{self, Awaits, Begun, Gift, Resumed};
-use rmi::ops::{Cause, Operand, granule as granules, rec};
+use rmi::ops::{Cause, Operand, rec};
 
-use crate::host::{AUX, Host, VAIN, at, donate, list, named, wanted};
+use crate::host::{AUX, Host, VAIN, at, delegate, donate, list, named, undelegate, wanted};
 use crate::machine;
 
 #[test]
@@ -53,7 +53,7 @@ fn a_granule_cannot_be_given_back_before_the_host_is_told() {
                 early = Some(scope.spawn(|| {
                     let cpu = machine.cpu(1);
                     let rmm = cpu.rmm();
-                    granules::undelegate(&rmm, named(&rmm, Operand::Granule, page))
+                    undelegate(&rmm, page)
                 }));
                 thread::sleep(Duration::from_millis(30));
                 if is_told { Ok(()) } else { Err(VAIN) }
@@ -62,7 +62,7 @@ fn a_granule_cannot_be_given_back_before_the_host_is_told() {
             assert_eq!(result.is_ok(), is_told);
             early.unwrap().join().unwrap()
         });
-        let expected = if is_told { Ok(()) } else { Err(Cause::State(Operand::Granule)) };
+        let expected = if is_told { Ok(()) } else { Err(Cause::RangeState { addr: at(page) }) };
         assert_eq!(outcome, expected);
         machine.quiesce();
         host.check();
@@ -84,7 +84,7 @@ fn a_page_is_given_once() {
             let back = scope.spawn(|| {
                 let cpu = machine.cpu(1);
                 let rmm = cpu.rmm();
-                granules::undelegate(&rmm, named(&rmm, Operand::Granule, page))
+                undelegate(&rmm, page)
             });
             (donate(&host.cpu.rmm(), handle, &list(&[page])), back.join().unwrap())
         });
@@ -96,7 +96,7 @@ fn a_page_is_given_once() {
             host.drain(handle);
         } else {
             let rmm = host.cpu.rmm();
-            granules::delegate(&rmm, named(&rmm, Operand::Granule, page)).unwrap();
+            delegate(&rmm, page).unwrap();
         }
         host.resume(handle).unwrap_err();
     }

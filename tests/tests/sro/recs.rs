@@ -5,9 +5,9 @@ use cairn_tests::machine::config::Profile;
 use granule::GranuleState;
 use realm::Numbering;
 use rmi::ops::sro::{self, Awaits, Begun, Resumed};
-use rmi::ops::{Cause, Operand, granule as granules, rec as recs};
+use rmi::ops::{Cause, Operand, rec as recs};
 
-use crate::host::{Host, donate, index, list, named, wanted};
+use crate::host::{Host, delegate, donate, index, list, named, wanted};
 use crate::machine;
 
 #[test]
@@ -116,7 +116,7 @@ fn a_realm_has_255_freely_numbered_recs() {
     // Looking at the whole machine after each step would take long.
     let delegated = || {
         let pa = host.undelegated();
-        granules::delegate(&rmm, named(&rmm, Operand::Granule, pa)).unwrap();
+        delegate(&rmm, pa).unwrap();
         pa
     };
     machine.unleash();
