@@ -103,24 +103,23 @@ impl Donation<'_> {
 }
 
 /// Takes granules for a REC that is being made, up to the first that is not DELEGATED: they are
-/// auxiliary granules then, wiped. One is locked at a time.
+/// auxiliary granules then, all zero as they were. One is locked at a time.
 ///
 /// # Errors
 ///
 /// `DonationState` if that is the first of all.
-pub(crate) fn take<M: Memory>(
+pub(crate) fn take<M>(
     rmm: &Rmm<'_, M>,
     granules: impl Iterator<Item = Option<GranuleAddr>>,
 ) -> Result<heapless::Vec<GranuleAddr, AUX_MAX>, Cause> {
     let mut taken = heapless::Vec::new();
     for addr in granules {
         let granule = addr.and_then(|addr| rmm.granules.lock::<Delegated>(addr).ok());
-        let Some(mut granule) = granule else {
+        let Some(granule) = granule else {
             return if taken.is_empty() { Err(Cause::DonationState) } else { Ok(taken) };
         };
         // The caller has counted them.
         let Ok(()) = taken.push(granule.addr()) else { unreachable!("more than any REC wants") };
-        rmm.machine.wipe(Slot::Object, granule.exclusive());
         rmm.granules.claim::<RecAuxState>(granule).unlock();
     }
     Ok(taken)

@@ -1,11 +1,13 @@
 //! Granules on their way between Host and monitor.
 
 use granule::delegation::{self, Moved, Refusal};
-use granule::{Budget, Delegated, GranuleAddr, GranuleError, GranuleRange, Progress, Undelegated};
+use granule::{
+    Budget, Delegated, GranuleAddr, GranuleError, GranuleRange, GranuleState, Progress, Undelegated,
+};
 use machine::{El3Error, Log, Memory, RootWorld, Vcpu};
 use realm::Rmm;
 
-use super::Cause;
+use super::{Cause, Operand};
 
 /// What a granule is that is already in the state that a command is to bring it to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,9 @@ fn cause(refusal: Refusal, addr: GranuleAddr, refused_by_el3: Cause) -> Cause {
     match refusal {
         Refusal::Granule(GranuleError::Untracked | GranuleError::Unaligned) => {
             Cause::NotTracked { addr }
+        }
+        Refusal::Granule(GranuleError::WrongState(GranuleState::Partial)) => {
+            Cause::Blocked(Operand::Granule)
         }
         Refusal::Granule(
             GranuleError::WrongState(_) | GranuleError::Alias | GranuleError::Held,

@@ -11,8 +11,8 @@ use realm::measurement::Algorithm;
 use realm::rec::RecIndex;
 use realm::rtt::Level;
 use realm::{Numbering, Rd, Rmm};
-use rmi::ops::sro::{self, Awaits, Begun, Donated, Gift, Reclaimed, Resumed};
 use rmi::ops::granule::AlreadyThere;
+use rmi::ops::sro::{self, Awaits, Begun, Donated, Gift, Reclaimed, Resumed};
 use rmi::ops::{Cause, Named, Operand, granule as granules, realm as realms, rec as recs};
 
 /// Auxiliary granules of a REC with the longest vectors.

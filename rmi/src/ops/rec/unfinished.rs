@@ -43,7 +43,6 @@ pub fn begin_create<M: Memory + Hasher>(
             wanted.index.filter(|&index| descriptor.may_add_rec(index)).ok_or(Cause::RecIndex)?;
         let slot = sro::reserve(rmm)?;
         // Nothing can fail from here on.
-        machine.wipe(Slot::Object, rec.exclusive());
         let mut rec_page = machine.page(Slot::Rec, rec.exclusive());
         let rec: &mut Rec = rec_page.view_mut();
         fill(rmm, rec, (rd_addr, descriptor), index, wanted);
