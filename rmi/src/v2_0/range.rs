@@ -28,7 +28,7 @@ fn granules(base: u64, top: u64) -> Result<GranuleRange, Cause> {
 /// # Errors
 ///
 /// `RangeUnaligned`, `RangeEmpty`, `RangeBound`, and those of [`granule::delegate`].
-pub(super) fn delegate<M: RootWorld + Vcpu>(
+pub(super) fn delegate<M: Memory + RootWorld + Vcpu>(
     rmm: &Rmm<'_, M>,
     base: u64,
     top: u64,
