@@ -7,7 +7,7 @@ use realm::Numbering;
 use rmi::ops::sro::{self, Awaits, Begun, Resumed};
 use rmi::ops::{Cause, Operand, rec as recs};
 
-use crate::host::{Host, delegate, donate, index, list, named, wanted};
+use crate::host::{Host, at, delegate, donate, index, list, named, wanted};
 use crate::machine;
 
 #[test]
@@ -23,7 +23,7 @@ fn a_rec_in_the_making_is_nobody_elses() {
     assert_eq!(host.donate(handle, &list(&[rec])), Err(Cause::DonationState));
     let aux: [u64; 4] = host.delegated();
     host.donate(handle, &list(&aux)).unwrap();
-    assert_eq!(host.undelegate(aux[0]), Err(Cause::State(Operand::Granule)));
+    assert_eq!(host.undelegate(aux[0]), Err(Cause::RangeState { addr: at(aux[0]) }));
     assert_eq!(host.begin(rd, aux[0], Some(1)), Err(Cause::State(Operand::Rec)));
     assert_eq!(host.resume(handle), Ok(Resumed::Done));
     assert_eq!(host.begin(rd, rec, Some(1)), Err(Cause::State(Operand::Rec)));
