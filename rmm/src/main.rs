@@ -27,13 +27,19 @@ mod image {
 
         fn cold_init(env: ColdEnv, cpu: &Cpu<Self>) -> Result<(), BootCode> {
             rmm::boot::announce(&env, cpu.el3_features());
+            let reserved = env.layout.reserved.clone();
             let granules =
                 GranuleTable::new(env.layout.banks, env.words).ok_or(BootCode::Unknown)?;
             let attestation = attest::key::fetch(cpu)
                 .inspect_err(|error| rmm::boot::announce_no_key(error.reason()))
                 .ok();
             let el3 = el3::interface(env.args.interface).ok_or(BootCode::InterfaceVersion)?;
-            SHARED.call_once(|| Shared { attestation, el3, ..Shared::new(granules, env.facts) });
+            SHARED.call_once(|| Shared {
+                attestation,
+                el3,
+                reserved,
+                ..Shared::new(granules, env.facts)
+            });
             Ok(())
         }
 

@@ -2,7 +2,7 @@
 //! `docs/supported.md`.
 
 /// The beta of RMM 2.0 that this monitor speaks. Every beta answers 2.0 to RMI_VERSION.
-pub const BETA: &str = "2.0-bet3";
+pub const BETA: &str = "RMI 2.0-bet3";
 
 /// OQ-3: a Host that wants no breakpoints or watchpoints gets the fewest that the architecture allows, two. The text reserves the value;
 /// KVM sends it.

@@ -7,11 +7,6 @@ use rmm_arch::traps::{Facility, Learnt, Openings};
 
 use super::Difference;
 
-/// The versions of the Realm Management Interface that the Host may choose: with interface 0.x of
-/// EL3 not enough registers reach it for 2.0. The text of 2.0 is a beta, which has its name here.
-const OFFERED_WITH_V0: &str = "RMI 1.0";
-const OFFERED_WITH_V2: &str = "RMI 1.0, RMI 2.0-bet3";
-
 /// How EL3 changes granules.
 const fn how(calls: GranuleCalls) -> &'static str {
     match calls {
@@ -24,9 +19,10 @@ const fn how(calls: GranuleCalls) -> &'static str {
 /// Tells the log what the monitor runs on; `el3_features` is EL3's answer to `RMM_EL3_FEATURES`.
 pub fn announce(env: &ColdEnv, el3_features: u64) {
     let interface = env.args.interface;
-    let offered = match el3::interface(interface) {
-        Some(El3Interface::V2) => OFFERED_WITH_V2,
-        Some(El3Interface::V0) | None => OFFERED_WITH_V0,
+    // With interface 0.x of EL3 not enough registers reach the Host for 2.0.
+    let more = match el3::interface(interface) {
+        Some(El3Interface::V2) => rmi::BETA,
+        Some(El3Interface::V0) | None => "no other",
     };
     defmt::info!(
         "Cairn {=str} at {=u64:#x}, RMM-EL3 interface {=u64}.{=u64}, EL3 features {=u64:#x}, up to {=usize} CPUs",
@@ -37,7 +33,7 @@ pub fn announce(env: &ColdEnv, el3_features: u64) {
         el3_features,
         env.layout.cpus
     );
-    defmt::info!("offers {=str}; granules change {=str}", offered, how(env.granule_calls));
+    defmt::info!("offers RMI 1.0 and {=str}; granules change {=str}", more, how(env.granule_calls));
     openings(&env.openings);
     for bank in &env.layout.banks {
         defmt::info!("DRAM {=u64:#x}..{=u64:#x}", bank.base, bank.base + bank.size_bytes);

@@ -43,11 +43,20 @@ pub fn plan(args: &BootArgs, image: &ImageSpan, page: &Page) -> Result<Layout, B
     let own =
         [(image.base, image.limit(shared)), (shared, shared.saturating_add(granule::GRANULE_SIZE))];
     let mut banks = manifest.dram;
+    let mut reserved = Banks::new();
     for (base, top) in own {
+        for bank in &banks {
+            let (from, to) = (bank.base.max(base), bank.end().min(top));
+            if from < to {
+                let piece = Bank { base: from, size_bytes: to - from };
+                reserved.push(piece).map_err(|_| BootCode::ManifestData)?;
+            }
+        }
         banks = without(&banks, base, top).ok_or(BootCode::ManifestData)?;
     }
     Ok(Layout {
         banks,
+        reserved,
         console: manifest.console,
         cpus,
         console_checksum_deviates: manifest.console_checksum_deviates,
@@ -88,6 +97,8 @@ mod tests {
         let layout = plan(&args(), &IMAGE, &qemu()).unwrap();
         let banks: Vec<_> = layout.banks.iter().map(|bank| (bank.base, bank.size_bytes)).collect();
         assert_eq!(banks, [(0x4000_0000, 0x10_0000), (0x4190_0000, 0xbe70_0000)]);
+        let reserved: Vec<_> = layout.reserved.iter().map(|bank| (bank.base, bank.end())).collect();
+        assert_eq!(reserved, [(0x4010_0000, 0x418f_f000), (0x418f_f000, 0x4190_0000)]);
         assert_eq!((layout.console, layout.cpus), (Some(0x0900_0000), 32));
         assert!(layout.console_checksum_deviates);
     }

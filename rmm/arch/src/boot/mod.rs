@@ -90,6 +90,8 @@ impl ImageSpan {
 pub struct Layout {
     /// DRAM that the Host may delegate; without the monitor's own window.
     pub banks: Banks,
+    /// DRAM of the monitor's own window.
+    pub reserved: Banks,
     /// Physical address of the console's PL011.
     pub console: Option<u64>,
     /// Number of CPUs.
