@@ -13,7 +13,7 @@ use machine::memory::ExclusiveRun;
 use crate::guard::{LOCKED, acquire, count_lock, history_in, is_in, state_of, word_in};
 use crate::history::History;
 use crate::state::{Delegated, GranuleState, InRealmPas, State, TransitionTo};
-use crate::sync::AtomicU16;
+use crate::sync::{AtomicU16, fence};
 use crate::table::GranuleError;
 
 /// Exclusive hold on granules that follow each other, all known to be in state `S`; dropping it releases the locks.
@@ -40,7 +40,7 @@ impl<'t, S: State> RunGuard<'t, S> {
             first.store(before, Ordering::Release);
             return Err(state_of(before));
         }
-        let more = rest.iter().take_while(|word| try_lock::<S>(word)).count();
+        let more = try_lock_leading::<S>(rest);
         let words = words.get(..=more).unwrap_or(words);
         Ok(Self { words, base, state: PhantomData })
     }
@@ -55,7 +55,7 @@ impl<'t, S: State> RunGuard<'t, S> {
         words: &'t [AtomicU16],
         base: GranuleAddr,
     ) -> Result<Self, GranuleError> {
-        let locked = words.iter().take_while(|word| try_lock::<S>(word)).count();
+        let locked = try_lock_leading::<S>(words);
         let run = Self { words: words.get(..locked).unwrap_or(words), base, state: PhantomData };
         match words.get(locked) {
             None => Ok(run),
@@ -70,7 +70,8 @@ impl<'t, S: State> RunGuard<'t, S> {
     /// If one is in another state.
     #[inline(always)]
     pub(crate) fn lock_known(words: &'t [AtomicU16], base: GranuleAddr) -> Self {
-        for word in words {
+        let known = try_lock_leading::<S>(words);
+        for word in words.iter().skip(known) {
             assert!(is_in::<S>(acquire(word)), "granule of a run in another state");
         }
         Self { words, base, state: PhantomData }
@@ -96,14 +97,51 @@ impl<'t, S: State> RunGuard<'t, S> {
         let Some((done, rest)) = self.words.split_at_checked(wanted) else {
             unreachable!("a run is shorter than {count}")
         };
-        for word in done {
-            word.store(word_in::<T>(bits), Ordering::Release);
-        }
+        release(done, |_| word_in::<T>(bits));
         self.words = rest;
         if let Some(base) = self.base.add(count) {
             self.base = base;
         }
     }
+}
+
+/// Granules that are looked at together: most of a run is in the state that is asked for.
+const GROUP: usize = 8;
+
+/// Locks granules as long as they are in `S` and nobody holds them; how many.
+#[inline(always)]
+fn try_lock_leading<S: State>(words: &[AtomicU16]) -> usize {
+    let (groups, _) = words.as_chunks::<GROUP>();
+    let locked = groups.iter().take_while(|group| try_lock_group::<S>(group)).count() * GROUP;
+    let rest = words.get(locked..).unwrap_or(&[]);
+    locked + rest.iter().take_while(|word| try_lock::<S>(word)).count()
+}
+
+/// Locks all granules of a group if they are in `S` and nobody holds them, else none.
+#[inline(always)]
+fn try_lock_group<S: State>(group: &[AtomicU16; GROUP]) -> bool {
+    // Setting the bit in a word that somebody else has locked changes nothing.
+    let before = group.each_ref().map(|word| word.fetch_or(LOCKED, Ordering::Acquire));
+    let is_free = |word: u16| word & LOCKED == 0;
+    if before.iter().all(|&word| is_free(word) & is_in::<S>(word)) {
+        before.iter().for_each(|_| count_lock());
+        return true;
+    }
+    for (word, before) in group.iter().zip(before).filter(|(_, before)| is_free(*before)) {
+        word.store(before, Ordering::Release);
+    }
+    false
+}
+
+/// Unlocks granules: each word becomes what `unlocked` makes of it.
+#[inline(always)]
+fn release(words: &[AtomicU16], unlocked: impl Fn(&AtomicU16) -> u16) {
+    // perf: one barrier for all, and stores that can be written side by side (`data_map_2m_block`).
+    fence(Ordering::Release);
+    let store = |word: &AtomicU16| word.store(unlocked(word), Ordering::Relaxed);
+    let (groups, rest) = words.as_chunks::<GROUP>();
+    groups.iter().for_each(|group| group.iter().for_each(store));
+    rest.iter().for_each(store);
 }
 
 /// Why [`try_lock`] has failed.
@@ -149,9 +187,7 @@ impl<S: InRealmPas> RunGuard<'_, S> {
 impl<S: State> Drop for RunGuard<'_, S> {
     #[inline(always)]
     fn drop(&mut self) {
-        for word in self.words {
-            // Nobody else writes a word that is locked.
-            word.store(word.load(Ordering::Relaxed) & !LOCKED, Ordering::Release);
-        }
+        // Nobody else writes a word that is locked.
+        release(self.words, |word| word.load(Ordering::Relaxed) & !LOCKED);
     }
 }
