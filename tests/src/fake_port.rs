@@ -1,16 +1,26 @@
 //! The fake machine as a [`Port`].
 
+use std::collections::HashMap;
+
+use realm::rd::Rd;
+
 use crate::abi::HostPage;
 use crate::machine::config::Profile;
 use crate::machine::{FakeMachine, config, dram::Pas};
-use crate::port::{Mishap, Place, Port};
+use crate::port::{Mishap, Place, Port, Vgic};
 use crate::program::{Action, Observed};
+
+/// List registers of the simulated CPUs.
+const LIST_REGISTERS: u64 = 16;
 
 /// One CPU of a fake machine, and the Host's allocator.
 pub struct FakePort<'m> {
     machine: &'m FakeMachine,
     cpu: crate::machine::FakeCpu<'m>,
     next: u64,
+    /// VMID of each Realm by its RD: the simulated CPU finds a program by what it has loaded.
+    vmids: HashMap<u64, u16>,
+    vgic: Vgic,
 }
 
 impl<'m> FakePort<'m> {
@@ -21,13 +31,33 @@ impl<'m> FakePort<'m> {
 
     /// A CPU of `machine`, whose Host allocates from `base` on.
     pub fn at(machine: &'m FakeMachine, cpu: usize, base: u64) -> Self {
-        Self { machine, cpu: machine.cpu(cpu), next: base }
+        let vgic = Vgic { vtr: LIST_REGISTERS - 1, ..Vgic::default() };
+        Self { machine, cpu: machine.cpu(cpu), next: base, vmids: HashMap::new(), vgic }
+    }
+
+    /// VMID of the Realm with this RD; 0, which no Realm has, if there is none.
+    fn vmid(&self, rd: u64) -> u16 {
+        self.vmids.get(&rd).copied().or_else(|| self.machine.vmid_of(rd)).unwrap_or(0)
     }
 }
 
 impl Port for FakePort<'_> {
-    fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 5]> {
+    fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 8]> {
         self.cpu.handle(&registers)
+    }
+
+    fn bind(&mut self, rd: u64) {
+        if let Some(vmid) = self.machine.vmid_of(rd) {
+            self.vmids.insert(rd, vmid);
+        }
+    }
+
+    fn vgic(&mut self) -> Vgic {
+        self.vgic
+    }
+
+    fn set_vgic(&mut self, vgic: &Vgic) {
+        self.vgic = Vgic { vtr: self.vgic.vtr, ..*vgic };
     }
 
     fn read_page(&mut self, pa: u64) -> HostPage {
@@ -48,12 +78,12 @@ impl Port for FakePort<'_> {
         self.machine.place(place)
     }
 
-    fn program(&mut self, vmid: u64, index: u64, actions: &[Action]) {
-        self.machine.set_program(u16::try_from(vmid).unwrap_or(0), index, actions);
+    fn program(&mut self, rd: u64, index: u64, actions: &[Action]) {
+        self.machine.set_program(self.vmid(rd), index, actions);
     }
 
-    fn observed(&mut self, vmid: u64, index: u64) -> Vec<Observed> {
-        self.machine.take_observed(u16::try_from(vmid).unwrap_or(0), index)
+    fn observed(&mut self, rd: u64, index: u64) -> Vec<Observed> {
+        self.machine.take_observed(self.vmid(rd), index)
     }
 
     fn arm(&mut self, mishap: Mishap) -> bool {
@@ -88,6 +118,12 @@ impl Port for FakePort<'_> {
 }
 
 impl FakeMachine {
+    /// The VMID of the Realm with this RD, if there is one.
+    fn vmid_of(&self, rd: u64) -> Option<u16> {
+        (self.state_of(rd) == Some(granule::GranuleState::Rd))
+            .then(|| self.page(rd).view::<Rd>().tree().vmid)
+    }
+
     /// A page as the Host reads it.
     pub(crate) fn host_page(&self, pa: u64) -> HostPage {
         match self.dram.at(pa) {

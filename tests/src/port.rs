@@ -68,10 +68,44 @@ pub struct Quarters {
     pub shared: [(u64, u64); 2],
 }
 
+/// The virtual interrupt interface of the Host's CPU, as the Host writes it before it enters a REC and reads it
+/// afterwards where the interface hands it over in registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vgic {
+    /// ICH_VTR_EL2: what the interface has. Reads only.
+    pub vtr: u64,
+    /// ICH_HCR_EL2.
+    pub hcr: u64,
+    /// ICH_VMCR_EL2.
+    pub vmcr: u64,
+    /// ICH_LR0_EL2 to ICH_LR15_EL2; those that the CPU does not have are zero.
+    pub lrs: [u64; 16],
+}
+
+impl Vgic {
+    /// Number of list registers that the CPU has.
+    pub fn list_registers(&self) -> usize {
+        usize::try_from(self.vtr & 0x1f).unwrap_or(0).min(15) + 1
+    }
+}
+
 /// A machine under test, its Host, and its Realms.
+///
+/// Realms are named by their RD, because not every dialect lets the Host choose another number for them.
 pub trait Port {
-    /// One call of the Host: X0 to X7 in, X0 to X4 out. `None` if the monitor does not answer any more.
-    fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 5]>;
+    /// One call of the Host: X0 to X7 in, X0 to X7 out. `None` if the monitor does not answer any more.
+    ///
+    /// A machine whose EL3 hands the Host fewer registers gives the others as they are then.
+    fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 8]>;
+
+    /// A Realm with this RD has just been created.
+    fn bind(&mut self, _rd: u64) {}
+
+    /// The Host's virtual interrupt interface.
+    fn vgic(&mut self) -> Vgic;
+
+    /// Writes it.
+    fn set_vgic(&mut self, vgic: &Vgic);
 
     /// Reads a page of Host memory.
     fn read_page(&mut self, pa: u64) -> HostPage;
@@ -90,8 +124,8 @@ pub trait Port {
         crate::rec::ENTRY
     }
 
-    /// What the Realm with this VMID and width needs to run programs on RECs 0 to `recs - 1`.
-    fn quarters(&mut self, _vmid: u64, _width: u64, _recs: u64) -> Option<Quarters> {
+    /// What the Realm with this RD and width needs to run programs on RECs 0 to `recs - 1`.
+    fn quarters(&mut self, _rd: u64, _width: u64, _recs: u64) -> Option<Quarters> {
         None
     }
 
@@ -100,11 +134,11 @@ pub trait Port {
         0
     }
 
-    /// Gives the REC with this index, of the Realm with this VMID, a program.
-    fn program(&mut self, vmid: u64, index: u64, actions: &[Action]);
+    /// Gives the REC with this index, of the Realm with this RD, a program.
+    fn program(&mut self, rd: u64, index: u64, actions: &[Action]);
 
     /// What the program has observed since the last call.
-    fn observed(&mut self, vmid: u64, index: u64) -> Vec<Observed>;
+    fn observed(&mut self, rd: u64, index: u64) -> Vec<Observed>;
 
     /// Arms a mishap; `false` if this machine cannot do that.
     fn arm(&mut self, mishap: Mishap) -> bool;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cairn_el3::edition::Edition;
 use cairn_host::job::HashAlgorithm;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -371,6 +372,9 @@ pub struct StressOptions {
     /// runs once for each way to open things
     #[arg(long)]
     pub stand_in: bool,
+    /// What the EL3 of the tests speaks
+    #[arg(long, hide = true, value_enum, default_value_t)]
+    pub el3: El3Edition,
     /// Give up when there was no sign of progress for this many seconds [default: 120, and 60 more for each CPU]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
@@ -380,6 +384,36 @@ pub struct StressOptions {
     /// What to run.
     #[command(flatten)]
     pub image: ImageOptions,
+}
+
+/// What the EL3 of the tests speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum El3Edition {
+    /// Interface 0.4.
+    #[default]
+    #[value(name = "0.4")]
+    V0,
+    /// Interface 2.0 as TF-A main on QEMU virt.
+    #[value(name = "2.0")]
+    V2,
+    /// Interface 2.0 with runs of granules and memory to reserve.
+    #[value(name = "2.0-all")]
+    V2All,
+    /// Interface 2.0 without FIRME.
+    #[value(name = "2.0-old")]
+    V2Old,
+}
+
+impl El3Edition {
+    /// As that EL3 names it.
+    pub const fn edition(self) -> Edition {
+        match self {
+            Self::V0 => Edition::V0,
+            Self::V2 => Edition::V2,
+            Self::V2All => Edition::V2_ALL,
+            Self::V2Old => Edition::V2_OLD,
+        }
+    }
 }
 
 impl StressOptions {
@@ -396,6 +430,7 @@ impl StressOptions {
             cpus: None,
             seed: 1,
             stand_in: false,
+            el3: El3Edition::default(),
             timeout: None,
             qemu: None,
             image: ImageOptions::default(),

@@ -21,6 +21,7 @@ use core::ops::Range;
 use crate::failure::Failure;
 use crate::machine::{Changed, Machine};
 use cairn_tests::outcome::Failure as Failed;
+use cairn_tests::port::Vgic;
 use cairn_tests::scenarios::{self, Scenario};
 use cairn_tests::world::World;
 use port::RealPort;
@@ -52,16 +53,16 @@ pub trait Target {
     /// Whether the CPU has scalable vectors (FEAT_SVE).
     fn has_sve(&self) -> bool;
 
-    /// SMC #0 with X0 to X7; X0 to X4 afterwards.
-    fn call(&self, registers: [u64; 8]) -> [u64; 5];
+    /// SMC #0 with X0 to X7; X0 to X7 afterwards.
+    fn call(&self, registers: [u64; 8]) -> [u64; 8];
 
     /// The same in streaming mode, with vectors and predicates that are known before; whether they are unchanged.
-    fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 5], bool);
+    fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 8], bool);
 
     /// The same with a pattern in every register of this CPU that a Realm uses too, and with the
     /// SVE hint of the SMCCC if SVE is to be closed meanwhile; the register that did not survive, if
     /// one did not.
-    fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 5], Option<Changed>);
+    fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 8], Option<Changed>);
 
     /// Reads a page that may have been delegated; `false` if it has.
     fn read_page(&self, pa: u64, page: &mut [u64; PAGE_WORDS]) -> bool;
@@ -71,6 +72,12 @@ pub trait Target {
 
     /// ICH_VMCR_EL2 of an interface that nobody has used.
     fn resting_vmcr(&self) -> u64;
+
+    /// The virtual interrupt interface of this CPU.
+    fn vgic(&self) -> Vgic;
+
+    /// Writes it.
+    fn set_vgic(&self, vgic: &Vgic);
 
     /// Makes earlier writes visible to all.
     fn barrier(&self);

@@ -38,7 +38,8 @@ impl Machine for BareMachine {
     }
 
     fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<Changed>) {
-        watch::smc(args, false)
+        let ([x0, x1, x2, x3, x4, ..], changed) = watch::smc(&args, false);
+        ([x0, x1, x2, x3, x4], changed)
     }
 
     fn read_u64(&self, pa: u64) -> u64 {

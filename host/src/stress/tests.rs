@@ -40,7 +40,9 @@ impl Under {
 impl Machine for Under {
     fn smc(&self, [a, b, c, d, e, f, g]: [u64; 7]) -> [u64; 5] {
         let cpu = self.machine.cpu(CPU.get());
-        cpu.handle(&[a, b, c, d, e, f, g, 0]).expect("the monitor answers")
+        let reply = cpu.handle(&[a, b, c, d, e, f, g, 0]).expect("the monitor answers");
+        let [x0, x1, x2, x3, x4, ..] = reply;
+        [x0, x1, x2, x3, x4]
     }
 
     fn read_u64(&self, pa: u64) -> u64 {

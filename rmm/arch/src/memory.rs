@@ -7,7 +7,7 @@ use core::ptr;
 
 use aarch64_cpu::asm::barrier::{self, ISH};
 use machine::GranuleAddr;
-use machine::memory::{Exclusive, Shared, first_marked, first_off_step};
+use machine::memory::{Exclusive, ExclusiveRun, Shared, first_marked, first_off_step};
 use machine::{Memory, Page, Slot, Words};
 
 use crate::boot::Firmware;
@@ -100,10 +100,19 @@ impl<F: Firmware> Memory for Cpu<F> {
             clean_code(slot, granule.addr(), features.clean_bytes);
         }
         if features.invalidate_code {
-            // SAFETY: instructions are fetched again, from memory.
-            unsafe { asm!("ic ialluis", options(nostack)) };
-            // Realms and other CPUs get there by an exception return, which synchronises their fetches.
-            barrier::dsb(ISH);
+            forget_code();
+        }
+    }
+
+    fn renew_code_run(&self, slot: Slot, run: ExclusiveRun<'_>) {
+        let features = self.area().features.get();
+        if features.clean_bytes != 0 {
+            for granule in run.granules() {
+                clean_code(slot, granule.addr(), features.clean_bytes);
+            }
+        }
+        if features.invalidate_code {
+            forget_code();
         }
     }
 
@@ -146,6 +155,14 @@ impl<F: Firmware> Memory for Cpu<F> {
     fn publish(&self) {
         barrier::dsb(ISH);
     }
+}
+
+/// Makes every CPU fetch instructions again.
+fn forget_code() {
+    // SAFETY: instructions are fetched again, from memory.
+    unsafe { asm!("ic ialluis", options(nostack)) };
+    // Realms and other CPUs get there by an exception return, which synchronises their fetches.
+    barrier::dsb(ISH);
 }
 
 /// Cleans a granule to the point of unification, in lines of `line_bytes`.

@@ -17,6 +17,7 @@ pub mod config;
 pub mod dram;
 
 mod check;
+mod direct;
 mod execute;
 mod extensions;
 mod host;
@@ -233,7 +234,7 @@ impl FakeMachine {
     }
 
     /// How many granules the monitor holds in each state.
-    pub fn census(&self) -> [u64; 7] {
+    pub fn census(&self) -> [u64; 8] {
         self.shared.granules.census()
     }
 
@@ -272,8 +273,30 @@ pub struct FakeCpu<'m> {
 }
 
 impl FakeCpu<'_> {
-    /// Carries out one call of the Host: X0 to X7 in, X0 to X4 out. `None` if the monitor panicked, now or before.
-    pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+    /// The monitor as this CPU sees it, for tests that call its operations without an interface
+    /// between.
+    pub fn rmm(&self) -> Rmm<'_, Self> {
+        Rmm::new(self, &self.machine.shared)
+    }
+
+    /// Lets the monitor do something without a call of the Host, and checks the machine afterwards
+    /// as after a call. If the result `is_refusal`, nothing may have changed.
+    pub fn carry_out<T>(
+        &self,
+        is_refusal: impl FnOnce(&T) -> bool,
+        operation: impl FnOnce(&Rmm<'_, Self>) -> T,
+    ) -> T {
+        let machine = self.machine;
+        lock(&machine.host).begin_command(self.number);
+        machine.begin_command();
+        let result = operation(&self.rmm());
+        self.check_cpu();
+        machine.end_command(&[0; 8], &[u64::from(is_refusal(&result)), 0, 0, 0, 0]);
+        result
+    }
+
+    /// Carries out one call of the Host: X0 to X7 in and out. `None` if the monitor panicked, now or before.
+    pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 8]> {
         let machine = self.machine;
         if machine.dead.load(Ordering::Relaxed) {
             return None;
@@ -285,30 +308,28 @@ impl FakeCpu<'_> {
         }
         let reply = self.enter_monitor(call)?;
         if single {
-            machine.end_command(call, &reply);
+            let [x0, x1, x2, x3, x4, ..] = reply;
+            machine.end_command(call, &[x0, x1, x2, x3, x4]);
         }
         Some(reply)
     }
 
     /// The same, while another CPU is inside a command: only this CPU is checked afterwards.
-    pub(crate) fn handle_nested(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+    pub(crate) fn handle_nested(&self, call: &[u64; 8]) -> Option<[u64; 8]> {
         lock(&self.machine.host).begin_command(self.number);
         self.enter_monitor(call)
     }
 
-    fn enter_monitor(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+    fn enter_monitor(&self, call: &[u64; 8]) -> Option<[u64; 8]> {
         let machine = self.machine;
         let rmm = Rmm::new(self, &machine.shared);
-        let mut registers = *call;
-        let handled = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, &mut registers)));
+        let mut reply = *call;
+        let handled = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, &mut reply)));
         if handled.is_err() {
             machine.dead.store(true, Ordering::Relaxed);
             machine.violation(format!("the monitor panicked in {call:x?}"));
             return None;
         }
-        // EL3 of interface 0.x hands the Host no more.
-        let [x0, x1, x2, x3, x4, ..] = registers;
-        let reply = [x0, x1, x2, x3, x4];
         self.check_cpu();
         let entered = Command::called(call[0]) == Some(Command::RecEnter);
         if machine.is_single() && entered && reply[0] == 0 {

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 use std::collections::HashMap;
 
 use granule::GranuleAddr;
-use machine::{El3Error, RootWorld};
+use machine::{El3Error, GRANULE_SIZE, RootWorld, Vcpu};
 
 use super::dram::{Granule, Pas};
 use super::{FakeCpu, FakeMachine, lock};
@@ -57,24 +57,25 @@ impl FakeMachine {
     }
 }
 
-impl RootWorld for FakeCpu<'_> {
-    fn delegate(&self, granule: GranuleAddr) -> Result<(), El3Error> {
-        let pa = granule.as_u64();
-        let granule = self.machine.el3_call(pa, false)?;
-        if granule.pas() != Pas::NonSecure {
+impl FakeCpu<'_> {
+    fn set_pas_of(&self, pa: u64, to: machine::Pas) -> Result<(), El3Error> {
+        let leaves = to == machine::Pas::NonSecure;
+        let granule = self.machine.el3_call(pa, leaves)?;
+        let (from, to) =
+            if leaves { (Pas::Realm, Pas::NonSecure) } else { (Pas::NonSecure, Pas::Realm) };
+        if granule.pas() != from {
             return Err(El3Error(BAD_PAS));
         }
+        if leaves {
+            self.check_left(pa, granule);
+        }
         self.machine.note(pa);
-        granule.set_pas(Pas::Realm);
+        granule.set_pas(to);
         Ok(())
     }
 
-    fn undelegate(&self, granule: GranuleAddr) -> Result<(), El3Error> {
-        let pa = granule.as_u64();
-        let granule = self.machine.el3_call(pa, true)?;
-        if granule.pas() != Pas::Realm {
-            return Err(El3Error(BAD_PAS));
-        }
+    /// What must be true of a granule that goes back to the Host.
+    fn check_left(&self, pa: u64, granule: &Granule) {
         if granule.is_mapped() {
             self.machine.violation(format!("{pa:#x} given back while a CPU has it mapped"));
         }
@@ -84,8 +85,22 @@ impl RootWorld for FakeCpu<'_> {
         if let Some(user) = lock(&self.machine.tlb).user_of(pa) {
             self.machine.violation(format!("{pa:#x} given back to the Host while {user}"));
         }
-        self.machine.note(pa);
-        granule.set_pas(Pas::NonSecure);
-        Ok(())
+    }
+}
+
+impl RootWorld for FakeCpu<'_> {
+    fn set_pas(&self, first: GranuleAddr, count: u64, to: machine::Pas) -> Result<u64, El3Error> {
+        let mut done = 0;
+        while done < count {
+            match self.set_pas_of(first.as_u64() + done * GRANULE_SIZE, to) {
+                Ok(()) => done += 1,
+                Err(refusal) if done == 0 => return Err(refusal),
+                Err(_) => break,
+            }
+            if self.interrupt_pending() {
+                break;
+            }
+        }
+        Ok(done)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use machine::Vcpu;
 use machine::extensions::{DebugRegisters, PmuRegisters};
 use machine::vcpu::{
-    El1Registers, GicRegisters, LiveRegister, SimdRegisters, VcpuExit, VcpuRegisters,
+    El1Registers, GicRegisters, HostVgic, LiveRegister, SimdRegisters, VcpuExit, VcpuRegisters,
 };
 
 use super::extensions::{self, Sve};
@@ -125,6 +125,10 @@ impl Vcpu for FakeCpu<'_> {
         if local.vcpu.replace(loaded).is_some() {
             self.machine.violation("a REC loaded on a CPU that has one");
         }
+    }
+
+    fn host_vgic(&self) -> HostVgic {
+        HostVgic::default()
     }
 
     fn run(&self, registers: &mut VcpuRegisters) -> VcpuExit {

@@ -109,7 +109,7 @@ const fn name(of: Encoding) -> SystemRegister {
 /// Carries out one access in a REC that has just been entered: nothing is lent yet.
 fn attempt(w: &mut World<'_>, rec: &Rec, action: Action) -> Outcome<End> {
     let actions = [Action::SetEl1(El1::Vbar, VECTORS), action];
-    w.port.program(rec.realm.vmid, rec.index, &actions);
+    w.port.program(rec.realm.rd, rec.index, &actions);
     let enter = RecEnter { gicv3_hcr: TDIR, ..RecEnter::default() };
     let exit = w.enter_with(rec, &enter)?;
     let asked = exit.exit_reason == exit_reason::SYNC && exit.esr >> 26 == SYSTEM_REGISTER;

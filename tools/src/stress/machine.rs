@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cairn_el3::edition::{self, Edition};
 use cairn_el3::opening::{self, Opening};
 
 use crate::cli::{ImageOptions, StressOptions};
@@ -88,6 +89,12 @@ impl Firmware {
 /// What tells the EL3 of the tests what to open.
 pub fn opening(opening: Opening) -> [String; 2] {
     let (place, number) = (opening::PLACE, opening.number());
+    ["-device".to_owned(), format!("loader,addr={place:#x},data={number},data-len=8")]
+}
+
+/// What tells the EL3 of the tests which version of the interface to speak.
+pub fn edition(edition: Edition) -> [String; 2] {
+    let (place, number) = (edition::PLACE, edition.number());
     ["-device".to_owned(), format!("loader,addr={place:#x},data={number},data-len=8")]
 }
 

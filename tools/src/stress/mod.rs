@@ -141,6 +141,7 @@ fn one(
     let mut machine = firmware.machine(cpus, &job, file("qemu.log"), kind.machine());
     if is_stand_in {
         machine.extra.extend(machine::opening(opening));
+        machine.extra.extend(machine::edition(options.el3.edition()));
     }
     let decoder = match &firmware.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,

@@ -49,7 +49,9 @@ impl MonitorMachine {
 impl Machine for MonitorMachine {
     fn smc(&self, args: [u64; 7]) -> [u64; 5] {
         let [a0, a1, a2, a3, a4, a5, a6] = args;
-        self.0.cpu(0).handle(&[a0, a1, a2, a3, a4, a5, a6, 0]).unwrap()
+        let call = [a0, a1, a2, a3, a4, a5, a6, 0];
+        let [x0, x1, x2, x3, x4, ..] = self.0.cpu(0).handle(&call).unwrap();
+        [x0, x1, x2, x3, x4]
     }
 
     fn read_u64(&self, pa: u64) -> u64 {
@@ -146,9 +148,9 @@ impl Guest {
         realm.build(&host, &job).unwrap();
         let rec = realm.vcpus[0].rec.unwrap();
         let mut port = FakePort::new(fake);
-        port.program(VMID, 0, &[smc(&[rsi::MEASUREMENT_READ, 0])]);
+        port.program(realm.rd(), 0, &[smc(&[rsi::MEASUREMENT_READ, 0])]);
         host.rmi().rec_enter(rec, RUN).unwrap();
-        let observed = port.observed(VMID, 0);
+        let observed = port.observed(realm.rd(), 0);
         let [Observed::Smc(results)] = observed.as_slice() else { panic!("{observed:?}") };
         assert_eq!(results[0], 0);
         let value: Vec<u8> = results[1..9].iter().flat_map(|word| word.to_le_bytes()).collect();

@@ -4,10 +4,14 @@ use granule::delegation;
 use granule::{GranuleAddr, RdState, RecState};
 use machine::extensions::Extensions;
 use machine::{Hasher, Memory, Slot};
-use realm::features::MAX_RECS_ORDER;
 use realm::rd::{Rd, RealmState};
 use realm::rec::{AUX_MAX, RecIndex, controls};
 use realm::{Rec, Rmm};
+
+mod unfinished;
+
+pub(super) use unfinished::{aux_of, complete, end, keep_aux, push_aux};
+pub use unfinished::{begin_create, begin_destroy};
 
 use super::donation::{self, Locked, lock_donated};
 use super::{Cause, Named};
@@ -23,8 +27,6 @@ pub struct Wanted<'p> {
     pub pc: u64,
     /// X0 to X7.
     pub gprs: [u64; 8],
-    /// Auxiliary granules; `None` is more than the Host could list.
-    pub aux: Option<&'p [u64]>,
     /// The page that extends the RIM if the REC is runnable.
     pub measured: &'p [u8; 4096],
 }
@@ -40,7 +42,8 @@ pub fn aux_count<M: Memory>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<usize, Ca
     Ok(realm::rec::aux_count(&extensions))
 }
 
-/// Makes a REC of a new Realm.
+/// Makes a REC of a new Realm, with these auxiliary granules; `None` is more than the Host could
+/// list.
 ///
 /// # Errors
 ///
@@ -50,44 +53,36 @@ pub fn create<M: Memory + Hasher>(
     rd: Named<'_>,
     rec: Named<'_>,
     wanted: &Wanted<'_>,
+    aux: Option<&[u64]>,
 ) -> Result<(), Cause> {
     let machine = rmm.machine;
     // Which state the Realm is in decides between a refusal for it and the rest; a Realm does not go back to NEW,
     // so a look before all is locked is as good as one after.
     let extensions = check_realm(rmm, rd)?;
-    let aux = wanted
-        .aux
+    let aux = aux
         .filter(|aux| aux.len() == realm::rec::aux_count(&extensions))
         .ok_or(Cause::RecAuxCount)?;
     let Locked { mut rd, mut rec, donation } = donation::lock_all(rmm, rd, rec, aux)?;
-    let rd_addr = rd.addr();
+    let (rd_addr, rec_addr) = (rd.addr(), rec.addr());
     let num_recs = rd.count();
     {
         let mut rd_page = machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &mut Rd = rd_page.view_mut();
-        if descriptor.state() != RealmState::New {
-            return Err(Cause::RealmState);
-        }
-        if is_full(num_recs) {
-            return Err(Cause::RecsFull);
-        }
+        check_new(descriptor, num_recs)?;
         // Another Realm may have its RD here by now.
         if donation.len() != realm::rec::aux_count(&descriptor.extensions) {
             return Err(Cause::RecAuxCount);
         }
-        let index = wanted
-            .index
-            .filter(|index| index.as_u64() == descriptor.next_rec_index)
-            .ok_or(Cause::RecIndex)?;
+        let index =
+            wanted.index.filter(|&index| descriptor.may_add_rec(index)).ok_or(Cause::RecIndex)?;
         // Nothing can fail from here on.
-        machine.wipe(Slot::Object, rec.exclusive());
         let mut rec_page = machine.page(Slot::Rec, rec.exclusive());
         fill(rmm, rec_page.view_mut(), (rd_addr, descriptor), index, wanted);
         rec_page.view_mut::<Rec>().set_aux(donation.addresses());
         descriptor.holdings.add_rec(donation.len() as u64);
         donation.take(rmm);
-        descriptor.next_rec_index += 1;
-        descriptor.set_rec_exists(index, true);
+        descriptor.reserve_rec(index, rec_addr);
+        descriptor.complete_rec(index);
         if wanted.is_runnable {
             let algorithm = descriptor.algorithm();
             descriptor.measurements.extend_rec(machine, algorithm, wanted.measured);
@@ -99,22 +94,22 @@ pub fn create<M: Memory + Hasher>(
     Ok(())
 }
 
-/// Whether a Realm with so many RECs can have no further one.
-fn is_full(num_recs: u16) -> bool {
-    u64::from(num_recs) == (1 << MAX_RECS_ORDER) - 1
+/// Whether a Realm with so many RECs may have another one.
+fn check_new(rd: &Rd, num_recs: u16) -> Result<(), Cause> {
+    if rd.state() != RealmState::New {
+        return Err(Cause::RealmState);
+    }
+    if u64::from(num_recs) == rd.numbering().recs_max() { Err(Cause::RecsFull) } else { Ok(()) }
 }
 
 /// The conditions of the Realm, ahead of the checks that need all locks; what the Realm's CPUs have.
 fn check_realm<M: Memory>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<Extensions, Cause> {
     let mut rd = rd.lock::<RdState>()?;
-    let full = is_full(rd.count());
+    let num_recs = rd.count();
     let page = rmm.machine.page(Slot::Rd, rd.exclusive());
     let descriptor: &Rd = page.view();
-    match descriptor.state() {
-        RealmState::New if full => Err(Cause::RecsFull),
-        RealmState::New => Ok(descriptor.extensions),
-        RealmState::Active | RealmState::SystemOff => Err(Cause::RealmState),
-    }
+    check_new(descriptor, num_recs)?;
+    Ok(descriptor.extensions)
 }
 
 /// Writes a zeroed REC.
@@ -162,15 +157,24 @@ pub fn destroy<M: Memory>(rmm: &Rmm<'_, M>, rec: Named<'_>) -> Result<(), Cause>
         delegation::release(rmm.machine, &rmm.granules, granule, number).unlock();
     }
     delegation::release(rmm.machine, &rmm.granules, rec, number).unlock();
-    // After the REC is gone: REALM_DESTROY must not see a Realm without RECs while one exists. Both locks are never
-    // held at once, because nothing orders their addresses.
+    leave(rmm, owner, index, Some(aux_count));
+    Ok(())
+}
+
+/// A REC does not exist any more: its Realm has one less. `aux` is the number of auxiliary granules
+/// with which the Realm had it; `None` of one that was never complete.
+///
+/// After the REC is gone: REALM_DESTROY must not see a Realm without RECs while one exists. Both
+/// locks are never held at once, because nothing orders their addresses.
+fn leave<M: Memory>(rmm: &Rmm<'_, M>, owner: GranuleAddr, index: RecIndex, aux: Option<u64>) {
     let Ok(mut rd) = rmm.granules.lock::<RdState>(owner) else { unreachable!("RD of a REC") };
     {
         let mut page = rmm.machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &mut Rd = page.view_mut();
-        descriptor.set_rec_exists(index, false);
-        descriptor.holdings.remove_rec(aux_count);
+        descriptor.remove_rec(index);
+        if let Some(aux) = aux {
+            descriptor.holdings.remove_rec(aux);
+        }
     }
     rd.set_count(rd.count() - 1);
-    Ok(())
 }

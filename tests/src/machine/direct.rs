@@ -1,0 +1,28 @@
+//! The monitor's operations without a command around them: for what no version of the interface calls as it is tested.
+
+use realm::Rmm;
+
+use super::{FakeCpu, FakeMachine};
+
+impl<'m> FakeCpu<'m> {
+    /// Lets the monitor do something on this CPU. Afterwards the whole machine is checked.
+    pub fn directly<R>(&self, act: impl FnOnce(&Rmm<'_, FakeCpu<'m>>) -> R) -> R {
+        self.machine.unleash();
+        let result = act(&Rmm::new(self, &self.machine.shared));
+        self.check_cpu();
+        self.machine.quiesce();
+        result
+    }
+}
+
+impl FakeMachine {
+    /// The state of the granule at `pa`, by name.
+    pub fn state_name(&self, pa: u64) -> &'static str {
+        self.state_of(pa).map_or("untracked", granule::GranuleState::name)
+    }
+
+    /// Whether the granule at `pa` is all zero.
+    pub fn is_zero(&self, pa: u64) -> bool {
+        self.dram.at(pa).is_none_or(super::dram::Granule::is_zero)
+    }
+}
