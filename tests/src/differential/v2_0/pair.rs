@@ -6,14 +6,16 @@ use cairn_spec::v2_0::parrot::Parrot;
 use cairn_spec::v2_0::{Answer, Call, HostView, Model, Page, Platform, fid};
 
 use crate::differential::operation::Operation;
+use crate::machine::FakeMachine;
+use crate::machine::config::{self, Profile};
 
 /// How often each command succeeded (the empty name), or failed by a condition.
 pub type Tally = BTreeMap<(u64, &'static str), u64>;
 
 /// What answers the Host's calls.
 pub trait Machine {
-    /// Answers a call: X0 to X7.
-    fn call(&mut self, call: &Call) -> Answer;
+    /// Answers a call: X0 to X7. `None` if it does not answer any more.
+    fn call(&mut self, call: &Call) -> Option<Answer>;
 
     /// Reads a page that is the Host's.
     fn read_page(&mut self, pa: u64) -> Page;
@@ -23,8 +25,8 @@ pub trait Machine {
 }
 
 impl Machine for Parrot {
-    fn call(&mut self, call: &Call) -> Answer {
-        Self::call(self, call)
+    fn call(&mut self, call: &Call) -> Option<Answer> {
+        Some(Self::call(self, call))
     }
 
     fn read_page(&mut self, pa: u64) -> Page {
@@ -34,6 +36,41 @@ impl Machine for Parrot {
     fn write_page(&mut self, pa: u64, page: &Page) {
         Self::write_page(self, pa, page);
     }
+}
+
+/// The fake machine, on its first CPU.
+impl Machine for &FakeMachine {
+    fn call(&mut self, call: &Call) -> Option<Answer> {
+        self.cpu(0).handle(call)
+    }
+
+    fn read_page(&mut self, pa: u64) -> Page {
+        self.host_page(pa)
+    }
+
+    fn write_page(&mut self, pa: u64, page: &Page) {
+        self.set_host_page(pa, page);
+    }
+}
+
+/// What the specification cannot know of a fake machine: its memory, and what its feature registers
+/// say. `None` if its monitor does not speak 2.0, or says what is not in this profile.
+pub fn platform_of(machine: &FakeMachine) -> Option<Platform> {
+    let call = |fid, x1| machine.cpu(0).handle(&[fid, x1, 0, 0, 0, 0, 0, 0]);
+    let [0, ..] = call(fid::VERSION, 0x2_0000)? else { return None };
+    let [fr0, fr1] = [call(fid::FEATURES, 0)?[1], call(fid::FEATURES, 1)?[1]];
+    let plain = matches!(machine.profile, Profile::Plain | Profile::Narrow);
+    let banks = machine.profile.banks();
+    let (base, bytes) = *banks.first()?;
+    let not_host = (1..=config::RESERVED_GRANULES).map(|back| base + bytes - back * 4096);
+    Some(Platform {
+        not_host: not_host.collect(),
+        banks,
+        vmid16: !plain,
+        small_tables: !plain,
+        hpmn0: !plain,
+        ..Platform::from_registers(fr0, fr1)?
+    })
 }
 
 /// The Host's pages that a command can have to do with.
@@ -105,7 +142,7 @@ impl<M: Machine> Pair<M> {
         for &pa in &shared {
             pages.before.insert(pa, self.machine.read_page(pa));
         }
-        self.answer = self.machine.call(call);
+        self.answer = self.machine.call(call).ok_or_else(|| format!("no answer to {call:x?}"))?;
         // Others may not be the Host's any more.
         if writes_to_host(call[0]) {
             for pa in shared {
