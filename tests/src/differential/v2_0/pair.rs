@@ -6,8 +6,6 @@ use cairn_spec::v2_0::parrot::Parrot;
 use cairn_spec::v2_0::{Answer, Call, HostView, Model, Page, Platform, fid};
 
 use crate::differential::operation::Operation;
-use crate::machine::FakeMachine;
-use crate::machine::config::{self, Profile};
 
 /// How often each command succeeded (the empty name), or failed by a condition.
 pub type Tally = BTreeMap<(u64, &'static str), u64>;
@@ -22,6 +20,24 @@ pub trait Machine {
 
     /// Writes a page that is the Host's.
     fn write_page(&mut self, pa: u64, page: &Page);
+
+    /// Whether the machine is in order after a command.
+    ///
+    /// # Errors
+    ///
+    /// A rule of the machine was broken.
+    fn check(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The same, when everything has been given back.
+    ///
+    /// # Errors
+    ///
+    /// A rule was broken, or not everything is back.
+    fn check_end(&mut self) -> Result<(), String> {
+        self.check()
+    }
 }
 
 impl Machine for Parrot {
@@ -36,41 +52,6 @@ impl Machine for Parrot {
     fn write_page(&mut self, pa: u64, page: &Page) {
         Self::write_page(self, pa, page);
     }
-}
-
-/// The fake machine, on its first CPU.
-impl Machine for &FakeMachine {
-    fn call(&mut self, call: &Call) -> Option<Answer> {
-        self.cpu(0).handle(call)
-    }
-
-    fn read_page(&mut self, pa: u64) -> Page {
-        self.host_page(pa)
-    }
-
-    fn write_page(&mut self, pa: u64, page: &Page) {
-        self.set_host_page(pa, page);
-    }
-}
-
-/// What the specification cannot know of a fake machine: its memory, and what its feature registers
-/// say. `None` if its monitor does not speak 2.0, or says what is not in this profile.
-pub fn platform_of(machine: &FakeMachine) -> Option<Platform> {
-    let call = |fid, x1| machine.cpu(0).handle(&[fid, x1, 0, 0, 0, 0, 0, 0]);
-    let [0, ..] = call(fid::VERSION, 0x2_0000)? else { return None };
-    let [fr0, fr1] = [call(fid::FEATURES, 0)?[1], call(fid::FEATURES, 1)?[1]];
-    let plain = matches!(machine.profile, Profile::Plain | Profile::Narrow);
-    let banks = machine.profile.banks();
-    let (base, bytes) = *banks.first()?;
-    let not_host = (1..=config::RESERVED_GRANULES).map(|back| base + bytes - back * 4096);
-    Some(Platform {
-        not_host: not_host.collect(),
-        banks,
-        vmid16: !plain,
-        small_tables: !plain,
-        hpmn0: !plain,
-        ..Platform::from_registers(fr0, fr1)?
-    })
 }
 
 /// The Host's pages that a command can have to do with.
@@ -154,6 +135,6 @@ impl<M: Machine> Pair<M> {
             .judge(call, &pages, &self.answer)
             .map_err(|divergence| divergence.to_string())?;
         *self.tally.entry((fid::decode(call[0]), condition)).or_default() += 1;
-        Ok(())
+        self.machine.check().map_err(|violations| format!("{call:x?}: {violations}"))
     }
 }

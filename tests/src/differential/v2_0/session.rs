@@ -59,7 +59,8 @@ impl<M: Machine> Session<M> {
     ///
     /// Something does not come back.
     pub fn finish(&mut self) -> Result<(), String> {
-        give_back(&mut self.pair, &self.layout)
+        give_back(&mut self.pair, &self.layout)?;
+        self.pair.machine.check_end()
     }
 }
 
@@ -68,14 +69,8 @@ mod tests {
     use cairn_spec::v2_0::parrot::Parrot;
     use cairn_spec::v2_0::{Answer, Call, Page, fid};
 
-    use super::super::pair::platform_of;
     use super::*;
     use crate::differential::choices::Random;
-    use crate::differential::operation::write_script;
-    use crate::fake_port::FakePort;
-    use crate::machine::FakeMachine;
-    use crate::machine::config::Profile;
-    use crate::port::{Place, Port as _};
 
     const MEMORY: u64 = 0x8000_0000;
 
@@ -136,36 +131,6 @@ mod tests {
             println!("{:4x} {times:6} {condition}", command & 0xfff);
         }
         assert!(never.is_empty(), "never succeeded: {never:x?}");
-    }
-
-    /// The monitor on the fake machine.
-    #[test]
-    #[ignore = "until the monitor speaks 2.0 on the fake machine"]
-    fn monitor_and_specification_agree() {
-        for seed in 1..20 {
-            let machine = FakeMachine::new(Profile::Small);
-            let platform =
-                platform_of(&machine).expect("RMI 2.0, with the features of the profile");
-            let mut session = Session::new(&machine, platform, layout_of(&machine));
-            let mut choices = Random(seed);
-            let result = session.run(&mut choices, 2000).and_then(|()| session.finish());
-            let violations = machine.take_violations();
-            if result.is_err() || !violations.is_empty() {
-                let script = write_script("", &session.operations);
-                let why = result.err().unwrap_or_default();
-                panic!("seed {seed}: {script}\n{why}\n{violations:#?}");
-            }
-        }
-    }
-
-    /// Where the Host has its memory on the fake machine.
-    fn layout_of(machine: &FakeMachine) -> Layout {
-        let port = FakePort::new(machine);
-        let places = [Place::Device, Place::BeyondPa, Place::Secure, Place::Root, Place::High];
-        let mut strange: Vec<u64> =
-            places.into_iter().filter_map(|place| port.place(place)).collect();
-        strange.extend([0, u64::MAX, !0xfff]);
-        Layout::new(MEMORY, strange)
     }
 
     /// A parrot that lies once: one register of one answer is another.
