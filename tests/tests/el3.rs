@@ -150,7 +150,7 @@ fn host_gic() -> HardwareGic {
         icc_sre_el2: 0x9,
         ich_hcr_el2: 3 << 27 | 0x40ff,
         ich_vmcr_el2: 0x4c_0008,
-        ich_lr_el2: core::array::from_fn(|n| 0x5000_0000_0000_0000 | n as u64 + 32),
+        ich_lr_el2: core::array::from_fn(|n| 0x5000_0000_0000_0000 | (n as u64 + 32)),
         ich_ap0r_el2: [1, 0, 0, 0],
         ich_ap1r_el2: [2, 0, 0, 0],
     }
