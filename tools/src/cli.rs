@@ -308,6 +308,9 @@ pub struct ConformanceOptions {
     /// The model.
     #[command(flatten)]
     pub model: ModelOptions,
+    /// With --backend qemu: boot the EL3 of the tests, which speaks this
+    #[arg(long, hide = true, value_enum)]
+    pub el3: Option<El3Edition>,
     /// With --backend qemu: use this monitor (flat image or ELF file) instead of building Cairn
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
