@@ -12,8 +12,7 @@ use crate::fake_port::FakePort;
 use crate::machine::FakeMachine;
 use crate::machine::config::Profile;
 use crate::outcome::{Failure, Outcome};
-use crate::scenarios::{Cpu, Scenario};
-use crate::world::World;
+use crate::scenarios::{Cpu, Ended, Scenario};
 
 /// A scenario that takes longer waits for a lock that nobody gives back.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -78,14 +77,13 @@ fn run_in(
 
 fn run_here(machine: &FakeMachine, scenario: &Scenario) -> Outcome {
     let mut port = FakePort::new(machine);
-    let mut world = World::new(&mut port);
-    let outcome = (scenario.run)(&mut world);
+    let Ended { outcome, closing } = scenario.carry_out(&mut port);
     let mut problems = Vec::new();
     if let Err(Failure::Wrong(why)) = &outcome {
         problems.push(why.clone());
     }
     if problems.is_empty()
-        && let Err(failure) = world.give_everything_back()
+        && let Err(failure) = closing
     {
         problems.push(format!("giving everything back: {failure}"));
     }
