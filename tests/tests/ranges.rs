@@ -517,3 +517,81 @@ fn host_memory_is_mapped_as_the_tables_are() {
     assert_eq!((result, note.taken), (Ok(shared + 3 * gib), vec![(gib, level(1))]));
     stage.done();
 }
+
+/// Bug catalogue B-20: an invalidation of a block that is about its first page only. The caches of the fake machine hold all that a
+/// Realm which has run could use.
+#[test]
+fn b20_no_translation_of_a_block_outlives_it() {
+    let machine: &'static FakeMachine = Box::leak(Box::new(FakeMachine::new(Profile::Max)));
+    let gib = 1 << 30;
+    let mut port = FakePort::new(machine);
+    let mut w = World::new(&mut port);
+    let realm = w.realm().unwrap();
+    w.tables(&realm, gib, 2).unwrap();
+    let ram = [realm.rd, gib, gib + 2 * BLOCK];
+    w.call(Command::RttInitRipas, ram).unwrap().ok().unwrap();
+    let rec = w.running_in(&realm).unwrap();
+    let stage = Stage { machine, realm };
+    stage.delegate(BASE, 2 * BLOCK);
+    let both = [(BASE, 2 * BLOCK)];
+    assert_eq!(stage.map(gib, gib + 2 * BLOCK, &both, 512), Ok(gib + 2 * BLOCK));
+    w.enter(&rec).unwrap();
+    assert_eq!(stage.entry(gib).1, Entry::Assigned(Ripas::Ram, at(BASE)));
+    let (result, note) = stage.unmap(gib, gib + 2 * BLOCK, 9, 512);
+    assert_eq!((result, note.taken.len()), (Ok(gib + 2 * BLOCK), 2));
+    assert_eq!(stage.entry(gib).1, Entry::Unassigned(Ripas::Destroyed));
+    w.enter(&rec).unwrap();
+    stage.done();
+}
+
+/// Bug catalogue B-50: several CPUs with ranges that overlap. No page is lost, and nobody waits for ever.
+#[test]
+fn b50_ranges_that_overlap_on_several_cpus_lose_nothing() {
+    const PAGES: u64 = 48;
+    let stage = Stage::new(3);
+    let machine = stage.machine;
+    let rounds = if cfg!(miri) { 3 } else { 2000 };
+    machine.unleash();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let stage = &stage;
+            scope.spawn(move || {
+                let cpu = machine.cpu(usize::try_from(number).unwrap());
+                let mut dice = Dice(number);
+                for _ in 0..rounds {
+                    let first = dice.roll(PAGES);
+                    let count = 1 + dice.roll(PAGES - first);
+                    let (base, bytes) = (BASE + first * PAGE, count * PAGE);
+                    let range = GranuleRange::new(base, base + bytes).unwrap();
+                    let ipa = dice.roll(PAGES) * PAGE;
+                    cpu.among_others(|rmm| match dice.roll(5) {
+                        0 => _ = granules::delegate(rmm, range, IsProgress, Budget::TABLE),
+                        1 => _ = granules::undelegate(rmm, range, IsRefused, Budget::TABLE),
+                        2 | 3 => {
+                            let mut list = List::new(&[(base, bytes)]);
+                            let rd = stage.rd(rmm);
+                            let end = ipa + bytes;
+                            _ = memory::map(rmm, rd, ipa, end, &mut list, Budget::TABLE);
+                        }
+                        _ => {
+                            let rd = stage.rd(rmm);
+                            let end = ipa + bytes;
+                            _ = memory::unmap(rmm, rd, ipa, end, &mut (), Budget::TABLE);
+                        }
+                    });
+                }
+            });
+        }
+    });
+    machine.quiesce();
+    let (mut base, top) = (0, 2 * PAGES * PAGE);
+    while base < top {
+        base = stage.unmap(base, top, 1000, 512).0.unwrap();
+    }
+    let (mut base, top) = (BASE, BASE + PAGES * PAGE);
+    while base < top {
+        let range = GranuleRange::new(base, top).unwrap();
+        base = go(&machine.cpu(0), Way::Out, range, IsProgress, Budget::TABLE).unwrap().reached;
+    }
+    stage.done();
+}
