@@ -1,336 +1,18 @@
-//! Operations on ranges equal the loop of the same operations on one unit each: in states, outputs, counts, log and ledger, also
-//! when EL3 refuses the n-th granule and when an interrupt is pending after the k-th.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test program")]
+//! Memory of a Realm, and of the Host at its unprotected addresses.
 
 use cairn_tests::abi::Command;
 use cairn_tests::fake_port::FakePort;
+use cairn_tests::machine::FakeMachine;
 use cairn_tests::machine::config::Profile;
-use cairn_tests::machine::{FakeCpu, FakeMachine};
-use cairn_tests::world::{Realm, World};
-use granule::{Budget, GranuleAddr, GranuleRange, Progress};
-use realm::Rmm;
-use realm::rtt::{Entry, HostAttributes, Level, Ripas};
-use rmi::ops::granule::AlreadyThere::{self, IsProgress, IsRefused};
-use rmi::ops::{
-    Block, Cause, Named, Operand, Sink, Supply, granule as granules, map, memory, table,
-};
+use cairn_tests::world::World;
+use granule::{Budget, GranuleRange};
+use realm::rtt::ripas::InitRules;
+use realm::rtt::{Entry, Ripas};
+use rmi::ops::granule::AlreadyThere::{IsProgress, IsRefused};
+use rmi::ops::ripas::{self, Init};
+use rmi::ops::{Cause, Operand, granule as granules, memory};
 
-const PAGE: u64 = 4096;
-const BLOCK: u64 = 2 << 20;
-/// Where the Host's allocator does not come.
-const BASE: u64 = 0x8080_0000;
-/// The last granules of the bank are not the Host's.
-const BANK_END: u64 = 0x8140_0000;
-
-/// Small random numbers: the same in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        (self.0 >> 33) % sides
-    }
-}
-
-type Rmm1<'r, 'm> = Rmm<'r, FakeCpu<'m>>;
-
-/// Which way granules go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    In,
-    Out,
-}
-
-fn go(
-    cpu: &FakeCpu<'_>,
-    way: Way,
-    range: GranuleRange,
-    already: AlreadyThere,
-    budget: Budget,
-) -> Result<Progress, Cause> {
-    cpu.directly(|rmm| match way {
-        Way::In => granules::delegate(rmm, range, already, budget),
-        Way::Out => granules::undelegate(rmm, range, already, budget),
-    })
-}
-
-/// What a granule is before the range comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before {
-    Undelegated,
-    Delegated,
-    Data,
-}
-
-/// How a Host's loop over a range has ended.
-#[derive(Debug, PartialEq, Eq)]
-struct Ending {
-    reached: u64,
-    cause: Option<Cause>,
-    states: Vec<&'static str>,
-    census: [u64; 7],
-    leaked: (usize, u64),
-    events: Vec<String>,
-}
-
-/// One try of a Host's loop.
-#[derive(Clone, Debug)]
-struct Trial {
-    befores: Vec<Before>,
-    base: u64,
-    way: Way,
-    already: AlreadyThere,
-    stuck: Option<u64>,
-    interrupts: u64,
-}
-
-fn prepare(trial: &Trial) -> FakeMachine {
-    let machine = FakeMachine::new(Profile::Max);
-    {
-        let mut port = FakePort::new(&machine);
-        let mut w = World::new(&mut port);
-        let realm = w.realm().unwrap();
-        w.tables(&realm, 0, 3).unwrap();
-        for (number, before) in (0..).zip(&trial.befores) {
-            let pa = trial.base + number * PAGE;
-            if *before != Before::Undelegated {
-                w.call(Command::GranuleDelegate, [pa]).unwrap().ok().unwrap();
-            }
-            if *before == Before::Data {
-                let arguments = [realm.rd, pa, number * PAGE];
-                w.call(Command::DataCreateUnknown, arguments).unwrap().ok().unwrap();
-            }
-        }
-    }
-    if let Some(stuck) = trial.stuck {
-        machine.refuse_undelegation(trial.base + stuck * PAGE, Some(-3));
-    }
-    machine.take_events();
-    machine.interrupt_every(trial.interrupts);
-    machine
-}
-
-/// The Host's loop, with a budget for each of its calls; ends at the first error.
-fn run(trial: &Trial, budget: Budget) -> Ending {
-    let machine = prepare(trial);
-    let cpu = machine.cpu(0);
-    let count = trial.befores.len() as u64;
-    let top = trial.base + count * PAGE;
-    let (mut reached, mut cause) = (trial.base, None);
-    while reached < top && cause.is_none() {
-        let range = GranuleRange::new(reached, top).unwrap();
-        match go(&cpu, trial.way, range, trial.already, budget) {
-            Ok(Progress { reached: next }) => {
-                assert!(next > reached && next <= top, "{trial:?}");
-                assert!(next - reached <= budget.units * PAGE, "{trial:?}");
-                reached = next;
-            }
-            Err(why) => cause = Some(why),
-        }
-    }
-    machine.interrupt_every(0);
-    assert_eq!(machine.take_violations(), [""; 0], "{trial:?}");
-    Ending {
-        reached,
-        cause,
-        states: (0..count).map(|number| machine.state_name(trial.base + number * PAGE)).collect(),
-        census: machine.census(),
-        leaked: machine.leaked(),
-        events: machine.take_events(),
-    }
-}
-
-#[test]
-fn a_range_of_granules_is_the_loop_of_its_granules() {
-    let mut dice = Dice(1);
-    for number in 0..150 {
-        let count = 1 + dice.roll(if number % 3 == 0 { 200 } else { 12 });
-        let way = if dice.roll(2) == 0 { Way::In } else { Way::Out };
-        let source = if way == Way::In { Before::Undelegated } else { Before::Delegated };
-        let target = if way == Way::In { Before::Delegated } else { Before::Undelegated };
-        let odd = 3 + dice.roll(60);
-        let befores = (0..count)
-            .map(|_| match dice.roll(odd) {
-                0 => Before::Data,
-                1 | 2 => target,
-                _ => source,
-            })
-            .collect();
-        let stuck = (dice.roll(3) == 0).then(|| dice.roll(count));
-        // Some reach what is not the Host's, and the end of the bank.
-        let base = if dice.roll(5) == 0 { BANK_END - dice.roll(9) * PAGE } else { BASE };
-        let base = if base > BASE { base - 4 * PAGE - PAGE } else { base };
-        let befores: Vec<Before> = if base > BASE { vec![source; 1] } else { befores };
-        let already = if dice.roll(2) == 0 { IsProgress } else { IsRefused };
-        let interrupts = dice.roll(4);
-        let trial = Trial { befores, base, way, already, stuck, interrupts };
-        let ones = run(&trial, Budget::ONE);
-        for units in [2, 64, 65, 512] {
-            assert_eq!(run(&trial, Budget { units }), ones, "{units} of {trial:?}");
-        }
-    }
-}
-
-#[test]
-fn a_range_ends_with_the_tracked_memory_and_with_what_is_not_the_hosts() {
-    let machine = FakeMachine::new(Profile::Max);
-    let cpu = machine.cpu(0);
-    let first = BANK_END - 6 * PAGE;
-    let range = |base| GranuleRange::new(base, BANK_END + 4 * PAGE).unwrap();
-    let delegate = |base| go(&cpu, Way::In, range(base), IsProgress, Budget::TABLE);
-    // Four granules are Secure or Root.
-    let secure = BANK_END - 4 * PAGE;
-    assert_eq!(delegate(first), Ok(Progress { reached: secure }));
-    assert_eq!(delegate(secure), Err(Cause::NotDelegated));
-    let addr = GranuleAddr::new(BANK_END).unwrap();
-    assert_eq!(delegate(BANK_END), Err(Cause::NotTracked { addr }));
-    assert_eq!(machine.take_violations(), [""; 0]);
-}
-
-#[test]
-fn el3_that_cannot_now_is_told_from_el3_that_never_will() {
-    let machine = FakeMachine::new(Profile::Max);
-    let cpu = machine.cpu(0);
-    let range = GranuleRange::new(BASE, BASE + 4 * PAGE).unwrap();
-    for way in [Way::In, Way::Out] {
-        let never = if way == Way::In { Cause::NotDelegated } else { Cause::NotUndelegated };
-        for (code, cause) in [(-6, Cause::El3Busy), (-10, Cause::El3Conflict), (-3, never)] {
-            machine.refuse_el3_call(0, code);
-            assert_eq!(go(&cpu, way, range, IsProgress, Budget::TABLE), Err(cause));
-        }
-        // The third one: what is done before it counts.
-        machine.refuse_el3_call(2, -6);
-        let reached = BASE + 2 * PAGE;
-        let some = go(&cpu, way, range, IsProgress, Budget::TABLE);
-        assert_eq!(some, Ok(Progress { reached }));
-        let all = go(&cpu, way, range, IsProgress, Budget::TABLE);
-        assert_eq!(all, Ok(Progress { reached: range.top() }));
-    }
-    assert_eq!(machine.leaked(), (0, 0));
-    assert_eq!(machine.take_violations(), [""; 0]);
-}
-
-/// A list of memory.
-struct List(std::vec::IntoIter<Block>);
-
-impl List {
-    fn new(blocks: &[(u64, u64)]) -> Self {
-        let block = |&(pa, bytes)| Block { pa: GranuleAddr::new(pa).unwrap(), bytes };
-        Self(blocks.iter().map(block).collect::<Vec<_>>().into_iter())
-    }
-}
-
-impl Supply for List {
-    fn next(&mut self) -> Result<Option<Block>, Cause> {
-        Ok(self.0.next())
-    }
-}
-
-/// Remembers all mappings, up to a number.
-struct Note {
-    room: usize,
-    taken: Vec<(u64, Level)>,
-}
-
-impl Sink for Note {
-    fn take(&mut self, pa: GranuleAddr, level: Level) -> bool {
-        let has_room = self.taken.len() < self.room;
-        if has_room {
-            self.taken.push((pa.as_u64(), level));
-        }
-        has_room
-    }
-}
-
-fn level(number: i64) -> Level {
-    Level::new(number).unwrap()
-}
-
-/// A machine with a Realm.
-struct Stage {
-    machine: &'static FakeMachine,
-    realm: Realm,
-}
-
-impl Stage {
-    /// A Realm with tables down to `depth` at 0, and at the start of its unprotected half.
-    fn new(depth: i64) -> Self {
-        // The port wants the machine for as long as itself; a test ends soon enough.
-        let machine: &'static FakeMachine = Box::leak(Box::new(FakeMachine::new(Profile::Max)));
-        let mut port = FakePort::new(machine);
-        let mut w = World::new(&mut port);
-        let realm = w.realm().unwrap();
-        w.tables(&realm, 0, depth).unwrap();
-        w.tables(&realm, realm.unprotected(), depth).unwrap();
-        machine.take_events();
-        Self { machine, realm }
-    }
-
-    fn rd<'r>(&self, rmm: &Rmm1<'r, '_>) -> Named<'r> {
-        Named::new(rmm, Operand::Rd, self.realm.rd).unwrap()
-    }
-
-    fn delegate(&self, base: u64, bytes: u64) {
-        let mut base = base;
-        let top = base + bytes;
-        while base < top {
-            let range = GranuleRange::new(base, top).unwrap();
-            base = go(&self.machine.cpu(0), Way::In, range, IsProgress, Budget::TABLE)
-                .unwrap()
-                .reached;
-        }
-    }
-
-    fn map(&self, base: u64, top: u64, blocks: &[(u64, u64)], units: u64) -> Result<u64, Cause> {
-        self.machine.cpu(0).directly(|rmm| {
-            let mut list = List::new(blocks);
-            memory::map(rmm, self.rd(rmm), base, top, &mut list, Budget { units })
-        })
-    }
-
-    fn unmap(&self, base: u64, top: u64, room: usize, units: u64) -> (Result<u64, Cause>, Note) {
-        let mut note = Note { room, taken: Vec::new() };
-        let result = self.machine.cpu(0).directly(|rmm| {
-            memory::unmap(rmm, self.rd(rmm), base, top, &mut note, Budget { units })
-        });
-        (result, note)
-    }
-
-    fn map_shared(&self, base: u64, top: u64, blocks: &[(u64, u64)]) -> Result<u64, Cause> {
-        self.machine.cpu(0).directly(|rmm| {
-            let attributes = HostAttributes::new(6, true, true).unwrap();
-            let mut list = List::new(blocks);
-            let rd = self.rd(rmm);
-            map::map_range(rmm, rd, (base, top), attributes, &mut list, Budget::TABLE)
-        })
-    }
-
-    fn unmap_shared(&self, base: u64, top: u64) -> (Result<u64, Cause>, Note) {
-        let mut note = Note { room: 1000, taken: Vec::new() };
-        let result = self.machine.cpu(0).directly(|rmm| {
-            map::unmap_range(rmm, self.rd(rmm), base, top, &mut note, Budget::TABLE)
-        });
-        (result, note)
-    }
-
-    fn entry(&self, ipa: u64) -> (Level, Entry) {
-        self.machine
-            .cpu(0)
-            .directly(|rmm| {
-                let show = |level, entry, _| (level, entry);
-                table::read(rmm, self.rd(rmm), ipa, Some(Level::PAGE), show)
-            })
-            .unwrap()
-    }
-
-    fn done(self) {
-        assert_eq!(self.machine.take_violations(), [""; 0]);
-    }
-}
-
-fn at(pa: u64) -> GranuleAddr {
-    GranuleAddr::new(pa).unwrap()
-}
+use super::stage::{BASE, BLOCK, Dice, List, PAGE, Stage, Way, at, go, level};
 
 /// `spec` 10.4: what the first entry makes of a range.
 #[test]
@@ -593,5 +275,33 @@ fn b50_ranges_that_overlap_on_several_cpus_lose_nothing() {
         let range = GranuleRange::new(base, top).unwrap();
         base = go(&machine.cpu(0), Way::Out, range, IsProgress, Budget::TABLE).unwrap().reached;
     }
+    stage.done();
+}
+
+/// `spec` 10.2: what a Host may make RAM, by the rules of either version.
+#[test]
+fn memory_that_was_destroyed_becomes_ram_by_one_rule_only() {
+    let stage = Stage::new(3);
+    let init = |base, rules| {
+        stage.machine.cpu(0).directly(|rmm| {
+            let how = Init { is_measured: false, rules };
+            ripas::init(rmm, stage.rd(rmm), base, 8 * PAGE, how)
+        })
+    };
+    use InitRules::{NotDestroyed, Unassigned};
+    stage.delegate(BASE, 3 * PAGE);
+    assert_eq!(stage.map(PAGE, 4 * PAGE, &[(BASE, 3 * PAGE)], 512), Ok(4 * PAGE));
+    assert_eq!(init(0, Unassigned), Ok(PAGE));
+    let memory = Err(Cause::EntryState { level: level(3), next: 0 });
+    assert_eq!(init(PAGE, Unassigned), memory);
+    assert_eq!(init(0, NotDestroyed), Ok(8 * PAGE));
+    assert_eq!(stage.entry(PAGE).1, Entry::Assigned(Ripas::Ram, at(BASE)));
+    assert_eq!(init(0, NotDestroyed), Ok(8 * PAGE), "RAM is progress");
+    assert_eq!(stage.unmap(2 * PAGE, 3 * PAGE, 1, 1).0, Ok(3 * PAGE));
+    assert_eq!(stage.entry(2 * PAGE).1, Entry::Unassigned(Ripas::Destroyed));
+    assert_eq!(init(0, NotDestroyed), Ok(2 * PAGE));
+    assert_eq!(init(2 * PAGE, NotDestroyed), Err(Cause::NoProgress(level(3))));
+    assert_eq!(init(2 * PAGE, Unassigned), Ok(3 * PAGE));
+    assert_eq!(stage.entry(2 * PAGE).1, Entry::Unassigned(Ripas::Ram));
     stage.done();
 }
