@@ -1,8 +1,9 @@
 //! Locks on granules that follow each other, as many at a time as are in one state.
 //!
-//! While EL3 changes the granule protection table of a run, its locks are what tells other CPUs that the state is about to
-//! change. Only the first lock of a run is waited for, holding nothing; the run ends before a granule that somebody else
-//! holds. So no CPU that holds a run waits, and runs need no place in the order of locks.
+//! While EL3 changes the granule protection table of a run, its locks are what tells other CPUs
+//! that the state is about to change. Only the first lock of a run is waited for, holding nothing;
+//! the run ends before a granule that somebody else holds. So no CPU that holds a run waits, and
+//! runs need no place in the order of locks.
 
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
@@ -16,7 +17,8 @@ use crate::state::{Delegated, GranuleState, InRealmPas, State, TransitionTo};
 use crate::sync::{AtomicU16, fence};
 use crate::table::GranuleError;
 
-/// Exclusive hold on granules that follow each other, all known to be in state `S`; dropping it releases the locks.
+/// Exclusive hold on granules that follow each other, all known to be in state `S`; dropping it
+/// releases the locks.
 #[must_use = "dropping the guard releases the granules"]
 #[derive(Debug)]
 pub struct RunGuard<'t, S: State> {
@@ -26,8 +28,8 @@ pub struct RunGuard<'t, S: State> {
 }
 
 impl<'t, S: State> RunGuard<'t, S> {
-    /// Locks the granules of `words`, up to the first that is in another state or that somebody holds. `base` is the address of
-    /// the first, which is waited for.
+    /// Locks the granules of `words`, up to the first that is in another state or that somebody
+    /// holds. `base` is the address of the first, which is waited for.
     ///
     /// # Errors
     ///
@@ -49,7 +51,8 @@ impl<'t, S: State> RunGuard<'t, S> {
     ///
     /// # Errors
     ///
-    /// `WrongState` or `Held`, of the first granule that is in another state or that somebody holds.
+    /// `WrongState` or `Held`, of the first granule that is in another state or that somebody
+    /// holds.
     #[inline(always)]
     pub(crate) fn try_lock_all(
         words: &'t [AtomicU16],
@@ -63,7 +66,8 @@ impl<'t, S: State> RunGuard<'t, S> {
         }
     }
 
-    /// Locks all granules of `words`, which the caller knows to be in `S`: whoever holds one only looks at its state.
+    /// Locks all granules of `words`, which the caller knows to be in `S`: whoever holds one only
+    /// looks at its state.
     ///
     /// # Panics
     ///
@@ -87,7 +91,8 @@ impl<'t, S: State> RunGuard<'t, S> {
         self.words.len() as u64
     }
 
-    /// Moves the first `count` granules to `T` and lets them go, each with `bits` for a count. The rest stays held.
+    /// Moves the first `count` granules to `T` and lets them go, each with `bits` for a count. The
+    /// rest stays held.
     #[inline(always)]
     pub(crate) fn commit<T: State>(&mut self, count: u64, bits: u16)
     where

@@ -1,4 +1,5 @@
-//! Output addresses of mappings: what a Host supplies to be mapped, and where what is unmapped is told.
+//! Output addresses of mappings: what a Host supplies to be mapped, and where what is unmapped is
+//! told.
 
 use granule::{GRANULE_SIZE, GranuleAddr};
 use realm::rtt::Level;
@@ -16,8 +17,8 @@ pub struct Block {
 
 /// The memory that a Host wants to be mapped, in the order of the addresses where it is to appear.
 ///
-/// Blocks are taken one by one, as they are needed, and never looked at twice. How they are cut does not decide how they
-/// are mapped: neighbours that go on in physical memory count as one.
+/// Blocks are taken one by one, as they are needed, and never looked at twice. How they are cut
+/// does not decide how they are mapped: neighbours that go on in physical memory count as one.
 pub trait Supply {
     /// The next block; `None` if there are no more.
     ///
@@ -29,8 +30,8 @@ pub trait Supply {
 
 /// Told of each mapping that is taken away, in ascending order of intermediate physical addresses.
 pub trait Sink {
-    /// Takes note of a mapping of one entry of `level` to the memory at `pa`. False if there is no room for it: it stays
-    /// mapped.
+    /// Takes note of a mapping of one entry of `level` to the memory at `pa`. False if there is no
+    /// room for it: it stays mapped.
     fn take(&mut self, pa: GranuleAddr, level: Level) -> bool;
 }
 

@@ -78,7 +78,8 @@ pub(super) fn level(raw: u64) -> Option<Level> {
 /// RTT_INIT_RIPAS is measured, and leaves memory alone.
 pub(super) const INIT_RIPAS: Init = Init { is_measured: true, rules: InitRules::Unassigned };
 
-/// RTT_SET_RIPAS changes what is DESTROYED only with the Realm's consent, and steps over a first entry that needs no change.
+/// RTT_SET_RIPAS changes what is DESTROYED only with the Realm's consent, and steps over a first
+/// entry that needs no change.
 pub(super) const SET_RIPAS: WishRules = WishRules { empties_destroyed: false, aligned_base: false };
 
 /// The page of a RMI_DATA_CREATE, with its `RmiDataFlags`: bit 0, measure the content. The others should be zero and are

@@ -1,4 +1,5 @@
-//! The monitor's operations without a command around them: for what no version of the interface calls as it is tested.
+//! The monitor's operations without a command around them: for what no version of the interface
+//! calls as it is tested.
 
 use realm::Rmm;
 

@@ -200,8 +200,8 @@ fn host_memory_is_mapped_as_the_tables_are() {
     stage.done();
 }
 
-/// Bug catalogue B-20: an invalidation of a block that is about its first page only. The caches of the fake machine hold all that a
-/// Realm which has run could use.
+/// Bug catalogue B-20: an invalidation of a block that is about its first page only. The caches of
+/// the fake machine hold all that a Realm which has run could use.
 #[test]
 fn b20_no_translation_of_a_block_outlives_it() {
     let machine: &'static FakeMachine = Box::leak(Box::new(FakeMachine::new(Profile::Max)));
@@ -226,7 +226,8 @@ fn b20_no_translation_of_a_block_outlives_it() {
     stage.done();
 }
 
-/// Bug catalogue B-50: several CPUs with ranges that overlap. No page is lost, and nobody waits for ever.
+/// Bug catalogue B-50: several CPUs with ranges that overlap. No page is lost, and nobody waits for
+/// ever.
 #[test]
 fn b50_ranges_that_overlap_on_several_cpus_lose_nothing() {
     const PAGES: u64 = 48;
