@@ -196,3 +196,80 @@ impl<S: State> Drop for RunGuard<'_, S> {
         release(self.words, |word| word.load(Ordering::Relaxed) & !LOCKED);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::range::GranuleRange;
+    use crate::state::{Data, Undelegated};
+    use crate::table::GranuleTable;
+    use machine::dram::{Bank, Banks};
+
+    const BASE: u64 = 0x4000_0000;
+    const COUNT: usize = 40;
+
+    fn table(words: &[AtomicU16]) -> GranuleTable<'_> {
+        let mut banks = Banks::new();
+        banks.push(Bank { base: BASE, size_bytes: COUNT as u64 * 0x1000 }).unwrap();
+        GranuleTable::new(banks, words).unwrap()
+    }
+
+    fn words() -> [AtomicU16; COUNT] {
+        [const { AtomicU16::new(0) }; COUNT]
+    }
+
+    fn range(first: u64, count: u64) -> GranuleRange {
+        let base = BASE + first * 0x1000;
+        GranuleRange::new(base, base + count * 0x1000).unwrap()
+    }
+
+    fn at(number: u64) -> GranuleAddr {
+        range(number, 1).base()
+    }
+
+    /// Wherever the granule stands in its group.
+    #[test]
+    fn a_run_ends_before_another_state_and_before_what_somebody_holds() {
+        for odd in 1..COUNT as u64 {
+            let words = words();
+            let table = table(&words);
+            let held = table.lock::<Undelegated>(at(odd)).unwrap();
+            let run = table.lock_run::<Undelegated>(range(0, COUNT as u64)).unwrap();
+            assert_eq!(run.count(), odd);
+            drop(run);
+            held.transition::<Delegated>().unlock();
+            let mut run = table.lock_run::<Undelegated>(range(0, COUNT as u64)).unwrap();
+            assert_eq!(run.count(), odd);
+            run.commit::<Delegated>(odd / 2, 5);
+            assert_eq!((run.count(), run.base()), (odd - odd / 2, at(odd / 2)));
+            drop(run);
+            for number in 0..odd {
+                let word = words[usize::try_from(number).unwrap()].load(Ordering::Relaxed);
+                let expected = if number < odd / 2 { word_in::<Delegated>(5) } else { 0 };
+                assert_eq!(word, expected, "{number} of {odd}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_of_a_range_or_none() {
+        let words = words();
+        let table = table(&words);
+        let mut run = table.lock_run::<Undelegated>(range(0, 30)).unwrap();
+        run.commit::<Delegated>(30, 9);
+        table.account().moved_run(GranuleState::Undelegated, GranuleState::Delegated, 30);
+        for number in [0, 3, 8, 29] {
+            let held = table.lock::<Delegated>(at(number)).unwrap();
+            assert_eq!(table.try_lock_all(range(0, 30)).err(), Some(GranuleError::Held));
+            drop(held);
+        }
+        let other = GranuleError::WrongState(GranuleState::Undelegated);
+        assert_eq!(table.try_lock_all(range(20, 11)).err(), Some(other));
+        assert_eq!(table.try_lock_all(range(30, 11)).err(), Some(GranuleError::Untracked));
+        let free = |word: &AtomicU16| word.load(Ordering::Relaxed) == word_in::<Delegated>(9);
+        assert!(words.iter().take(30).all(free), "a refusal changes nothing");
+        table.claim_run::<Data>(table.try_lock_all(range(0, 30)).unwrap());
+        assert_eq!(table.peek(at(29)), Some(GranuleState::Data));
+        assert_eq!(table.account().granules(), table.census());
+    }
+}

@@ -94,3 +94,39 @@ impl<'s, S: Supply> Window<'s, S> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct List(Vec<(u64, u64)>);
+
+    impl Supply for List {
+        fn next(&mut self) -> Result<Option<Block>, Cause> {
+            if self.0.is_empty() {
+                return Ok(None);
+            }
+            let (pa, bytes) = self.0.remove(0);
+            Ok(Some(block(pa, bytes)))
+        }
+    }
+
+    fn block(pa: u64, bytes: u64) -> Block {
+        Block { pa: GranuleAddr::new(pa).unwrap(), bytes }
+    }
+
+    #[test]
+    fn neighbours_count_as_one_and_a_gap_does_not() {
+        let mut list = List(vec![(0x1000, 0x1000), (0x2000, 0x2000), (0x9000, 0x1000)]);
+        let mut window = Window::new(&mut list);
+        assert_eq!(window.front(0x1000), Ok(block(0x1000, 0x1000)));
+        assert_eq!(window.front(0x2000), Ok(block(0x1000, 0x3000)));
+        window.advance(0x2000);
+        assert_eq!(window.front(0x8000), Ok(block(0x3000, 0x1000)));
+        assert_eq!(window.front(0x8000), Ok(block(0x3000, 0x1000)), "asking takes nothing");
+        window.advance(0x1000);
+        assert_eq!(window.front(0x1000), Ok(block(0x9000, 0x1000)));
+        window.advance(0x1000);
+        assert_eq!(window.front(0x1000), Err(Cause::OutputMissing));
+    }
+}
