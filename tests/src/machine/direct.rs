@@ -1,4 +1,5 @@
-//! The monitor's operations without a command around them: for what no version of the interface calls as it is tested.
+//! The monitor's operations without a command around them: for what no version of the interface
+//! calls as it is tested.
 
 use realm::Rmm;
 
@@ -31,9 +32,15 @@ impl<'m> FakeCpu<'m> {
     /// Lets the monitor do something on this CPU. Afterwards the whole machine is checked.
     pub fn directly<R>(&self, act: impl FnOnce(&Rmm<'_, FakeCpu<'m>>) -> R) -> R {
         self.machine.unleash();
+        let result = self.among_others(act);
+        self.machine.quiesce();
+        result
+    }
+
+    /// The same while other CPUs do something: only this CPU is checked afterwards.
+    pub fn among_others<R>(&self, act: impl FnOnce(&Rmm<'_, FakeCpu<'m>>) -> R) -> R {
         let result = act(&Rmm::new(self, &self.machine.shared));
         self.check_cpu();
-        self.machine.quiesce();
         result
     }
 }
