@@ -17,6 +17,7 @@ mod drive;
 mod fault;
 mod fuzz;
 mod fvp;
+mod host;
 mod image;
 mod initramfs;
 mod isolation;

@@ -4,6 +4,7 @@
 
 mod firmware;
 mod guest;
+mod host;
 mod logs;
 mod run;
 mod suites;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use firmware::ImageOptions;
 pub use guest::GuestOptions;
+pub use host::HostOptions;
 pub use logs::LedgerOptions;
 pub use run::{ModelOptions, RunOptions};
 pub use suites::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cairn_host::job::HashAlgorithm;
 use clap::Args;
 
-use super::{GuestOptions, ImageOptions, Platform};
+use super::{GuestOptions, HostOptions, ImageOptions, Platform};
 use crate::patience;
 
 /// The model that runs what is built for Arm FVP Base RevC.
@@ -36,6 +36,9 @@ pub struct RunOptions {
     /// The guest.
     #[command(flatten)]
     pub guest: GuestOptions,
+    /// A host other than ours.
+    #[command(flatten)]
+    pub host: HostOptions,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
@@ -82,6 +85,7 @@ impl RunOptions {
         };
         Self {
             guest,
+            host: HostOptions::default(),
             qemu: None,
             model: ModelOptions::default(),
             gdb: None,
