@@ -49,10 +49,15 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets up what is missing.
+/// Sets up what is missing, and builds the TF-A that the user brings.
 pub fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
     let setup = SetupOptions { offline: options.offline, update: false };
-    setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))
+    let mut ready = setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))?;
+    if let Some(tree) = &options.tfa {
+        let _building = output::building()?;
+        ready.tf_a = tfa::QEMU.build_tree(tree, &paths::output()?)?;
+    }
+    Ok(ready)
 }
 
 /// What a machine boots.

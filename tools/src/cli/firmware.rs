@@ -19,7 +19,22 @@ pub struct ImageOptions {
     /// once; DEFMT_LOG overrides that)
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
+    /// Build TF-A from this source tree of yours, instead of using set-up's
+    #[arg(long, value_name = "DIR")]
+    pub tfa: Option<PathBuf>,
     /// Use only what is in the cache already
     #[arg(long)]
     pub offline: bool,
+}
+
+/// Options of `image` alone.
+#[derive(Debug, Default, Args)]
+pub struct PackOptions {
+    /// What is packed.
+    #[command(flatten)]
+    pub image: ImageOptions,
+    /// Put the monitor into a copy of this firmware package (FIP) of yours instead, of any board:
+    /// target/cairn/fip.bin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tfa", "platform"])]
+    pub fip: Option<PathBuf>,
 }

@@ -6,15 +6,17 @@ mod firmware;
 mod guest;
 mod host;
 mod logs;
+mod manual;
 mod run;
 mod suites;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use firmware::ImageOptions;
+pub use firmware::{ImageOptions, PackOptions};
 pub use guest::GuestOptions;
 pub use host::HostOptions;
-pub use logs::LedgerOptions;
+pub use logs::{DecodeOptions, LedgerOptions};
+pub use manual::{CompletionsOptions, ManOptions, Shell};
 pub use run::{ModelOptions, RunOptions};
 pub use suites::{
     Backend, BenchOptions, ConformanceOptions, CoverageOptions, FuzzOptions, MiriOptions,
@@ -37,7 +39,7 @@ pub struct Cli {
 pub enum Command {
     /// Boot a Linux guest as a Realm on Cairn under QEMU, to a shell (sets up and builds what is missing)
     #[command(after_help = crate::terminal::KEYS)]
-    Run(RunOptions),
+    Run(Box<RunOptions>),
     /// Run every test of the repository
     Test(TestOptions),
     /// Count the instructions of each command under QEMU, and compare them with the committed figures
@@ -55,7 +57,9 @@ pub enum Command {
     /// Install and fetch what the other commands need: Rust target, QEMU, TF-A, guest kernel
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
-    Image(ImageOptions),
+    Image(PackOptions),
+    /// Print what came from a UART as text, with the monitor's log decoded
+    Decode(DecodeOptions),
     /// Print the leak ledger out of a saved log
     Ledger(LedgerOptions),
     /// Print section sizes and the size budget
@@ -65,6 +69,10 @@ pub enum Command {
     /// Look at, verify and predict attestation tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Print completions of these commands for a shell
+    Completions(CompletionsOptions),
+    /// Print the manual page of these commands
+    Man(ManOptions),
     /// Remove what `image` and `run` built; with --cache also what `setup` fetched
     Clean(CleanOptions),
 }
@@ -131,7 +139,7 @@ mod tests {
         let image = |args: &[&str]| {
             let command = Cli::try_parse_from(args).unwrap().command;
             let Command::Image(options) = command else { panic!("{command:?}") };
-            options.platform
+            options.image.platform
         };
         assert_eq!(image(&["xtask", "image"]), Platform::Qemu);
         assert_eq!(image(&["xtask", "image", "--platform", "fvp"]), Platform::Fvp);
