@@ -203,7 +203,7 @@ fn what_is_no_result_is_the_hosts_own_over_either_interface() {
     for edition in [Edition::V0, Edition::V2] {
         let machine = FakeMachine::over(Profile::Max, edition);
         let call = [0xc400_01ff, 11, 12, 13, 14, 15, 16, 17];
-        let [x0, .., x4, x5, x6, x7] = machine.cpu(0).handle_wide(&call).unwrap();
+        let [x0, .., x4, x5, x6, x7] = machine.cpu(0).handle(&call).unwrap();
         assert_eq!([x0, x4, x5, x6, x7], [u64::MAX, 14, 15, 16, 17], "{edition:?}");
     }
 }

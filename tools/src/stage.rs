@@ -14,7 +14,7 @@ use crate::image::Packed;
 use crate::job::{self, Layout};
 use crate::paths::check_regular;
 use crate::qemu::{Load, Machine};
-use crate::{fvp, output, patience, run, stress};
+use crate::{fvp, output, patience, run, stress, tfa};
 
 /// A board with its firmware.
 #[derive(Debug)]
@@ -42,6 +42,10 @@ pub struct Shape {
 pub fn check(image: &ImageOptions, model: &ModelOptions) -> anyhow::Result<()> {
     if let Some(file) = &image.image {
         check_regular(file)?;
+    }
+    if let Some(tree) = &image.tfa {
+        let recipe = if image.platform == Platform::Fvp { &tfa::FVP } else { &tfa::QEMU };
+        recipe.check_tree(tree)?;
     }
     match image.platform {
         Platform::Qemu if model.is_given() => {

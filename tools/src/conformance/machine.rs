@@ -13,7 +13,7 @@ use cairn_tests::scenarios::{Cpu, Scenario};
 use super::Bar;
 use super::console::{Console, Limits};
 use super::outcome::{Outcome, Results};
-use crate::cli::{ConformanceOptions, ImageOptions, LogLevel};
+use crate::cli::{ConformanceOptions, ImageOptions};
 use crate::console::log::Decoder;
 use crate::fault::IoContext;
 use crate::job;
@@ -118,8 +118,8 @@ fn stage(options: &ConformanceOptions, output: &Path) -> anyhow::Result<Stage> {
     let image = ImageOptions {
         platform: options.platform,
         image: options.image.clone(),
-        log: LogLevel::default(),
         offline: options.offline,
+        ..ImageOptions::default()
     };
     stage::check(&image, &options.model)?;
     match options.el3 {
