@@ -20,7 +20,7 @@ use crate::setup::{self, Ready};
 use crate::terminal::{Keys, RawMode};
 use crate::token::relying::RelyingParty;
 use crate::token::{RimOptions, rim};
-use crate::{fvp, initramfs, kernel_image, output, paths, patience, stage, tfa};
+use crate::{fvp, host, initramfs, kernel_image, output, paths, patience, stage, tfa};
 
 /// The `image` subcommand.
 pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
@@ -49,10 +49,15 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets up what is missing.
+/// Sets up what is missing, and builds the TF-A that the user brings.
 pub fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
     let setup = SetupOptions { offline: options.offline, update: false };
-    setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))
+    let mut ready = setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))?;
+    if let Some(tree) = &options.tfa {
+        let _building = output::building()?;
+        ready.tf_a = tfa::QEMU.build_tree(tree, &paths::output()?)?;
+    }
+    Ok(ready)
 }
 
 /// What a machine boots.
@@ -100,6 +105,9 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         Some(ready) => (ready.guest.clone(), ready.guest_version.clone()),
         None => guest_parts(&options.guest, options.image.offline)?,
     };
+    if let Some(ready) = ready.as_ref().filter(|_| options.host.is_foreign()) {
+        return foreign_host(options, ready);
+    }
     // What a printed command line names is for somebody to use later.
     let is_printed = options.model.print;
     let run = if is_printed { Run::in_the_open()? } else { Run::begin(&name(options))? };
@@ -121,10 +129,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
             (firmware.monitor, board)
         }
     };
-    let decoder = match &monitor.elf {
-        Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
-        None => None,
-    };
+    let decoder = decoder(&monitor)?;
     let guest = match &options.guest.kernel {
         Some(file) => file.display().to_string(),
         None => version,
@@ -145,9 +150,29 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     }
 }
 
+/// The same with a host that the user brings.
+fn foreign_host(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
+    let run = Run::begin(&name(options))?;
+    let (monitor, machine) = host::machine(options, ready, run.folder())?;
+    announce_debugger(options, &monitor);
+    println!("Booting {}: {} CPUs.", host::name(&options.host), options.guest.cpus);
+    attended(options, &machine, decoder(&monitor)?, &run)
+}
+
+/// What reads the monitor's log; `None` if it has none that can be read.
+fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
+    match &monitor.elf {
+        Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?),
+        None => Ok(None),
+    }
+}
+
 /// The kind of run, which its log has its name from.
 fn name(options: &RunOptions) -> String {
     let GuestOptions { check, realms, cpus, memory, .. } = options.guest;
+    if options.host.is_foreign() {
+        return "host".to_owned();
+    }
     if !check {
         return "run".to_owned();
     }
@@ -166,6 +191,7 @@ fn log(options: &RunOptions, run: &Run) -> anyhow::Result<(PathBuf, File)> {
 /// Refuses wrong options and paths, before minutes of set-up and building.
 fn check(options: &RunOptions) -> anyhow::Result<()> {
     check_files(&options.guest)?;
+    host::check(options)?;
     stage::check(&options.image, &options.model)?;
     if let Some(file) = &options.log_file {
         paths::check_output(file)?;
@@ -237,14 +263,7 @@ fn on_qemu(
         let _building = output::building()?;
         pack(&options.image, ready, folder)?
     };
-    if let (Some(port), Some(elf)) = (options.gdb, &firmware.monitor.elf) {
-        println!("The machine waits for a debugger. In another terminal:");
-        println!(
-            "  gdb-multiarch -ex 'add-symbol-file {} -o {:#x}' -ex 'target remote :{port}'",
-            elf.display(),
-            platform_qemu::MONITOR.start
-        );
-    }
+    announce_debugger(options, &firmware.monitor);
     let machine = Machine {
         program: ready.qemu.clone(),
         cpus: options.guest.cpus,
@@ -256,6 +275,18 @@ fn on_qemu(
         extra: Vec::new(),
     };
     Ok((firmware.monitor, Box::new(machine)))
+}
+
+/// Says how a debugger gets to a machine that waits for one.
+fn announce_debugger(options: &RunOptions, monitor: &Packed) {
+    if let (Some(port), Some(elf)) = (options.gdb, &monitor.elf) {
+        println!("The machine waits for a debugger. In another terminal:");
+        println!(
+            "  gdb-multiarch -ex 'add-symbol-file {} -o {:#x}' -ex 'target remote :{port}'",
+            elf.display(),
+            platform_qemu::MONITOR.start
+        );
+    }
 }
 
 /// The guest's kernel command line.
