@@ -42,7 +42,7 @@ pub trait Machine {
 
 impl Machine for Parrot {
     fn call(&mut self, call: &Call) -> Option<Answer> {
-        Some(Self::call(self, call))
+        Self::call(self, call)
     }
 
     fn read_page(&mut self, pa: u64) -> Page {

@@ -144,7 +144,7 @@ mod tests {
 
     impl Machine for Liar {
         fn call(&mut self, call: &Call) -> Option<Answer> {
-            let honest = self.parrot.call(call);
+            let honest = self.parrot.call(call)?;
             let mut answer = honest;
             if self.left == 0 {
                 let register = self.random.pick(&[0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7]).unwrap_or(0);
