@@ -2,12 +2,16 @@
 //! specification, whose parrot answers them. Where a Realm would have to run, nothing is shown.
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use cairn_spec::v2_0::{Platform, parrot::Parrot};
 use cairn_tests::abi::HostPage;
 use cairn_tests::outcome::Failure;
 use cairn_tests::port::{Mishap, Place, Port, Vgic};
 use cairn_tests::program::{Action, Observed};
-use cairn_tests::scenarios::{Cpu, Ended};
+use cairn_tests::scenarios::{Cpu, Ended, Scenario};
 
 const MIB: u64 = 1 << 20;
 const MEMORY: u64 = 0x8000_0000;
@@ -138,29 +142,48 @@ const KNOWN: [&str; 9] = [
     "v2/data_unmap/list/full",
 ];
 
+/// What becomes of a scenario: whether it showed anything, or what is wrong.
+fn show(scenario: &Scenario) -> Result<bool, String> {
+    let platform = platform(scenario.cpu);
+    let mut port = ParrotPort {
+        parrot: Parrot::tame(platform.clone()),
+        platform,
+        next: MEMORY,
+        vgic: Vgic::default(),
+        is_lacking: false,
+    };
+    let Ended { outcome, closing } = scenario.carry_out(&mut port);
+    match (outcome, closing) {
+        (Ok(()), Ok(())) => Ok(true),
+        _ if port.is_lacking || KNOWN.contains(&scenario.name.as_str()) => Ok(false),
+        (Err(Failure::Missing(_)), _) => Ok(false),
+        (Err(failure), _) | (Ok(()), Err(failure)) => Err(format!("{}: {failure}", scenario.name)),
+    }
+}
+
 #[test]
 fn the_specification_passes_the_scenarios() {
-    let (mut shown, mut problems) = (0, Vec::new());
-    for scenario in &cairn_tests::v2_0::all().scenarios {
-        let platform = platform(scenario.cpu);
-        let mut port = ParrotPort {
-            parrot: Parrot::tame(platform.clone()),
-            platform,
-            next: MEMORY,
-            vgic: Vgic::default(),
-            is_lacking: false,
-        };
-        let Ended { outcome, closing } = scenario.carry_out(&mut port);
-        match (outcome, closing) {
-            (Ok(()), Ok(())) => shown += 1,
-            _ if port.is_lacking || KNOWN.contains(&scenario.name.as_str()) => {}
-            (Err(Failure::Missing(_)), _) => {}
-            (outcome, closing) => {
-                let why = outcome.err().or(closing.err()).map(|failure| failure.to_string());
-                problems.push(format!("{}: {}", scenario.name, why.unwrap_or_default()));
+    let scenarios = cairn_tests::v2_0::all().scenarios;
+    let next = AtomicUsize::new(0);
+    let shown = AtomicUsize::new(0);
+    let problems = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match show(scenario) {
+                Ok(showed) => {
+                    shown.fetch_add(usize::from(showed), Ordering::Relaxed);
+                }
+                Err(problem) => problems.lock().unwrap().push(problem),
             }
         }
-    }
-    println!("{shown} scenarios");
+    };
+    thread::scope(|scope| {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    println!("{} of {} scenarios", shown.load(Ordering::Relaxed), scenarios.len());
+    let problems = problems.into_inner().unwrap();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }

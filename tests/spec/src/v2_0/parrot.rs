@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::platform::GRANULE;
-use super::words::{AddressRange, Addresses, BUSY, DonateRequest, INCOMPLETE, SUCCESS};
+use super::words::{AddressRange, Addresses, BLOCKED, BUSY, DonateRequest, INCOMPLETE, SUCCESS};
 use super::{Answer, Call, Entry, HostView, Model, Page, Platform, entry_size, fid, list_words};
 
 /// Granules that its REC_CREATE asks for.
@@ -107,6 +107,7 @@ impl Parrot {
                 (&INCOMPLETE, _) if fid::decode(call[0]) == fid::OP_CONTINUE => 5,
                 (&INCOMPLETE, _) => 2,
                 (_, INCOMPLETE) => 1,
+                (&BLOCKED, _) => 2,
                 (_, BUSY) => 4,
                 _ => 3,
             });
