@@ -8,21 +8,20 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::super::abi::{
-    BLOCKED, BUSY, Command, Desc, GLOBAL, INCOMPLETE, INPUT, REALM, REC, SUCCESS, V1_0, V2_0,
-    Wants, entry, given, list_flags, oaddr, ripas, rtt, tracking,
+    Command, Desc, INCOMPLETE, INPUT, SUCCESS, entry, given, list_flags, oaddr, ripas, rtt,
+    tracking,
 };
 use super::super::memory::UNPROT;
-use super::super::pages::{RecEnter, RecParams, enter_flags, exit_reason, flags0};
+use super::super::pages::{RecParams, exit_reason, flags0};
 use super::super::registry::Registry;
 use super::super::world::{BLOCK, PAGE};
-use super::good::{IPA, NS, cpu_on_request, good, realm_with_tables, ripas_request};
+use super::good::{IPA, NS, good, realm_with_tables};
 use super::sro::donating;
-use crate::abi::{psci, rsi};
+use crate::abi::rsi;
 use crate::need::Need;
-use crate::outcome::{fail, holds, same};
+use crate::outcome::{holds, same};
 use crate::port::{Mishap, Place};
 use crate::program::{Access, Action, Observed};
-use crate::rec::smc;
 
 pub(super) fn add(registry: &mut Registry) {
     add_memory(registry);

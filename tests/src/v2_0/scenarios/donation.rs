@@ -3,11 +3,9 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::super::abi::{BLOCKED, BUSY, Command, Desc, INCOMPLETE, INPUT, SUCCESS, Wants, given};
-use super::super::outcome::Reply;
+use super::super::abi::{BLOCKED, Command, Desc, INCOMPLETE, INPUT, Wants, given};
 use super::super::registry::Registry;
 use super::super::world::{PAGE, World};
-use super::good::{Good, good};
 use super::sro::{donating, reclaiming, satisfied};
 use crate::need::Need;
 use crate::outcome::{Outcome, fail, holds, same};

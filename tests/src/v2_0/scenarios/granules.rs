@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::super::abi::{BLOCKED, BUSY, Command, GLOBAL, GPT, INPUT, NOTSUP, TRACKING, tracking};
+use super::super::abi::{BLOCKED, BUSY, Command, INPUT, TRACKING, tracking};
 use super::super::registry::Registry;
 use super::super::world::{PAGE, World};
 use super::good::{IPA, realm_with_tables};

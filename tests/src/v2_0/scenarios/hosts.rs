@@ -1,13 +1,9 @@
 //! What the hosts that exist do, call by call: Linux and its KVM, and tf-a-tests.
 
 use alloc::format;
-use alloc::vec::Vec;
 
-use super::super::abi::{
-    Command, Desc, INCOMPLETE, INPUT, RTT, SUCCESS, V2_0, Wants, entry, given, oaddr, rtt,
-    tracking, unprot_flags,
-};
-use super::super::pages::{RealmParams, RecParams, flags0};
+use super::super::abi::{Command, Desc, INPUT, RTT, SUCCESS, V2_0, oaddr, tracking, unprot_flags};
+use super::super::pages::RealmParams;
 use super::super::rec::Rec;
 use super::super::registry::Registry;
 use super::super::world::{BLOCK, PAGE, Realm, World, entry_size};

@@ -1,23 +1,21 @@
 //! Rows of the bug catalogue about Realms that run, operations, hosts and interrupts.
 
 use alloc::format;
-use alloc::vec::Vec;
 
 use super::super::abi::{
     BLOCKED, BUSY, Command, Desc, GLOBAL, INCOMPLETE, INPUT, REALM, REC, SUCCESS, V1_0, V2_0,
-    Wants, entry, given, list_flags, oaddr, ripas, rtt, tracking,
+    Wants, ripas,
 };
-use super::super::memory::UNPROT;
-use super::super::pages::{RecEnter, RecParams, enter_flags, exit_reason, flags0};
+use super::super::pages::{RecEnter, enter_flags};
 use super::super::registry::Registry;
-use super::super::world::{BLOCK, PAGE};
-use super::good::{IPA, NS, cpu_on_request, good, realm_with_tables, ripas_request};
+use super::super::world::PAGE;
+use super::good::{IPA, cpu_on_request, good, realm_with_tables, ripas_request};
 use super::sro::donating;
 use crate::abi::{psci, rsi};
 use crate::need::Need;
 use crate::outcome::{fail, holds, same};
-use crate::port::{Mishap, Place};
-use crate::program::{Access, Action, Observed};
+use crate::port::Mishap;
+use crate::program::{Access, Action};
 use crate::rec::smc;
 
 pub(super) fn add(registry: &mut Registry) {

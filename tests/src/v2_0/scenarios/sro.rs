@@ -3,14 +3,12 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::super::abi::{BLOCKED, BUSY, Command, Desc, INCOMPLETE, INPUT, SUCCESS, Wants, given};
+use super::super::abi::{BLOCKED, BUSY, Command, Desc, INCOMPLETE, INPUT, SUCCESS, Wants};
 use super::super::outcome::Reply;
 use super::super::registry::Registry;
-use super::super::world::{PAGE, World};
+use super::super::world::World;
 use super::good::{Good, good};
-use crate::need::Need;
-use crate::outcome::{Outcome, fail, holds, same};
-use crate::port::{Mishap, Place};
+use crate::outcome::{Outcome, holds, same};
 
 pub(super) fn add(registry: &mut Registry) {
     add_table(registry);

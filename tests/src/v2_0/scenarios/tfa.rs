@@ -4,17 +4,12 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::super::abi::{
-    Command, Desc, INCOMPLETE, INPUT, RTT, SUCCESS, V2_0, Wants, entry, given, oaddr, rtt,
-    tracking, unprot_flags,
+    Command, Desc, INCOMPLETE, INPUT, RTT, SUCCESS, Wants, entry, given, oaddr, rtt, unprot_flags,
 };
-use super::super::pages::{RealmParams, RecParams, flags0};
-use super::super::rec::Rec;
+use super::super::pages::{RecParams, flags0};
 use super::super::registry::Registry;
-use super::super::world::{BLOCK, PAGE, Realm, World, entry_size};
-use super::good::good;
-use crate::need::Need;
-use crate::outcome::{Outcome, fail, holds, same};
-use crate::port::Mishap;
+use super::super::world::{PAGE, Realm, World, entry_size};
+use crate::outcome::{Outcome, fail, same};
 
 pub(super) fn add(registry: &mut Registry) {
     add_tfa(registry);

@@ -2,14 +2,12 @@
 
 use alloc::format;
 
-use super::super::abi::{BLOCKED, BUSY, Command, GLOBAL, GPT, INPUT, NOTSUP, TRACKING, tracking};
+use super::super::abi::{Command, GLOBAL, GPT, INPUT, NOTSUP, TRACKING, tracking};
 use super::super::registry::Registry;
 use super::super::world::{PAGE, World};
-use super::good::{IPA, realm_with_tables};
 use crate::need::Need;
-use crate::outcome::{Outcome, holds, same};
-use crate::port::{Mishap, Place};
-use crate::world::secret_page;
+use crate::outcome::{Outcome, holds};
+use crate::port::Place;
 
 pub(super) fn add(registry: &mut Registry) {
     add_tracking_get(registry);
