@@ -1,7 +1,7 @@
 //! A Host of RMI 2.0 that sends commands, remembers what it owns, and can give everything back.
 //!
-//! It checks with every answer what is true of all of them: a well-formed result word, X4 to X7 as they were unless the
-//! command defines them, and progress of a range command that succeeds.
+//! It checks with every answer what is true of all of them: a well-formed result word, X4 to X7 as
+//! they were unless the command defines them, and progress of a range command that succeeds.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -299,7 +299,8 @@ impl<'p> World<'p> {
         pa
     }
 
-    /// A page that the Host uses for lists again and again, with these words at the byte offset `at`.
+    /// A page that the Host uses for lists again and again, with these words at the byte offset
+    /// `at`.
     pub fn list(&mut self, at: u64, words: &[u64]) -> u64 {
         let pa = match self.list {
             Some(pa) => pa,

@@ -1,12 +1,14 @@
-//! The scenarios, named `v2/command/condition`, and by the hosts and bugs that they are modelled on.
+//! The scenarios, named `v2/command/condition`, and by the hosts and bugs that they are modelled
+//! on.
 //!
-//! After each of them the runner gives everything back and deactivates RMM, so each also shows that the state it leaves can
-//! be taken apart and that RMM holds nothing then.
+//! After each of them the runner gives everything back and deactivates RMM, so each also shows that
+//! the state it leaves can be taken apart and that RMM holds nothing then.
 
 mod arguments;
 mod bugs;
 mod convention;
 mod dialects;
+mod donation;
 mod gic;
 mod good;
 mod granules;
@@ -15,6 +17,7 @@ mod lifecycle;
 mod map;
 mod matrix;
 mod measurement;
+mod more_bugs;
 mod psci;
 mod races;
 mod realm;
@@ -24,6 +27,8 @@ mod rtt;
 mod run;
 mod sro;
 mod teardown;
+mod tfa;
+mod tracking;
 mod unmap;
 
 use super::conditions;
@@ -37,7 +42,9 @@ pub fn all() -> scenarios::Registry {
         convention::add,
         lifecycle::add,
         granules::add,
+        tracking::add,
         sro::add,
+        donation::add,
         races::add,
         arguments::add,
         realm::add,
@@ -53,8 +60,10 @@ pub fn all() -> scenarios::Registry {
         ripas::add,
         teardown::add,
         hosts::add,
+        tfa::add,
         dialects::add,
         bugs::add,
+        more_bugs::add,
     ] {
         add(&mut registry);
     }

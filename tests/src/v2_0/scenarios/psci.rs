@@ -218,9 +218,9 @@ fn add_affinity(registry: &mut Registry) {
         ("self", 0, 0, 0),
         ("off", 1, 0, 1),
         ("unknown", 9, 0, 1),
-        ("unknown_aff3", 1 << 32, 0, 1),
-        ("level_1", 0, 1, psci::INVALID_PARAMETERS),
-        ("level_huge", 0, u64::MAX, psci::INVALID_PARAMETERS),
+        ("unknown/aff3", 1 << 32, 0, 1),
+        ("level/1", 0, 1, psci::INVALID_PARAMETERS),
+        ("level/huge", 0, u64::MAX, psci::INVALID_PARAMETERS),
     ] {
         registry.add(format!("psci_affinity_info/{name}"), move |w| {
             let (calling, _) = w.two()?;
@@ -240,7 +240,7 @@ fn add_affinity(registry: &mut Registry) {
         w.destroy_rec(target.pa)?;
         same("X0", w.smc(&calling, &[INFO, 1, 0])?[0], 1)
     });
-    registry.add("psci_affinity_info/on_and_off_again", |w| {
+    registry.add("psci_affinity_info/off/on_and_off_again", |w| {
         let (calling, target) = cpu_on_request(w)?;
         w.call(COMPLETE, &[calling.pa, 0])?.ok()?;
         returns(w, &calling, psci::SUCCESS)?;
