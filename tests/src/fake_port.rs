@@ -163,8 +163,7 @@ impl FakeMachine {
                 | Profile::Small
                 | Profile::NoCounters => (1 << 52) + 4096,
             },
-            // The simulated monitor is no part of the simulated memory.
-            Place::Monitor => return None,
+            Place::Monitor => config::MONITOR,
             Place::Secure => base + bytes - 4096,
             Place::Root => base + bytes - 2 * 4096,
             Place::High if self.profile == Profile::Fvp => platform_fvp::DRAM.last()?.end - 4096,

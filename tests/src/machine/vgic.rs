@@ -42,7 +42,7 @@ pub(super) struct PutAway {
 const ICC_SRE: u64 = 0xf;
 
 impl FakeMachine {
-    fn is_v2(&self) -> bool {
+    pub(super) fn is_v2(&self) -> bool {
         self.shared.el3 == El3Interface::V2
     }
 }
