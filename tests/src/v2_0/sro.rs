@@ -116,6 +116,11 @@ impl World<'_> {
         }
     }
 
+    /// The Host takes an operation for ended.
+    pub fn forget(&mut self, handle: u64) {
+        self.operations.remove(&handle);
+    }
+
     /// Carries out what an answer asks for until the command has come to its end; its last answer,
     /// with the command's own arguments.
     #[track_caller]

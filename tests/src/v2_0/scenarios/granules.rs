@@ -149,7 +149,8 @@ fn add_zero_progress(registry: &mut Registry, command: Command) {
 }
 
 fn add_ranges(registry: &mut Registry) {
-    registry.add("range_delegate/tracked/over_the_end_of_memory", |w| {
+    // Only where the end of the memory is nobody's program.
+    let at_the_end = registry.add("range_delegate/tracked/over_the_end_of_memory", |w| {
         let (base, top) = bank(w)?;
         let last = top - 8 * PAGE;
         let end = top + 16 * PAGE;
@@ -163,6 +164,7 @@ fn add_ranges(registry: &mut Registry) {
         w.complete(DELEGATE, &[top, end])?.one_of(&[TRACKING, INPUT])?;
         Ok(())
     });
+    at_the_end.needs(Need::ForeignGranule);
     registry.add("range_delegate/success/many", |w| {
         let base = w.port.allocate(1024, PAGE);
         w.through(DELEGATE, &[base, base + 1024 * PAGE])?;

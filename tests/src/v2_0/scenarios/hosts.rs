@@ -20,8 +20,8 @@ pub(super) fn add(registry: &mut Registry) {
 /// The boot sequence of Linux 4.6, call by call.
 #[track_caller]
 fn linux_boot(w: &mut World<'_>) -> Outcome {
-    let reply = w.call(Command::Version, &[V2_0])?;
-    same("RMI_VERSION", reply.status(), SUCCESS)?;
+    w.negotiate()?;
+    w.call(Command::Version, &[V2_0])?.ok()?;
     let mut registers = [0; 5];
     for (index, register) in (0..).zip(&mut registers) {
         *register = w.features(index)?;
@@ -132,7 +132,9 @@ fn kvm_map(
     let mut tables = 0;
     while at < top {
         let (flags, desc) = word(at);
-        let reply = w.complete(command, &[realm.rd, at, top, flags, desc])?;
+        // One descriptor for each call.
+        let end = at + Desc::decode(desc).bytes();
+        let reply = w.complete(command, &[realm.rd, at, end, flags, desc])?;
         if reply.status() == RTT {
             let level = (reply.x[0] >> 8 & 0xff).cast_signed() + 1;
             tables += 1;

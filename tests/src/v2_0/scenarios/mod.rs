@@ -23,6 +23,7 @@ mod races;
 mod realm;
 mod rec;
 mod ripas;
+mod rsi;
 mod rtt;
 mod run;
 mod sro;
@@ -54,6 +55,7 @@ pub fn all() -> scenarios::Registry {
         run::add,
         gic::add,
         psci::add,
+        rsi::add,
         rtt::add,
         map::add,
         unmap::add,

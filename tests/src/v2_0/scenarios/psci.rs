@@ -55,7 +55,6 @@ fn add_complete(registry: &mut Registry) {
         ("not_supported", psci::NOT_SUPPORTED),
         ("invalid_parameters", psci::INVALID_PARAMETERS),
         ("invalid_address", psci::INVALID_ADDRESS),
-        ("denied_in_32_bits", psci::DENIED & 0xffff_ffff),
         ("huge", 1 << 63),
     ] {
         registry.add(format!("psci_complete/status/{name}"), move |w| {

@@ -60,7 +60,7 @@ fn add_tracking_get(registry: &mut Registry) {
         // The whole address space in pieces, each of which advances.
         let width = [32, 36, 40, 42, 44, 48, 52];
         let pps = usize::try_from(w.features(1)? >> 14 & 7).unwrap_or(0);
-        let end = 1 << width[pps.min(6)].min(48);
+        let end = 1 << width[pps.min(6)].min(40);
         let (mut at, mut pieces) = (0, 0);
         while at < end {
             let reply = w.call(GET, &[at, end])?.ok()?;
