@@ -144,7 +144,7 @@ impl FakeMachine {
         }
     }
 
-    fn set_host_page(&self, pa: u64, page: &HostPage) {
+    pub(crate) fn set_host_page(&self, pa: u64, page: &HostPage) {
         for (index, word) in page.iter().enumerate() {
             self.dram.store(pa + index as u64 * 8, *word);
         }

@@ -1,5 +1,6 @@
-//! A machine that answers what the model allows, and nothing else: it shows that the model contradicts
-//! itself nowhere and that everything can be given back, and lets a driver be tried without a monitor.
+//! A machine that answers what the model allows, and nothing else: it shows that the model
+//! contradicts itself nowhere and that everything can be given back, and lets a driver be tried
+//! without a monitor.
 //!
 //! Where several answers are allowed it takes one by chance. It tells nothing about a monitor.
 
