@@ -92,7 +92,7 @@ impl Firmware {
 }
 
 impl Firmware {
-    /// A machine of this shape with these files in memory, whose EL3, that of the tests, speaks `edition`.
+    /// A machine of this shape with these files, whose EL3, that of the tests, speaks `edition`.
     pub fn stage(
         &self,
         edition: Edition,
