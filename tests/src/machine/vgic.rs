@@ -139,7 +139,7 @@ impl FakeCpu<'_> {
         };
         if after != may_be {
             self.machine.violation(format!(
-                "the Host's virtual interrupts after a call ({used:?}): {after:x?}, were {before:x?}"
+                "the Host's GIC after a call ({used:?}): {after:x?}, before: {before:x?}"
             ));
         }
     }
