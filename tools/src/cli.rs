@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cairn_el3::edition::Edition;
-use cairn_host::job::HashAlgorithm;
+use cairn_host::job::{HashAlgorithm, Interface};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::patience;
@@ -101,6 +101,10 @@ pub struct GuestOptions {
     /// An unattended run: the guest checks itself and powers off, and the exit code tells the verdict
     #[arg(long)]
     pub check: bool,
+    /// The version of the Realm Management Interface that the host speaks: 1.0, 2.0, or both: a Realm under 1.0, and when
+    /// all of it is back, one under 2.0
+    #[arg(long, value_name = "VERSION", default_value = "1.0", value_parser = parse_interface)]
+    pub rmi: Interface,
     /// Realms side by side, which share the physical CPUs
     #[arg(long, value_name = "1..8", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
     pub realms: u32,
@@ -117,7 +121,7 @@ pub struct GuestOptions {
     /// Guest initial RAM disk (default: made from busybox and tools/assets/init.sh)
     #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
-    /// How the Realm is measured: sha-256 or sha-512
+    /// How the Realm is measured: sha-256, sha-512, or with --rmi 2.0 sha-384
     #[arg(long, value_name = "NAME", default_value = "sha-256", value_parser = parse_hash_algorithm)]
     pub hash_algo: HashAlgorithm,
     /// Text to add to the guest's kernel command line
@@ -152,6 +156,10 @@ pub struct RunOptions {
     /// The guest.
     #[command(flatten)]
     pub guest: GuestOptions,
+    /// Boot with the EL3 of the tests and this version of its interface instead of stock TF-A, which has no 2.0
+    /// [default: 2.0 where --rmi needs it]
+    #[arg(long, value_name = "VERSION", value_enum)]
+    pub el3: Option<El3Edition>,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
@@ -188,6 +196,7 @@ impl RunOptions {
     pub fn check(cpus: u32, memory: u64) -> Self {
         let guest = GuestOptions {
             check: true,
+            rmi: Interface::V1_0,
             realms: 1,
             cpus,
             memory,
@@ -198,6 +207,7 @@ impl RunOptions {
         };
         Self {
             guest,
+            el3: None,
             qemu: None,
             model: ModelOptions::default(),
             gdb: None,
@@ -491,6 +501,10 @@ fn parse_guest_memory(text: &str) -> Result<u64, String> {
 }
 
 /// Parses the name of a hash algorithm.
+fn parse_interface(text: &str) -> Result<Interface, String> {
+    Interface::from_name(text).ok_or_else(|| "it is 1.0, 2.0 or both".into())
+}
+
 fn parse_hash_algorithm(text: &str) -> Result<HashAlgorithm, String> {
     HashAlgorithm::from_name(text)
         .ok_or_else(|| "the algorithms are sha-256 and sha-512".to_owned())
