@@ -6,9 +6,10 @@
 //! | delegate: wipe | (cannot fail) |
 //! | undelegate: EL3 changes the GPT | DELEGATED, in the leak ledger |
 //!
-//! **A DELEGATED granule is all zero.** It is wiped once on its way in, after the change of the GPT: from then on no store
-//! of the Host's can reach it, also none that was under way. And it is wiped whenever an object ends in it. So neither a mapping, nor a new
-//! object, nor the way back to the Host has to wipe, and nothing of the Host's reaches the monitor or a Realm.
+//! **A DELEGATED granule is all zero.** It is wiped once on its way in, after the change of the
+//! GPT: from then on no store of the Host's can reach it, also none that was under way. And it is
+//! wiped whenever an object ends in it. So neither a mapping, nor a new object, nor the way back to
+//! the Host has to wipe, and nothing of the Host's reaches the monitor or a Realm.
 
 use machine::log::{Event, Log, RealmNumber};
 use machine::memory::{ExclusiveRun, Memory, Slot};
@@ -23,8 +24,8 @@ use crate::table::{GranuleError, GranuleTable};
 
 /// Most granules that are held while EL3 works.
 ///
-/// A CPU that wants one of them waits for EL3: at most for so many changes, and only if the Host names a granule from two CPUs at
-/// once. EL3 stops at an interrupt of the CPU that holds them.
+/// A CPU that wants one of them waits for EL3: at most for so many changes, and only if the Host
+/// names a granule from two CPUs at once. EL3 stops at an interrupt of the CPU that holds them.
 const RUN_MAX: u64 = 64;
 
 /// Why no granule of a range could be moved.
@@ -51,8 +52,8 @@ pub struct Moved {
     pub is_short: bool,
 }
 
-/// Takes granules from the Host, from the first of a range on: GPT Non-secure to Realm, state UNDELEGATED to DELEGATED. As many as
-/// follow each other in that state, up to a bound.
+/// Takes granules from the Host, from the first of a range on: GPT Non-secure to Realm, state
+/// UNDELEGATED to DELEGATED. As many as follow each other in that state, up to a bound.
 ///
 /// # Errors
 ///
@@ -74,11 +75,12 @@ pub fn delegate<M: Memory + RootWorld>(
     Ok(Moved { count, is_short: count < asked })
 }
 
-/// Gives granules back to the Host, from the first of a range on: GPT Realm to Non-secure, state DELEGATED to UNDELEGATED. As
-/// many as follow each other in that state, up to a bound.
+/// Gives granules back to the Host, from the first of a range on: GPT Realm to Non-secure, state
+/// DELEGATED to UNDELEGATED. As many as follow each other in that state, up to a bound.
 ///
-/// A refusal by EL3 is entered in the ledger if `is_told`: if the Host will hear of it now. Else it hears of it with its next call,
-/// which meets the same granule first, and a refusal is one entry however the Host cuts its ranges.
+/// A refusal by EL3 is entered in the ledger if `is_told`: if the Host will hear of it now. Else it
+/// hears of it with its next call, which meets the same granule first, and a refusal is one entry
+/// however the Host cuts its ranges.
 ///
 /// # Errors
 ///
@@ -145,9 +147,11 @@ where
     granule
 }
 
-/// Ends the use of granules that follow each other: their contents go, then they are DELEGATED again.
+/// Ends the use of granules that follow each other: their contents go, then they are DELEGATED
+/// again.
 ///
-/// The caller has made sure that nobody reaches them any more, and still holds the table that led to them.
+/// The caller has made sure that nobody reaches them any more, and still holds the table that led
+/// to them.
 ///
 /// # Panics
 ///

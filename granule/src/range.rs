@@ -60,7 +60,8 @@ impl GranuleRange {
         self.count
     }
 
-    /// What is left of the range behind its first `done` granules, at most `max` of it; `None` if that is nothing.
+    /// What is left of the range behind its first `done` granules, at most `max` of it; `None` if
+    /// that is nothing.
     pub fn part(self, done: u64, max: u64) -> Option<Self> {
         let count = self.count.checked_sub(done)?.min(max);
         let base = self.base.add(done)?;
@@ -70,8 +71,8 @@ impl GranuleRange {
 
 /// How much of a range one command does at most.
 ///
-/// It does at least one unit, whatever is pending, and then looks for an interrupt now and then: a Host that is interrupted gets
-/// back with what has been done.
+/// It does at least one unit, whatever is pending, and then looks for an interrupt now and then: a
+/// Host that is interrupted gets back with what has been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Granules, or entries of a table.

@@ -1,8 +1,9 @@
 //! Locks on granules that follow each other, as many at a time as are in one state.
 //!
-//! While EL3 changes the granule protection table of a run, its locks are what tells other CPUs that the state is about to
-//! change. Only the first lock of a run is waited for, holding nothing; the run ends before a granule that somebody else
-//! holds. So no CPU that holds a run waits, and runs need no place in the order of locks.
+//! While EL3 changes the granule protection table of a run, its locks are what tells other CPUs
+//! that the state is about to change. Only the first lock of a run is waited for, holding nothing;
+//! the run ends before a granule that somebody else holds. So no CPU that holds a run waits, and
+//! runs need no place in the order of locks.
 
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
@@ -16,7 +17,8 @@ use crate::state::{Delegated, GranuleState, InRealmPas, State, TransitionTo};
 use crate::sync::{AtomicU16, fence};
 use crate::table::GranuleError;
 
-/// Exclusive hold on granules that follow each other, all known to be in state `S`; dropping it releases the locks.
+/// Exclusive hold on granules that follow each other, all known to be in state `S`; dropping it
+/// releases the locks.
 #[must_use = "dropping the guard releases the granules"]
 #[derive(Debug)]
 pub struct RunGuard<'t, S: State> {
@@ -26,8 +28,8 @@ pub struct RunGuard<'t, S: State> {
 }
 
 impl<'t, S: State> RunGuard<'t, S> {
-    /// Locks the granules of `words`, up to the first that is in another state or that somebody holds. `base` is the address of
-    /// the first, which is waited for.
+    /// Locks the granules of `words`, up to the first that is in another state or that somebody
+    /// holds. `base` is the address of the first, which is waited for.
     ///
     /// # Errors
     ///
@@ -49,7 +51,8 @@ impl<'t, S: State> RunGuard<'t, S> {
     ///
     /// # Errors
     ///
-    /// `WrongState` or `Held`, of the first granule that is in another state or that somebody holds.
+    /// `WrongState` or `Held`, of the first granule that is in another state or that somebody
+    /// holds.
     #[inline(always)]
     pub(crate) fn try_lock_all(
         words: &'t [AtomicU16],
@@ -63,7 +66,8 @@ impl<'t, S: State> RunGuard<'t, S> {
         }
     }
 
-    /// Locks all granules of `words`, which the caller knows to be in `S`: whoever holds one only looks at its state.
+    /// Locks all granules of `words`, which the caller knows to be in `S`: whoever holds one only
+    /// looks at its state.
     ///
     /// # Panics
     ///
@@ -87,7 +91,8 @@ impl<'t, S: State> RunGuard<'t, S> {
         self.words.len() as u64
     }
 
-    /// Moves the first `count` granules to `T` and lets them go, each with `bits` for a count. The rest stays held.
+    /// Moves the first `count` granules to `T` and lets them go, each with `bits` for a count. The
+    /// rest stays held.
     #[inline(always)]
     pub(crate) fn commit<T: State>(&mut self, count: u64, bits: u16)
     where
@@ -189,5 +194,82 @@ impl<S: State> Drop for RunGuard<'_, S> {
     fn drop(&mut self) {
         // Nobody else writes a word that is locked.
         release(self.words, |word| word.load(Ordering::Relaxed) & !LOCKED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::range::GranuleRange;
+    use crate::state::{Data, Undelegated};
+    use crate::table::GranuleTable;
+    use machine::dram::{Bank, Banks};
+
+    const BASE: u64 = 0x4000_0000;
+    const COUNT: usize = 40;
+
+    fn table(words: &[AtomicU16]) -> GranuleTable<'_> {
+        let mut banks = Banks::new();
+        banks.push(Bank { base: BASE, size_bytes: COUNT as u64 * 0x1000 }).unwrap();
+        GranuleTable::new(banks, words).unwrap()
+    }
+
+    fn words() -> [AtomicU16; COUNT] {
+        [const { AtomicU16::new(0) }; COUNT]
+    }
+
+    fn range(first: u64, count: u64) -> GranuleRange {
+        let base = BASE + first * 0x1000;
+        GranuleRange::new(base, base + count * 0x1000).unwrap()
+    }
+
+    fn at(number: u64) -> GranuleAddr {
+        range(number, 1).base()
+    }
+
+    /// Wherever the granule stands in its group.
+    #[test]
+    fn a_run_ends_before_another_state_and_before_what_somebody_holds() {
+        for odd in 1..COUNT as u64 {
+            let words = words();
+            let table = table(&words);
+            let held = table.lock::<Undelegated>(at(odd)).unwrap();
+            let run = table.lock_run::<Undelegated>(range(0, COUNT as u64)).unwrap();
+            assert_eq!(run.count(), odd);
+            drop(run);
+            held.transition::<Delegated>().unlock();
+            let mut run = table.lock_run::<Undelegated>(range(0, COUNT as u64)).unwrap();
+            assert_eq!(run.count(), odd);
+            run.commit::<Delegated>(odd / 2, 5);
+            assert_eq!((run.count(), run.base()), (odd - odd / 2, at(odd / 2)));
+            drop(run);
+            for number in 0..odd {
+                let word = words[usize::try_from(number).unwrap()].load(Ordering::Relaxed);
+                let expected = if number < odd / 2 { word_in::<Delegated>(5) } else { 0 };
+                assert_eq!(word, expected, "{number} of {odd}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_of_a_range_or_none() {
+        let words = words();
+        let table = table(&words);
+        let mut run = table.lock_run::<Undelegated>(range(0, 30)).unwrap();
+        run.commit::<Delegated>(30, 9);
+        table.account().moved_run(GranuleState::Undelegated, GranuleState::Delegated, 30);
+        for number in [0, 3, 8, 29] {
+            let held = table.lock::<Delegated>(at(number)).unwrap();
+            assert_eq!(table.try_lock_all(range(0, 30)).err(), Some(GranuleError::Held));
+            drop(held);
+        }
+        let other = GranuleError::WrongState(GranuleState::Undelegated);
+        assert_eq!(table.try_lock_all(range(20, 11)).err(), Some(other));
+        assert_eq!(table.try_lock_all(range(30, 11)).err(), Some(GranuleError::Untracked));
+        let free = |word: &AtomicU16| word.load(Ordering::Relaxed) == word_in::<Delegated>(9);
+        assert!(words.iter().take(30).all(free), "a refusal changes nothing");
+        table.claim_run::<Data>(table.try_lock_all(range(0, 30)).unwrap());
+        assert_eq!(table.peek(at(29)), Some(GranuleState::Data));
+        assert_eq!(table.account().granules(), table.census());
     }
 }

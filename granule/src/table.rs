@@ -120,7 +120,8 @@ impl<'t> GranuleTable<'t> {
         self.others.iter().find_map(|run| run.word(pa))
     }
 
-    /// The words of the first granules of a range, as many as are in one bank; `None` if the first is not tracked.
+    /// The words of the first granules of a range, as many as are in one bank; `None` if the first
+    /// is not tracked.
     #[inline(always)]
     pub(crate) fn words_of(&self, range: GranuleRange) -> Option<&'t [AtomicU16]> {
         let pa = range.base().as_u64();
@@ -135,7 +136,8 @@ impl<'t> GranuleTable<'t> {
         self.others.iter().find_map(|run| run.words_from(pa))
     }
 
-    /// How many granules at the beginning of a range are in state `S` at this instant, and held by nobody.
+    /// How many granules at the beginning of a range are in state `S` at this instant, and held by
+    /// nobody.
     pub fn leading<S: State>(&self, range: GranuleRange) -> u64 {
         let words = self.words_of(range).unwrap_or(&[]);
         let is_there = |word: &&AtomicU16| {
@@ -156,7 +158,8 @@ impl<'t> GranuleTable<'t> {
         RunGuard::lock(words, range.base()).map_err(GranuleError::WrongState)
     }
 
-    /// Locks all granules of a range, DELEGATED, without waiting for any: for those who hold what others wait for.
+    /// Locks all granules of a range, DELEGATED, without waiting for any: for those who hold what
+    /// others wait for.
     ///
     /// # Errors
     ///

@@ -6,9 +6,9 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use cairn_host::Failure;
+use cairn_host::dialect::Dialect;
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
-use cairn_host::dialect::Dialect;
 use cairn_host::job::{self, Interface, Job, MAX_CPUS, Mode};
 use cairn_host::machine::Machine;
 use cairn_host::ram::{self, MachineFacts};
@@ -240,11 +240,7 @@ fn run_conformance(job: &Job, free: Vec<Range<u64>>) -> Result<(), Failure> {
 }
 
 /// Runs the Realms, then again in each of the other versions of the interface.
-fn run_linux(
-    mut host: Host,
-    others: &[&'static dyn Dialect],
-    job: &Job,
-) -> Result<(), Failure> {
+fn run_linux(mut host: Host, others: &[&'static dyn Dialect], job: &Job) -> Result<(), Failure> {
     let mut others = others.iter();
     let mut first = 1;
     loop {

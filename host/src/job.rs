@@ -217,8 +217,7 @@ impl Draft {
             "mode" if value == "registers" => self.mode = Mode::Registers,
             "mode" => return Err("this host has no such mode"),
             "rmi" => {
-                self.interface =
-                    Interface::from_name(value).ok_or("not `1.0`, `2.0` or `both`")?;
+                self.interface = Interface::from_name(value).ok_or("not `1.0`, `2.0` or `both`")?;
             }
             "commands" => self.commands = Some(number(value)?),
             "seed" => self.seed = number(value)?,
@@ -228,8 +227,8 @@ impl Draft {
             "kernel" => self.kernel = Some(payload(value)?),
             "initrd" => self.initrd = Some(payload(value)?),
             "hash_algorithm" => {
-                self.hash_algorithm =
-                    HashAlgorithm::from_name(value).ok_or("not `sha-256`, `sha-384` or `sha-512`")?;
+                self.hash_algorithm = HashAlgorithm::from_name(value)
+                    .ok_or("not `sha-256`, `sha-384` or `sha-512`")?;
             }
             "append" => self.append = value.to_string(),
             "until" => self.until = value.to_string(),

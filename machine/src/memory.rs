@@ -201,7 +201,8 @@ pub trait Memory {
     /// If `slot` is in use on this CPU.
     fn wipe(&self, slot: Slot, granule: Exclusive<'_>);
 
-    /// Fills granules that follow each other with zeros, visible to every observer before it returns.
+    /// Fills granules that follow each other with zeros, visible to every observer before it
+    /// returns.
     ///
     /// # Panics
     ///

@@ -10,9 +10,6 @@ use crate::machine::{FakeMachine, config, dram::Pas};
 use crate::port::{Mishap, Place, Port, Vgic};
 use crate::program::{Action, Observed};
 
-/// List registers of the simulated CPUs.
-const LIST_REGISTERS: u64 = 16;
-
 /// One CPU of a fake machine, and the Host's allocator.
 pub struct FakePort<'m> {
     machine: &'m FakeMachine,
@@ -31,7 +28,7 @@ impl<'m> FakePort<'m> {
 
     /// A CPU of `machine`, whose Host allocates from `base` on.
     pub fn at(machine: &'m FakeMachine, cpu: usize, base: u64) -> Self {
-        let vgic = Vgic { vtr: LIST_REGISTERS - 1, ..Vgic::default() };
+        let vgic = Vgic { vtr: machine.profile.facts().ich_vtr, ..Vgic::default() };
         Self { machine, cpu: machine.cpu(cpu), next: base, vmids: HashMap::new(), vgic }
     }
 
@@ -88,7 +85,9 @@ impl Port for FakePort<'_> {
 
     fn arm(&mut self, mishap: Mishap) -> bool {
         match mishap {
-            Mishap::Streaming | Mishap::SveHint => return false,
+            Mishap::Streaming | Mishap::SveHint | Mishap::Pending(_) | Mishap::El3Short(_) => {
+                return false;
+            }
             Mishap::HostFault(nth) => self.machine.fault_host_at(nth),
             Mishap::HostChange(nth, pa, value) => self.machine.change_host_at(nth, pa, value),
             Mishap::El3Refuses(nth, code) => self.machine.refuse_el3_call(nth, code),

@@ -40,6 +40,10 @@ pub enum Mishap {
     HostChange(u64, u64, u64),
     /// EL3 refuses its nth call from now with this code.
     El3Refuses(u64, i64),
+    /// From now on (`true`) an interrupt of the Host's is pending whenever it calls; or no more.
+    Pending(bool),
+    /// EL3 does at most this many granules per call from now on; 0 ends it.
+    El3Short(u64),
     /// EL3 refuses to take back the granule at this address with this code; code 0 ends it.
     El3Keeps(u64, i64),
 }
@@ -52,6 +56,8 @@ impl Mishap {
             Self::SveHint => Need::HostVectors,
             Self::HostFault(_) => Need::HostFault,
             Self::HostChange(..) => Need::HostChange,
+            Self::Pending(_) => Need::PendingInterrupt,
+            Self::El3Short(_) => Need::ShortEl3,
             Self::El3Refuses(..) | Self::El3Keeps(..) => Need::El3Refusal,
         }
     }

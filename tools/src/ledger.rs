@@ -9,6 +9,7 @@ use anyhow::bail;
 
 use crate::cli::LedgerOptions;
 use crate::console::log::DAMAGED;
+use crate::decode::{self, LARGEST_LOG};
 use crate::fault::Verdict;
 use crate::paths::read_limited;
 
@@ -17,9 +18,6 @@ const MONITOR: &str = "[rmm] ";
 
 /// What the monitor's messages about the ledger begin with.
 const MARK: &str = "ledger: ";
-
-/// A log is no larger than this, in bytes.
-const LARGEST_LOG: usize = 512 << 20;
 
 /// A granule that is in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,10 +191,14 @@ fn address(text: &str) -> Option<u64> {
 pub fn command(options: &LedgerOptions) -> anyhow::Result<()> {
     let file = &options.file;
     let bytes = read_limited(file, LARGEST_LOG)?;
-    let log = String::from_utf8_lossy(&bytes);
+    let log = match &options.elf {
+        Some(elf) => decode::whole(&bytes, elf)?,
+        None => String::from_utf8_lossy(&bytes).into_owned(),
+    };
     if !log.lines().any(|line| line.starts_with(MONITOR)) {
         bail!(
-            "{} has no message of the monitor; give the log that `cargo xtask run --check` names",
+            "{} has no message of the monitor; give the log that `cargo xtask run --check` names, or with --elf what came from a \
+             UART",
             file.display()
         );
     }
@@ -278,7 +280,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("cairn-ledger-{}", std::process::id()));
         let told = |log: &str| {
             std::fs::write(&file, log).unwrap();
-            command(&LedgerOptions { file: file.clone() })
+            command(&LedgerOptions { file: file.clone(), elf: None })
         };
         assert!(told(LOG).is_ok());
         assert!(told(&format!("{LOG}{damaged}\n")).unwrap_err().is::<Verdict>());

@@ -78,7 +78,8 @@ pub fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
 
     realm.tables_to(UNPROTECTED, 3)?;
     let desc = bench.host.take_page()?;
-    let map = |at| bench.call(v1_0::command::RTT_MAP_UNPROTECTED, [realm.rd, at, 3, desc | SHARED, 0]);
+    let map =
+        |at| bench.call(v1_0::command::RTT_MAP_UNPROTECTED, [realm.rd, at, 3, desc | SHARED, 0]);
     let unmap = |at| bench.call(v1_0::command::RTT_UNMAP_UNPROTECTED, [realm.rd, at, 3, 0, 0]);
     bench.row("rtt_map_unprotected", map(UNPROTECTED)?.instructions);
     bench.row("rtt_unmap_unprotected", unmap(UNPROTECTED)?.instructions);

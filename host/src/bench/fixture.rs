@@ -163,7 +163,8 @@ impl<'b> Fixture<'b> {
 
     /// Puts the granule `data` at `ipa`; the cost of DATA_CREATE_UNKNOWN.
     pub fn create_unknown(&mut self, ipa: u64, data: u64) -> Result<u64, Failure> {
-        let cost = self.bench.call(v1_0::command::DATA_CREATE_UNKNOWN, [self.rd, data, ipa, 0, 0])?;
+        let cost =
+            self.bench.call(v1_0::command::DATA_CREATE_UNKNOWN, [self.rd, data, ipa, 0, 0])?;
         self.pages.push(ipa);
         Ok(cost.instructions)
     }

@@ -22,8 +22,7 @@ use crate::failure::Failure;
 use crate::machine::{Changed, Machine};
 use cairn_tests::outcome::Failure as Failed;
 use cairn_tests::port::Vgic;
-use cairn_tests::scenarios::{self, Scenario};
-use cairn_tests::world::World;
+use cairn_tests::scenarios::{self, Ended, Scenario};
 use port::RealPort;
 
 pub use port::assist;
@@ -133,9 +132,7 @@ fn run_one(bare: &dyn Bare, port: &mut RealPort<'_>, scenario: &Scenario) -> Res
     let name = &scenario.name;
     bare.console_line(format_args!("@cairn {{\"event\":\"scenario_start\",\"name\":\"{name}\"}}"));
     let before = bare.counter();
-    let mut world = World::new(port);
-    let outcome = (scenario.run)(&mut world);
-    let closing = world.give_everything_back();
+    let Ended { outcome, closing } = scenario.carry_out(port);
     let micros = (bare.counter() - before) * 1_000_000 / bare.counter_hz().max(1);
     let (result, why) = match (&outcome, &closing) {
         (Err(wrong @ Failed::Wrong(_)), _) => ("fail", wrong.to_string()),

@@ -10,6 +10,7 @@ use super::{Bare, Board, PAGE_WORDS};
 use cairn_tests::abi::{Command, HostPage};
 use cairn_tests::port::{Mishap, Place, Port, Quarters, Vgic};
 use cairn_tests::program::{Action, Observed};
+use cairn_tests::v2_0;
 
 /// Bytes of the block of mailboxes.
 pub const BLOCK: u64 = 0x20_0000;
@@ -90,7 +91,8 @@ impl<'m> RealPort<'m> {
             return kept.then_some(reply);
         }
         let command = Command::called(registers[0]);
-        if command.is_none() {
+        let later = v2_0::abi::Command::ALL.iter().any(|command| command.fid() == registers[0]);
+        if command.is_none() && !later {
             return Some(self.bare.call(registers));
         }
         let without_sve = self.without_sve && command == Some(Command::RecEnter);
@@ -333,6 +335,8 @@ impl Port for RealPort<'_> {
             Mishap::SveHint => self.without_sve = self.bare.has_sve(),
             Mishap::HostFault(_)
             | Mishap::HostChange(..)
+            | Mishap::Pending(_)
+            | Mishap::El3Short(_)
             | Mishap::El3Refuses(..)
             | Mishap::El3Keeps(..) => return false,
         }

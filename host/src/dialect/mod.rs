@@ -106,12 +106,7 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     ///
     /// The parameters are wrong, or the Realm is active already.
-    fn create_rec(
-        &self,
-        host: &Host,
-        rec: &NewRec,
-        held: &mut Vec<u64>,
-    ) -> Result<(), Failure>;
+    fn create_rec(&self, host: &Host, rec: &NewRec, held: &mut Vec<u64>) -> Result<(), Failure>;
 
     /// `RMI_REC_DESTROY`. Granules that come back with it are taken out of `held`.
     ///
@@ -156,13 +151,7 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     ///
     /// The range is wrong.
-    fn unshare(
-        &self,
-        host: &Host,
-        rd: u64,
-        base: u64,
-        top: u64,
-    ) -> Result<(bool, u64), RmiError>;
+    fn unshare(&self, host: &Host, rd: u64, base: u64, top: u64) -> Result<(bool, u64), RmiError>;
 
     /// `RMI_REC_ENTER`. What was loaded of virtual interrupts is exchanged for what the REC leaves.
     ///

@@ -122,13 +122,7 @@ impl Dialect for V1_0 {
         host.v1_0().rtt_map_unprotected(rd, ipa, page | SHARED_ATTRIBUTES)
     }
 
-    fn unshare(
-        &self,
-        host: &Host,
-        rd: u64,
-        base: u64,
-        _top: u64,
-    ) -> Result<(bool, u64), RmiError> {
+    fn unshare(&self, host: &Host, rd: u64, base: u64, _top: u64) -> Result<(bool, u64), RmiError> {
         match host.v1_0().rtt_unmap_unprotected(rd, base) {
             Ok(next) => Ok((true, next.max(base + PAGE_SIZE))),
             Err(error) if error.rtt_level().is_some() && error.top() > base => {
@@ -146,8 +140,7 @@ impl Dialect for V1_0 {
         enter: &RecEnter,
         interrupts: &mut Loaded,
     ) -> Result<RecExit, RmiError> {
-        let passed =
-            RecEnter { gicv3_hcr: interrupts.hcr, gicv3_lrs: interrupts.lrs, ..*enter };
+        let passed = RecEnter { gicv3_hcr: interrupts.hcr, gicv3_lrs: interrupts.lrs, ..*enter };
         rec.run.write_enter(host.machine(), &passed);
         host.enter(rec)?;
         let exit = rec.run.read_exit(host.machine());

@@ -73,9 +73,9 @@ impl V2_0 {
         // One question for all of it, as Linux asks.
         match host.v2_0().gpt_info(base, top)? {
             (reached, MADE_BY_EL3) if reached == top => Ok(()),
-            (reached, state) => Err(failure!(
-                "RMI_GPT_INFO({base:#x}..{top:#x}) says {state} up to {reached:#x}"
-            )),
+            (reached, state) => {
+                Err(failure!("RMI_GPT_INFO({base:#x}..{top:#x}) says {state} up to {reached:#x}"))
+            }
         }
     }
 }
@@ -151,8 +151,7 @@ impl Dialect for V2_0 {
     /// The monitor asks for what it needs. Every second REC gets it in two parts, because a host may have less at hand.
     fn create_rec(&self, host: &Host, new: &NewRec, held: &mut Vec<u64>) -> Result<(), Failure> {
         let operation = Operation::new(host, held);
-        let operation =
-            if new.index.is_multiple_of(2) { operation } else { operation.stingily() };
+        let operation = if new.index.is_multiple_of(2) { operation } else { operation.stingily() };
         operation.run(REC_CREATE, [new.rd, new.rec, new.params]).map(drop)
     }
 
@@ -184,13 +183,7 @@ impl Dialect for V2_0 {
         host.v2_0().rtt_unprot_map(rd, ipa, memory).map(drop)
     }
 
-    fn unshare(
-        &self,
-        host: &Host,
-        rd: u64,
-        base: u64,
-        top: u64,
-    ) -> Result<(bool, u64), RmiError> {
+    fn unshare(&self, host: &Host, rd: u64, base: u64, top: u64) -> Result<(bool, u64), RmiError> {
         let unmapped = host.v2_0().rtt_unprot_unmap(rd, base, top)?;
         Ok((unmapped.memory.count != 0, unmapped.top))
     }

@@ -190,9 +190,8 @@ impl Realm {
         let mut next = base;
         while next < top {
             // A block that is larger than what is left of the range is split by a table.
-            let taken = self.with_tables(host, next, || {
-                host.dialect().unmap(host, self.rd, next, top)
-            })?;
+            let taken =
+                self.with_tables(host, next, || host.dialect().unmap(host, self.rd, next, top))?;
             host.reclaim_range(taken.base, taken.base + taken.size, Purpose::Data);
             if taken.next <= next {
                 return Err(failure!("taking memory at {next:#x} gets no further"));

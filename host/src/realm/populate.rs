@@ -139,8 +139,7 @@ fn copy_file(host: &Host, realm: &Realm, file: Payload, ipa: u64) -> Result<u64,
 fn copy_page(host: &Host, realm: &Realm, source: u64, ipa: u64) -> Result<(), Failure> {
     let data = host.take_granule()?;
     let page = NewPage { ipa, data, source };
-    let result =
-        realm.with_tables(host, ipa, || host.dialect().add_page(host, realm.rd(), page));
+    let result = realm.with_tables(host, ipa, || host.dialect().add_page(host, realm.rd(), page));
     if result.is_ok() {
         realm.pages.lock().claim(ipa);
     } else {

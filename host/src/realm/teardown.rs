@@ -43,8 +43,7 @@ impl Realm {
         self.unshare(host, ipa::SHARED_BIT, ipa::IPA_END)?;
         let mut next = ipa::SHARED_BIT;
         while next < ipa::IPA_END {
-            let (was_mapped, top) =
-                host.dialect().unshare(host, self.rd, next, ipa::IPA_END)?;
+            let (was_mapped, top) = host.dialect().unshare(host, self.rd, next, ipa::IPA_END)?;
             if was_mapped {
                 return Err(failure!("a page below {top:#x} was mapped, but not by us"));
             }

@@ -132,5 +132,4 @@ mod tests {
         assert_eq!(rec_exit::GPRS - rec_exit::EXIT_REASON, rec_enter::GPRS);
         assert_eq!(rec_exit::GICV3_LRS - rec_exit::EXIT_REASON, rec_enter::GICV3_LRS);
     }
-
 }

@@ -87,7 +87,10 @@ mod tests {
 
     #[test]
     fn a_command_has_the_specifications_name() {
-        assert_eq!((RTT_SET_RIPAS.number(), RTT_SET_RIPAS.name()), (0xC400_0169, "RMI_RTT_SET_RIPAS"));
+        assert_eq!(
+            (RTT_SET_RIPAS.number(), RTT_SET_RIPAS.name()),
+            (0xC400_0169, "RMI_RTT_SET_RIPAS")
+        );
         assert_eq!(v1_0::command::PSCI_COMPLETE.argument_count(), 3);
         assert_eq!(v2_0::command::PSCI_COMPLETE.argument_count(), 2);
     }

@@ -202,7 +202,8 @@ mod tests {
         assert_eq!(Status::from_x0(0x1_0007), Some(Status::Unknown(0x1_0007)));
         assert_eq!(Status::from_x0(0x8000_0301), Some(Status::InputAt(0x800_0000)));
         assert_eq!(Status::from_x0(0x8000_030c), Some(Status::Tracking));
-        for (x0, need) in [(0x40d, Need::Nothing), (0x10d, Need::Donation), (0x20d, Need::Reclaim)] {
+        for (x0, need) in [(0x40d, Need::Nothing), (0x10d, Need::Donation), (0x20d, Need::Reclaim)]
+        {
             assert_eq!(Status::from_x0(x0), Some(Status::Incomplete(need)));
         }
         assert_eq!(Status::from_x0(0x30d), Some(Status::Unknown(0x30d)));

@@ -132,8 +132,8 @@ impl HostAttributes {
         }
     }
 
-    /// Attributes that a Host names one by one: `MemAttr[2:0]`, and what the Realm may do. `None` if MemAttr is reserved or has more
-    /// than three bits.
+    /// Attributes that a Host names one by one: `MemAttr[2:0]`, and what the Realm may do. `None`
+    /// if MemAttr is reserved or has more than three bits.
     pub fn new(mem_attr: u8, readable: bool, writable: bool) -> Option<Self> {
         const READ: u64 = 1 << 6;
         const WRITE: u64 = 1 << 7;

@@ -27,12 +27,13 @@ pub enum InitRules {
 /// Changes entries of the table at `at`, from `base` on, to RAM on behalf of the Host before activation.
 /// `measured` is told of each entry's `[base, top)`.
 ///
-/// Stops at `top`, at the end of the table, and at the first entry that `rules` do not allow. `base` must be
-/// aligned to an entry.
+/// Stops at `top`, at the end of the table, and at the first entry that `rules` do not allow.
+/// `base` must be aligned to an entry.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, B4.3.18 `RMI_RTT_INIT_RIPAS`; an ASSIGNED entry in the
-/// middle does not stop the formal text, but would then be made valid without consent: stop. 2.0, `RMI_RTT_INIT_RIPAS`: ASSIGNED
-/// memory cannot be the Host's choice there, DATA_MAP gives none with contents, so it changes as well.
+/// Source: RMM specification (Arm DEN0137) 1.0, B4.3.18 `RMI_RTT_INIT_RIPAS`; an ASSIGNED entry in
+/// the middle does not stop the formal text, but would then be made valid without consent: stop.
+/// 2.0, `RMI_RTT_INIT_RIPAS`: ASSIGNED memory cannot be the Host's choice there, DATA_MAP gives
+/// none with contents, so it changes as well.
 pub fn init(
     at: &Position<'_, '_>,
     base: u64,
@@ -93,7 +94,8 @@ pub struct Wish {
 /// Where the versions of the interface differ about a Realm's wish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WishRules {
-    /// DESTROYED may always become EMPTY: that promises the Realm no contents. Else the Realm must accept that as well.
+    /// DESTROYED may always become EMPTY: that promises the Realm no contents. Else the Realm must
+    /// accept that as well.
     pub empties_destroyed: bool,
     /// The first entry must begin at the base of the range, also if it has the wanted RIPAS.
     pub aligned_base: bool,

@@ -1,4 +1,5 @@
-//! Output addresses of mappings: what a Host supplies to be mapped, and where what is unmapped is told.
+//! Output addresses of mappings: what a Host supplies to be mapped, and where what is unmapped is
+//! told.
 
 use granule::{GRANULE_SIZE, GranuleAddr};
 use realm::rtt::Level;
@@ -16,8 +17,8 @@ pub struct Block {
 
 /// The memory that a Host wants to be mapped, in the order of the addresses where it is to appear.
 ///
-/// Blocks are taken one by one, as they are needed, and never looked at twice. How they are cut does not decide how they
-/// are mapped: neighbours that go on in physical memory count as one.
+/// Blocks are taken one by one, as they are needed, and never looked at twice. How they are cut
+/// does not decide how they are mapped: neighbours that go on in physical memory count as one.
 pub trait Supply {
     /// The next block; `None` if there are no more.
     ///
@@ -29,8 +30,8 @@ pub trait Supply {
 
 /// Told of each mapping that is taken away, in ascending order of intermediate physical addresses.
 pub trait Sink {
-    /// Takes note of a mapping of one entry of `level` to the memory at `pa`. False if there is no room for it: it stays
-    /// mapped.
+    /// Takes note of a mapping of one entry of `level` to the memory at `pa`. False if there is no
+    /// room for it: it stays mapped.
     fn take(&mut self, pa: GranuleAddr, level: Level) -> bool;
 }
 
@@ -91,5 +92,41 @@ impl<'s, S: Supply> Window<'s, S> {
             let bytes = front.bytes.checked_sub(bytes).filter(|bytes| *bytes != 0)?;
             Some(Block { pa, bytes })
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct List(Vec<(u64, u64)>);
+
+    impl Supply for List {
+        fn next(&mut self) -> Result<Option<Block>, Cause> {
+            if self.0.is_empty() {
+                return Ok(None);
+            }
+            let (pa, bytes) = self.0.remove(0);
+            Ok(Some(block(pa, bytes)))
+        }
+    }
+
+    fn block(pa: u64, bytes: u64) -> Block {
+        Block { pa: GranuleAddr::new(pa).unwrap(), bytes }
+    }
+
+    #[test]
+    fn neighbours_count_as_one_and_a_gap_does_not() {
+        let mut list = List(vec![(0x1000, 0x1000), (0x2000, 0x2000), (0x9000, 0x1000)]);
+        let mut window = Window::new(&mut list);
+        assert_eq!(window.front(0x1000), Ok(block(0x1000, 0x1000)));
+        assert_eq!(window.front(0x2000), Ok(block(0x1000, 0x3000)));
+        window.advance(0x2000);
+        assert_eq!(window.front(0x8000), Ok(block(0x3000, 0x1000)));
+        assert_eq!(window.front(0x8000), Ok(block(0x3000, 0x1000)), "asking takes nothing");
+        window.advance(0x1000);
+        assert_eq!(window.front(0x1000), Ok(block(0x9000, 0x1000)));
+        window.advance(0x1000);
+        assert_eq!(window.front(0x1000), Err(Cause::OutputMissing));
     }
 }

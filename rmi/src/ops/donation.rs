@@ -94,7 +94,8 @@ impl Donation<'_> {
         self.addresses.len()
     }
 
-    /// Makes them auxiliary granules, all zero as they were. The lock on the REC has to stay until that exists.
+    /// Makes them auxiliary granules, all zero as they were. The lock on the REC has to stay until
+    /// that exists.
     pub(crate) fn take<M>(self, rmm: &Rmm<'_, M>) {
         for granule in self.granules {
             rmm.granules.claim::<RecAuxState>(granule).unlock();

@@ -45,8 +45,8 @@ pub fn delegate<M: Memory + RootWorld + Vcpu>(
 ///
 /// # Errors
 ///
-/// Of the first granule: `NotTracked`, `RangeState`, `El3Busy`, `El3Conflict`; `NotUndelegated` if EL3 refuses, which the
-/// specification does not foresee.
+/// Of the first granule: `NotTracked`, `RangeState`, `El3Busy`, `El3Conflict`; `NotUndelegated` if
+/// EL3 refuses, which the specification does not foresee.
 #[inline(always)] // perf: as above (`granule_undelegate`).
 pub fn undelegate<M: RootWorld + Vcpu + Log>(
     rmm: &Rmm<'_, M>,
@@ -65,8 +65,8 @@ pub fn undelegate<M: RootWorld + Vcpu + Log>(
     })
 }
 
-/// Goes through a range in steps, until one fails or is short, an interrupt is pending or the budget is used up. `step` is given
-/// what is left of the range, and whether that is all of it.
+/// Goes through a range in steps, until one fails or is short, an interrupt is pending or the
+/// budget is used up. `step` is given what is left of the range, and whether that is all of it.
 #[inline(always)]
 fn advance<M: Vcpu>(
     rmm: &Rmm<'_, M>,

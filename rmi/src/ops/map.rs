@@ -82,15 +82,17 @@ pub fn unmap<M: Memory + Stage2Tlb>(
     })
 }
 
-/// Shows the Realm Host memory in a range of unprotected addresses. Returns how far it got: at most to the end of one table.
+/// Shows the Realm Host memory in a range of unprotected addresses. Returns how far it got: at most
+/// to the end of one table.
 ///
-/// As with [`super::memory::map`], the tables decide how it is mapped. What is mapped already, to the same memory with the same
-/// attributes, counts as done.
+/// As with [`super::memory::map`], the tables decide how it is mapped. What is mapped already, to
+/// the same memory with the same attributes, counts as done.
 ///
 /// # Errors
 ///
-/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`, `RealmState`; of the first entry: `BaseUnaligned`, `NoProgress` if it
-/// needs a table, `EntryState` if something else is mapped, `OutputMissing`, `OutputBound`, and what `supply` says.
+/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`, `RealmState`; of the first entry:
+/// `BaseUnaligned`, `NoProgress` if it needs a table, `EntryState` if something else is mapped,
+/// `OutputMissing`, `OutputBound`, and what `supply` says.
 pub fn map_range<M: Memory + Vcpu>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -153,12 +155,13 @@ fn map_entry<S: Supply>(
     Ok(())
 }
 
-/// Takes Host memory in a range of unprotected addresses away from the Realm. Returns how far it got: at most to the end of one
-/// table. `sink` is told of what has been mapped there.
+/// Takes Host memory in a range of unprotected addresses away from the Realm. Returns how far it
+/// got: at most to the end of one table. `sink` is told of what has been mapped there.
 ///
 /// # Errors
 ///
-/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`; of the first entry, if it is mapped: `BaseUnaligned`, `NoProgress`.
+/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`; of the first entry, if it is mapped:
+/// `BaseUnaligned`, `NoProgress`.
 pub fn unmap_range<M: Memory + Stage2Tlb + Vcpu>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

@@ -20,20 +20,21 @@ const WIPED_MAX: u64 = 128;
 
 /// The largest block of memory that a command makes or takes away in one piece.
 ///
-/// A larger one takes too long: its granules are claimed, or wiped, one by one. The Host makes a table, and folds it if it likes.
+/// A larger one takes too long: its granules are claimed, or wiped, one by one. The Host makes a
+/// table, and folds it if it likes.
 const LARGEST_BLOCK: Level = Level::SECOND_LEAF;
 
 /// Gives a Realm memory in `[base, top)`. Returns how far it got: at most to the end of one table.
 ///
-/// The tables decide how it is mapped, not how `supply` cuts the memory: an entry without a table below it becomes a block if the
-/// memory for it is contiguous, aligned and all DELEGATED. What is mapped already, to the same memory, counts as done. No RIPAS
-/// changes.
+/// The tables decide how it is mapped, not how `supply` cuts the memory: an entry without a table
+/// below it becomes a block if the memory for it is contiguous, aligned and all DELEGATED. What is
+/// mapped already, to the same memory, counts as done. No RIPAS changes.
 ///
 /// # Errors
 ///
-/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`, `RealmState`; of the first entry: `BaseUnaligned`, `NoProgress` if it
-/// needs a table, `EntryState` if it has other memory, `OutputMissing`, `NotEncodable`, `Untracked`, `State`, `Busy`, and what
-/// `supply` says.
+/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`, `RealmState`; of the first entry:
+/// `BaseUnaligned`, `NoProgress` if it needs a table, `EntryState` if it has other memory,
+/// `OutputMissing`, `NotEncodable`, `Untracked`, `State`, `Busy`, and what `supply` says.
 pub fn map<M: Memory + Vcpu>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -63,7 +64,8 @@ pub fn map<M: Memory + Vcpu>(
     })
 }
 
-/// Maps the next memory of `window` at one entry. Returns how many granules that takes: none if it is mapped already.
+/// Maps the next memory of `window` at one entry. Returns how many granules that takes: none if it
+/// is mapped already.
 #[inline(always)]
 fn map_entry<M: Memory, S: Supply>(
     rmm: &Rmm<'_, M>,
@@ -128,12 +130,14 @@ fn range_of(pa: GranuleAddr, level: Level) -> GranuleRange {
     }
 }
 
-/// Takes a Realm's memory in `[base, top)` away. Returns how far it got: at most to the end of one table. `sink` is told of what
-/// has been mapped there; the granules are DELEGATED again, and wiped.
+/// Takes a Realm's memory in `[base, top)` away. Returns how far it got: at most to the end of one
+/// table. `sink` is told of what has been mapped there; the granules are DELEGATED again, and
+/// wiped.
 ///
 /// # Errors
 ///
-/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`; of the first entry, if it has memory: `BaseUnaligned`, `NoProgress`.
+/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`; of the first entry, if it has memory:
+/// `BaseUnaligned`, `NoProgress`.
 pub fn unmap<M: Memory + Stage2Tlb + Vcpu>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -163,8 +167,8 @@ pub fn unmap<M: Memory + Stage2Tlb + Vcpu>(
     })
 }
 
-/// Takes the Realm's access to memory away, at entries from the first on that `sink` has room for. Returns how many. The entries keep
-/// their addresses.
+/// Takes the Realm's access to memory away, at entries from the first on that `sink` has room for.
+/// Returns how many. The entries keep their addresses.
 #[inline(always)]
 fn block_access<M: Memory + Stage2Tlb>(
     machine: &M,

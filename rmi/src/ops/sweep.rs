@@ -1,7 +1,9 @@
-//! Passes over the entries of one table, for commands on ranges: what is common to both halves of an address space.
+//! Passes over the entries of one table, for commands on ranges: what is common to both halves of
+//! an address space.
 //!
-//! A command changes entries of the one table in which the walk to its base ends, from there on, and reports how far it got. It
-//! fails only if it cannot do the first entry. At least one entry is done whatever is pending.
+//! A command changes entries of the one table in which the walk to its base ends, from there on,
+//! and reports how far it got. It fails only if it cannot do the first entry. At least one entry is
+//! done whatever is pending.
 
 use granule::Budget;
 use machine::{Memory, Vcpu};
@@ -10,11 +12,13 @@ use realm::rtt::scan;
 
 use super::Cause;
 
-/// Fills entries from `base` on. `fill` is given the index of each, and says why it cannot be filled.
+/// Fills entries from `base` on. `fill` is given the index of each, and says why it cannot be
+/// filled.
 ///
 /// # Errors
 ///
-/// `BaseUnaligned`; `NoProgress` if the first entry reaches past `top`; what `fill` says of the first entry.
+/// `BaseUnaligned`; `NoProgress` if the first entry reaches past `top`; what `fill` says of the
+/// first entry.
 #[inline(always)]
 pub(super) fn fill<M: Vcpu>(
     machine: &M,
@@ -56,14 +60,16 @@ pub(super) struct Live {
     pub(super) most: usize,
 }
 
-/// Takes mappings away from `base` on, stepping over what is not mapped. `take` does so with the first of the entries that it is
-/// given, as many as it likes, and says how many: 0 if not even the first can be.
+/// Takes mappings away from `base` on, stepping over what is not mapped. `take` does so with the
+/// first of the entries that it is given, as many as it likes, and says how many: 0 if not even the
+/// first can be.
 ///
 /// Where nothing is mapped, neither the alignment of `base` nor the size of the entry matters.
 ///
 /// # Errors
 ///
-/// If the first entry is mapped: `BaseUnaligned`; `NoProgress` if it reaches past `top`, or `take` takes nothing.
+/// If the first entry is mapped: `BaseUnaligned`; `NoProgress` if it reaches past `top`, or `take`
+/// takes nothing.
 #[inline(always)]
 pub(super) fn clear<M: Memory + Vcpu>(
     machine: &M,

@@ -22,7 +22,8 @@ pub(super) fn one_granule(raw: u64) -> Result<GranuleRange, Cause> {
 /// RTT_INIT_RIPAS is measured, and leaves memory alone.
 pub(super) const INIT_RIPAS: Init = Init { is_measured: true, rules: InitRules::Unassigned };
 
-/// RTT_SET_RIPAS changes what is DESTROYED only with the Realm's consent, and steps over a first entry that needs no change.
+/// RTT_SET_RIPAS changes what is DESTROYED only with the Realm's consent, and steps over a first
+/// entry that needs no change.
 pub(super) const SET_RIPAS: WishRules = WishRules { empties_destroyed: false, aligned_base: false };
 
 /// The two RECs of a RMI_PSCI_COMPLETE, which must differ.

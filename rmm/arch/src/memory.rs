@@ -13,10 +13,10 @@ use machine::{Memory, Page, Slot, Words};
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
 use crate::features::Features;
-use crate::layout::PAGE_BYTES;
+use crate::layout::{PAGE_BYTES, WINDOW_PAGES};
 use crate::mmu::descriptor::Access;
 use crate::sequence;
-use crate::slot::Mapping;
+use crate::slot::{Mapping, Window};
 
 /// A mapped granule with one user.
 #[derive(Debug)]
@@ -90,6 +90,26 @@ impl<F: Firmware> Memory for Cpu<F> {
         unsafe { zero(mapping.address(), PAGE_BYTES, &features) };
         // DC ZVA is not ordered by a release store: the wipe must be complete before the granule changes hands.
         // Source: bug catalogue T3.
+        barrier::dsb(ISH);
+    }
+
+    fn wipe_run(&self, slot: Slot, run: ExclusiveRun<'_>) {
+        let (first, count) = (run.first(), run.count());
+        if count == 1 {
+            return run.granules().for_each(|granule| self.wipe(slot, granule));
+        }
+        let features = self.area().features.get();
+        let mut done = 0;
+        while let Some(next) = first.add(done).filter(|_| done < count) {
+            let pages = usize::try_from(count - done).unwrap_or(WINDOW_PAGES).min(WINDOW_PAGES);
+            let window = Window::new(next, pages, features.tlbi_range);
+            // SAFETY: `ExclusiveRun` proves that nobody else touches the granules, and they are
+            // mapped for all of the call.
+            unsafe { zero(window.address(), pages * PAGE_BYTES, &features) };
+            drop(window);
+            done += pages as u64;
+        }
+        // As above.
         barrier::dsb(ISH);
     }
 

@@ -56,8 +56,8 @@ pub const STRANGER: u64 = 0xc200_0004;
 
 /// How FIRME takes runs from now on: [`crate::firme::Runs`] by its number in X1, granules in X2.
 pub const RUNS: u64 = 0xc200_0005;
-/// What this CPU has spent here: ticks of the counter (X1), services that the monitor has asked for (X2), and changes between the
-/// worlds (X3), all since it was started.
+/// What this CPU has spent here: ticks of the counter (X1), services that the monitor has asked for
+/// (X2), and changes between the worlds (X3), all since it was started.
 pub const SPENT: u64 = 0xc200_0006;
 
 /// Errors of the interface, as X0.

@@ -1,6 +1,8 @@
-//! Which version of the interface this EL3 speaks, and what of it. The machine's loader chooses, by a word at [`PLACE`].
+//! Which version of the interface this EL3 speaks, and what of it. The machine's loader chooses, by
+//! a word at [`PLACE`].
 //!
-//! Source: RMM-EL3 communication interface 0.4 and 2.0; TF-A 2.12.1 and main of 2026-08, `services/std_svc/rmmd`.
+//! Source: RMM-EL3 communication interface 0.4 and 2.0; TF-A 2.12.1 and main of 2026-08,
+//! `services/std_svc/rmmd`.
 
 use platform_fvp as fvp;
 
@@ -14,7 +16,8 @@ pub struct Edition {
     pub is_v2: bool,
     /// FIRME's granule service.
     pub has_firme: bool,
-    /// It takes counts and can be told to keep operations; else as TF-A main, which takes the count 1.
+    /// It takes counts and can be told to keep operations; else as TF-A main, which takes the count
+    /// 1.
     pub has_runs: bool,
     /// It hands out memory from the end of the monitor's window; else as QEMU virt, which has none.
     pub has_memory: bool,
@@ -74,7 +77,8 @@ impl Edition {
         if self.is_v2 { 0x2_0000 } else { 4 }
     }
 
-    /// Registers of the monitor, from X1 on, that reach the Normal world as X0 and those that follow.
+    /// Registers of the monitor, from X1 on, that reach the Normal world as X0 and those that
+    /// follow.
     #[must_use]
     pub const fn results(self) -> usize {
         if self.is_v2 { 8 } else { 5 }
@@ -115,7 +119,8 @@ impl Reserve {
         Self { taken: 0 }
     }
 
-    /// Hands out memory; its address. `flags`: the alignment's power of two in bits 63:56, and bit 0 for "near this CPU".
+    /// Hands out memory; its address. `flags`: the alignment's power of two in bits 63:56, and bit
+    /// 0 for "near this CPU".
     ///
     /// # Errors
     ///

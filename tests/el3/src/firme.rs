@@ -1,9 +1,10 @@
 //! FIRME's base and granule services, except for the tables that are changed.
 //!
-//! Its numbers are written out here, apart from those that the monitor has from a crate: a mistake on one side shows.
+//! Its numbers are written out here, apart from those that the monitor has from a crate: a mistake
+//! on one side shows.
 //!
-//! As TF-A main it takes one granule at a time, and knows no CONTINUE. It can be told to take runs, to stop short, or to keep
-//! an operation: no published EL3 does.
+//! As TF-A main it takes one granule at a time, and knows no CONTINUE. It can be told to take runs,
+//! to stop short, or to keep an operation: no published EL3 does.
 //!
 //! Source: FIRME (Arm DEN0149) 1.0; TF-A main of 2026-08, as measured.
 
@@ -39,7 +40,8 @@ pub enum Status {
 }
 
 impl Status {
-    /// What a refusal by order means here: codes of interface 0.x that have a status of their own are that status.
+    /// What a refusal by order means here: codes of interface 0.x that have a status of their own
+    /// are that status.
     #[must_use]
     pub const fn ordered(code: i64) -> Self {
         match code {
@@ -149,7 +151,8 @@ impl Firme {
         self.runs = runs;
     }
 
-    /// GPI_SET by the Realm world. `change` moves the granule at an address to a target, or says why not.
+    /// GPI_SET by the Realm world. `change` moves the granule at an address to a target, or says
+    /// why not.
     pub fn set(
         &mut self,
         edition: Edition,
@@ -213,7 +216,8 @@ impl Firme {
                     let cookie = self.keep(operation);
                     return Answer { cookie, ..Answer::new(Status::Busy, 0) };
                 }
-                // What has no count cannot be said once something has changed: it is said to the next request.
+                // What has no count cannot be said once something has changed: it is said to the
+                // next request.
                 Err(status) if done > 0 && !status.has_count() => {
                     return Answer::new(Status::Success, done);
                 }

@@ -69,8 +69,8 @@ pub struct Clock {
 const CLOCK: usize = 272;
 const _: () = assert!(size_of::<Frame>() <= CLOCK && CLOCK + size_of::<Clock>() <= 512);
 
-/// Instructions of an exception before its first look at the counter and after its second: ticks, where QEMU counts
-/// instructions.
+/// Instructions of an exception before its first look at the counter and after its second: ticks,
+/// where QEMU counts instructions.
 const UNCOUNTED: u64 = 10 + 25;
 
 global_asm!(
@@ -339,8 +339,8 @@ banked!(
     "S3_0_C2_C2_2" "S3_0_C2_C2_3" "S3_0_C2_C3_0" "S3_0_C2_C3_1"
 );
 
-/// The Normal world's ICC_SRE_EL2, ICH_HCR_EL2 and ICH_VMCR_EL2 at its start, where they are not kept for each world: the
-/// monitor boots with them.
+/// The Normal world's ICC_SRE_EL2, ICH_HCR_EL2 and ICH_VMCR_EL2 at its start, where they are not
+/// kept for each world: the monitor boots with them.
 ///
 /// Source: TF-A main of 2026-08, `services/std_svc/rmmd/rmmd_main.c`.
 pub fn start_virtual_interrupts() {

@@ -1,5 +1,5 @@
-//! The boot manifest, version 0.3 with interface 0.4 and version 0.5 with 2.0, as TF-A writes them on FVP; but the console is
-//! the one that QEMU has.
+//! The boot manifest, version 0.3 with interface 0.4 and version 0.5 with 2.0, as TF-A writes them
+//! on FVP; but the console is the one that QEMU has.
 //!
 //! Source: RMM-EL3 communication interface, "Boot manifest".
 
@@ -42,7 +42,8 @@ pub fn words(page: u64, edition: Edition) -> [u64; WORDS] {
     put(head, &banks);
     put(head + banks.len(), &console);
     if edition.is_v2 {
-        // As TF-A writes it: of nothing, but with a pointer, and with a version that is not in the sum.
+        // As TF-A writes it: of nothing, but with a pointer, and with a version that is not in the
+        // sum.
         let [count, pointer, checksum] = list(0, head + banks.len() + console.len(), &[]);
         put(ROOT_COMPLEXES, &[count, 1, pointer, checksum]);
     }

@@ -18,9 +18,13 @@ struct Granules {
 static GRANULES: Mutex<Granules> =
     Mutex::new(Granules { refuse: Refuse::new(), firme: Firme::new() });
 
+/// What moves the granule at an address to a target, or says why not.
+type Change<'a> = dyn FnMut(u64, u64) -> Result<(), Status> + 'a;
+
 static RESERVE: Mutex<Reserve> = Mutex::new(Reserve::new());
 
-/// A service that the Normal world asks for, or an order about one: X0. FIRME is there for both worlds.
+/// A service that the Normal world asks for, or an order about one: X0. FIRME is there for both
+/// worlds.
 pub fn of_normal_world(frame: &mut Frame, edition: Edition) -> u64 {
     let [x0, x1, x2, x3, ..] = frame.arguments();
     match x0 {
@@ -107,10 +111,7 @@ impl Granules {
     }
 
     /// Moves granules by a call of FIRME: X0 to X2.
-    fn run(
-        &mut self,
-        call: impl FnOnce(&mut Firme, &mut dyn FnMut(u64, u64) -> Result<(), Status>) -> firme::Answer,
-    ) -> [u64; 3] {
+    fn run(&mut self, call: impl FnOnce(&mut Firme, &mut Change<'_>) -> firme::Answer) -> [u64; 3] {
         let Self { refuse, firme } = self;
         let mut ordered = None;
         let answer = call(firme, &mut |pa, target| {
@@ -137,7 +138,8 @@ fn change(refuse: &mut Refuse, pa: u64, to: Gpi) -> Result<(), u64> {
     let place = gpt::place(pa).filter(|_| pa.is_multiple_of(0x1000));
     let (at, shift) = place.ok_or(call::BAD_ADDRESS)?;
     let word = leaf::read(at);
-    // The monitor's own memory and the shared page are Realm too, but were never the Normal world's.
+    // The monitor's own memory and the shared page are Realm too, but were never the Normal
+    // world's.
     if !gpt::is(word, shift, from) || gpt::initial(pa) != Gpi::NonSecure {
         return Err(call::BAD_PAS);
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ::attest::RealmKey;
 use ::attest::key;
+use cairn_el3::edition::Edition;
 use machine::{AttestRoot, El3Error};
 
 use super::config::Profile;
@@ -35,7 +36,7 @@ pub struct Attestation {
 impl FakeMachine {
     /// A machine whose EL3 has no realm attestation key.
     pub fn without_attestation_key(profile: Profile) -> Self {
-        Self::with_key(profile, None)
+        Self::with_key(profile, Edition::V0, None)
     }
 
     /// EL3 gives no platform tokens from now on, or gives them again.

@@ -8,7 +8,7 @@ use cairn_tests::harness;
 use cairn_tests::outcome::{Outcome, fail, same};
 use cairn_tests::program::{Action, El1, Observed, SystemRegister};
 use cairn_tests::rec::{Rec, VECTORS};
-use cairn_tests::scenarios::{Cpu, Scenario};
+use cairn_tests::scenarios::{Cpu, Run, Scenario};
 use cairn_tests::world::World;
 
 use super::{all, encoding};
@@ -149,7 +149,7 @@ fn run(name: &str, run: impl Fn(&mut World<'_>) -> Outcome + Send + Sync + 'stat
         cpu: Cpu::Max,
         needs: Vec::new(),
         interpretation: None,
-        run: Box::new(run),
+        run: Run::V1(Box::new(run)),
     };
     harness::run(&Arc::new(scenario)).unwrap_or_else(|why| panic!("{name}: {why}"));
 }

@@ -100,7 +100,9 @@ impl<'a> Operation<'a> {
     fn donate(&mut self, handle: u64, request: DonateRequest) -> Result<Answer, Failure> {
         let DonateRequest { level, count, contiguous, state } = request;
         if level != 3 || contiguous || state != 0 || count == 0 {
-            return Err(failure!("the monitor asks for memory of a kind that it needs not: {request:?}"));
+            return Err(failure!(
+                "the monitor asks for memory of a kind that it needs not: {request:?}"
+            ));
         }
         let mut count = count.min(LIST_MAX);
         if core::mem::take(&mut self.is_stingy) && count > 1 {
@@ -136,7 +138,11 @@ impl<'a> Operation<'a> {
         let (given, kept) = granules.split_at(taken.min(granules.len()));
         self.held.extend_from_slice(given);
         self.keep(kept);
-        if is_incomplete { Ok(answer) } else { Err(answer.result().err().map_or_else(nothing, Into::into)) }
+        if is_incomplete {
+            Ok(answer)
+        } else {
+            Err(answer.result().err().map_or_else(nothing, Into::into))
+        }
     }
 
     /// Takes granules that were not donated out of the monitor's hands.
@@ -163,7 +169,11 @@ impl<'a> Operation<'a> {
             self.held.swap_remove(place);
             self.host.reclaim(granule, Purpose::RecAux);
         }
-        if is_incomplete { Ok(answer) } else { Err(answer.result().err().map_or_else(nothing, Into::into)) }
+        if is_incomplete {
+            Ok(answer)
+        } else {
+            Err(answer.result().err().map_or_else(nothing, Into::into))
+        }
     }
 }
 

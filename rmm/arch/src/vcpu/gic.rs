@@ -125,7 +125,8 @@ pub(crate) fn give_back_system_registers(host: u64) {
 /// afterwards but for those that EL3 used to switch.
 #[cold]
 #[inline(never)]
-pub(super) fn load_shared(area: &CpuArea, gic: &mut GicRegisters, features: &Features) {
+pub(super) fn load_shared(area: &CpuArea, gic: &mut GicRegisters) {
+    let features = &area.features.get();
     area.host_sre.set(use_system_registers());
     gic.host_hcr = mrs!("s3_4_c12_c11_0");
     if gic.in_hardware == 0 {
@@ -139,7 +140,8 @@ pub(super) fn load_shared(area: &CpuArea, gic: &mut GicRegisters, features: &Fea
 /// [`unload`] with interface 2.0: brings back what [`load_shared`] has put away.
 #[cold]
 #[inline(never)]
-pub(super) fn unload_shared(area: &CpuArea, gic: &mut GicRegisters, features: &Features) {
+pub(super) fn unload_shared(area: &CpuArea, gic: &mut GicRegisters) {
+    let features = &area.features.get();
     if gic.in_hardware == 0 {
         unload(gic, features);
         msr!("s3_4_c12_c11_7", area.host_vmcr.get());

@@ -86,7 +86,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             keys::write(&registers.pauth.0);
         }
         if features.shares_vgic {
-            gic::load_shared(area, &mut registers.gic, &features);
+            gic::load_shared(area, &mut registers.gic);
         } else {
             gic::load(&registers.gic, &features);
         }
@@ -161,7 +161,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             registers.pauth.0 = keys::read();
         }
         if features.shares_vgic {
-            gic::unload_shared(area, &mut registers.gic, &features);
+            gic::unload_shared(area, &mut registers.gic);
         } else {
             gic::unload(&mut registers.gic, &features);
         }

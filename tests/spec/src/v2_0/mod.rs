@@ -20,6 +20,7 @@
 //! | [`platform`] | what the machine is, feature registers, tracking |
 //! | [`version`] | negotiation and latch |
 //! | [`verdict`] | failure conditions, their order, comparison with an answer |
+//! | [`parrot`] | a machine that answers whatever the model allows |
 //! | `life`, `granule`, `operation`, `realm`, `rec`, `psci`, `enter`, `rtt` | the commands |
 //!
 //! Source: our notes on RMI 2.0 (bet3); "section" means theirs. Where they name no source, a rule
@@ -31,6 +32,7 @@ pub mod fid;
 mod granule;
 mod life;
 mod operation;
+pub mod parrot;
 pub mod platform;
 mod psci;
 mod realm;
@@ -204,26 +206,32 @@ impl Model {
         host: &dyn HostView,
         answer: &Answer,
     ) -> Result<&'static str, Divergence> {
-        let command = fid::decode(call[0]);
-        let (route, latch) = if command == fid::VERSION {
-            (Route::Here, self.latch)
-        } else {
-            self.latch.route(&self.platform.versions, command)
-        };
+        let (verdict, latch) = self.verdict(call, host);
         let before = core::mem::replace(&mut self.latch, latch);
-        let verdict = match route {
-            // What a command of 1.0 answers is not this model's matter.
-            Route::Elsewhere => return Ok("another version"),
-            Route::Nowhere => Verdict::fails("unknown", &[UNKNOWN]),
-            Route::Here => self.dispatch(command, call, host),
-        };
-        let four_outputs = command == fid::RTT_READ_ENTRY;
+        // What a command of 1.0 answers is not this model's matter.
+        let Some(verdict) = verdict else { return Ok("another version") };
+        let four_outputs = fid::decode(call[0]) == fid::RTT_READ_ENTRY;
         let result = frame(call, answer, four_outputs)
             .and_then(|()| verdict.settle(self, call, answer, host, four_outputs));
         if result.is_err() {
             self.latch = before;
         }
         result
+    }
+
+    /// What may come of a call, unless it is one of another version; and the latch after it.
+    fn verdict(&self, call: &Call, host: &dyn HostView) -> (Option<Verdict>, Latch) {
+        let command = fid::decode(call[0]);
+        if command == fid::VERSION {
+            return (Some(self.version(call[1])), self.latch);
+        }
+        let (route, latch) = self.latch.route(&self.platform.versions, command);
+        let verdict = match route {
+            Route::Elsewhere => None,
+            Route::Nowhere => Some(Verdict::fails("unknown", &[UNKNOWN])),
+            Route::Here => Some(self.dispatch(command, call, host)),
+        };
+        (verdict, latch)
     }
 
     /// Section 2.1, order of dispatch: RMM state, feature, command.
@@ -251,7 +259,6 @@ impl Model {
     fn command(&self, command: u64, call: &Call, host: &dyn HostView) -> Verdict {
         let &[_, x1, x2, x3, x4, x5, ..] = call;
         match command {
-            fid::VERSION => self.version(x1),
             fid::FEATURES => {
                 Verdict::succeeds([self.platform.feature_register(x1), 0, 0, 0], |_| {})
             }

@@ -74,6 +74,18 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// X0, and X1 to X4 unless they depend on more than the call.
+    pub(crate) fn answer(&self) -> (u64, Option<[u64; 4]>) {
+        let outputs = match self.outputs {
+            Outputs::Are(outputs) => Some(outputs),
+            Outputs::NotBeyond(_) => Some([0; 4]),
+            Outputs::Checked => None,
+        };
+        (self.word, outputs)
+    }
+}
+
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x} ({}) with {:x?}", self.word, self.name, self.outputs)

@@ -11,9 +11,9 @@ mod tables;
 mod tests;
 
 use anyhow::Context;
+use cairn_host::dialect::Dialect;
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
-use cairn_host::dialect::Dialect;
 use cairn_host::job::Job as HostJob;
 use cairn_host::realm::Realm;
 

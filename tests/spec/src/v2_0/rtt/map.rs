@@ -7,7 +7,7 @@ use super::super::words::{INPUT, REALM, TRACKING, rtt};
 use super::super::{
     Entry, HostView, Model, RealmState, State, Verdict, choices, entry_size, granules_of,
 };
-use super::source::Source;
+use super::source::{Given, Source};
 use super::{Half, ORDER, Step};
 
 /// Attributes in the flags of UNPROT_MAP, at their places in a descriptor (7.2): MemAttr, and S2AP
@@ -82,24 +82,33 @@ impl Model {
             Entry::AssignedNs(pa, attributes) => Some((*pa, *attributes == wish.attributes)),
             Entry::Table(_) => return stops("entry_state"),
         };
-        let Some((pa, bytes)) = given else {
+        let Some(Given { pa, own, merged }) = given else {
             // The list has come to its end (OQ-14); no list at all is another condition.
             return Step::Stops("oaddr_end", vec![INPUT]);
         };
         if let Some((mapped, alike)) = next {
-            let same = mapped == pa && alike && bytes >= size;
+            let same = mapped == pa && alike && merged >= size;
             return if same { Step::To(at + size) } else { stops("entry_state") };
         }
         // The Host has to make a table: memory is not aligned, or ends, or has a gap.
-        if !pa.is_multiple_of(size) || bytes < size {
+        if !pa.is_multiple_of(size) || merged < size {
             return stops("entry_pa");
         }
-        match wish.half {
+        let step = match wish.half {
             Half::Protected => self.map_data(wish, at, level, pa),
             Half::Unprotected => {
                 self.replace(wish.rd, at, level, |_| Entry::AssignedNs(pa, wish.attributes));
                 Step::To(at + size)
             }
+        };
+        // Whether several descriptors together make a block is not said.
+        match step {
+            Step::To(to) if own < size => Step::Either("entry_pa", rtt(level), to),
+            Step::Stops(condition, mut codes) if own < size => {
+                codes.push(rtt(level));
+                Step::Stops(condition, codes)
+            }
+            step => step,
         }
     }
 

@@ -8,32 +8,48 @@ use super::super::words::{AddressRange, Addresses, INPUT};
 use super::super::{HostView, Model, list_words, word_of};
 use super::Half;
 
-/// Runs of physical addresses, one after the other, from the base of the range on.
+/// Memory at an offset of the range.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    pub(crate) pa: u64,
+    /// Bytes from `pa` on that one descriptor names.
+    pub(crate) own: u64,
+    /// The same, with the descriptors after it, as far as they are adjacent.
+    pub(crate) merged: u64,
+}
+
+/// Ranges of physical addresses, one after the other, from the base of the range on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Source {
-    /// Offset, physical address, bytes.
-    runs: Vec<(u64, u64, u64)>,
-    bytes: u64,
+    /// Physical address, bytes.
+    ranges: Vec<(u64, u64)>,
 }
 
 impl Source {
-    fn push(&mut self, pa: u64, bytes: u64) {
-        match self.runs.last_mut() {
-            Some((_, last, length)) if *last + *length == pa => *length += bytes,
-            _ => self.runs.push((self.bytes, pa, bytes)),
-        }
-        self.bytes += bytes;
-    }
-
-    /// Bytes of all runs.
+    /// Bytes of all ranges.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.ranges.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// The address at an offset, and how many bytes follow it without a gap.
-    pub(crate) fn at(&self, offset: u64) -> Option<(u64, u64)> {
-        let run = self.runs.iter().find(|(first, _, bytes)| offset.wrapping_sub(*first) < *bytes);
-        run.map(|(first, pa, bytes)| (pa + (offset - first), bytes - (offset - first)))
+    /// What is given at an offset.
+    pub(crate) fn at(&self, mut offset: u64) -> Option<Given> {
+        let mut ranges = self.ranges.iter().copied();
+        let (first, bytes) = ranges.find(|(_, bytes)| {
+            let here = offset < *bytes;
+            if !here {
+                offset -= bytes;
+            }
+            here
+        })?;
+        let (pa, own) = (first + offset, bytes - offset);
+        let mut merged = own;
+        for (next, bytes) in ranges {
+            if next != pa + merged {
+                break;
+            }
+            merged += bytes;
+        }
+        Some(Given { pa, own, merged })
     }
 }
 
@@ -84,7 +100,7 @@ impl Model {
             if !good {
                 break;
             }
-            source.push(range.base, range.bytes());
+            source.ranges.push((range.base, range.bytes()));
         }
         source
     }
