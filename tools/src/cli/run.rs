@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_host::job::HashAlgorithm;
+use cairn_el3::edition::Edition;
+use cairn_host::job::{HashAlgorithm, Interface};
 use clap::Args;
 
-use super::{GuestOptions, HostOptions, ImageOptions, Platform};
+use super::{El3Edition, GuestOptions, HostOptions, ImageOptions, Platform};
 use crate::patience;
 
 /// The model that runs what is built for Arm FVP Base RevC.
@@ -39,6 +40,11 @@ pub struct RunOptions {
     /// A host other than ours.
     #[command(flatten)]
     pub host: HostOptions,
+    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A, and let it speak this version
+    /// of its interface with the monitor [default: 2.0 with --rmi 2.0 and both, because stock TF-A has no such; with --tfa,
+    /// that TF-A]
+    #[arg(long, value_name = "VERSION", conflicts_with = "tfa")]
+    pub el3: Option<El3Edition>,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
@@ -71,10 +77,17 @@ impl RunOptions {
         self.timeout.map_or(usual, Duration::from_secs)
     }
 
+    /// What the EL3 of the tests speaks, if the machine boots with that one.
+    pub fn stand_in(&self) -> Option<Edition> {
+        let needed = self.guest.rmi != Interface::V1_0 && self.image.tfa.is_none();
+        self.el3.or(needed.then_some(El3Edition::V2)).map(El3Edition::edition)
+    }
+
     /// The options of `run --check` with this many CPUs and this much memory.
     pub fn check(cpus: u32, memory: u64) -> Self {
         let guest = GuestOptions {
             check: true,
+            rmi: Interface::V1_0,
             realms: 1,
             cpus,
             memory,
@@ -86,6 +99,7 @@ impl RunOptions {
         Self {
             guest,
             host: HostOptions::default(),
+            el3: None,
             qemu: None,
             model: ModelOptions::default(),
             gdb: None,
@@ -122,6 +136,12 @@ mod tests {
         let patient = run(&["xtask", "run", "--check", "--timeout", "9"]);
         assert_eq!(patient.patience(), Duration::from_secs(9));
         assert!(Cli::try_parse_from(["xtask", "run", "--cpus", "9"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "run", "--rmi", "3.0"]).is_err());
+        let stand_in = |words: &[&str]| run(&[&["xtask", "run"], words].concat()).stand_in();
+        assert_eq!(stand_in(&[]), None);
+        assert_eq!(stand_in(&["--rmi", "both"]), Some(Edition::V2));
+        assert_eq!(stand_in(&["--rmi", "2.0", "--tfa", "tree"]), None);
+        assert_eq!(stand_in(&["--el3", "2.0-all"]), Some(Edition::V2_ALL));
         assert!(Cli::try_parse_from(["xtask", "stress", "--commands", "0"]).is_err());
     }
 
