@@ -85,9 +85,8 @@ impl Port for FakePort<'_> {
 
     fn arm(&mut self, mishap: Mishap) -> bool {
         match mishap {
-            Mishap::Streaming | Mishap::SveHint | Mishap::Pending(_) | Mishap::El3Short(_) => {
-                return false;
-            }
+            Mishap::Streaming | Mishap::SveHint | Mishap::El3Short(_) => return false,
+            Mishap::Pending(on) => self.machine.interrupt_every(u64::from(on)),
             Mishap::HostFault(nth) => self.machine.fault_host_at(nth),
             Mishap::HostChange(nth, pa, value) => self.machine.change_host_at(nth, pa, value),
             Mishap::El3Refuses(nth, code) => self.machine.refuse_el3_call(nth, code),
