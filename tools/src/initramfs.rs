@@ -1,7 +1,7 @@
-//! The guest's initial RAM disk: busybox, a handful of kernel modules, `assets/init.sh` as `/init` and
-//! `assets/token.sh`, which fetches attestation tokens.
+//! Initial RAM disks. The guest's: busybox, a handful of kernel modules, `assets/init.sh` as `/init` and
+//! `assets/token.sh`, which fetches attestation tokens. That of a host's kernel: other modules, and `assets/host.sh`.
 //!
-//! It is the same bytes each time (fixed times and owners), because the Realm's measurement covers it.
+//! They are the same bytes each time (fixed times and owners), because the Realm's measurement covers the guest's.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,6 +14,7 @@ use crate::paths::write_whole;
 
 const INIT: &str = include_str!("../assets/init.sh");
 const TOKEN: &str = include_str!("../assets/token.sh");
+const HOST_INIT: &str = include_str!("../assets/host.sh");
 
 /// File types and permissions, as in `stat.h`.
 const FOLDER: u32 = 0o040_755;
@@ -24,11 +25,21 @@ const DEVICE: u32 = 0o020_600;
 /// Folders that `/init` mounts things on or puts things in.
 const FOLDERS: [&str; 8] = ["bin", "dev", "etc", "lib", "lib/modules", "proc", "sys", "tmp"];
 
-/// Makes the initial RAM disk from the cache entry `guest` and writes it to `out`.
+/// Makes the guest's initial RAM disk from the cache entry `guest` and writes it to `out`.
 pub fn make(guest: &Path, out: &Path) -> anyhow::Result<()> {
+    let programs = [("bin/token", TOKEN), ("init", INIT)];
+    write(guest, "modules", &programs, out)
+}
+
+/// Makes that of a kernel which is the host itself.
+pub fn make_for_host(guest: &Path, out: &Path) -> anyhow::Result<()> {
+    write(guest, "host-modules", &[("init", HOST_INIT)], out)
+}
+
+fn write(guest: &Path, modules: &str, scripts: &[Script], out: &Path) -> anyhow::Result<()> {
     let busybox = guest.join("busybox");
     let busybox = std::fs::read(&busybox).at("read", &busybox)?;
-    let folder = guest.join("modules");
+    let folder = guest.join(modules);
     let mut modules = Vec::new();
     for entry in std::fs::read_dir(&folder).at("read", &folder)? {
         let entry = entry.at("read", &folder)?;
@@ -36,10 +47,18 @@ pub fn make(guest: &Path, out: &Path) -> anyhow::Result<()> {
         modules.push((entry.file_name().to_string_lossy().into_owned(), content));
     }
     modules.sort();
-    write_whole(out, &archive(&busybox, &modules).context("cannot make the initial RAM disk")?)
+    let archive = archive(&busybox, &modules, scripts);
+    write_whole(out, &archive.context("cannot make the initial RAM disk")?)
 }
 
-fn archive(busybox: &[u8], modules: &[(String, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
+/// A path and a text.
+type Script = (&'static str, &'static str);
+
+fn archive(
+    busybox: &[u8],
+    modules: &[(String, Vec<u8>)],
+    scripts: &[Script],
+) -> std::io::Result<Vec<u8>> {
     let mut archive = Archive::default();
     for name in FOLDERS {
         archive.add(name, FOLDER, &[])?;
@@ -47,11 +66,14 @@ fn archive(busybox: &[u8], modules: &[(String, Vec<u8>)]) -> std::io::Result<Vec
     // The kernel opens this one for /init before anything is mounted.
     archive.add_with("dev/console", &[], |entry| entry.mode(DEVICE).rdev_major(5).rdev_minor(1))?;
     archive.add("bin/busybox", PROGRAM, busybox)?;
-    archive.add("bin/token", PROGRAM, TOKEN.as_bytes())?;
+    let (init, others) = scripts.split_last().ok_or_else(|| std::io::Error::other("no /init"))?;
+    for (path, text) in others {
+        archive.add(path, PROGRAM, text.as_bytes())?;
+    }
     for (name, content) in modules {
         archive.add(&format!("lib/modules/{name}"), FILE, content)?;
     }
-    archive.add("init", PROGRAM, INIT.as_bytes())?;
+    archive.add(init.0, PROGRAM, init.1.as_bytes())?;
     trailer(archive.bytes)
 }
 
@@ -90,7 +112,8 @@ mod tests {
     #[test]
     fn the_archive_reads_back() {
         let modules = [("a.ko".to_owned(), vec![7; 5])];
-        let bytes = archive(b"box", &modules).unwrap();
+        let scripts = [("bin/token", TOKEN), ("init", INIT)];
+        let bytes = archive(b"box", &modules, &scripts).unwrap();
         let mut rest = bytes.as_slice();
         let mut seen = Vec::new();
         loop {
@@ -111,11 +134,14 @@ mod tests {
         assert_eq!(find("lib/modules/a.ko").3, vec![7; 5]);
         assert_eq!(find("init").3, INIT.as_bytes());
         assert_eq!(find("bin/token"), &("bin/token".into(), PROGRAM, 0, TOKEN.as_bytes().to_vec()));
-        assert_eq!(archive(b"box", &modules).unwrap(), bytes, "same input, same bytes");
+        let again = archive(b"box", &modules, &scripts).unwrap();
+        assert_eq!(again, bytes, "same input, same bytes");
     }
 
     #[test]
     fn init_and_token_are_busybox_scripts() {
-        assert!([INIT, TOKEN].iter().all(|script| script.starts_with("#!/bin/busybox sh\n")));
+        assert!(
+            [INIT, TOKEN, HOST_INIT].iter().all(|script| script.starts_with("#!/bin/busybox sh\n"))
+        );
     }
 }

@@ -23,13 +23,16 @@ use crate::{kernel_image, process};
 const OLDEST: &str = "6.13~";
 
 /// Changes when the content of the cache entry changes, so that old entries are not used.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// Suites to look in, from the first that has a kernel.
 const SUITES: [&str; 2] = ["trixie trixie-backports", "trixie trixie-backports sid"];
 
 /// Modules that the guest loads, by the name of their file.
 const MODULES: [&str; 5] = ["virtio_mmio", "virtio-rng", "configfs", "tsm_report", "arm-cca-guest"];
+
+/// Modules that the same kernel loads as a host of its own (`run --host-kernel`): disk, network, file system.
+const HOST_MODULES: [&str; 3] = ["virtio_blk", "virtio_net", "ext4"];
 
 /// Prefix of cache entries made here.
 pub const PREFIX: &str = "guest-";
@@ -142,9 +145,6 @@ fn newest(offers: Vec<Offer>) -> Option<Offer> {
 /// Copies what the guest needs from the unpacked packages into a cache entry.
 fn install(tree: &Path, made: &Path) -> anyhow::Result<()> {
     let all = files(tree)?;
-    let named = |test: &dyn Fn(&str) -> bool| {
-        all.iter().find(|path| path.file_name().and_then(|n| n.to_str()).is_some_and(test))
-    };
     let copy = |from: Option<&PathBuf>, to: &str| -> anyhow::Result<PathBuf> {
         let from =
             from.with_context(|| format!("the downloaded packages contain no {to}; report this"))?;
@@ -152,14 +152,20 @@ fn install(tree: &Path, made: &Path) -> anyhow::Result<()> {
         std::fs::copy(from, &to).at("write", &to)?;
         Ok(to)
     };
-    let image = copy(named(&|name| name.starts_with("vmlinuz")), "Image")?;
+    let image = copy(named(&all, &|name| name.starts_with("vmlinuz")), "Image")?;
     kernel_image::check(&image)?;
     copy(all.iter().find(|path| path.ends_with("bin/busybox")), "busybox")?;
 
-    let folder = made.join("modules");
-    std::fs::create_dir_all(&folder).at("make the folder", &folder)?;
+    install_modules(&all, &MODULES, &made.join("modules"))?;
+    install_modules(&all, &HOST_MODULES, &made.join("host-modules"))
+}
+
+/// Copies the modules of these names, and those that they need, into `folder`; its file `depends` names for each what has
+/// to be loaded before.
+fn install_modules(all: &[PathBuf], names: &[&str], folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).at("make the folder", folder)?;
     let mut order = String::new();
-    let mut needed: Vec<String> = MODULES.iter().rev().map(|name| (*name).to_owned()).collect();
+    let mut needed: Vec<String> = names.iter().rev().map(|name| (*name).to_owned()).collect();
     let mut depends = BTreeMap::new();
     while let Some(name) = needed.pop() {
         let key = underscored(&name);
@@ -169,7 +175,7 @@ fn install(tree: &Path, made: &Path) -> anyhow::Result<()> {
         let is_it =
             |file: &str| file.split_once(".ko").is_some_and(|(stem, _)| underscored(stem) == key);
         // Not a file: built into the kernel.
-        let Some(file) = named(&is_it) else { continue };
+        let Some(file) = named(all, &is_it) else { continue };
         let module = decompress(file)?;
         let path = folder.join(format!("{key}.ko"));
         std::fs::write(&path, &module).at("write", &path)?;
@@ -184,6 +190,11 @@ fn install(tree: &Path, made: &Path) -> anyhow::Result<()> {
     }
     let path = folder.join("depends");
     std::fs::write(&path, order).at("write", &path)
+}
+
+/// The first of these files whose name passes `test`.
+fn named<'f>(files: &'f [PathBuf], test: &dyn Fn(&str) -> bool) -> Option<&'f PathBuf> {
+    files.iter().find(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(test))
 }
 
 fn underscored(name: &str) -> String {

@@ -50,6 +50,48 @@ pub fn check(path: &Path) -> anyhow::Result<()> {
     check_traits(&traits).with_context(|| format!("{} cannot be a Realm", path.display()))
 }
 
+/// What the header of an arm64 Image says of its place in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Image {
+    /// Distance of its first byte from a multiple of 2 MiB.
+    pub text_offset: u64,
+    /// Bytes of memory that it needs from its first byte on, more than the file has.
+    pub size: u64,
+}
+
+impl Image {
+    /// Reads the header of the Image at `path`, which need not be Linux.
+    ///
+    /// Source: Linux, `Documentation/arch/arm64/booting.rst`, "Call the kernel image": `text_offset` at
+    /// byte 8, `image_size` at byte 16; where that is zero, `text_offset` is 0x80000.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is something else.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        check_regular(path)?;
+        let mut header = Vec::new();
+        let file = File::open(path).at("read", path)?;
+        let length = file.metadata().at("read", path)?.len();
+        file.take(64).read_to_end(&mut header).at("read", path)?;
+        check_header(&header)
+            .with_context(|| format!("{} is not an arm64 Image", path.display()))?;
+        Ok(Self::of(&header, length))
+    }
+
+    /// The same for a header that has been checked, of a file of so many bytes.
+    fn of(header: &[u8], length: u64) -> Self {
+        let word = |at: usize| {
+            let bytes = header.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+            u64::from_le_bytes(bytes.unwrap_or_default())
+        };
+        match word(16) {
+            0 => Self { text_offset: 0x8_0000, size: length },
+            size => Self { text_offset: word(8), size: size.max(length) },
+        }
+    }
+}
+
 /// Checks the header of an arm64 Image.
 ///
 /// Source: Linux, `Documentation/arch/arm64/booting.rst`: magic `ARM\x64` at byte 56.
@@ -213,6 +255,16 @@ mod tests {
         File::options().write(true).open(&file).unwrap().set_len(1 << 40).unwrap();
         assert!(check(&file).is_ok());
         std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn the_header_says_how_much_memory_a_kernel_needs() {
+        let mut header = image(&[]);
+        let old = Image { text_offset: 0x8_0000, size: 100 };
+        assert_eq!(Image::of(&header, 100), old);
+        header[16..24].copy_from_slice(&0x324_0000_u64.to_le_bytes());
+        assert_eq!(Image::of(&header, 100), Image { text_offset: 0, size: 0x324_0000 });
+        assert!(Image::read(Path::new("/dev/zero")).is_err());
     }
 
     #[test]

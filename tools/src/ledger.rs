@@ -9,6 +9,7 @@ use anyhow::bail;
 
 use crate::cli::LedgerOptions;
 use crate::console::log::DAMAGED;
+use crate::decode::{self, LARGEST_LOG};
 use crate::fault::Verdict;
 use crate::paths::read_limited;
 
@@ -17,9 +18,6 @@ const MONITOR: &str = "[rmm] ";
 
 /// What the monitor's messages about the ledger begin with.
 const MARK: &str = "ledger: ";
-
-/// A log is no larger than this, in bytes.
-const LARGEST_LOG: usize = 512 << 20;
 
 /// A granule that is in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,10 +191,14 @@ fn address(text: &str) -> Option<u64> {
 pub fn command(options: &LedgerOptions) -> anyhow::Result<()> {
     let file = &options.file;
     let bytes = read_limited(file, LARGEST_LOG)?;
-    let log = String::from_utf8_lossy(&bytes);
+    let log = match &options.elf {
+        Some(elf) => decode::whole(&bytes, elf)?,
+        None => String::from_utf8_lossy(&bytes).into_owned(),
+    };
     if !log.lines().any(|line| line.starts_with(MONITOR)) {
         bail!(
-            "{} has no message of the monitor; give the log that `cargo xtask run --check` names",
+            "{} has no message of the monitor; give the log that `cargo xtask run --check` names, or with --elf what came from a \
+             UART",
             file.display()
         );
     }
@@ -222,7 +224,7 @@ mod tests {
 [rmm] ERROR ledger: leaked granule 0x42001000, was DATA of Realm 1, step gpt_to_non_secure, EL3 -3, try 2, number 0
 [rmm] INFO  ledger: recovered granule 0x42002000 after 1 failures (rmm::log::log:22)
 [rmm] INFO  Realm 1 destroyed, RD 0x42000000; held at most 3 DATA, 4 RTT, 2 REC and REC_AUX; 1 leaked (rmm::log)
-[rmm] INFO  granules: 7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT (rmm::log::census:60)
+[rmm] INFO  granules: 7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT, 0 PARTIAL (rmm::log::census:60)
 ";
 
     #[test]
@@ -240,9 +242,9 @@ mod tests {
         );
         assert!(row("0x42003000").contains("RTT"));
         assert!(table.contains("1 given back after all"));
-        assert!(
-            table.ends_with("7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT\n")
-        );
+        assert!(table.ends_with(
+            "7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT, 0 PARTIAL\n"
+        ));
     }
 
     #[test]
@@ -278,7 +280,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("cairn-ledger-{}", std::process::id()));
         let told = |log: &str| {
             std::fs::write(&file, log).unwrap();
-            command(&LedgerOptions { file: file.clone() })
+            command(&LedgerOptions { file: file.clone(), elf: None })
         };
         assert!(told(LOG).is_ok());
         assert!(told(&format!("{LOG}{damaged}\n")).unwrap_err().is::<Verdict>());

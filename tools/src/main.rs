@@ -13,10 +13,13 @@ mod conformance;
 mod console;
 mod coverage;
 mod crash;
+mod decode;
 mod drive;
 mod fault;
+mod fip;
 mod fuzz;
 mod fvp;
+mod host;
 mod image;
 mod initramfs;
 mod isolation;
@@ -24,6 +27,7 @@ mod job;
 mod kernel;
 mod kernel_image;
 mod ledger;
+mod manual;
 mod miri;
 mod output;
 mod paths;
@@ -31,6 +35,7 @@ mod patience;
 mod process;
 mod progress;
 mod qemu;
+mod release;
 mod run;
 mod setup;
 mod shell;
@@ -71,7 +76,8 @@ fn main() -> ExitCode {
 fn dispatch(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Setup(options) => setup::command(options),
-        Command::Image(options) => run::image(options),
+        Command::Image(options) => fip::image(options),
+        Command::Release(options) => release::command(options),
         Command::Run(options) => run::command(options),
         Command::Test(options) => steps::command(options),
         Command::Bench(options) => bench::command(options),
@@ -80,6 +86,9 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Miri(options) => miri::command(options),
         Command::Stress(options) => stress::command(options),
         Command::Fuzz(options) => fuzz::command(options),
+        Command::Decode(options) => decode::command(options),
+        Command::Completions(options) => manual::completions(options),
+        Command::Man(options) => manual::man(options),
         Command::Ledger(options) => ledger::command(options),
         Command::Unsafe => unsafe_count::command(),
         Command::Size => size::command(),

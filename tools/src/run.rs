@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::bail;
+use cairn_el3::edition::Edition;
+use cairn_host::job::{HashAlgorithm, Interface};
 
 use crate::cache::Cache;
 use crate::cli::{GuestOptions, ImageOptions, ModelOptions, Platform, RunOptions, SetupOptions};
@@ -17,10 +19,11 @@ use crate::job::{self, Job};
 use crate::output::Run;
 use crate::qemu::{Load, Machine};
 use crate::setup::{self, Ready};
+use crate::stage::Shape;
 use crate::terminal::{Keys, RawMode};
-use crate::token::relying::RelyingParty;
+use crate::token::relying::{RelyingParty, Wanted};
 use crate::token::{RimOptions, rim};
-use crate::{fvp, initramfs, kernel_image, output, paths, patience, stage, tfa};
+use crate::{fvp, host, initramfs, kernel_image, output, paths, patience, stage, stress, tfa};
 
 /// The `image` subcommand.
 pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
@@ -49,10 +52,15 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets up what is missing.
+/// Sets up what is missing, and builds the TF-A that the user brings.
 pub fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
     let setup = SetupOptions { offline: options.offline, update: false };
-    setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))
+    let mut ready = setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))?;
+    if let Some(tree) = &options.tfa {
+        let _building = output::building()?;
+        ready.tf_a = tfa::QEMU.build_tree(tree, &paths::output()?)?;
+    }
+    Ok(ready)
 }
 
 /// What a machine boots.
@@ -100,15 +108,21 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         Some(ready) => (ready.guest.clone(), ready.guest_version.clone()),
         None => guest_parts(&options.guest, options.image.offline)?,
     };
+    if let Some(ready) = ready.as_ref().filter(|_| options.host.is_foreign()) {
+        return foreign_host(options, ready);
+    }
     // What a printed command line names is for somebody to use later.
     let is_printed = options.model.print;
     let run = if is_printed { Run::in_the_open()? } else { Run::begin(&name(options))? };
     let folder = run.folder();
     let job = job_for(&options.guest, &parts, folder)?;
     let text = folder.join("job.txt");
-    let (monitor, board) = match &ready {
-        Some(ready) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?, folder)?,
-        None => {
+    let (monitor, board) = match (&ready, options.stand_in()) {
+        (Some(_), Some(edition)) => {
+            on_stand_in(options, edition, job.prepare(&text, &job::FVP)?, folder)?
+        }
+        (Some(ready), None) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?, folder)?,
+        (None, _) => {
             let firmware = {
                 let _building = output::building()?;
                 fvp::firmware(&options.image, || pack_monitor(&options.image, folder), folder)?
@@ -121,20 +135,18 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
             (firmware.monitor, board)
         }
     };
-    let decoder = match &monitor.elf {
-        Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
-        None => None,
-    };
+    let decoder = decoder(&monitor)?;
     let guest = match &options.guest.kernel {
         Some(file) => file.display().to_string(),
         None => version,
     };
-    let what = match options.guest.realms {
+    let what = match job.all_realms() {
         1 => "a Realm".to_owned(),
         count => format!("{count} Realms (Ctrl-A Ctrl-A DIGIT chooses the one that you type to)"),
     };
     println!(
-        "Booting {what}: {} CPUs, {} MiB, {guest}.",
+        "Booting {what}: RMI {}, {} CPUs, {} MiB, {guest}.",
+        options.guest.rmi.name(),
         options.guest.cpus,
         options.guest.memory >> 20
     );
@@ -145,14 +157,36 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     }
 }
 
+/// The same with a host that the user brings.
+fn foreign_host(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
+    let run = Run::begin(&name(options))?;
+    let (monitor, machine) = host::machine(options, ready, run.folder())?;
+    announce_debugger(options, &monitor, platform_qemu::MONITOR.start);
+    println!("Booting {}: {} CPUs.", host::name(&options.host), options.guest.cpus);
+    attended(options, &machine, decoder(&monitor)?, &run)
+}
+
+/// What reads the monitor's log; `None` if it has none that can be read.
+fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
+    match &monitor.elf {
+        Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?),
+        None => Ok(None),
+    }
+}
+
 /// The kind of run, which its log has its name from.
 fn name(options: &RunOptions) -> String {
-    let GuestOptions { check, realms, cpus, memory, .. } = options.guest;
+    let GuestOptions { check, rmi, realms, cpus, memory, .. } = options.guest;
+    if options.host.is_foreign() {
+        return "host".to_owned();
+    }
     if !check {
         return "run".to_owned();
     }
     let realms = if realms > 1 { format!("-{realms}realms") } else { String::new() };
-    format!("check-{cpus}cpu-{}M{realms}", memory >> 20)
+    let rmi = if rmi == Interface::V1_0 { String::new() } else { format!("-rmi-{}", rmi.name()) };
+    let el3 = if options.el3.is_some() { "-el3" } else { "" };
+    format!("check-{cpus}cpu-{}M{realms}{rmi}{el3}", memory >> 20)
 }
 
 /// The log of a run: the file that the user names, or one of its own.
@@ -166,9 +200,16 @@ fn log(options: &RunOptions, run: &Run) -> anyhow::Result<(PathBuf, File)> {
 /// Refuses wrong options and paths, before minutes of set-up and building.
 fn check(options: &RunOptions) -> anyhow::Result<()> {
     check_files(&options.guest)?;
+    host::check(options)?;
     stage::check(&options.image, &options.model)?;
     if let Some(file) = &options.log_file {
         paths::check_output(file)?;
+    }
+    if options.image.platform == Platform::Fvp && options.stand_in().is_some() {
+        bail!("the model boots TF-A: --el3 is for QEMU, and so is --rmi without --tfa");
+    }
+    if options.guest.hash_algo == HashAlgorithm::Sha384 && options.guest.rmi != Interface::V2_0 {
+        bail!("version 1.0 of the interface has no sha-384: it needs --rmi 2.0");
     }
     if options.image.platform == Platform::Fvp && options.gdb.is_some() {
         bail!(
@@ -215,6 +256,7 @@ fn job_for(options: &GuestOptions, parts: &Path, folder: &Path) -> anyhow::Resul
         }
     };
     Ok(Job {
+        interface: options.rmi,
         cpus: options.cpus,
         realms: options.realms,
         memory: options.memory,
@@ -237,14 +279,7 @@ fn on_qemu(
         let _building = output::building()?;
         pack(&options.image, ready, folder)?
     };
-    if let (Some(port), Some(elf)) = (options.gdb, &firmware.monitor.elf) {
-        println!("The machine waits for a debugger. In another terminal:");
-        println!(
-            "  gdb-multiarch -ex 'add-symbol-file {} -o {:#x}' -ex 'target remote :{port}'",
-            elf.display(),
-            platform_qemu::MONITOR.start
-        );
-    }
+    announce_debugger(options, &firmware.monitor, platform_qemu::MONITOR.start);
     let machine = Machine {
         program: ready.qemu.clone(),
         cpus: options.guest.cpus,
@@ -256,6 +291,34 @@ fn on_qemu(
         extra: Vec::new(),
     };
     Ok((firmware.monitor, Box::new(machine)))
+}
+
+/// QEMU with the EL3 of the tests, which speaks `edition`.
+fn on_stand_in(
+    options: &RunOptions,
+    edition: Edition,
+    loads: Vec<Load>,
+    folder: &Path,
+) -> anyhow::Result<(Packed, Box<dyn Board>)> {
+    let firmware =
+        stress::machine::Firmware::stand_in(&options.image, options.qemu.as_ref(), folder)?;
+    announce_debugger(options, &firmware.monitor, platform_fvp::MONITOR.start);
+    let shape = Shape { cpus: options.guest.cpus, ..Shape::default() };
+    let mut machine = firmware.stage(edition, shape, loads, folder.join("qemu.log"));
+    machine.gdb = options.gdb;
+    Ok((firmware.monitor, Box::new(machine)))
+}
+
+/// Says how a debugger gets to a machine that waits for one, whose monitor begins at `start`.
+fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
+    if let (Some(port), Some(elf)) = (options.gdb, &monitor.elf) {
+        println!("The machine waits for a debugger. In another terminal:");
+        println!(
+            "  gdb-multiarch -ex 'add-symbol-file {} -o {:#x}' -ex 'target remote :{port}'",
+            elf.display(),
+            start
+        );
+    }
 }
 
 /// The guest's kernel command line.
@@ -329,11 +392,13 @@ fn unattended(
     run: &Run,
 ) -> anyhow::Result<()> {
     let token = run.publish(&format!("{}.token", name(options)))?;
-    let party = RelyingParty::new(rim::predict(job)?, token)?;
+    let wanted = job.interface.dialects().iter().zip(rim::predict(job)?);
+    let wanted = wanted.map(|(dialect, rim)| Wanted { rmi: dialect.version(), rim }).collect();
+    let party = RelyingParty::new(wanted, token)?;
     let (file, log) = log(options, run)?;
     let mut watch = Watch::new(decoder, options.image.log, Mode::Whole, log);
     watch.answer_with(party.challenge());
-    watch.expect_realms(options.guest.realms);
+    watch.expect_realms(job.all_realms());
     let patience = options.patience();
     let started = Instant::now();
     let mut running = board.start()?;
@@ -355,8 +420,15 @@ fn unattended(
     };
     let mut report = watch.report();
     trouble.into_iter().for_each(|sentence| report.trouble(sentence));
-    let wrong: Vec<anyhow::Error> =
-        report.tokens().into_iter().filter_map(|token| party.judge(token).err()).collect();
+    let wrong: Vec<anyhow::Error> = report
+        .tokens()
+        .into_iter()
+        .filter_map(|(number, token)| {
+            // Those of the second version come after all of the first.
+            let version = number.saturating_sub(1) / job.realms;
+            party.judge(version as usize, token).err()
+        })
+        .collect();
     wrong.iter().for_each(|error| report.trouble(format!("{error:#}")));
     println!("\n{}  {:<20} {}", report.table(wall), "log", file.display());
     print!("  {}", report.ledger().table());

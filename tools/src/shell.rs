@@ -1,9 +1,10 @@
 //! The shell of `cargo xtask run` as a person meets it: this tool runs itself on a terminal of its
-//! own and types.
+//! own and types. [`on_a_terminal`] does that for other steps too.
 //!
 //! Only there can be seen that Ctrl-C reaches what runs in the Realm, that the terminal shows
 //! nothing that is meant for programs, and that it is left as it was found.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -27,7 +28,7 @@ use crate::{run, signals};
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// What the shell shows when it waits for a command.
-const PROMPT: &str = "~ # ";
+pub const PROMPT: &str = "~ # ";
 
 /// Ctrl-C as a terminal sends it.
 const CTRL_C: &str = "\x03";
@@ -39,24 +40,43 @@ const CTRL_C: &str = "\x03";
 /// Something does not happen, or something is shown that should not be.
 pub fn check() -> anyhow::Result<()> {
     run::image(&ImageOptions::default())?; // a build that is up to date has no silence in it
-    let (mut terminal, screen) = Terminal::open()?;
-    let before = tcgetattr(&screen).context("the terminal has no modes")?;
-    let mut command = Command::new(std::env::current_exe().context("this program has no path")?);
-    let end = |fd: &OwnedFd| fd.try_clone().context("the terminal cannot be shared");
-    command.arg("run").stdin(end(&screen)?).stdout(end(&screen)?).stderr(end(&screen)?);
-    let mut group = Group::spawn(&mut command)?;
-    drop(command);
-    let result = converse(&mut terminal, &mut group);
-    drop(group);
-    print!("{}", terminal.seen());
-    std::io::stdout().flush().context("cannot print what the terminal showed")?;
-    result?;
-    let after = tcgetattr(&screen).context("the terminal has no modes")?;
-    ensure!(modes(&after) == modes(&before), "the terminal is left in another mode");
+    let seen = on_a_terminal(&["run".into()], converse)?;
+    ensure!(seen.contains("The machine powered off."), "the machine did not power off");
+    if let Some(line) = seen.lines().find(|line| machine_lines::is_one(line)) {
+        return Err(Verdict(format!("the terminal shows a line for programs: {line}")).into());
+    }
     println!(
         "The shell answers, Ctrl-C reaches it, and the terminal shows what is for people only."
     );
     Ok(())
+}
+
+/// Runs this tool with `arguments` on a terminal, where `converse` types until the tool is about to end; returns all that was
+/// shown.
+///
+/// # Errors
+///
+/// `converse` fails, or the tool does, or it leaves the terminal in another mode.
+pub fn on_a_terminal(
+    arguments: &[OsString],
+    converse: impl FnOnce(&mut Terminal, &mut Group) -> anyhow::Result<()>,
+) -> anyhow::Result<String> {
+    let (mut terminal, screen) = Terminal::open()?;
+    let before = tcgetattr(&screen).context("the terminal has no modes")?;
+    let mut command = Command::new(std::env::current_exe().context("this program has no path")?);
+    let end = |fd: &OwnedFd| fd.try_clone().context("the terminal cannot be shared");
+    command.args(arguments).stdin(end(&screen)?).stdout(end(&screen)?).stderr(end(&screen)?);
+    let mut group = Group::spawn(&mut command)?;
+    drop(command);
+    let result = converse(&mut terminal, &mut group).and_then(|()| terminal.wait(&mut group));
+    drop(group);
+    print!("{}", terminal.seen());
+    std::io::stdout().flush().context("cannot print what the terminal showed")?;
+    let status = result?;
+    ensure!(status.success(), "`run` ended with {status}");
+    let after = tcgetattr(&screen).context("the terminal has no modes")?;
+    ensure!(modes(&after) == modes(&before), "the terminal is left in another mode");
+    Ok(terminal.seen())
 }
 
 /// What a person does.
@@ -85,17 +105,7 @@ fn converse(terminal: &mut Terminal, group: &mut Group) -> anyhow::Result<()> {
     terminal.enter("exit\r")?;
     terminal.expect(group, PROMPT)?;
 
-    terminal.enter("poweroff\r")?;
-    let status = terminal.wait(group)?;
-    let seen = terminal.seen();
-    ensure!(status.success(), "`run` ended with {status} after `poweroff`");
-    ensure!(seen.contains("The machine powered off."), "the machine did not power off");
-    match seen.lines().find(|line| machine_lines::is_one(line)) {
-        Some(line) => {
-            Err(Verdict(format!("the terminal shows a line for programs: {line}")).into())
-        }
-        None => Ok(()),
-    }
+    terminal.enter("poweroff\r")
 }
 
 /// What a program may change about a terminal.
@@ -109,7 +119,7 @@ fn modes(termios: &Termios) -> [u32; 4] {
 }
 
 /// The person's side of a terminal.
-struct Terminal {
+pub struct Terminal {
     file: File,
     /// All that was shown.
     bytes: Vec<u8>,
@@ -130,7 +140,12 @@ impl Terminal {
         Ok((terminal, screen))
     }
 
-    fn enter(&mut self, keys: &str) -> anyhow::Result<()> {
+    /// Types.
+    ///
+    /// # Errors
+    ///
+    /// The terminal is gone.
+    pub fn enter(&mut self, keys: &str) -> anyhow::Result<()> {
         self.file.write_all(keys.as_bytes()).context("cannot type")
     }
 
@@ -139,7 +154,11 @@ impl Terminal {
     }
 
     /// Waits until `text` is shown after what was waited for before.
-    fn expect(&mut self, group: &mut Group, text: &str) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// The tool ends or falls silent instead.
+    pub fn expect(&mut self, group: &mut Group, text: &str) -> anyhow::Result<()> {
         let mut last_byte = Instant::now();
         loop {
             let fresh = self.bytes.get(self.looked_at..).unwrap_or_default();
@@ -201,7 +220,7 @@ mod tests {
     use super::*;
 
     /// `sh` with `script` on a terminal.
-    fn on_a_terminal(script: &str) -> (Terminal, Group) {
+    fn script_on_a_terminal(script: &str) -> (Terminal, Group) {
         let (terminal, screen) = Terminal::open().unwrap();
         let end = || screen.try_clone().unwrap();
         let mut command = Command::new("sh");
@@ -213,7 +232,7 @@ mod tests {
     #[test]
     fn a_conversation_goes_on_from_what_was_heard_last() {
         let (mut terminal, mut group) =
-            on_a_terminal("echo one; read word; echo two $word; exit 3");
+            script_on_a_terminal("echo one; read word; echo two $word; exit 3");
         terminal.expect(&mut group, "one\r\n").unwrap();
         terminal.enter("one\n").unwrap();
         terminal.expect(&mut group, "two one").unwrap();

@@ -14,8 +14,8 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, crash, fuzz, miri, process, run, setup, shell, signals, size,
-    stress, unsafe_count,
+    bench, conformance, coverage, crash, fuzz, host, miri, process, release, run, setup, shell,
+    signals, size, stress, unsafe_count,
 };
 
 /// One thing to test.
@@ -102,6 +102,7 @@ const STEPS: &[Step] = &[
     step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
     step("stand-in-races", Tool(races_on_the_stand_in)),
     step("linux-shell", Tool(shell::check)),
+    step("host-kernel", Tool(host::check::check)),
     step("linux-1cpu", Check(1, 256)),
     step("linux-2cpu", Check(2, 256)),
     step("linux-3realms", Realms(3, 2)),
@@ -110,6 +111,7 @@ const STEPS: &[Step] = &[
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
     long("fuzz", Tool(fuzz::step)),
+    long("release", Tool(release::check)),
     long("linux-sha-512", Tool(other_guest)),
     long(
         "property-1e9",

@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use crate::apt::sources::Machine;
 use crate::apt::version::compare;
-use crate::apt::{Offer, PrivateApt};
+use crate::apt::{self, Offer, PrivateApt};
 use crate::cache::{Entry, Locked, Stage};
 use crate::fault::IoContext;
-use crate::paths::write_whole;
+use crate::paths::{find_program, write_whole};
 use crate::process::{self, Stop};
 use crate::progress::Progress;
 
@@ -94,6 +94,12 @@ const OPTIONS: [&str; 6] = [
     "BUILD_MESSAGE_TIMESTAMP=\"for Cairn\"",
 ];
 
+/// The same for releases after 2.12, which earlier ones do not look at: RME has two switches, and EL3 speaks to a monitor
+/// of the interface 0.x.
+///
+/// Source: TF-A, August 2026, `docs/getting_started/build-options.rst`.
+const LATER_OPTIONS: [&str; 3] = ["ENABLE_FEAT_RME=1", "ENABLE_RMM=1", "RMM_V1_COMPAT=1"];
+
 /// Where the boot flash holds the FIP; BL1 is at 0 (`plat/qemu/qemu/include/platform_def.h`).
 const FIP_OFFSET: usize = 256 << 10;
 
@@ -117,7 +123,7 @@ impl Recipe {
         let label = format!("download TF-A {version}");
         apt.download_source(&format!("{PACKAGE}={version}"), stage.path(), &label)?;
         let source = unpack(&stage, &version)?;
-        let built = self.build(&stage, &source, &version)?;
+        let built = self.build(stage.path(), &source, &version)?;
 
         let made = stage.folder("made")?;
         let fiptool = (source.join("tools/fiptool/fiptool"), "fiptool");
@@ -131,9 +137,58 @@ impl Recipe {
         Ok(Entry { folder, version: format!("TF-A {version} for {}", self.platform) })
     }
 
-    fn build(&self, stage: &Stage, source: &Path, version: &str) -> anyhow::Result<PathBuf> {
+    /// Builds the user's source tree at `source`, below `folder`, and returns the folder with the recipe's files and fiptool.
+    /// The tree is not written to, but for its tool `fiptool` in releases that build that in place.
+    pub fn build_tree(&self, source: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+        self.check_tree(source)?;
+        let missing = apt::missing(&BUILD_PACKAGES);
+        let has_compiler = find_program("aarch64-linux-gnu-gcc").is_some();
+        ensure!(
+            has_compiler && find_program("make").is_some() && find_program("dtc").is_some(),
+            "TF-A cannot be built here; these Debian packages are missing: {}",
+            missing.join(" ")
+        );
+        let folder = folder.join(format!("tf-a-{}", self.platform));
+        let made = folder.join("made");
+        std::fs::create_dir_all(&made).at("make the folder", &made)?;
+        let source = std::path::absolute(source).context("the path of TF-A is not usable")?;
+        let built = self.build(&folder, &source, &source.display().to_string())?;
+        // Where it is depends on the release.
+        let places = [built.join("tools/fiptool/fiptool"), source.join("tools/fiptool/fiptool")];
+        let fiptool = places.into_iter().find(|file| file.is_file());
+        let fiptool = fiptool.context("that TF-A has built no fiptool")?;
+        let files = self.files.iter().map(|(from, to)| (built.join(from), *to));
+        for (from, to) in files.chain([(fiptool, "fiptool")]) {
+            // The test monitor has another name in later releases, and nothing here needs it.
+            if from.is_file() || to != "trp.bin" {
+                std::fs::copy(&from, made.join(to)).at("copy", &from)?;
+            }
+        }
+        Ok(made)
+    }
+
+    /// Refuses a folder that is no source tree of TF-A with this board, before anything is built.
+    pub fn check_tree(&self, source: &Path) -> anyhow::Result<()> {
+        let is_tree = source.join("Makefile").is_file()
+            && (source.join("plat").join(self.platform).is_dir()
+                || source.join("plat/arm/board").join(self.platform).is_dir());
+        ensure!(
+            is_tree,
+            "{} is not a source tree of TF-A with the board {}",
+            source.display(),
+            self.platform
+        );
+        ensure!(
+            !source.to_string_lossy().contains(char::is_whitespace),
+            "TF-A cannot be built in {}: the path contains a space",
+            source.display()
+        );
+        Ok(())
+    }
+
+    fn build(&self, folder: &Path, source: &Path, version: &str) -> anyhow::Result<PathBuf> {
         let progress = Progress::start(&format!("build TF-A {version} for {}", self.platform));
-        let base = stage.path().join("build");
+        let base = folder.join("build");
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let mut command = Command::new("make");
         command.env("LC_ALL", "C").current_dir(source);
@@ -152,12 +207,12 @@ impl Recipe {
         ] {
             command.env_remove(variable);
         }
-        command.arg(format!("-j{jobs}")).args(OPTIONS).args(self.options);
+        command.arg(format!("-j{jobs}")).args(OPTIONS).args(LATER_OPTIONS).args(self.options);
         command.arg(format!("BUILD_BASE={}", base.display()));
         command.args(self.targets);
         if self.targets.contains(&"fip") {
             // A package needs a payload; it is replaced when an image is packed.
-            let payload = stage.path().join("payload.bin");
+            let payload = folder.join("payload.bin");
             std::fs::write(&payload, [0; 4096]).at("write", &payload)?;
             command.arg(format!("BL33={}", payload.display()));
         }
@@ -279,6 +334,19 @@ mod tests {
         assert!(!QEMU.is_current(&entry("fvp-tfa-2.12.1+dfsg-1-r1")));
         // Pruning one must not remove the other.
         assert!(!FVP.prefix.starts_with(QEMU.prefix) && !QEMU.prefix.starts_with(FVP.prefix));
+    }
+
+    #[test]
+    fn a_tree_without_the_board_is_refused() {
+        let folder = std::env::temp_dir().join(format!("cairn-tree-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("plat/qemu")).unwrap();
+        assert!(QEMU.check_tree(&folder).is_err(), "no Makefile");
+        std::fs::write(folder.join("Makefile"), "").unwrap();
+        assert!(QEMU.check_tree(&folder).is_ok());
+        assert!(FVP.check_tree(&folder).unwrap_err().to_string().contains("with the board fvp"));
+        std::fs::create_dir_all(folder.join("plat/arm/board/fvp")).unwrap();
+        assert!(FVP.check_tree(&folder).is_ok());
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! This CPU: counter, timer, waiting, and the firmware's power interface.
 
+use cairn_host::machine::{CpuInterface, VirtualInterrupts};
 use cairn_tests::port::Vgic;
 use core::arch::asm;
 use smccc::{Smc, psci};
@@ -128,6 +129,52 @@ pub(super) fn set_vgic(vgic: &Vgic) {
     write_register!("ich_vmcr_el2", vgic.vmcr);
     write_register!("ich_hcr_el2", vgic.hcr);
     isb();
+}
+
+/// Like [`list_registers`], with each register for active priorities that the CPU has; which those are, its number of priorities tells.
+macro_rules! active_priorities {
+    ($vtr:expr, $each:ident) => {
+        $each!(0, "ich_ap0r0_el2");
+        $each!(4, "ich_ap1r0_el2");
+        let bits = ($vtr >> 26 & 7) + 1;
+        if bits >= 6 {
+            $each!(1, "ich_ap0r1_el2");
+            $each!(5, "ich_ap1r1_el2");
+        }
+        if bits >= 7 {
+            $each!(2, "ich_ap0r2_el2");
+            $each!(3, "ich_ap0r3_el2");
+            $each!(6, "ich_ap1r2_el2");
+            $each!(7, "ich_ap1r3_el2");
+        }
+    };
+}
+
+/// All that this CPU has of virtual interrupts.
+pub(super) fn virtual_interrupts() -> VirtualInterrupts {
+    let vgic = vgic();
+    let mut active = [0; 8];
+    macro_rules! read {
+        ($number:literal, $name:literal) => {
+            active[$number] = read_register!($name)
+        };
+    }
+    active_priorities!(vgic.vtr, read);
+    let interface = CpuInterface { vmcr: vgic.vmcr, active };
+    VirtualInterrupts { hcr: vgic.hcr, lrs: vgic.lrs, interface }
+}
+
+/// Writes all of it.
+pub(super) fn set_virtual_interrupts(interrupts: &VirtualInterrupts) {
+    let VirtualInterrupts { hcr, lrs, interface: CpuInterface { vmcr, active } } = *interrupts;
+    macro_rules! write {
+        ($number:literal, $name:literal) => {
+            write_register!($name, active[$number])
+        };
+    }
+    let vtr = read_register!("ich_vtr_el2");
+    active_priorities!(vtr, write);
+    set_vgic(&Vgic { vtr, hcr, vmcr, lrs });
 }
 
 /// Whether this CPU has SVE.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use cairn_spec::{Act, Call, Model, Platform, Seen, Witness, fid};
+use cairn_spec::v1_0::{Act, Call, Model, Platform, Seen, Witness, fid};
 
 use super::operation::Operation;
 use crate::abi::{Command, HostPage};
@@ -72,7 +72,7 @@ impl Witness for Observations {
 }
 
 fn action_of(act: &Act) -> Action {
-    let access = |how: cairn_spec::Access| Access {
+    let access = |how: cairn_spec::v1_0::Access| Access {
         size: how.size,
         sign: how.sign,
         wide: how.wide,
@@ -300,7 +300,7 @@ impl<'m> Pair<'m> {
             violations => return Err(format!("at the end: {violations:#?}")),
         }
         match self.machine.census() {
-            [_, 0, 0, 0, 0, 0, 0] => Ok(()),
+            [_, 0, 0, 0, 0, 0, 0, 0] => Ok(()),
             census => Err(format!("not given back: {census:?}")),
         }
     }

@@ -126,7 +126,7 @@ impl World<'_> {
                 continue;
             }
             reply.ok()?;
-            if reply.x[3] != 0 {
+            if reply.x[2] != 0 {
                 found.push(Desc::decode(reply.x[2]));
             }
             ipa = reply.x[1];

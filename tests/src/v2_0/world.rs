@@ -13,7 +13,7 @@ use super::pages::RealmParams;
 use super::sro::Operation;
 use crate::abi::HostPage;
 use crate::need::Need;
-use crate::outcome::{Outcome, fail, missing};
+use crate::outcome::{Outcome, fail, missing, same};
 use crate::port::{Mishap, Place, Port};
 
 /// A granule.
@@ -322,6 +322,15 @@ impl<'p> World<'p> {
             Some(pa) => Ok(pa),
             None => self.delegated_run(1, PAGE),
         }
+    }
+
+    /// This delegated granule, which has no use.
+    #[track_caller]
+    pub fn take(&mut self, pa: u64) -> Outcome<u64> {
+        let spare = self.spare.len();
+        self.spare.retain(|&other| other != pa);
+        same("a granule without a use", (spare - self.spare.len()) as u64, 1)?;
+        Ok(pa)
     }
 
     /// Contiguous delegated granules, aligned.

@@ -31,7 +31,7 @@ const TRIPLES: usize = 100;
 /// A command is through after a few hundred steps; one that is not waits for ever.
 const STEPS_MAX: usize = 400_000;
 /// How a race ended: the replies, how many granules are in each state, and what the tables say.
-type Ending = (Vec<[u64; 8]>, [u64; 7], Vec<[u64; 8]>);
+type Ending = (Vec<[u64; 8]>, [u64; 8], Vec<[u64; 8]>);
 
 /// A machine in the state of an arena, with nobody looking yet.
 fn stage(arena: &Arena) -> (FakeMachine, Scene) {

@@ -13,7 +13,7 @@ use cairn_tests::scenarios::{Cpu, Scenario};
 use super::Bar;
 use super::console::{Console, Limits};
 use super::outcome::{Outcome, Results};
-use crate::cli::{ConformanceOptions, ImageOptions, LogLevel};
+use crate::cli::{ConformanceOptions, ImageOptions};
 use crate::console::log::Decoder;
 use crate::fault::IoContext;
 use crate::job;
@@ -118,11 +118,14 @@ fn stage(options: &ConformanceOptions, output: &Path) -> anyhow::Result<Stage> {
     let image = ImageOptions {
         platform: options.platform,
         image: options.image.clone(),
-        log: LogLevel::default(),
         offline: options.offline,
+        ..ImageOptions::default()
     };
     stage::check(&image, &options.model)?;
-    Stage::prepare(&image, options.qemu.as_ref(), &options.model, output)
+    match options.el3 {
+        Some(el3) => Stage::stand_in(el3.edition(), &image, options.qemu.as_ref(), output),
+        None => Stage::prepare(&image, options.qemu.as_ref(), &options.model, output),
+    }
 }
 
 /// The scenarios that wait, by machine; the long ones each on a machine of their own.

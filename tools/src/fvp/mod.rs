@@ -16,7 +16,7 @@ use crate::cli::{ImageOptions, ModelOptions};
 use crate::fault::IoContext;
 use crate::image::{self, HOST_FOR_FVP, Packed};
 use crate::qemu::Load;
-use crate::setup;
+use crate::{paths, setup, tfa};
 use model::Model;
 use package::Package;
 
@@ -45,7 +45,10 @@ pub fn firmware(
     monitor: impl FnOnce() -> anyhow::Result<Packed>,
     output: &Path,
 ) -> anyhow::Result<Firmware> {
-    let tf_a = setup::ensure_fvp(&Cache::locate()?, options.offline)?;
+    let tf_a = match &options.tfa {
+        Some(tree) => tfa::FVP.build_tree(tree, &paths::output()?)?,
+        None => setup::ensure_fvp(&Cache::locate()?, options.offline)?,
+    };
     let monitor = monitor()?;
     let output = output.join("fvp");
     std::fs::create_dir_all(&output)?;

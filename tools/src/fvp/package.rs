@@ -53,7 +53,7 @@ fn check_sizes(bl1: usize, fip: usize) -> anyhow::Result<()> {
 /// UUID of the monitor in a package.
 ///
 /// Source: TF-A 2.12.1, `include/tools_share/firmware_image_package.h`, `UUID_REALM_MONITOR_MGMT_FIRMWARE`.
-const MONITOR: [u8; 16] = [
+pub const MONITOR: [u8; 16] = [
     0x6c, 0x07, 0x62, 0xa6, 0x12, 0xf2, 0x4b, 0x56, 0x92, 0xcb, 0xba, 0x8f, 0x63, 0x36, 0x06, 0xd9,
 ];
 
@@ -85,7 +85,7 @@ fn check_content(fip: &[u8], rmm: &[u8], bl33: &[u8]) -> anyhow::Result<()> {
 ///
 /// Source: TF-A 2.12.1, `docs/design/firmware-design.rst`, "Firmware Image Package (FIP)": a header of 16 bytes, then
 /// entries of UUID, offset, size and flags, the last of which has a UUID of zeroes.
-fn entry<'f>(fip: &'f [u8], uuid: &[u8; 16]) -> Option<&'f [u8]> {
+pub fn entry<'f>(fip: &'f [u8], uuid: &[u8; 16]) -> Option<&'f [u8]> {
     let (entries, _) = fip.get(16..)?.as_chunks::<40>();
     let entry = entries
         .iter()

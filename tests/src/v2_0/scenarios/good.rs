@@ -147,7 +147,8 @@ pub fn good(w: &mut World<'_>, command: Command) -> Outcome<Good> {
         }
         Command::RealmCreate => {
             let (rd, params) = (w.delegated()?, w.realm_params(40, 0, 1)?);
-            let page = w.params(&params.to_page());
+            // A page of its own: other Realms may be made before the command.
+            let page = w.page(&params.to_page());
             Good::alone(command, &[rd, page])
         }
         Command::TrackingSet => {

@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::super::abi::{BLOCKED, BUSY, Command, INPUT, TRACKING, tracking};
+use super::super::abi::{BLOCKED, BUSY, Command, INPUT, SUCCESS, TRACKING, tracking};
 use super::super::registry::Registry;
 use super::super::world::{PAGE, World};
 use super::good::{IPA, realm_with_tables};
@@ -227,7 +227,7 @@ static REFUSALS: &[(i64, &str, &[u64])] = &[
     (-2, "invalid", &[INPUT]),
     (-3, "aborted", &[INPUT, BLOCKED]),
     (-5, "denied", &[INPUT]),
-    (-6, "busy", &[BUSY]),
+    (-6, "busy", &[BUSY, SUCCESS]),
     (-7, "conflict", &[BLOCKED, BUSY]),
     (-9, "not_found", &[INPUT]),
 ];

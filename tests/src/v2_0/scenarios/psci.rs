@@ -202,10 +202,11 @@ fn add_cpu_on(registry: &mut Registry) {
     });
     registry.add("psci_cpu_on/target_exists/rec_granule_used_again_elsewhere", |w| {
         let (calling, target) = w.two()?;
-        w.destroy_rec(target.pa)?;
         let other = w.realm()?;
+        w.destroy_rec(target.pa)?;
         let page = w.page(&w.rec_params(&other, 1).to_page());
-        w.ok(Command::RecCreate, &[other.rd, target.pa, page])?;
+        let rec = w.take(target.pa)?;
+        w.ok(Command::RecCreate, &[other.rd, rec, page])?;
         let results = w.smc(&calling, &[rsi::PSCI_CPU_ON, 1, 0x1000, 0])?;
         same("X0", results[0], psci::INVALID_PARAMETERS)
     });

@@ -177,7 +177,7 @@ fn add_tfa_memory(registry: &mut Registry) {
         let arguments = [realm.rd, base, base + PAGE, oaddr::SINGLE, 0];
         let reply = w.call(Command::DataUnmap, &arguments)?;
         same("X0", reply.x[0], 0)?;
-        reply.out(2, word)?.out(3, 1)?;
+        reply.out(2, word)?;
         Ok(())
     });
     registry.add("hosts/tfa/data_map_init_is_immediate", |w| {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cairn_host::dialect::V1_0;
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
 use cairn_host::job::Job as HostJob;
@@ -130,7 +131,7 @@ impl Guest {
 
     fn predicted(&self) -> Vec<u8> {
         let files = vec![(KERNEL, self.kernel.clone()), (INITRD, self.initrd.clone())];
-        measure(&self.text(), files).unwrap()
+        measure(&self.text(), files, &V1_0).unwrap()
     }
 
     /// What the Realm itself reads as its RIM, once the monitor has built it.
@@ -143,7 +144,7 @@ impl Guest {
             }
         }
         let job = HostJob::parse(self.text().as_bytes()).unwrap();
-        let host = Host::new(Box::new(machine), Pool::new(&[POOL])).unwrap();
+        let host = Host::new(Box::new(machine), Pool::new(&[POOL]), &V1_0).unwrap();
         let mut realm = Realm::create(&host, &job, VMID).unwrap();
         realm.build(&host, &job).unwrap();
         let rec = realm.vcpus[0].rec.unwrap();
@@ -204,6 +205,6 @@ fn a_guest_that_cannot_be_built_is_a_sentence() {
     let mut guest = Guest::new("cpus=1\nmemory=67108864");
     guest.kernel[56] = 0;
     let files = vec![(KERNEL, guest.kernel.clone())];
-    let error = measure(&guest.text(), files).unwrap_err().to_string();
+    let error = measure(&guest.text(), files, &V1_0).unwrap_err().to_string();
     assert!(error.starts_with("no Realm can be built: the kernel is not"), "{error}");
 }
