@@ -299,6 +299,18 @@ fn add_blocks(registry: &mut Registry) {
             .is_error()?;
         Ok(())
     });
+    registry
+        .add("data_map/level/minus_1", |w| {
+            let mut params = w.realm_params(52, -1, 1)?;
+            params.flags0 = super::super::pages::flags0::LPA2;
+            let realm = w.realm_with(&params)?;
+            let base = w.delegated()?;
+            w.try_map(&realm, 0, Desc::pages(base, 1))?.is(rtt(-1))?;
+            w.tables(&realm, 0, 3)?;
+            w.map(&realm, 0, base, 1)
+        })
+        .needs(Need::Lpa2)
+        .reading("level -1 is 0xff in a result word (OQ-17)");
     registry.add("data_map/level/block_where_a_table_is", |w| {
         let realm = realm_with_tables(w)?;
         let base = w.delegated_run(512, BLOCK)?;
