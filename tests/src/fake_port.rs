@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use cairn_el3::firme::Runs;
 use realm::rd::Rd;
 
 use crate::abi::HostPage;
 use crate::machine::config::Profile;
+use crate::machine::vgic::HardwareGic;
 use crate::machine::{FakeMachine, config, dram::Pas};
 use crate::port::{Mishap, Place, Port, Vgic};
 use crate::program::{Action, Observed};
@@ -17,7 +19,6 @@ pub struct FakePort<'m> {
     next: u64,
     /// VMID of each Realm by its RD: the simulated CPU finds a program by what it has loaded.
     vmids: HashMap<u64, u16>,
-    vgic: Vgic,
 }
 
 impl<'m> FakePort<'m> {
@@ -28,8 +29,7 @@ impl<'m> FakePort<'m> {
 
     /// A CPU of `machine`, whose Host allocates from `base` on.
     pub fn at(machine: &'m FakeMachine, cpu: usize, base: u64) -> Self {
-        let vgic = Vgic { vtr: machine.profile.facts().ich_vtr, ..Vgic::default() };
-        Self { machine, cpu: machine.cpu(cpu), next: base, vmids: HashMap::new(), vgic }
+        Self { machine, cpu: machine.cpu(cpu), next: base, vmids: HashMap::new() }
     }
 
     /// VMID of the Realm with this RD; 0, which no Realm has, if there is none.
@@ -50,11 +50,23 @@ impl Port for FakePort<'_> {
     }
 
     fn vgic(&mut self) -> Vgic {
-        self.vgic
+        let gic = self.cpu.host_gic();
+        Vgic {
+            vtr: self.machine.profile.facts().ich_vtr,
+            hcr: gic.ich_hcr_el2,
+            vmcr: gic.ich_vmcr_el2,
+            lrs: gic.ich_lr_el2,
+        }
     }
 
     fn set_vgic(&mut self, vgic: &Vgic) {
-        self.vgic = Vgic { vtr: self.vgic.vtr, ..*vgic };
+        let Vgic { vtr: _, hcr, vmcr, lrs } = *vgic;
+        self.cpu.set_host_gic(HardwareGic {
+            ich_hcr_el2: hcr,
+            ich_vmcr_el2: vmcr,
+            ich_lr_el2: lrs,
+            ..self.cpu.host_gic()
+        });
     }
 
     fn read_page(&mut self, pa: u64) -> HostPage {
@@ -85,9 +97,10 @@ impl Port for FakePort<'_> {
 
     fn arm(&mut self, mishap: Mishap) -> bool {
         match mishap {
-            Mishap::Streaming | Mishap::SveHint | Mishap::Pending(_) | Mishap::El3Short(_) => {
-                return false;
-            }
+            Mishap::Streaming | Mishap::SveHint => return false,
+            Mishap::Pending(on) => self.machine.interrupt_every(u64::from(on)),
+            Mishap::El3Short(0) => self.machine.take_runs(Runs::Whole),
+            Mishap::El3Short(granules) => self.machine.take_runs(Runs::Short(granules)),
             Mishap::HostFault(nth) => self.machine.fault_host_at(nth),
             Mishap::HostChange(nth, pa, value) => self.machine.change_host_at(nth, pa, value),
             Mishap::El3Refuses(nth, code) => self.machine.refuse_el3_call(nth, code),
@@ -131,7 +144,7 @@ impl FakeMachine {
         }
     }
 
-    fn set_host_page(&self, pa: u64, page: &HostPage) {
+    pub(crate) fn set_host_page(&self, pa: u64, page: &HostPage) {
         for (index, word) in page.iter().enumerate() {
             self.dram.store(pa + index as u64 * 8, *word);
         }
@@ -150,8 +163,7 @@ impl FakeMachine {
                 | Profile::Small
                 | Profile::NoCounters => (1 << 52) + 4096,
             },
-            // The simulated monitor is no part of the simulated memory.
-            Place::Monitor => return None,
+            Place::Monitor => config::MONITOR,
             Place::Secure => base + bytes - 4096,
             Place::Root => base + bytes - 2 * 4096,
             Place::High if self.profile == Profile::Fvp => platform_fvp::DRAM.last()?.end - 4096,

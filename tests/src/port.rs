@@ -1,5 +1,5 @@
-//! What a scenario needs of a machine under test. Small on purpose: the fake machine implements it, and so can a program
-//! in the Normal world of a real one.
+//! What a scenario needs of a machine under test. Small on purpose: the fake machine implements it,
+//! and so can a program in the Normal world of a real one.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -28,7 +28,8 @@ pub enum Place {
 /// Things that go wrong outside the monitor, armed for the next command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
-    /// From now on the Host calls in streaming mode (FEAT_SME), and looks whether its vectors survive.
+    /// From now on the Host calls in streaming mode (FEAT_SME), and looks whether its vectors
+    /// survive.
     Streaming,
     /// From now on the Host enters RECs with the SVE hint of the SMCCC, with SVE closed to itself,
     /// and looks whether each of its vectors survives in its low 128 bits, and everything else of
@@ -63,7 +64,8 @@ impl Mishap {
     }
 }
 
-/// Memory that a Realm needs before it can run a program, on a machine where programs are made of instructions.
+/// Memory that a Realm needs before it can run a program, on a machine where programs are made of
+/// instructions.
 #[derive(Clone, Debug)]
 pub struct Quarters {
     /// Protected address of the page with the instructions.
@@ -74,8 +76,8 @@ pub struct Quarters {
     pub shared: [(u64, u64); 2],
 }
 
-/// The virtual interrupt interface of the Host's CPU, as the Host writes it before it enters a REC and reads it
-/// afterwards where the interface hands it over in registers.
+/// The virtual interrupt interface of the Host's CPU, as the Host writes it before it enters a REC
+/// and reads it afterwards where the interface hands it over in registers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Vgic {
     /// ICH_VTR_EL2: what the interface has. Reads only.
@@ -97,9 +99,11 @@ impl Vgic {
 
 /// A machine under test, its Host, and its Realms.
 ///
-/// Realms are named by their RD, because not every dialect lets the Host choose another number for them.
+/// Realms are named by their RD, because not every dialect lets the Host choose another number for
+/// them.
 pub trait Port {
-    /// One call of the Host: X0 to X7 in, X0 to X7 out. `None` if the monitor does not answer any more.
+    /// One call of the Host: X0 to X7 in, X0 to X7 out. `None` if the monitor does not answer any
+    /// more.
     ///
     /// A machine whose EL3 hands the Host fewer registers gives the others as they are then.
     fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 8]>;
@@ -119,13 +123,15 @@ pub trait Port {
     /// Writes a page of Host memory.
     fn write_page(&mut self, pa: u64, page: &HostPage);
 
-    /// Physical address of `count` free contiguous granules of Host memory, aligned to `align` bytes.
+    /// Physical address of `count` free contiguous granules of Host memory, aligned to `align`
+    /// bytes.
     fn allocate(&mut self, count: u64, align: u64) -> u64;
 
     /// An address with a property; `None` if this machine has none.
     fn place(&self, place: Place) -> Option<u64>;
 
-    /// Where RECs of a Realm of this width start: the first of 8 entry points that are 16 bytes apart.
+    /// Where RECs of a Realm of this width start: the first of 8 entry points that are 16 bytes
+    /// apart.
     fn entry(&self, _width: u64) -> u64 {
         crate::rec::ENTRY
     }
@@ -149,7 +155,8 @@ pub trait Port {
     /// Arms a mishap; `false` if this machine cannot do that.
     fn arm(&mut self, mishap: Mishap) -> bool;
 
-    /// Many commands follow that are the same over and over: a machine that checks every one may look at the last only.
+    /// Many commands follow that are the same over and over: a machine that checks every one may
+    /// look at the last only.
     fn hurry(&mut self, _on: bool) {}
 
     /// Granules in the leak ledger, if the machine can tell.

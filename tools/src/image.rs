@@ -51,17 +51,15 @@ const LARGEST_ELF: usize = 256 << 20;
 pub fn build(program: Program, log: LogLevel) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(root()).args([
-        "build",
-        "--release",
-        "-p",
-        program.package,
-        "--bin",
-        program.bin,
-        "--features",
-        &features(program, log),
-    ]);
-    command.args(["--target", TARGET, "--message-format=json-render-diagnostics"]);
+    command.current_dir(root()).args(["build", "--release", "--target", TARGET]);
+    command.args(["--features", &features(program, log)]);
+    run_cargo(command, program)
+}
+
+/// Runs cargo with its words for `program` added, and returns the ELF file that it names.
+pub fn run_cargo(mut command: Command, program: Program) -> anyhow::Result<PathBuf> {
+    command.args(["-p", program.package, "--bin", program.bin]);
+    command.arg("--message-format=json-render-diagnostics");
     let mut group = Group::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let messages = group.child().stdout.take().context("cargo cannot be heard")?;
     let messages = std::thread::spawn(move || std::io::read_to_string(messages));

@@ -35,6 +35,7 @@ mod patience;
 mod process;
 mod progress;
 mod qemu;
+mod release;
 mod run;
 mod setup;
 mod shell;
@@ -76,6 +77,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Setup(options) => setup::command(options),
         Command::Image(options) => fip::image(options),
+        Command::Release(options) => release::command(options),
         Command::Run(options) => run::command(options),
         Command::Test(options) => steps::command(options),
         Command::Bench(options) => bench::command(options),

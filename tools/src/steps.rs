@@ -14,8 +14,8 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, crash, fuzz, host, miri, process, run, setup, shell, signals,
-    size, stress, unsafe_count,
+    bench, conformance, coverage, crash, fuzz, host, miri, process, release, run, setup, shell,
+    signals, size, stress, unsafe_count,
 };
 
 /// One thing to test.
@@ -113,6 +113,7 @@ const STEPS: &[Step] = &[
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
     long("fuzz", Tool(fuzz::step)),
+    long("release", Tool(release::check)),
     long("linux-sha-512", Tool(other_guest)),
     long(
         "property-1e9",

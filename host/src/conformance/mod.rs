@@ -23,6 +23,7 @@ use crate::machine::{Changed, Machine};
 use cairn_tests::outcome::Failure as Failed;
 use cairn_tests::port::Vgic;
 use cairn_tests::scenarios::{self, Ended, Scenario};
+use cairn_tests::v2_0;
 use port::RealPort;
 
 pub use port::assist;
@@ -90,7 +91,8 @@ pub trait Bare: Machine + Target {}
 
 impl<T: Machine + Target> Bare for T {}
 
-/// Which scenarios to run, as the job text has it: `0-99,105,200-850`, numbers of [`scenarios::all`].
+/// Which scenarios to run, as the job text has it: `0-99,105,200-850`, numbers of [`scenarios::all`] and, after
+/// the last of them, of [`v2_0::all`].
 fn chosen(text: &str) -> Result<Vec<Range<usize>>, Failure> {
     let number = |text: &str| {
         text.parse::<usize>().map_err(|_| failure!("`{text}` is no number of a scenario"))
@@ -116,12 +118,16 @@ pub fn run(
     job: &str,
     started: impl FnOnce(u64),
 ) -> Result<(), Failure> {
-    let registry = scenarios::all();
+    let chosen = chosen(job)?;
+    let mut all = scenarios::all().scenarios;
+    if chosen.iter().any(|range| range.end > all.len()) {
+        all.extend(v2_0::all().scenarios);
+    }
     let mut port = RealPort::new(bare, program, memory);
     port.reset();
     started(port.mailboxes());
-    for range in chosen(job)? {
-        for scenario in registry.scenarios.iter().take(range.end).skip(range.start) {
+    for range in chosen {
+        for scenario in all.iter().take(range.end).skip(range.start) {
             run_one(bare, &mut port, scenario)?;
         }
     }

@@ -108,7 +108,8 @@ macro_rules! commands {
                     }
                 })*
                 number if is_of_absent_feature(number) => {
-                    refused($rmm, "RMI", Shape::Plain, Cause::Unsupported, registers);
+                    let cause = When::Active.check($rmm).err().unwrap_or(Cause::Unsupported);
+                    refused($rmm, "RMI", Shape::Plain, cause, registers);
                 }
                 _ => {
                     $rmm.machine.log(Event::UnknownCommand { fid: x0 });

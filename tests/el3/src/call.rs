@@ -12,6 +12,8 @@ pub const DELEGATE: u64 = 0xc400_01b0;
 pub const UNDELEGATE: u64 = 0xc400_01b1;
 /// The Realm attestation key.
 pub const REALM_KEY: u64 = 0xc400_01b2;
+/// The platform's token.
+pub const PLATFORM_TOKEN: u64 = 0xc400_01b3;
 /// Optional services.
 pub const FEATURES: u64 = 0xc400_01b4;
 /// Memory for the monitor.

@@ -3,6 +3,7 @@
 use crate::leaf::{self, Clock, Frame, Registers};
 use crate::services;
 use cairn_el3::edition::{self, Edition};
+use cairn_el3::kind::Kind;
 use cairn_el3::opening::{self, Opening, Side, Undefined};
 use cairn_el3::{CPUS_MAX, call, gpt, manifest};
 use core::fmt;
@@ -41,19 +42,9 @@ pub fn edition() -> Edition {
     Edition::from_number(leaf::read(edition::PLACE))
 }
 
-/// What kind of EL3 this is, as far as it decides which registers each world has for itself.
-#[derive(Clone, Copy)]
-pub struct Kind {
-    /// What it opens.
-    pub opening: Opening,
-    /// What it speaks.
-    pub edition: Edition,
-}
-
-impl Kind {
-    fn of_this() -> Self {
-        Self { opening: opening(), edition: edition() }
-    }
+/// Both.
+fn kind() -> Kind {
+    Kind { opening: opening(), edition: edition() }
 }
 
 /// What a world has left on a CPU.
@@ -106,7 +97,7 @@ pub fn stop(why: fmt::Arguments<'_>) -> ! {
 
 /// The first CPU.
 pub fn cold(frame: &mut Frame) {
-    let Kind { opening, edition } = Kind::of_this();
+    let Kind { opening, edition } = kind();
     leaf::print(format_args!(
         "Stand-in for the firmware of Arm FVP, opening: {opening:?}, {edition:?}\n"
     ));
@@ -162,7 +153,7 @@ const fn named(index: usize) -> u64 {
 
 /// Starts the monitor on this CPU; the Normal world follows when it has booted.
 fn enter(index: usize, frame: &mut Frame, boot: [u64; 5]) {
-    let kind = Kind::of_this();
+    let kind = kind();
     let opening = kind.opening;
     leaf::init_cpu(index, gpt::LEVEL_0_BASE, gpt::GPCCR, opening.mdcr(), is_stranger(index));
     let own = cpu(index);
@@ -194,7 +185,7 @@ fn switch(index: usize, frame: &mut Frame, clock: &mut Clock, from: World, to: W
     let mut worlds = cpu(index).worlds.lock();
     let [realm, normal] = &mut *worlds;
     let (leaving, entering) = if from == World::Realm { (realm, normal) } else { (normal, realm) };
-    let kind = Kind::of_this();
+    let kind = kind();
     *leaving = Some(Saved { frame: *frame, registers: leaf::save(kind) });
     let Some(saved) = entering else { stop(format_args!("there is no {to:?} world")) };
     *frame = saved.frame;

@@ -1,6 +1,7 @@
 //! The only module that touches hardware: entry, exceptions, registers, devices.
 
-use crate::firmware::{self, Kind, World};
+use crate::firmware::{self, World};
+use cairn_el3::kind::{Kept, Kind};
 use cairn_el3::opening::{Opening, Register, asked};
 use core::arch::{asm, global_asm};
 use core::fmt::{self, Write};
@@ -279,13 +280,16 @@ macro_rules! banked {
 
         /// Reads all of them that this EL3 keeps.
         pub fn save(kind: Kind) -> Registers {
-            Registers([$(if is_kept($name, kind) { read_register!($name) } else { 0 }),*])
+            Registers([$({
+                let is_kept = const { Kept::of($name) }.by(kind);
+                if is_kept { read_register!($name) } else { 0 }
+            }),*])
         }
 
         /// Writes all of them that this EL3 keeps.
         pub fn restore(registers: &Registers, kind: Kind) {
             let mut values = registers.0.iter();
-            $(if let Some(value) = values.next() && is_kept($name, kind) {
+            $(if let Some(value) = values.next() && const { Kept::of($name) }.by(kind) {
                 write_register!($name, *value);
             })*
             isb();
@@ -309,20 +313,6 @@ macro_rules! banked {
             }
         }
     };
-}
-
-/// Whether each world has a register of this name for itself.
-fn is_kept(name: &str, kind: Kind) -> bool {
-    let Kind { opening, edition } = kind;
-    match name {
-        "pmcr_el0" => opening.keeps_pmcr(),
-        // HCRX_EL2, HFG*_EL2, HDFG*_EL2. QEMU has no HAFGRTR_EL2: it has no activity monitors.
-        "S3_4_C1_C2_2" | "S3_4_C1_C1_4" | "S3_4_C1_C1_5" | "S3_4_C1_C1_6" | "S3_4_C3_C1_4"
-        | "S3_4_C3_C1_5" => opening.has_traps(),
-        // ICC_SRE_EL2, ICH_HCR_EL2, ICH_VMCR_EL2.
-        "S3_4_C12_C9_5" | "S3_4_C12_C11_0" | "S3_4_C12_C11_7" => edition.keeps_virtual_interrupts(),
-        _ => true,
-    }
 }
 
 // Source: TF-A 2.12.1, what `ENABLE_RME` banks; those without a name here are HCRX_EL2, FGT, CNTPOFF_EL2, ICC_SRE_EL2,

@@ -8,8 +8,8 @@
 //! TF-A main does or with all that the text allows.
 //!
 //! Owns: what can be decided without hardware ([`gpt`], [`manifest`], [`refuse`], [`opening`],
-//! [`edition`], [`firme`], [`call`]). The program in `main.rs` and its leaf module do the rest. It
-//! is for QEMU only: it runs with its MMU off and relies on memory being coherent anyway.
+//! [`edition`], [`kind`], [`firme`], [`call`]). The program in `main.rs` and its leaf module do the
+//! rest. It is for QEMU only: it runs with its MMU off and relies on memory being coherent anyway.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub mod call;
 pub mod edition;
 pub mod firme;
 pub mod gpt;
+pub mod kind;
 pub mod manifest;
 pub mod opening;
 pub mod refuse;

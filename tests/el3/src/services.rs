@@ -60,6 +60,7 @@ pub fn of_realm_world(frame: &mut Frame, edition: Edition) -> u64 {
         call::DELEGATE => GRANULES.lock().one(x1, Gpi::Realm),
         call::UNDELEGATE => GRANULES.lock().one(x1, Gpi::NonSecure),
         call::REALM_KEY => realm_key(frame, x1, x2),
+        call::PLATFORM_TOKEN => platform_token(frame, x1, x2, x3),
         call::FEATURES if x1 == 0 => {
             frame.set(1, 0);
             0
@@ -173,5 +174,28 @@ fn realm_key(frame: &mut Frame, buffer: u64, size: u64) -> u64 {
         leaf::write(buffer + offset, 0x0102_0304_0506_0708_u64.wrapping_mul(offset + 1));
     }
     frame.set(1, BYTES);
+    0
+}
+
+/// A token that says nothing, and the challenge. Whole: to go on is invalid, as in TF-A up to 2.15.
+fn platform_token(frame: &mut Frame, buffer: u64, size: u64, challenge: u64) -> u64 {
+    /// COSE_Sign1 of nothing; then two nulls.
+    const HEAD: u64 = u64::from_le_bytes([0xd2, 0x84, 0x40, 0xa0, 0x40, 0x40, 0xf6, 0xf6]);
+    if !fvp::SHARED_BUFFER.contains(&buffer) || !buffer.is_multiple_of(8) {
+        return call::BAD_ADDRESS;
+    }
+    let fits = buffer.checked_add(size).is_some_and(|end| end <= fvp::SHARED_BUFFER.end);
+    if !matches!(challenge, 32 | 48 | 64) || !fits || size < challenge + 8 {
+        return call::INVALID;
+    }
+    // The challenge moves on by a word.
+    let mut word = HEAD;
+    for offset in (0..challenge + 8).step_by(8) {
+        let next = leaf::read(buffer + offset);
+        leaf::write(buffer + offset, word);
+        word = next;
+    }
+    frame.set(1, challenge + 8);
+    frame.set(2, 0);
     0
 }

@@ -133,6 +133,8 @@ impl FakeMachine {
             banks.iter().map(|&(base, size_bytes)| Bank { base, size_bytes }).collect();
         let needed = usize::try_from(granule_count(&table_banks)).unwrap_or(0);
         let words = Self::take_words(needed);
+        let monitor = Bank { base: config::MONITOR, size_bytes: config::MONITOR_BYTES };
+        let reserved: Banks = core::iter::once(monitor).collect();
         let Some(granules) = GranuleTable::new(table_banks, words) else {
             unreachable!("granule table of {needed} words")
         };
@@ -143,7 +145,7 @@ impl FakeMachine {
             counters: Counters::default(),
             dram,
             words,
-            shared: Shared { attestation, el3, ..Shared::new(granules, profile.facts()) },
+            shared: Shared { attestation, el3, reserved, ..Shared::new(granules, profile.facts()) },
             el3: Mutex::default(),
             firmware,
             vgics: Mutex::default(),

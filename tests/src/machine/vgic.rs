@@ -42,7 +42,7 @@ pub(super) struct PutAway {
 const ICC_SRE: u64 = 0xf;
 
 impl FakeMachine {
-    fn is_v2(&self) -> bool {
+    pub(super) fn is_v2(&self) -> bool {
         self.shared.el3 == El3Interface::V2
     }
 }
@@ -139,7 +139,7 @@ impl FakeCpu<'_> {
         };
         if after != may_be {
             self.machine.violation(format!(
-                "the Host's virtual interrupts after a call ({used:?}): {after:x?}, were {before:x?}"
+                "the Host's GIC after a call ({used:?}): {after:x?}, before: {before:x?}"
             ));
         }
     }

@@ -1,6 +1,7 @@
 //! RMI 2.0 as a Host writes it, from the notes on the interface and not from the monitor's code.
 //!
-//! Source: Realm Management Monitor specification (Arm DEN0137) 2.0, third beta: calling convention, commands, codes.
+//! Source: Realm Management Monitor specification (Arm DEN0137) 2.0, third beta: calling
+//! convention, commands, codes.
 
 /// RMI_SUCCESS.
 pub const SUCCESS: u64 = 0;
@@ -196,7 +197,8 @@ commands! {
 }
 
 impl Command {
-    /// Whether a success has a range `base..X1` behind it, and which arguments are base and top (0 for X1).
+    /// Whether a success has a range `base..X1` behind it, and which arguments are base and top (0
+    /// for X1).
     pub const fn range(self) -> Option<usize> {
         match self {
             Self::RangeDelegate | Self::RangeUndelegate => Some(0),

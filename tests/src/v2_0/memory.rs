@@ -56,7 +56,8 @@ impl World<'_> {
         self.complete(Command::DataMap, &[realm.rd, ipa, top, oaddr::SINGLE, word])
     }
 
-    /// Maps `count` contiguous granules at addresses that have tables, in as many calls as it takes.
+    /// Maps `count` contiguous granules at addresses that have tables, in as many calls as it
+    /// takes.
     #[track_caller]
     pub fn map(&mut self, realm: &Realm, ipa: u64, pa: u64, count: u64) -> Outcome {
         let mut done = 0;
@@ -105,8 +106,8 @@ impl World<'_> {
         self.through(Command::InitRipas, &[realm.rd, base, top])
     }
 
-    /// DATA_UNMAP or UNPROT_UNMAP of a range with one descriptor per call; what came back. Where an entry is larger than
-    /// the range, a table is made, as KVM does.
+    /// DATA_UNMAP or UNPROT_UNMAP of a range with one descriptor per call; what came back. Where an
+    /// entry is larger than the range, a table is made, as KVM does.
     #[track_caller]
     pub fn unmap(
         &mut self,
@@ -125,7 +126,7 @@ impl World<'_> {
                 continue;
             }
             reply.ok()?;
-            if reply.x[3] != 0 {
+            if reply.x[2] != 0 {
                 found.push(Desc::decode(reply.x[2]));
             }
             ipa = reply.x[1];
@@ -171,10 +172,11 @@ impl World<'_> {
         same("output address", desc & 0x000f_ffff_ffff_f000, pa)
     }
 
-    /// Takes everything apart and gives it back to the Host, as a Host does that knows nothing but its books.
+    /// Takes everything apart and gives it back to the Host, as a Host does that knows nothing but
+    /// its books.
     ///
-    /// This is the closure property: from any state that a scenario leaves, every granule comes back, and RMM can be
-    /// deactivated, which it refuses while it holds anything.
+    /// This is the closure property: from any state that a scenario leaves, every granule comes
+    /// back, and RMM can be deactivated, which it refuses while it holds anything.
     pub fn give_everything_back(&mut self) -> Outcome {
         let handles: Vec<u64> = self.operations.keys().copied().collect();
         for handle in handles {
@@ -257,7 +259,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Whether a granule is delegated and nothing else: it can be undelegated, and is delegated again.
+    /// Whether a granule is delegated and nothing else: it can be undelegated, and is delegated
+    /// again.
     #[track_caller]
     pub fn is_delegated(&mut self, pa: u64) -> Outcome {
         self.ok(Command::RangeUndelegate, &[pa, pa + PAGE])?;

@@ -9,9 +9,9 @@
 //! | [`conditions`] | what must have a scenario, and how sure it is |
 //! | [`scenarios`] | the scenarios |
 //!
-//! Numbers and expectations come from notes on the interface, which say of every fact where it stands. Where that is less
-//! than the text or two programs that agree, or where the notes leave a question open, a scenario is a reading: another
-//! monitor that fails it may be right.
+//! Numbers and expectations come from notes on the interface, which say of every fact where it
+//! stands. Where that is less than the text or two programs that agree, or where the notes leave a
+//! question open, a scenario is a reading: another monitor that fails it may be right.
 
 pub mod abi;
 pub mod conditions;

@@ -170,8 +170,8 @@ pub struct RecExit {
 }
 
 impl RecExit {
-    /// Reads the second half of a run page. The offset of the first word outside the fields that is not zero, if any,
-    /// comes with it: the interrupt controller has no place in the page any more.
+    /// Reads the second half of a run page. The offset of the first word outside the fields that is
+    /// not zero, if any, comes with it: the interrupt controller has no place in the page any more.
     pub fn from_words(words: &[u64; 256]) -> (Self, Option<usize>) {
         let exit = Self {
             exit_reason: words[0],

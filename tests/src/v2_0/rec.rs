@@ -105,8 +105,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Builds what a Realm needs to run programs. The descriptors are those of RMI 1.0: attributes from bit 2 on,
-    /// permissions from bit 6 on.
+    /// Builds what a Realm needs to run programs. The descriptors are those of RMI 1.0: attributes
+    /// from bit 2 on, permissions from bit 6 on.
     #[track_caller]
     fn move_in(&mut self, realm: &Realm, quarters: &Quarters) -> Outcome {
         self.tables(realm, quarters.code, 3)?;
@@ -121,7 +121,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// REC_ENTER with this content of the run page's first half; the second half is filled with a pattern before.
+    /// REC_ENTER with this content of the run page's first half; the second half is filled with a
+    /// pattern before.
     #[track_caller]
     pub fn enter_raw(&mut self, rec: &Rec, enter: &RecEnter) -> Outcome<Reply> {
         let mut page = [0xa5a5_a5a5_a5a5_a5a5; 512];

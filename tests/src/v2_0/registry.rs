@@ -38,7 +38,8 @@ impl Registry {
         })
     }
 
-    /// Adds a scenario that starts with an RMM that nobody has spoken to, or that has been deactivated.
+    /// Adds a scenario that starts with an RMM that nobody has spoken to, or that has been
+    /// deactivated.
     pub fn add_before(
         &mut self,
         name: impl Into<String>,

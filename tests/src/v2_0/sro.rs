@@ -1,4 +1,5 @@
-//! Operations that a command leaves unfinished: the books of the Host, and the loop that brings them to an end.
+//! Operations that a command leaves unfinished: the books of the Host, and the loop that brings
+//! them to an end.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -115,8 +116,13 @@ impl World<'_> {
         }
     }
 
-    /// Carries out what an answer asks for until the command has come to its end; its last answer, with the command's own
-    /// arguments.
+    /// The Host takes an operation for ended.
+    pub fn forget(&mut self, handle: u64) {
+        self.operations.remove(&handle);
+    }
+
+    /// Carries out what an answer asks for until the command has come to its end; its last answer,
+    /// with the command's own arguments.
     #[track_caller]
     pub fn drive(&mut self, begun: Reply) -> Outcome<Reply> {
         if begun.status() != INCOMPLETE {
@@ -207,7 +213,8 @@ impl World<'_> {
         }
     }
 
-    /// OP_MEM_RECLAIM with a list of 256 entries. What comes back is what was given, in the state in which it was.
+    /// OP_MEM_RECLAIM with a list of 256 entries. What comes back is what was given, in the state
+    /// in which it was.
     #[track_caller]
     pub fn reclaim_all(&mut self, handle: u64) -> Outcome<Reply> {
         self.reclaim(handle, 0, 256)

@@ -1,7 +1,7 @@
 //! A Host of RMI 2.0 that sends commands, remembers what it owns, and can give everything back.
 //!
-//! It checks with every answer what is true of all of them: a well-formed result word, X4 to X7 as they were unless the
-//! command defines them, and progress of a range command that succeeds.
+//! It checks with every answer what is true of all of them: a well-formed result word, X4 to X7 as
+//! they were unless the command defines them, and progress of a range command that succeeds.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -13,7 +13,7 @@ use super::pages::RealmParams;
 use super::sro::Operation;
 use crate::abi::HostPage;
 use crate::need::Need;
-use crate::outcome::{Outcome, fail, missing};
+use crate::outcome::{Outcome, fail, missing, same};
 use crate::port::{Mishap, Place, Port};
 
 /// A granule.
@@ -299,7 +299,8 @@ impl<'p> World<'p> {
         pa
     }
 
-    /// A page that the Host uses for lists again and again, with these words at the byte offset `at`.
+    /// A page that the Host uses for lists again and again, with these words at the byte offset
+    /// `at`.
     pub fn list(&mut self, at: u64, words: &[u64]) -> u64 {
         let pa = match self.list {
             Some(pa) => pa,
@@ -321,6 +322,15 @@ impl<'p> World<'p> {
             Some(pa) => Ok(pa),
             None => self.delegated_run(1, PAGE),
         }
+    }
+
+    /// This delegated granule, which has no use.
+    #[track_caller]
+    pub fn take(&mut self, pa: u64) -> Outcome<u64> {
+        let spare = self.spare.len();
+        self.spare.retain(|&other| other != pa);
+        same("a granule without a use", (spare - self.spare.len()) as u64, 1)?;
+        Ok(pa)
     }
 
     /// Contiguous delegated granules, aligned.

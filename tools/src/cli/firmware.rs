@@ -38,3 +38,11 @@ pub struct PackOptions {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tfa", "platform"])]
     pub fip: Option<PathBuf>,
 }
+
+/// Options of `release`.
+#[derive(Debug, Default, Args)]
+pub struct ReleaseOptions {
+    /// The folder to make (default: target/cairn/release)
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}

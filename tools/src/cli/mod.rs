@@ -12,7 +12,7 @@ mod suites;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use firmware::{ImageOptions, PackOptions};
+pub use firmware::{ImageOptions, PackOptions, ReleaseOptions};
 pub use guest::GuestOptions;
 pub use host::HostOptions;
 pub use logs::{DecodeOptions, LedgerOptions};
@@ -58,6 +58,8 @@ pub enum Command {
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
     Image(PackOptions),
+    /// Build the monitor as a folder to hand on: image, symbols, checksums, bill of materials, licences
+    Release(ReleaseOptions),
     /// Print what came from a UART as text, with the monitor's log decoded
     Decode(DecodeOptions),
     /// Print the leak ledger out of a saved log

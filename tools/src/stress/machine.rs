@@ -92,7 +92,7 @@ impl Firmware {
 }
 
 impl Firmware {
-    /// A machine of this shape with these files in memory, whose EL3, that of the tests, speaks `edition`.
+    /// A machine of this shape with these files, whose EL3, that of the tests, speaks `edition`.
     pub fn stage(
         &self,
         edition: Edition,
@@ -108,7 +108,14 @@ impl Firmware {
             loads: self.loads.iter().cloned().chain(loads).collect(),
             gdb: None,
             messages,
-            extra: [self.extra.clone(), self::edition(edition).to_vec(), shape.extra].concat(),
+            extra: [
+                self.extra.clone(),
+                // As TF-A, it opens to Realms what the Host has of the SIMD unit.
+                self::opening(Opening::All).to_vec(),
+                self::edition(edition).to_vec(),
+                shape.extra,
+            ]
+            .concat(),
         }
     }
 }

@@ -65,51 +65,63 @@ impl Model {
 
     /// Follows an exit.
     fn exit(&mut self, rec: u64, page: &Page) -> Result<(), String> {
-        let word = |offset: usize| page[offset / 8];
-        let reason = word(0x800);
         check_exit(page)?;
-        let unprotected = |model: &Self, owner: u64| {
-            let fault = word(0x910) >> 4 << 12;
-            model.realms.get(&owner).is_some_and(|realm| !realm.is_protected(fault))
-        };
+        let ripas = ripas_request(page)?;
         let owner = self.recs.get(&rec).ok_or("there is no such REC")?.owner;
-        let esr = word(0x900);
-        let is_data_abort = reason == reason::SYNC && esr >> 26 == 0x24;
-        let can_inject = is_data_abort && unprotected(self, owner);
-        let can_emulate = can_inject && esr >> 24 & 1 == 1;
-        let ripas = match (reason, word(0xd10)) {
-            (reason::RIPAS_CHANGE, code @ 0..=1) => {
-                let value = if code == 1 { Ripas::Ram } else { Ripas::Empty };
-                let (addr, top) = (word(0xd00), word(0xd08));
-                Some(RipasRequest { addr, top, value, changes_destroyed: None })
-            }
-            (reason::RIPAS_CHANGE, _) => return Err("exit.ripas_value is EMPTY or RAM".to_owned()),
-            _ => None,
-        };
-        let (function, argument) = (word(0xa00), word(0xa08));
-        let psci = (reason == reason::PSCI).then_some(function & 0xbfff_ffff);
+        let protected = |ipa| self.realms.get(&owner).is_none_or(|realm| realm.is_protected(ipa));
+        let fault = data_abort(page).filter(|&(ipa, _)| !protected(ipa));
+        let psci = (page[0x800 / 8] == reason::PSCI).then_some(page[0xa00 / 8]);
         if let Some(this) = self.recs.get_mut(&rec) {
-            this.can_inject = can_inject;
-            this.can_emulate = can_emulate;
+            this.can_inject = fault.is_some();
+            this.can_emulate = fault.is_some_and(|(_, has_syndrome)| has_syndrome);
             // Also what was asked before this entry is over (section 8.4 of our notes on RMI 1.0).
             this.ripas = ripas;
             match psci {
-                // CPU_OFF.
-                Some(0x8400_0002) => this.is_runnable = false,
-                // CPU_ON: affinity 3 stands higher in MPIDR_EL1 than in RmiRecMpidr (11.2).
-                Some(0x8400_0003) => {
-                    this.cpu_on =
-                        Some((argument & 0xff_ffff | argument >> 8 & 0xff00_0000) & MPIDR);
+                Some(CPU_OFF) => this.is_runnable = false,
+                Some(function) if is_cpu_on(function) => {
+                    // Affinity 3 stands higher in MPIDR_EL1 than in RmiRecMpidr (11.2).
+                    let target = page[0xa08 / 8];
+                    this.cpu_on = Some((target & 0xff_ffff | target >> 8 & 0xff00_0000) & MPIDR);
                 }
                 _ => {}
             }
         }
-        // SYSTEM_OFF, SYSTEM_RESET.
-        if let Some(0x8400_0008 | 0x8400_0009) = psci {
+        if let Some(SYSTEM_OFF | SYSTEM_RESET) = psci {
             self.set_realm_state(owner, RealmState::SystemOff);
         }
         Ok(())
     }
+}
+
+const CPU_OFF: u64 = 0x8400_0002;
+const SYSTEM_OFF: u64 = 0x8400_0008;
+const SYSTEM_RESET: u64 = 0x8400_0009;
+
+/// The address of a data abort, and whether its syndrome describes the access.
+fn data_abort(page: &Page) -> Option<(u64, bool)> {
+    const FROM_LOWER_LEVEL: u64 = 0x24;
+    let [esr, hpfar] = [page[0x900 / 8], page[0x910 / 8]];
+    let is_abort = page[0x800 / 8] == reason::SYNC && esr >> 26 & 0x3f == FROM_LOWER_LEVEL;
+    is_abort.then_some((hpfar >> 4 << 12, esr >> 24 & 1 == 1))
+}
+
+/// The RIPAS change that an exit asks for. What it does not say is whether DESTROYED may change.
+fn ripas_request(page: &Page) -> Result<Option<RipasRequest>, String> {
+    if page[0x800 / 8] != reason::RIPAS_CHANGE {
+        return Ok(None);
+    }
+    let value = match page[0xd10 / 8] {
+        0 => Ripas::Empty,
+        1 => Ripas::Ram,
+        _ => return Err("exit.ripas_value is EMPTY or RAM".to_owned()),
+    };
+    let [addr, top] = [page[0xd00 / 8], page[0xd08 / 8]];
+    Ok(Some(RipasRequest { addr, top, value, changes_destroyed: None }))
+}
+
+/// CPU_ON, with 32-bit or 64-bit arguments.
+fn is_cpu_on(function: u64) -> bool {
+    matches!(function, 0x8400_0003 | 0xc400_0003)
 }
 
 /// Section 9.3: what is not listed for a reason is zero. Timers and the PMU are always there.
@@ -119,7 +131,9 @@ fn check_exit(page: &Page) -> Result<(), String> {
     let always = |offset: usize| matches!(offset, 0x800 | 0xc00..=0xc18 | 0xf00);
     let of_reason = |offset: usize| match reason {
         reason::SYNC => matches!(offset, 0x900 | 0x908 | 0x910 | 0x920 | 0xa00),
-        reason::PSCI => matches!(offset, 0xa00 | 0xa08),
+        // CPU_ON names a REC; of all others the Host learns the function alone.
+        reason::PSCI if is_cpu_on(page[0xa00 / 8]) => matches!(offset, 0xa00 | 0xa08),
+        reason::PSCI => offset == 0xa00,
         reason::RIPAS_CHANGE => matches!(offset, 0xd00 | 0xd08 | 0xd10),
         reason::HOST_CALL => matches!(offset, 0xa00..=0xaf0 | 0xe00),
         reason::SERROR => offset == 0x900,

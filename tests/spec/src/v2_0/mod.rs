@@ -210,10 +210,12 @@ impl Model {
         let before = core::mem::replace(&mut self.latch, latch);
         // What a command of 1.0 answers is not this model's matter.
         let Some(verdict) = verdict else { return Ok("another version") };
+        // An unfinished operation is no failure.
+        let failed = !matches!(answer[0] & 0xff, words::SUCCESS | words::INCOMPLETE);
         let four_outputs = fid::decode(call[0]) == fid::RTT_READ_ENTRY;
         let result = frame(call, answer, four_outputs)
             .and_then(|()| verdict.settle(self, call, answer, host, four_outputs));
-        if result.is_err() {
+        if result.is_err() || failed && !choices::FAILURE_HARDENS {
             self.latch = before;
         }
         result

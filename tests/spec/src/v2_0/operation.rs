@@ -60,7 +60,9 @@ impl Model {
     pub(crate) fn check_slot(&self, c: &mut Conditions) {
         let full = self.operations.len() as u64 >= self.platform.operations;
         // Bad arguments are seen first (B-46).
-        c.fails_by("operations", full && !c.any(), &[BLOCKED, BUSY]);
+        let full = full && !c.any();
+        c.may_fail("operations", full, BLOCKED);
+        c.may_fail("operations", full, BUSY);
     }
 
     /// A new operation gets a handle (6.2, OQ-6).

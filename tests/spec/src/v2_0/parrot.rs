@@ -1,12 +1,13 @@
-//! A machine that answers what the model allows, and nothing else: it shows that the model contradicts
-//! itself nowhere and that everything can be given back, and lets a driver be tried without a monitor.
+//! A machine that answers what the model allows, and nothing else: it shows that the model
+//! contradicts itself nowhere and that everything can be given back, and lets a driver be tried
+//! without a monitor.
 //!
 //! Where several answers are allowed it takes one by chance. It tells nothing about a monitor.
 
 use std::collections::HashMap;
 
 use super::platform::GRANULE;
-use super::words::{AddressRange, Addresses, DonateRequest, INCOMPLETE, SUCCESS};
+use super::words::{AddressRange, Addresses, BLOCKED, BUSY, DonateRequest, INCOMPLETE, SUCCESS};
 use super::{Answer, Call, Entry, HostView, Model, Page, Platform, entry_size, fid, list_words};
 
 /// Granules that its REC_CREATE asks for.
@@ -35,6 +36,8 @@ pub struct Parrot {
     model: Model,
     pages: Pages,
     chance: u64,
+    /// It does not choose by chance, but what gets the Host furthest.
+    is_tame: bool,
 }
 
 /// X1 to X3 that the command may give, and words that it writes to a page of the Host.
@@ -43,7 +46,22 @@ type Candidate = ([u64; 3], Vec<(u64, u64)>);
 impl Parrot {
     /// A machine after boot; `seed` decides which of several answers it gives.
     pub fn new(platform: Platform, seed: u64) -> Self {
-        Self { model: Model::new(platform), pages: Pages::default(), chance: seed | 1 }
+        Self {
+            model: Model::new(platform),
+            pages: Pages::default(),
+            chance: seed | 1,
+            is_tame: false,
+        }
+    }
+
+    /// A machine that gets the Host as far as the model allows.
+    pub fn tame(platform: Platform) -> Self {
+        Self { is_tame: true, ..Self::new(platform, 0) }
+    }
+
+    /// What it follows.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// A page of the Host.
@@ -64,19 +82,37 @@ impl Parrot {
         (self.chance % limit.max(1) as u64) as usize
     }
 
-    /// Answers a call.
+    /// Answers a call; `None` if it is one of another version.
     ///
     /// # Panics
     ///
     /// The model allows no answer, or none that this machine can think of.
-    pub fn call(&mut self, call: &Call) -> Answer {
-        let (verdict, _) = self.model.verdict(call, &self.pages);
-        let outcomes: Vec<_> = verdict
+    pub fn call(&mut self, call: &Call) -> Option<Answer> {
+        let (verdict, latch) = self.model.verdict(call, &self.pages);
+        if verdict.is_none() {
+            self.model.latch = latch;
+            return None;
+        }
+        let mut outcomes: Vec<_> = verdict
             .iter()
             .flat_map(|verdict| &verdict.0)
             .map(super::verdict::Outcome::answer)
             .collect();
-        let first = self.below(outcomes.len());
+        let mut first = self.below(outcomes.len());
+        if self.is_tame {
+            // Success, then what goes on, then failures in the order of the conditions.
+            outcomes.sort_by_key(|(x0, _)| match (x0, x0 & 0xff) {
+                (&SUCCESS, _) => 0,
+                // Only to be called again.
+                (&INCOMPLETE, _) if fid::decode(call[0]) == fid::OP_CONTINUE => 5,
+                (&INCOMPLETE, _) => 2,
+                (_, INCOMPLETE) => 1,
+                (&BLOCKED, _) => 2,
+                (_, BUSY) => 4,
+                _ => 3,
+            });
+            first = 0;
+        }
         for number in 0..outcomes.len() {
             let (x0, outputs) = outcomes[(first + number) % outcomes.len()];
             let candidates = match outputs {
@@ -86,7 +122,7 @@ impl Parrot {
                         let mut answer = answer;
                         answer[4] = x4;
                         if self.gives(call, &answer, &[]) {
-                            return answer;
+                            return Some(answer);
                         }
                     }
                     vec![([x1, x2, x3], Vec::new())]
@@ -96,7 +132,7 @@ impl Parrot {
             for (outputs, words) in candidates {
                 let answer = self.answer(call, x0, outputs);
                 if self.gives(call, &answer, &words) {
-                    return answer;
+                    return Some(answer);
                 }
             }
         }
@@ -122,6 +158,8 @@ impl Parrot {
         let written = core::mem::take(&mut self.pages.written);
         if given {
             self.pages.before.extend(written);
+            // What leaves the Host comes back wiped.
+            self.pages.before.retain(|&pa, _| self.model.is_host_memory(pa));
         }
         given
     }
@@ -132,6 +170,8 @@ impl Parrot {
         let handle = (0..).find(|handle| !self.model.operations.contains_key(handle)).unwrap_or(0);
         let plain = |outputs| vec![(outputs, Vec::new())];
         match fid::decode(call[0]) {
+            // A machine has no more operations than it says.
+            fid::REC_CREATE if handle >= self.model.platform.operations => Vec::new(),
             fid::REC_CREATE => plain([handle, DonateRequest::granules(REC_GRANULES).encode(), 0]),
             fid::REC_DESTROY => plain([handle, 0, 0]),
             fid::OP_MEM_RECLAIM => self.reclaims(x0, [x1, x2, x3]),
@@ -154,7 +194,8 @@ impl Parrot {
                 let granules = (x2 - x1) / GRANULE;
                 let tops = (1..=granules.min(64)).rev().map(|count| x1 + count * GRANULE);
                 let mut tops: Vec<_> = tops.map(|top| ([top, 0, 0], Vec::new())).collect();
-                let skip = if self.below(3) == 0 { self.below(tops.len()) } else { 0 };
+                let skip =
+                    if !self.is_tame && self.below(3) == 0 { self.below(tops.len()) } else { 0 };
                 tops.rotate_left(skip);
                 tops
             }
@@ -189,7 +230,10 @@ impl Parrot {
         let state = u64::from(in_list && fid::decode(command) == fid::UNPROT_UNMAP);
         let word = AddressRange { base: pa, size_code, count: 1, state }.encode(12);
         match Addresses::decode(flags) {
-            Some(Addresses::Single) => vec![([end, word, 0], Vec::new())],
+            Some(Addresses::Single) => {
+                let count = u64::from(fid::decode(command) == fid::DATA_UNMAP);
+                vec![([end, word, count], Vec::new())]
+            }
             Some(Addresses::List(_)) => vec![([end, 0, 1], vec![(oaddr, word)])],
             Some(Addresses::None) | None => vec![([end, 0, 0], Vec::new())],
         }
@@ -213,7 +257,9 @@ impl Parrot {
     fn exits(&mut self, rec: u64, run: u64) -> Vec<Candidate> {
         let others: Vec<u64> = self.model.recs.values().map(|rec| rec.mpidr).collect();
         let other = others.get(self.below(others.len())).copied().unwrap_or(0);
-        let (ripas, reason) = (self.below(2) as u64, self.below(6));
+        let ripas = self.below(2) as u64;
+        // A tame machine is interrupted at once.
+        let reason = if self.is_tame { 5 } else { self.below(6) };
         let width = self.model.recs.get(&rec).and_then(|rec| self.model.realms.get(&rec.owner));
         let fault = width.map_or(0, |realm| 1 << (realm.width - 1)) >> 12 << 4;
         let exit: Vec<(u64, u64)> = match reason {

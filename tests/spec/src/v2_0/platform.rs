@@ -43,7 +43,7 @@ pub struct Platform {
     pub s2sz_min: u64,
     /// Versions of the interface that the monitor supports, ascending.
     pub versions: Vec<u64>,
-    /// Operations that can be unfinished at the same time.
+    /// Operations that can be unfinished at the same time, at least.
     pub operations: u64,
 }
 
@@ -61,6 +61,33 @@ fn holds(ranges: &[(u64, u64)], pa: u64) -> bool {
 }
 
 impl Platform {
+    /// A machine with what its feature registers 0 and 1 say; `None` if they say anything that this
+    /// profile does not have. Memory and what no register says are left to the caller.
+    pub fn from_registers(fr0: u64, fr1: u64) -> Option<Self> {
+        let field = |register: u64, low: u64, bits: u64| register >> low & ((1 << bits) - 1);
+        let platform = Self {
+            banks: Vec::new(),
+            reserved: Vec::new(),
+            not_host: Vec::new(),
+            pa_bits: field(fr0, 33, 8),
+            lpa2: field(fr0, 8, 1) == 1,
+            sve_vl: (field(fr0, 9, 1) == 1).then(|| field(fr0, 10, 4)),
+            num_bps: field(fr0, 14, 6),
+            num_wps: field(fr0, 20, 6),
+            pmu_num_ctrs: (field(fr0, 26, 1) == 1).then(|| field(fr0, 27, 5)),
+            max_recs_order: field(fr1, 6, 4),
+            l0gptsz: field(fr1, 10, 4),
+            vmid16: false,
+            small_tables: false,
+            hpmn0: false,
+            s2sz_min: 32,
+            versions: vec![0x1_0000, 0x2_0000],
+            operations: 2,
+        };
+        let same = [0, 1].map(|index| platform.feature_register(index)) == [fr0, fr1];
+        same.then_some(platform)
+    }
+
     /// Largest IPA width: that of physical addresses, at most 48 without LPA2.
     pub fn s2sz(&self) -> u64 {
         if self.lpa2 { self.pa_bits } else { self.pa_bits.min(48) }
@@ -193,6 +220,11 @@ pub(crate) mod tests {
         assert_eq!(platform.feature_register(0), 0x60_0031_4030);
         // The example has no SHA-384.
         assert_eq!(platform.feature_register(1) & !(1 << 4), 0x1_4269);
+        let [fr0, fr1] = [0, 1].map(|index| platform.feature_register(index));
+        let read = Platform::from_registers(fr0, fr1).unwrap();
+        assert_eq!([0, 1].map(|index| read.feature_register(index)), [fr0, fr1]);
+        assert!(Platform::from_registers(fr0 | 1 << 32, fr1).is_none());
+        assert!(Platform::from_registers(fr0, fr1 | 2).is_none());
         assert_eq!([2, 3, 4, 5, u64::MAX].map(|index| platform.feature_register(index)), [0; 5]);
         assert_eq!([0, 1, 2, 3].map(|code| platform.has_hash(code)), [true, true, true, false]);
     }

@@ -80,11 +80,7 @@ impl Latch {
                 }
         };
         let harden = |version| {
-            if fid::is_read_only(fid) || !choices::FAILURE_HARDENS {
-                self
-            } else {
-                Self::Hard(version)
-            }
+            if fid::is_read_only(fid) { self } else { Self::Hard(version) }
         };
         match fid::known(fid) {
             Known::Unknown => (Route::Nowhere, self),

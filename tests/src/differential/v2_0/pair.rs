@@ -12,18 +12,36 @@ pub type Tally = BTreeMap<(u64, &'static str), u64>;
 
 /// What answers the Host's calls.
 pub trait Machine {
-    /// Answers a call: X0 to X7.
-    fn call(&mut self, call: &Call) -> Answer;
+    /// Answers a call: X0 to X7. `None` if it does not answer any more.
+    fn call(&mut self, call: &Call) -> Option<Answer>;
 
     /// Reads a page that is the Host's.
     fn read_page(&mut self, pa: u64) -> Page;
 
     /// Writes a page that is the Host's.
     fn write_page(&mut self, pa: u64, page: &Page);
+
+    /// Whether the machine is in order after a command.
+    ///
+    /// # Errors
+    ///
+    /// A rule of the machine was broken.
+    fn check(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The same, when everything has been given back.
+    ///
+    /// # Errors
+    ///
+    /// A rule was broken, or not everything is back.
+    fn check_end(&mut self) -> Result<(), String> {
+        self.check()
+    }
 }
 
 impl Machine for Parrot {
-    fn call(&mut self, call: &Call) -> Answer {
+    fn call(&mut self, call: &Call) -> Option<Answer> {
         Self::call(self, call)
     }
 
@@ -105,7 +123,7 @@ impl<M: Machine> Pair<M> {
         for &pa in &shared {
             pages.before.insert(pa, self.machine.read_page(pa));
         }
-        self.answer = self.machine.call(call);
+        self.answer = self.machine.call(call).ok_or_else(|| format!("no answer to {call:x?}"))?;
         // Others may not be the Host's any more.
         if writes_to_host(call[0]) {
             for pa in shared {
@@ -117,6 +135,6 @@ impl<M: Machine> Pair<M> {
             .judge(call, &pages, &self.answer)
             .map_err(|divergence| divergence.to_string())?;
         *self.tally.entry((fid::decode(call[0]), condition)).or_default() += 1;
-        Ok(())
+        self.machine.check().map_err(|violations| format!("{call:x?}: {violations}"))
     }
 }

@@ -59,7 +59,8 @@ impl<M: Machine> Session<M> {
     ///
     /// Something does not come back.
     pub fn finish(&mut self) -> Result<(), String> {
-        give_back(&mut self.pair, &self.layout)
+        give_back(&mut self.pair, &self.layout)?;
+        self.pair.machine.check_end()
     }
 }
 
@@ -142,8 +143,8 @@ mod tests {
     }
 
     impl Machine for Liar {
-        fn call(&mut self, call: &Call) -> Answer {
-            let honest = self.parrot.call(call);
+        fn call(&mut self, call: &Call) -> Option<Answer> {
+            let honest = self.parrot.call(call)?;
             let mut answer = honest;
             if self.left == 0 {
                 let register = self.random.pick(&[0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7]).unwrap_or(0);
@@ -157,12 +158,12 @@ mod tests {
                     _ => answer[register] ^ 1 << random.below(64),
                 };
                 if answer == honest {
-                    return answer;
+                    return Some(answer);
                 }
                 self.lie = Some((*call, honest, answer));
             }
             self.left = self.left.wrapping_sub(1);
-            answer
+            Some(answer)
         }
 
         fn read_page(&mut self, pa: u64) -> Page {

@@ -1,4 +1,5 @@
-//! Arguments that name a granule: each command refuses one that is not aligned, not memory, or not what it should be.
+//! Arguments that name a granule: each command refuses one that is not aligned, not memory, or not
+//! what it should be.
 
 use alloc::format;
 
@@ -112,15 +113,17 @@ pub(super) fn add(registry: &mut Registry) {
             });
         }
         add_bounds(registry, &prefix, command, index);
+        // The state of the granule is not the state of the REC in it.
+        let state = prefix.clone() + if name == "rec" { "_gran_state" } else { "_state" };
         for (kind, label) in Kind::ALL {
             if kind == right {
                 continue;
             }
-            registry.add(format!("{prefix}_state/{label}"), move |w| {
+            registry.add(format!("{state}/{label}"), move |w| {
                 let call = good(w, command)?;
                 let pa = kind.granule(w)?;
-                // A granule that an operation owns may be answered either way; REC_ENTER, which Hosts
-                // call plainly, says REC for BLOCKED.
+                // A granule that an operation owns may be answered either way; REC_ENTER, which
+                // Hosts call plainly, says REC for BLOCKED.
                 let codes: &[u64] =
                     if kind == Kind::Donated { &[INPUT, BLOCKED, REC] } else { &[INPUT] };
                 call.with(w, index, pa, codes)

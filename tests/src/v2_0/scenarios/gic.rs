@@ -1,4 +1,5 @@
-//! The interrupt controller in hardware registers: the Host writes them before REC_ENTER and reads them afterwards.
+//! The interrupt controller in hardware registers: the Host writes them before REC_ENTER and reads
+//! them afterwards.
 
 use alloc::format;
 
@@ -187,7 +188,8 @@ fn add_exits(registry: &mut Registry) {
     });
 }
 
-/// Registers of the interface that ICH_HCR_EL2.TC traps, and one that TDIR traps: encoding, name, trap, whether they read.
+/// Registers of the interface that ICH_HCR_EL2.TC traps, and one that TDIR traps: encoding, name,
+/// trap, whether they read.
 static TRAPPED: &[(SystemRegister, &str, u64, bool)] = &[
     ((3, 0, 12, 12, 4), "ctlr", TC, true),
     ((3, 0, 4, 6, 0), "pmr", TC, true),

@@ -1,6 +1,7 @@
 //! For each command a state of the world and arguments with which it succeeds.
 //!
-//! A failure scenario changes one thing of it: as the rest would have succeeded, that thing was the reason.
+//! A failure scenario changes one thing of it: as the rest would have succeeded, that thing was the
+//! reason.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -46,7 +47,8 @@ impl Good {
         w.ok(self.command, &self.arguments)
     }
 
-    /// The command, with another argument `index`, returns one of these codes, and succeeds without.
+    /// The command, with another argument `index`, returns one of these codes, and succeeds
+    /// without.
     #[track_caller]
     pub fn with(&self, w: &mut World<'_>, index: usize, value: u64, codes: &[u64]) -> Outcome {
         let mut arguments = self.arguments.clone();
@@ -145,7 +147,8 @@ pub fn good(w: &mut World<'_>, command: Command) -> Outcome<Good> {
         }
         Command::RealmCreate => {
             let (rd, params) = (w.delegated()?, w.realm_params(40, 0, 1)?);
-            let page = w.params(&params.to_page());
+            // A page of its own: other Realms may be made before the command.
+            let page = w.page(&params.to_page());
             Good::alone(command, &[rd, page])
         }
         Command::TrackingSet => {

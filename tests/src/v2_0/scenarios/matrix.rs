@@ -136,7 +136,8 @@ pub(super) fn add(registry: &mut Registry) {
             w.fails(Command::RealmDestroy, &[rec.realm.rd], code)
         });
     }
-    // A request that a REC has made while its Realm was active can be answered in whatever state it is now.
+    // A request that a REC has made while its Realm was active can be answered in whatever state it
+    // is now.
     for (state, label) in [(Active, "active"), (Off, "system_off"), (Zombie, "zombie")] {
         registry.add(format!("matrix/set_ripas/{label}"), move |w| {
             let (rec, other) = pending(w, state, true)?;

@@ -50,7 +50,8 @@ pub(super) fn add(registry: &mut Registry) {
             params.hash_algo = algorithm;
             let realm = w.realm_with(&params)?;
             let rec = w.running_in(&realm)?;
-            // The configuration goes to a page of the Realm's: RSI_SUCCESS is all that can be seen from outside.
+            // The configuration goes to a page of the Realm's: RSI_SUCCESS is all that can be seen
+            // from outside.
             let results = w.smc(&rec, &[rsi::REALM_CONFIG, 0])?;
             same("X0", results[0], rsi::SUCCESS)?;
             let word = config_word(w, &rec)?;
@@ -169,8 +170,8 @@ fn add_rules(registry: &mut Registry) {
     }
     registry
         .add("measurement/initial/zero", |w| {
-            // No runnable REC is measured before this one: the measurement of an empty Realm depends on its parameters
-            // only if they are measured.
+            // No runnable REC is measured before this one: the measurement of an empty Realm
+            // depends on its parameters only if they are measured.
             let small = with_params(w, 40, 0, 1)?;
             let wide = with_params(w, 40, 3, 5)?;
             same("RIM", wide, small)

@@ -55,7 +55,6 @@ fn add_complete(registry: &mut Registry) {
         ("not_supported", psci::NOT_SUPPORTED),
         ("invalid_parameters", psci::INVALID_PARAMETERS),
         ("invalid_address", psci::INVALID_ADDRESS),
-        ("denied_in_32_bits", psci::DENIED & 0xffff_ffff),
         ("huge", 1 << 63),
     ] {
         registry.add(format!("psci_complete/status/{name}"), move |w| {
@@ -203,10 +202,11 @@ fn add_cpu_on(registry: &mut Registry) {
     });
     registry.add("psci_cpu_on/target_exists/rec_granule_used_again_elsewhere", |w| {
         let (calling, target) = w.two()?;
-        w.destroy_rec(target.pa)?;
         let other = w.realm()?;
+        w.destroy_rec(target.pa)?;
         let page = w.page(&w.rec_params(&other, 1).to_page());
-        w.ok(Command::RecCreate, &[other.rd, target.pa, page])?;
+        let rec = w.take(target.pa)?;
+        w.ok(Command::RecCreate, &[other.rd, rec, page])?;
         let results = w.smc(&calling, &[rsi::PSCI_CPU_ON, 1, 0x1000, 0])?;
         same("X0", results[0], psci::INVALID_PARAMETERS)
     });
@@ -218,9 +218,9 @@ fn add_affinity(registry: &mut Registry) {
         ("self", 0, 0, 0),
         ("off", 1, 0, 1),
         ("unknown", 9, 0, 1),
-        ("unknown_aff3", 1 << 32, 0, 1),
-        ("level_1", 0, 1, psci::INVALID_PARAMETERS),
-        ("level_huge", 0, u64::MAX, psci::INVALID_PARAMETERS),
+        ("unknown/aff3", 1 << 32, 0, 1),
+        ("level/1", 0, 1, psci::INVALID_PARAMETERS),
+        ("level/huge", 0, u64::MAX, psci::INVALID_PARAMETERS),
     ] {
         registry.add(format!("psci_affinity_info/{name}"), move |w| {
             let (calling, _) = w.two()?;
@@ -240,7 +240,7 @@ fn add_affinity(registry: &mut Registry) {
         w.destroy_rec(target.pa)?;
         same("X0", w.smc(&calling, &[INFO, 1, 0])?[0], 1)
     });
-    registry.add("psci_affinity_info/on_and_off_again", |w| {
+    registry.add("psci_affinity_info/off/on_and_off_again", |w| {
         let (calling, target) = cpu_on_request(w)?;
         w.call(COMPLETE, &[calling.pa, 0])?.ok()?;
         returns(w, &calling, psci::SUCCESS)?;

@@ -2,14 +2,18 @@
 
 use alloc::format;
 
-use super::super::abi::{BLOCKED, BUSY, Command, Desc, INPUT, REALM, REC, Wants};
+use super::super::abi::{BLOCKED, BUSY, Command, Desc, INPUT, REALM, REC, Wants, oaddr, rtt};
+use super::super::outcome::Reply;
+use super::super::rec::Rec;
 use super::super::registry::Registry;
-use super::super::world::PAGE;
-use super::good::good;
+use super::super::world::{BLOCK, PAGE, World};
+use super::good::{IPA, good, realm_with_tables};
 use super::sro::donating;
-use crate::outcome::holds;
+use crate::outcome::{Outcome, holds, same};
+use crate::program::{Access, Action, Observed};
 
 pub(super) fn add(registry: &mut Registry) {
+    add_while_running(registry);
     registry
         .add("races/rec_create/same_rec", |w| {
             let (call, handle) = donating(w)?;
@@ -141,4 +145,84 @@ pub(super) fn add(registry: &mut Registry) {
         w.finish(handle)?.ok()?;
         Ok(())
     });
+}
+
+/// Commands of another CPU while the Realm runs and has used the memory.
+fn add_while_running(registry: &mut Registry) {
+    registry.add("races/running/unmapped_memory_is_gone", |w| {
+        let (rec, _) = with_memory(w)?;
+        let rd = rec.realm.rd;
+        let unmap = meanwhile(Command::DataUnmap, &[rd, IPA, IPA + PAGE, oaddr::NONE, 0]);
+        let load = Action::Load(IPA, Access::WORD);
+        let exit = w.run(&rec, &[load.clone(), unmap, load])?;
+        same("reason, class", (exit.exit_reason, exit.esr >> 26), (0, 0x24))?;
+        same("page", exit.hpfar, IPA >> 8)
+    });
+    registry.add("races/running/unmapped_memory_is_the_hosts", |w| {
+        let (rec, pa) = with_memory(w)?;
+        let rd = rec.realm.rd;
+        let unmap = meanwhile(Command::DataUnmap, &[rd, IPA, IPA + PAGE, oaddr::NONE, 0]);
+        w.run(&rec, &[Action::Store(IPA, Access::WORD, 0x5ec3), unmap])?;
+        w.is_delegated(pa)
+    });
+    registry.add("races/running/mapped_memory_is_there", |w| {
+        let realm = realm_with_tables(w)?;
+        w.init_ripas(&realm, IPA, IPA + PAGE)?;
+        let rec = w.running_in(&realm)?;
+        let word = Desc::pages(w.delegated()?, 1).encode();
+        let arguments = [realm.rd, IPA, IPA + PAGE, oaddr::SINGLE, word];
+        let actions = [meanwhile(Command::DataMap, &arguments), Action::Load(IPA, Access::WORD)];
+        let observed = w.observe(&rec, &actions)?;
+        let [Observed::Reply(reply), Observed::Value(_)] = observed.as_slice() else {
+            return crate::outcome::fail(format!("observed {observed:x?}"));
+        };
+        same("the reply", reply[0], 0)
+    });
+    registry.add("races/running/folded_memory_is_there", |w| {
+        let realm = realm_with_tables(w)?;
+        w.init_ripas(&realm, IPA, IPA + BLOCK)?;
+        let base = w.delegated_run(512, BLOCK)?;
+        w.map(&realm, IPA, base, 512)?;
+        let rec = w.running_in(&realm)?;
+        let fold = meanwhile(Command::RttFold, &[realm.rd, IPA, 3]);
+        let load = Action::Load(IPA + 7 * PAGE, Access::WORD);
+        let observed = w.observe(&rec, &[load.clone(), fold, load])?;
+        let call = [Command::RttFold.fid(), realm.rd, IPA, 3, 0, 0, 0, 0];
+        w.note_success(&Reply { command: Command::RttFold, call, x: [0; 8] });
+        same("steps", observed.len(), 3)?;
+        let folded = matches!(&observed[1], Observed::Reply(reply) if reply[0] == 0);
+        holds("folded", folded)?;
+        same("the same before and after", &observed[0], &observed[2])
+    });
+    registry.add("races/running/table_in_the_way", |w| {
+        let (rec, _) = with_memory(w)?;
+        let reply = w.while_running(&rec, Command::RttDestroy, &[rec.realm.rd, IPA, 3])?;
+        reply.is(rtt(3))?;
+        Ok(())
+    });
+    registry.add("races/running/delegation_of_one_range_by_two", |w| {
+        let rec = w.running()?;
+        let base = w.port.allocate(8, PAGE);
+        let reply = w.while_running(&rec, Command::RangeDelegate, &[base, base + 6 * PAGE])?;
+        reply.ok()?;
+        w.through(Command::RangeDelegate, &[base + 4 * PAGE, base + 8 * PAGE])?;
+        w.through(Command::RangeDelegate, &[base, base + 8 * PAGE])
+    });
+}
+
+/// Another CPU sends this command.
+fn meanwhile(command: Command, arguments: &[u64]) -> Action {
+    let mut call = [0; 8];
+    call[0] = command.fid();
+    call[1..=arguments.len()].copy_from_slice(arguments);
+    Action::Meanwhile(call)
+}
+
+/// A REC of a Realm that has a page of memory at [`IPA`]; the page.
+#[track_caller]
+fn with_memory(w: &mut World<'_>) -> Outcome<(Rec, u64)> {
+    let realm = realm_with_tables(w)?;
+    w.init_ripas(&realm, IPA, IPA + PAGE)?;
+    let pa = w.data_unknown(&realm, IPA)?;
+    Ok((w.running_in(&realm)?, pa))
 }

@@ -229,8 +229,8 @@ fn add_accepted(registry: &mut Registry) {
             let params = w.realm_params(40, 0, 1)?;
             let rd = w.delegated()?;
             let page = w.params(&params.to_page());
-            // After the last word of the page the width changes: too late.
-            w.arm(Mishap::HostChange(511, page + 8, 255))?;
+            // After the last word of the page the hash becomes one that does not exist: too late.
+            w.arm(Mishap::HostChange(511, page + 0x30, 9))?;
             w.ok(Command::RealmCreate, &[rd, page])?;
             Ok(())
         })

@@ -349,6 +349,7 @@ fn add_orders(registry: &mut Registry) {
     });
     registry.add("abi/order/state_before_arguments", |w| {
         w.ok(Command::Deactivate, &[])?;
+        w.ok(Command::Version, &[0x2_0000])?;
         let arguments: Vec<u64> = [1, 1, 1].into();
         w.call(Command::RecCreate, &arguments)?.is(GLOBAL)?;
         Ok(())

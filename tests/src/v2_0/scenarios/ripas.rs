@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::super::abi::{Command, INPUT, REALM, REC, RTT, entry, ripas, rtt};
+use super::super::abi::{Command, INPUT, REALM, REC, entry, ripas, rtt};
 use super::super::pages::RecEnter;
 use super::super::rec::Rec;
 use super::super::registry::Registry;
@@ -246,13 +246,20 @@ fn add_set(registry: &mut Registry) {
     });
     registry.add("set_ripas/success/stops_at_destroyed", |w| {
         let realm = realm_with_tables(w)?;
-        prepare(w, &realm, ripas::DESTROYED)?;
+        let at = IPA + 3 * PAGE;
+        w.init_ripas(&realm, at, at + PAGE)?;
+        w.data_unknown(&realm, at)?;
+        w.unmap(Command::DataUnmap, &realm, (at, at + PAGE))?;
         let rec = w.running_in(&realm)?;
-        let (base, top) = (IPA + BLOCK - PAGE, IPA + BLOCK);
+        let top = IPA + 8 * PAGE;
         request(w, &rec, (IPA, top), ripas::RAM, 0)?;
-        let reply = w.complete(SET, &[realm.rd, rec.pa, IPA, top])?;
-        same("status", reply.status(), RTT)?;
-        w.expect(&realm, base, (3, entry::VOID, ripas::EMPTY))
+        let mut done = IPA;
+        while done < at {
+            done = w.ok(SET, &[realm.rd, rec.pa, done, top])?.x[1];
+        }
+        same("stops there", done, at)?;
+        w.fails(SET, &[realm.rd, rec.pa, at, top], rtt(3))?;
+        w.expect(&realm, at + PAGE, (3, entry::VOID, ripas::EMPTY))
     });
     registry.add("set_ripas/success/empty_is_seen_at_once", |w| {
         use crate::program::{Access, Action, El1, Observed};

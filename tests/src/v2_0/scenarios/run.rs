@@ -86,7 +86,8 @@ fn add_aborts(registry: &mut Registry) {
         Ok(())
     });
     registry.add("rec_exit/unprotected/level", |w| {
-        // The walk ends at level 0: the syndrome says so, and the page is one that the Host can fill.
+        // The walk ends at level 0: the syndrome says so, and the page is one that the Host can
+        // fill.
         let rec = with_tables(w)?;
         let ipa = rec.realm.unprotected() + 0x7000;
         let exit = w.run(&rec, &[Action::Load(ipa, Access::WORD)])?;

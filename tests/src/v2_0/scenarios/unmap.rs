@@ -50,7 +50,7 @@ fn add_outputs(registry: &mut Registry) {
         w.map(&realm, IPA + PAGE, second, 1)?;
         let arguments = [realm.rd, IPA, IPA + 2 * PAGE, oaddr::SINGLE, 0];
         let reply = w.ok(UNMAP, &arguments)?;
-        reply.out(1, IPA + PAGE)?.out(2, Desc::pages(first, 1).encode())?.out(3, 1)?;
+        reply.out(1, IPA + PAGE)?.out(2, Desc::pages(first, 1).encode())?;
         Ok(())
     });
     registry.add("data_unmap/none/nothing_is_told", |w| {
@@ -180,7 +180,7 @@ fn add_sweeps(registry: &mut Registry) {
         w.fails(UNMAP, &[realm.rd, IPA + PAGE, IPA + 2 * PAGE, oaddr::SINGLE, 0], rtt(2))?;
         w.table(&realm, IPA, 3)?;
         let reply = w.ok(UNMAP, &[realm.rd, IPA + PAGE, IPA + 2 * PAGE, oaddr::SINGLE, 0])?;
-        reply.out(2, Desc::pages(base + PAGE, 1).encode())?.out(3, 1)?;
+        reply.out(2, Desc::pages(base + PAGE, 1).encode())?;
         w.expect_pa(&realm, (IPA, 3), base)?;
         w.expect_pa(&realm, (IPA + 2 * PAGE, 3), base + 2 * PAGE)
     });

@@ -115,22 +115,13 @@ impl Model {
     /// All granules of an entry, or none (10.4).
     fn map_data(&mut self, wish: &Wish, at: u64, level: i64, pa: u64) -> Step {
         let size = entry_size(level);
-        for granule in granules_of(pa, pa + size) {
-            if !self.platform.is_delegable(granule) {
-                // 10.3 says TRACKING for a region, 10.4 INPUT for a granule.
-                return Step::Stops("tracking", vec![TRACKING, INPUT]);
-            }
-            match self.state(granule) {
-                State::Delegated => {}
-                State::Intermediate => {
-                    return Step::Stops("data_state", choices::OWNED_IN_MAP.to_vec());
-                }
-                State::Internal if self.is_donated(granule) => {
-                    let codes = [choices::OWNED_IN_MAP, choices::OWNED_DONATION].concat();
-                    return Step::Stops("data_state", codes);
-                }
-                _ => return Step::Stops("data_state", vec![INPUT]),
-            }
+        let mut codes: Vec<u64> =
+            granules_of(pa, pa + size).flat_map(|granule| self.refusals(granule)).collect();
+        if !codes.is_empty() {
+            // Nothing says which granule of a block is looked at first.
+            codes.sort_unstable();
+            codes.dedup();
+            return Step::Stops("data_state", codes);
         }
         for granule in granules_of(pa, pa + size) {
             self.set_state(granule, State::Data);
@@ -140,6 +131,22 @@ impl Model {
             other => other.clone(),
         });
         Step::To(at + size)
+    }
+
+    /// Codes for a granule that cannot become a Realm's memory; none if it can.
+    fn refusals(&self, granule: u64) -> Vec<u64> {
+        if !self.platform.is_delegable(granule) {
+            // 10.3 says TRACKING for a region, 10.4 INPUT for a granule.
+            return vec![TRACKING, INPUT];
+        }
+        match self.state(granule) {
+            State::Delegated => Vec::new(),
+            State::Intermediate => choices::OWNED_IN_MAP.to_vec(),
+            State::Internal if self.is_donated(granule) => {
+                [choices::OWNED_IN_MAP, choices::OWNED_DONATION].concat()
+            }
+            _ => vec![INPUT],
+        }
     }
 
     /// Another entry at an address and a level.

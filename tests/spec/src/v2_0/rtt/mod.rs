@@ -26,7 +26,7 @@ pub(crate) enum Half {
 /// Section 10.3: what comes before the conditions on entries.
 pub(crate) const ORDER: Order = &[(
     &["rd_align", "rd_bound", "rd_state", "ipa_bound"],
-    &["entry_align", "entry_size", "entry_state", "entry_pa", "tracking", "data_state"],
+    &["entry_align", "entry_size", "entry_state", "entry_pa", "data_state"],
 )];
 
 /// What becomes of a command on a range at one entry.

@@ -255,7 +255,8 @@ fn operations_are_limited_and_bad_arguments_are_seen_first() {
     bench.only(fid::REC_CREATE, &[RD, RESERVED, SHARED], INPUT);
     bench.is(fid::REC_CREATE, &[RD, granule(9), SHARED], 14, &[]);
     bench.is(fid::REC_CREATE, &[RD, granule(9), SHARED], 10, &[]);
-    bench.not(fid::REC_CREATE, &[RD, granule(9), SHARED], 0x50d, &[4, 2 << 2]);
+    // There may be more than the model counts on.
+    bench.is(fid::REC_CREATE, &[RD, granule(9), SHARED], 0x50d, &[4, 2 << 2]);
 }
 
 #[test]

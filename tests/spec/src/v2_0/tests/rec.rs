@@ -95,7 +95,9 @@ fn conditions_of_an_entry() {
 
 #[test]
 fn exits_say_nothing_else() {
-    let rows: [(&[(usize, u64)], bool); 11] = [
+    let rows: [(&[(usize, u64)], bool); 13] = [
+        (&[(0x800, 3), (0xa00, 0xc400_0001)], true),
+        (&[(0x800, 3), (0xa00, 0xc400_0001), (0xa08, 1)], false),
         (&[(0x800, 1)], true),
         (&[(0x800, 1), (0xc00, 5), (0xc18, 9), (0xf00, 1)], true),
         (&[(0x800, 1), (0x900, 1)], false),
