@@ -51,7 +51,7 @@ enum Wait {
 
 /// What version 2.0 has of its own.
 #[derive(Default)]
-pub(super) struct Own {
+pub(crate) struct Own {
     is_active: bool,
     terminated: bool,
     pending: Option<Pending>,
