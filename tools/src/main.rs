@@ -14,6 +14,7 @@ mod console;
 mod coverage;
 mod crash;
 mod decode;
+mod documented;
 mod drive;
 mod fault;
 mod fip;

@@ -14,8 +14,8 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, crash, fuzz, host, miri, process, release, run, setup, shell,
-    signals, size, stress, unsafe_count,
+    bench, conformance, coverage, crash, documented, fuzz, host, miri, process, release, run,
+    setup, shell, signals, size, stress, unsafe_count,
 };
 
 /// One thing to test.
@@ -103,6 +103,7 @@ const STEPS: &[Step] = &[
     step("stand-in-races", Tool(races_on_the_stand_in)),
     step("linux-shell", Tool(shell::check)),
     step("host-kernel", Tool(host::check::check)),
+    step("docs-commands", Tool(documented::check)),
     step("linux-1cpu", Check(1, 256)),
     step("linux-2cpu", Check(2, 256)),
     step("linux-3realms", Realms(3, 2)),
@@ -197,6 +198,12 @@ fn chosen(name: &str, with_long: bool) -> Vec<&'static Step> {
     }
     let wanted = |step: &&Step| step.name.contains(name) && (with_long || !step.long);
     STEPS.iter().filter(wanted).collect()
+}
+
+/// Whether there is a step of this name.
+#[cfg(test)]
+pub fn exists(name: &str) -> bool {
+    STEPS.iter().any(|step| step.name == name)
 }
 
 fn perform(action: &Action) -> anyhow::Result<()> {

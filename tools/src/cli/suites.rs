@@ -111,6 +111,9 @@ pub struct ConformanceOptions {
     /// With --backend qemu: use this monitor (flat image or ELF file) instead of building Cairn
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
+    /// With --backend qemu: build TF-A from this source tree of yours, instead of using set-up's
+    #[arg(long, value_name = "DIR")]
+    pub tfa: Option<PathBuf>,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
