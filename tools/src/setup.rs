@@ -24,6 +24,9 @@ const SPACE: u64 = 1 << 30;
 /// The Debian package of QEMU for arm64 machines.
 const QEMU_PACKAGE: &str = "qemu-system-arm";
 
+/// The Debian package, and program, of a debugger for arm64.
+const DEBUGGER: &str = "gdb-multiarch";
+
 /// What the other commands work with.
 #[derive(Debug)]
 pub struct Ready {
@@ -236,9 +239,22 @@ fn offline(
     Ok(record)
 }
 
+/// Makes sure that there is a debugger for arm64, and returns it.
+pub fn ensure_debugger(cache: &Cache) -> anyhow::Result<PathBuf> {
+    if find_program(DEBUGGER).is_none() {
+        install(&cache.lock()?, apt::missing(&[DEBUGGER]), false)?;
+    }
+    find_program(DEBUGGER)
+        .with_context(|| format!("{DEBUGGER} is not there; pass a gdb with --gdb"))
+}
+
 /// Installs Debian packages that are missing on this machine.
 fn install_packages(locked: &Locked<'_>, tools: bool, qemu: bool) -> anyhow::Result<()> {
     let missing = if tools { apt::missing(&tfa::BUILD_PACKAGES) } else { Vec::new() };
+    install(locked, missing, qemu)
+}
+
+fn install(locked: &Locked<'_>, missing: Vec<&'static str>, qemu: bool) -> anyhow::Result<()> {
     if missing.is_empty() && !qemu {
         return Ok(());
     }

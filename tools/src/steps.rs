@@ -14,7 +14,7 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, crash, documented, fuzz, host, miri, process, release, run,
+    bench, conformance, coverage, crash, documented, fuzz, gdb, host, miri, process, release, run,
     setup, shell, signals, size, stress, unsafe_count,
 };
 
@@ -103,6 +103,7 @@ const STEPS: &[Step] = &[
     step("stand-in-races", Tool(races_on_the_stand_in)),
     step("linux-shell", Tool(shell::check)),
     step("host-kernel", Tool(host::check::check)),
+    step("gdb", Tool(gdb::check)),
     step("docs-commands", Tool(documented::check)),
     step("linux-1cpu", Check(1, 256)),
     step("linux-2cpu", Check(2, 256)),

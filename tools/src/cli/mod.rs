@@ -2,6 +2,7 @@
 //!
 //! One module for each group of commands; this one has the commands and what the groups share.
 
+mod debugger;
 mod firmware;
 mod guest;
 mod host;
@@ -12,6 +13,7 @@ mod suites;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use debugger::GdbOptions;
 pub use firmware::{ImageOptions, PackOptions, ReleaseOptions};
 pub use guest::GuestOptions;
 pub use host::HostOptions;
@@ -60,6 +62,8 @@ pub enum Command {
     Image(PackOptions),
     /// Build the monitor as a folder to hand on: image, symbols, checksums, bill of materials, licences
     Release(ReleaseOptions),
+    /// Boot a machine under gdb, which stops in the monitor and knows its data (`help cairn` in there)
+    Gdb(GdbOptions),
     /// Print what came from a UART as text, with the monitor's log decoded
     Decode(DecodeOptions),
     /// Print the leak ledger out of a saved log

@@ -75,10 +75,12 @@ pub const TABLE: &[Row] = &[
     ),
     row("cargo test -p cairn-tests --test scenarios granule_delegate/success", Step("unit-tests")),
     row("cargo xtask run --append earlycon=uart8250,mmio,0x101000000", Step("linux-shell")),
-    row("cargo xtask run --gdb", NotHere("it waits for somebody with a debugger")),
+    row("cargo xtask gdb --at cairn_realm_enter", Step("gdb")),
+    row("cargo xtask gdb --at rmi/src/ops/realm.rs:52 -- --cpus 1", Step("gdb")),
+    row("cargo xtask run --gdb", Step("gdb")),
     row(
         "gdb-multiarch -ex 'add-symbol-file .../cairn -o 0x40100000' -ex 'target remote :1234'",
-        NotHere("the same"),
+        Step("gdb"),
     ),
     row(
         "iss=0x362889; echo S$((iss>>20&3))_$((iss>>14&7))_C$((iss>>10&15))_C$((iss>>1&15))_$((iss>>17&7))",
