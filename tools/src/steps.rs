@@ -102,6 +102,7 @@ const STEPS: &[Step] = &[
     step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
     step("stand-in-races", Tool(races_on_the_stand_in)),
     step("linux-shell", Tool(shell::check)),
+    step("release", Tool(release::check)),
     step("host-kernel", Tool(host::check::check)),
     step("gdb", Tool(gdb::check)),
     step("docs-commands", Tool(documented::check)),
@@ -113,7 +114,6 @@ const STEPS: &[Step] = &[
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
     long("fuzz", Tool(fuzz::step)),
-    long("release", Tool(release::check)),
     long("linux-sha-512", Tool(other_guest)),
     long(
         "property-1e9",

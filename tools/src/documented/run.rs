@@ -26,7 +26,7 @@ use crate::{fip, initramfs, paths, run};
 /// A command line fails.
 pub fn check() -> anyhow::Result<()> {
     fip::image(&PackOptions::default())?;
-    let ready = run::prepare(&ImageOptions::default(), None)?;
+    let ready = run::prepare_with(&ImageOptions::default(), None, true)?;
     let run = Run::begin("docs")?;
     let files = Files::make(&ready, run.folder())?;
     let documented = find::all()?;
