@@ -6,9 +6,10 @@ cairn rec PA        the Realm Execution Context in a granule
 cairn rtt RD IPA    the walk through a Realm's tables to an address
 cairn ledger        granules that could not be given back
 
-Layouts come from the debug information. What is only in bits is written down here once, with the file that it has to agree
-with. Granules are read by physical address (QEMU's gdb server can), so that it does not matter which CPU is where; the
-monitor's own data are at the same virtual address only while a CPU is stopped in the monitor.
+Layouts come from the debug information. What is only in bits is written down here once, with the
+file that it has to agree with. Granules are read by physical address (QEMU's gdb server can), so
+that it does not matter which CPU is where; the monitor's own data are at their virtual addresses
+only while a CPU is stopped in the monitor.
 """
 
 import re
@@ -73,10 +74,15 @@ def shared():
     return inner(symbol.value()["data"])
 
 
-def state_names():
-    """Names of the granule states, by number."""
-    fields = gdb.lookup_type("granule::state::GranuleState").fields()
+def names_of(kind):
+    """Names of the values of an enumeration, by number."""
+    fields = gdb.lookup_type(kind).fields()
     return {field.enumval: field.name.rsplit("::", 1)[-1] for field in fields}
+
+
+def state_names():
+    """Names of the granule states."""
+    return names_of("granule::state::GranuleState")
 
 
 def granule_word(pa):
@@ -125,7 +131,8 @@ def show(value, without):
     """The fields of a value, a line each, with numbers in hexadecimal."""
     for field in value.type.fields():
         if field.name not in without:
-            print(f"  {field.name:<16} {value[field.name].format_string(format='x', max_elements=8)}")
+            text = value[field.name].format_string(format="x", max_elements=8)
+            print(f"  {field.name:<16} {text}")
 
 
 class Entry:
@@ -171,7 +178,7 @@ class Command(gdb.Command):
         try:
             self.action(*(number(word) for word in words))
         except gdb.MemoryError:
-            raise gdb.GdbError("the monitor's memory cannot be read from here: stop a CPU in the monitor first")
+            raise gdb.GdbError("the monitor's memory cannot be read here: stop in the monitor first")
 
 
 def granule(pa):
@@ -184,13 +191,12 @@ def granule(pa):
 def rd(pa):
     """cairn rd PA: the Realm Descriptor in a granule."""
     value = contents(pa, "Rd", "realm::rd::Rd")
-    names = {field.enumval: field.name for field in gdb.lookup_type("realm::rd::RealmState").fields()}
-    print(f"RD {pa:#x}: {names.get(int(value['state']), '?').rsplit('::', 1)[-1]}")
+    print(f"RD {pa:#x}: {names_of('realm::rd::RealmState').get(int(value['state']), '?')}")
     show(value, ("state", "recs", "reserved"))
 
 
 def rec(pa):
-    """cairn rec PA: the Realm Execution Context in a granule. While it runs, its registers are in the CPU."""
+    """cairn rec PA: the Realm Execution Context in a granule; of one that runs, the CPU has more."""
     value = contents(pa, "Rec", "realm::rec::Rec")
     print(f"REC {pa:#x}: index {int(value['index'])} of RD {int(value['owner']):#x}")
     show(value, ("owner", "index", "reserved"))
@@ -217,18 +223,14 @@ def rtt(descriptor, ipa):
 def ledger():
     """cairn ledger: granules that could not be given back."""
     book = shared()["ledger"]
-    inside = inner(book["inner"]["inner"]["data"] if "inner" in fields(book["inner"]) else book["inner"]["data"])
+    inside = inner(book["inner"]["inner"]["data"])
     entries = inside["entries"]
     count = int(entries["len"])
-    print(f"ledger: {count or 'empty'}{' granules' if count else ''}, {int(inside['overflowed'])} more did not fit")
+    size = f"{count} granules" if count else "empty"
+    print(f"ledger: {size}, {int(inside['overflowed'])} more did not fit")
     items = inner(entries["buffer"]["buffer"]) if count else None
     for index in range(count):
         print(f"  {inner(items[index]).format_string(format='x')}")
-
-
-def fields(value):
-    """Names of a value's fields."""
-    return [field.name for field in value.type.fields()]
 
 
 class Address:

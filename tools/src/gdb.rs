@@ -1,6 +1,7 @@
 //! `cargo xtask gdb`: a machine that waits, and gdb that knows the monitor.
 //!
-//! The machine is a `run` of its own, in a process group of its own, so that Ctrl-C reaches gdb alone.
+//! The machine is a `run` of its own, in a process group of its own, so that Ctrl-C reaches gdb
+//! alone.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -142,8 +143,8 @@ fn wait_for(machine: &mut Group, console: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Where to stop, as gdb understands it: a line of a file, or each function of that name. gdb itself does not find generic
-/// functions by their short names.
+/// Where to stop, as gdb understands it: a line of a file, or each function of that name. gdb
+/// itself does not find generic functions by their short names.
 fn places(functions: &Functions, at: &str) -> anyhow::Result<Vec<String>> {
     if at.rsplit_once(':').is_some_and(|(_, line)| line.parse::<u32>().is_ok()) {
         return Ok(vec![at.to_owned()]);

@@ -27,8 +27,8 @@ const QEMU_PACKAGE: &str = "qemu-system-arm";
 /// The Debian package, and program, of a debugger for arm64.
 const DEBUGGER: &str = "gdb-multiarch";
 
-/// What a command needs of set-up besides QEMU. What the user brings is not set up, so that a machine without Debian's
-/// tools can do without.
+/// What a command needs of set-up besides QEMU. What the user brings is not set up, so that a
+/// machine without Debian's tools can do without.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts {
     /// TF-A.

@@ -7,7 +7,8 @@ use clap::Args;
 /// Options of `gdb`.
 #[derive(Debug, Args)]
 pub struct GdbOptions {
-    /// Stop when a CPU gets there: a function of the monitor by the end of its path, or FILE:LINE [default: rmi::serve]
+    /// Stop when a CPU gets there: a function of the monitor by the end of its path, or FILE:LINE
+    /// [default: rmi::serve]
     #[arg(long, value_name = "FUNCTION")]
     pub at: Option<String>,
     /// The TCP port between gdb and the machine

@@ -1,7 +1,8 @@
-//! Every command line that the documents give, found there, and executed by the step `docs-commands` in its short form.
+//! Every command line that the documents give, found there, and executed by the step
+//! `docs-commands` in its short form.
 //!
-//! [`find`] reads the documents, [`table`] says for each command line of a block of shell code how it is executed, and
-//! [`run`] does so. A command line that is added to a document needs a row.
+//! [`find`] reads the documents, [`table`] says for each command line of a block of shell code how
+//! it is executed, and [`run`] does so. A command line that is added to a document needs a row.
 
 mod find;
 mod run;

@@ -62,7 +62,8 @@ fn script(row: &Row, files: &Files) -> Option<String> {
     }
 }
 
-/// Runs a command line in the checkout, with this program as `cargo xtask`; its output is kept and shown only if it fails.
+/// Runs a command line in the checkout, with this program as `cargo xtask`; its output is kept and
+/// shown only if it fails.
 fn execute(script: &str, folder: &Path) -> anyhow::Result<()> {
     let log = folder.join("command.log");
     let output = File::create(&log).at("write", &log)?;

@@ -31,8 +31,8 @@ const fn row(command: &'static str, how: How) -> Row {
 /// A model that has to be got from Arm.
 const MODEL: How = NotHere("the model is under a licence of its own");
 
-/// All of them. In `AsItIs` and `Instead`, `Image`, `FILE`, `DIR`, `ELF`, `RAWLOG` and `guest.cpio` are files that the step
-/// has made.
+/// All of them. In `AsItIs` and `Instead`, `Image`, `FILE`, `DIR`, `ELF`, `RAWLOG` and `guest.cpio`
+/// are files that the step has made.
 pub const TABLE: &[Row] = &[
     row("cargo xtask run", Step("linux-shell")),
     row("cargo xtask test", Instead("cargo xtask test --list")),
