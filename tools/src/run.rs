@@ -18,7 +18,7 @@ use crate::image::{self, HOST, MONITOR, Packed};
 use crate::job::{self, Job};
 use crate::output::Run;
 use crate::qemu::{Load, Machine};
-use crate::setup::{self, Ready};
+use crate::setup::{self, Parts, Ready};
 use crate::stage::Shape;
 use crate::terminal::{Keys, RawMode};
 use crate::token::relying::{RelyingParty, Wanted};
@@ -52,10 +52,21 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets up what is missing, and builds the TF-A that the user brings.
+/// Sets up what is missing of everything but the guest, and builds the TF-A that the user brings.
 pub fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
+    prepare_with(options, qemu, false)
+}
+
+/// The same, with the guest's parts if they are needed.
+pub fn prepare_with(
+    options: &ImageOptions,
+    qemu: Option<&PathBuf>,
+    guest: bool,
+) -> anyhow::Result<Ready> {
     let setup = SetupOptions { offline: options.offline, update: false };
-    let mut ready = setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))?;
+    let parts = Parts { tf_a: options.tfa.is_none(), guest };
+    let qemu = qemu.map(PathBuf::as_path);
+    let mut ready = setup::ensure(&Cache::locate()?, &setup, qemu, parts)?;
     if let Some(tree) = &options.tfa {
         let _building = output::building()?;
         ready.tf_a = tfa::QEMU.build_tree(tree, &paths::output()?)?;
@@ -101,7 +112,10 @@ pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Res
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     check(options)?;
     let ready = match options.image.platform {
-        Platform::Qemu => Some(prepare(&options.image, options.qemu.as_ref())?),
+        Platform::Qemu => {
+            let guest = needs_guest(options);
+            Some(prepare_with(&options.image, options.qemu.as_ref(), guest)?)
+        }
         Platform::Fvp => None,
     };
     let (parts, version) = match &ready {
@@ -171,6 +185,15 @@ fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
     match &monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?),
         None => Ok(None),
+    }
+}
+
+/// Whether kernel or initial RAM disk come from set-up.
+fn needs_guest(options: &RunOptions) -> bool {
+    let RunOptions { guest, host, .. } = options;
+    match &host.host_kernel {
+        Some(kernel) => kernel.is_none() || host.host_initrd.is_none(),
+        None => host.bl33.is_none() && (guest.kernel.is_none() || guest.initrd.is_none()),
     }
 }
 
@@ -465,6 +488,21 @@ mod tests {
         options.image.platform = Platform::Fvp;
         options.model.print = true;
         assert!(check(&options).unwrap_err().to_string().contains("--gdb is for QEMU"));
+    }
+
+    #[test]
+    fn who_brings_kernel_and_initrd_needs_nothing_of_debian_s() {
+        let mut options = RunOptions::check(2, 256 << 20);
+        assert!(needs_guest(&options));
+        options.guest.kernel = Some("Image".into());
+        assert!(needs_guest(&options));
+        options.guest.initrd = Some("initrd".into());
+        assert!(!needs_guest(&options));
+        options.host.host_kernel = Some(None);
+        options.host.host_initrd = Some("initrd".into());
+        assert!(needs_guest(&options), "Debian's kernel is the host");
+        options.host.host_kernel = Some(Some("Image".into()));
+        assert!(!needs_guest(&options));
     }
 
     #[test]

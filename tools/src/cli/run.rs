@@ -54,8 +54,8 @@ pub struct RunOptions {
     /// Wait for a debugger on this TCP port (1234 if none is given) before the first instruction
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234", value_parser = clap::value_parser!(u16).range(1..))]
     pub gdb: Option<u16>,
-    /// With --check: give up when there was no sign of progress for this many seconds [default: for each Realm 120, and 60
-    /// more for each CPU and each 256M]
+    /// With --check: give up when there was no sign of progress for this many seconds [default: for
+    /// each Realm 120, and 60 more for each CPU and each 256M]
     #[arg(long, value_name = "SECONDS", requires = "check", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
     /// Write the log to this file (default: target/cairn/run.log, with --check check-*.log)

@@ -1,7 +1,8 @@
-//! `run --host-kernel` and `run --bl33`: a Normal-world host that the user brings, under our monitor.
+//! `run --host-kernel` and `run --bl33`: a Normal-world host that the user brings, under our
+//! monitor.
 //!
-//! Firmware, monitor and console are those of every run. Instead of our own host, TF-A gets a few instructions
-//! ([`shim`]) that start a kernel, or a program of the user's.
+//! Firmware, monitor and console are those of every run. Instead of our own host, TF-A gets a few
+//! instructions ([`shim`]) that start a kernel, or a program of the user's.
 
 pub mod check;
 mod devices;
@@ -146,9 +147,10 @@ impl Kernel {
         vec![load(&self.image, self.placement.kernel), load(&self.initrd, self.placement.initrd)]
     }
 
-    /// QEMU writes the command line into the device tree if it knows of a kernel, and offers all three in its
-    /// fw_cfg, from where a BL33 that the user brings may take them. QEMU does not write there where the initial
-    /// RAM disk is when firmware boots first, so that Linux is told by its command line.
+    /// QEMU writes the command line into the device tree if it knows of a kernel, and offers all
+    /// three in its fw_cfg, from where a BL33 that the user brings may take them. QEMU does not
+    /// write there where the initial RAM disk is when firmware boots first, so that Linux is told
+    /// by its command line.
     fn arguments(&self, has_own_bl33: bool) -> Vec<String> {
         let mut words = vec!["console=ttyAMA0".to_owned()];
         if !has_own_bl33 {
