@@ -88,7 +88,7 @@ pub struct Job {
 impl Job {
     /// Realms that run at any time.
     pub fn all_realms(&self) -> u32 {
-        self.realms * self.interface.dialects().len() as u32
+        self.interface.dialects().iter().map(|_| self.realms).sum()
     }
 
     /// The text, NUL included, and the files that it mentions.

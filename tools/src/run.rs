@@ -21,8 +21,9 @@ use crate::qemu::{Load, Machine};
 use crate::setup::{self, Parts, Ready};
 use crate::stage::Shape;
 use crate::terminal::{Keys, RawMode};
+use crate::token::key::PlatformKey;
 use crate::token::relying::{RelyingParty, Wanted};
-use crate::token::{RimOptions, rim};
+use crate::token::{self, RimOptions, rim};
 use crate::{fvp, host, initramfs, kernel_image, output, paths, patience, stage, stress, tfa};
 
 /// The `image` subcommand.
@@ -327,6 +328,10 @@ fn on_stand_in(
         stress::machine::Firmware::stand_in(&options.image, options.qemu.as_ref(), folder)?;
     announce_debugger(options, &firmware.monitor, platform_fvp::MONITOR.start);
     let shape = Shape { cpus: options.guest.cpus, ..Shape::default() };
+    let token = folder.join("platform-token");
+    paths::write_whole(&token, &token::stand_in::in_memory()?)?;
+    let token = Load { file: token, address: cairn_el3::token::PLACE };
+    let loads = loads.into_iter().chain([token]).collect();
     let mut machine = firmware.stage(edition, shape, loads, folder.join("qemu.log"));
     machine.gdb = options.gdb;
     Ok((firmware.monitor, Box::new(machine)))
@@ -407,6 +412,21 @@ fn attended(
     }
 }
 
+/// The key of the machine's platform, and how `token verify` is told of it.
+fn platform(
+    options: &RunOptions,
+    run: &Run,
+) -> anyhow::Result<(PlatformKey, (&'static str, String))> {
+    if options.stand_in().is_none() {
+        let value = "TF-A's key, which everybody has".to_owned();
+        return Ok((PlatformKey::sample()?, ("  --sample-key", value)));
+    }
+    let file = run.publish(&format!("{}.pem", name(options)))?;
+    paths::write_whole(&file, token::stand_in::platform_key_text()?.as_bytes())?;
+    let value = file.display().to_string();
+    Ok((token::stand_in::platform_key()?, ("  --platform-key", value)))
+}
+
 fn unattended(
     options: &RunOptions,
     job: &Job,
@@ -417,7 +437,8 @@ fn unattended(
     let token = run.publish(&format!("{}.token", name(options)))?;
     let wanted = job.interface.dialects().iter().zip(rim::predict(job)?);
     let wanted = wanted.map(|(dialect, rim)| Wanted { rmi: dialect.version(), rim }).collect();
-    let party = RelyingParty::new(wanted, token)?;
+    let (platform, key_option) = platform(options, run)?;
+    let party = RelyingParty::new(platform, wanted, token)?;
     let (file, log) = log(options, run)?;
     let mut watch = Watch::new(decoder, options.image.log, Mode::Whole, log);
     watch.answer_with(party.challenge());
@@ -455,7 +476,8 @@ fn unattended(
     wrong.iter().for_each(|error| report.trouble(format!("{error:#}")));
     println!("\n{}  {:<20} {}", report.table(wall), "log", file.display());
     print!("  {}", report.ledger().table());
-    party.rows().iter().for_each(|(name, value)| println!("  {name:<20} {value}"));
+    let rows = party.rows().into_iter().chain([key_option]);
+    rows.for_each(|(name, value)| println!("  {name:<20} {value}"));
     let problems = report.problems();
     let Some((first, others)) = problems.split_first() else {
         println!("\nAll is well.");

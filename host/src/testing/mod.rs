@@ -192,6 +192,7 @@ impl State {
                 if !self.recs.is_empty() || !self.tables.is_empty() {
                     return Err(fail(2));
                 }
+                self.active = false;
                 let (rd, base) = self.realm.take().ok_or(fail(INPUT))?;
                 self.free(rd, "rd");
                 (0..8).for_each(|n| self.free(base + n * PAGE_SIZE, "root"));

@@ -333,7 +333,7 @@ impl State {
     }
 
     /// `RTT_SET_RIPAS` of a part of a block: a table is needed. 1.0's code does the rest.
-    fn change_block(&mut self, base: u64, top: u64) -> Option<Reply> {
+    fn change_block(&self, base: u64, top: u64) -> Option<Reply> {
         let block = entry_base(base, 2);
         let is_part = block != base || top - base < entry_size(2);
         (is_part && self.own.blocks.contains_key(&block)).then_some(Err(fail(rtt(2))))

@@ -21,6 +21,7 @@ pub mod kind;
 pub mod manifest;
 pub mod opening;
 pub mod refuse;
+pub mod token;
 
 /// Most CPUs.
 pub const CPUS_MAX: usize = 32;

@@ -6,6 +6,7 @@ use cairn_el3::edition::{Edition, NoReserve, Reserve};
 use cairn_el3::firme::{self, Firme, Runs, Status};
 use cairn_el3::gpt::{self, Gpi};
 use cairn_el3::refuse::Refuse;
+use cairn_el3::token;
 use platform_fvp as fvp;
 use spin::Mutex;
 
@@ -166,18 +167,18 @@ fn reserve_memory(frame: &mut Frame, edition: Edition, size: u64, flags: u64) ->
 
 /// A key that anybody may know.
 fn realm_key(frame: &mut Frame, buffer: u64, size: u64) -> u64 {
-    const BYTES: u64 = 48;
+    const BYTES: u64 = 8 * token::KEY_WORDS as u64;
     if !fvp::SHARED_BUFFER.contains(&buffer) || size < BYTES || !buffer.is_multiple_of(8) {
         return call::BAD_ADDRESS;
     }
-    for offset in (0..BYTES).step_by(8) {
-        leaf::write(buffer + offset, 0x0102_0304_0506_0708_u64.wrapping_mul(offset + 1));
+    for (at, word) in (buffer..).step_by(8).zip(token::realm_key()) {
+        leaf::write(at, word);
     }
     frame.set(1, BYTES);
     0
 }
 
-/// A token that says nothing, and the challenge. Whole: to go on is invalid, as in TF-A up to 2.15.
+/// The token that the loader has brought; else one that says nothing, and the challenge. Whole: to go on is invalid, as in TF-A up to 2.15.
 fn platform_token(frame: &mut Frame, buffer: u64, size: u64, challenge: u64) -> u64 {
     /// COSE_Sign1 of nothing; then two nulls.
     const HEAD: u64 = u64::from_le_bytes([0xd2, 0x84, 0x40, 0xa0, 0x40, 0x40, 0xf6, 0xf6]);
@@ -187,6 +188,18 @@ fn platform_token(frame: &mut Frame, buffer: u64, size: u64, challenge: u64) -> 
     let fits = buffer.checked_add(size).is_some_and(|end| end <= fvp::SHARED_BUFFER.end);
     if !matches!(challenge, 32 | 48 | 64) || !fits || size < challenge + 8 {
         return call::INVALID;
+    }
+    let length = leaf::read(token::PLACE);
+    if length != 0 {
+        if length > size {
+            return call::INVALID;
+        }
+        for offset in (0..length).step_by(8) {
+            leaf::write(buffer + offset, leaf::read(token::PLACE + 8 + offset));
+        }
+        frame.set(1, length);
+        frame.set(2, 0);
+        return 0;
     }
     // The challenge moves on by a word.
     let mut word = HEAD;

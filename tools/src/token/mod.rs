@@ -15,13 +15,14 @@ mod cbor;
 mod claims;
 mod container;
 mod cose;
-mod key;
+pub mod key;
 mod platform;
 mod realm;
 mod refusal;
 pub mod relying;
 pub mod rim;
 mod show;
+pub mod stand_in;
 mod verify;
 
 #[cfg(test)]

@@ -35,9 +35,8 @@ pub struct RelyingParty {
 }
 
 impl RelyingParty {
-    /// One that trusts the key of TF-A's sample, which is the platform's on QEMU, and expects these Realms. It puts the token into
-    /// `file`.
-    pub fn new(wanted: Vec<Wanted>, file: PathBuf) -> anyhow::Result<Self> {
+    /// One that trusts the platform with this key and expects these Realms. It puts the token into `file`.
+    pub fn new(platform: PlatformKey, wanted: Vec<Wanted>, file: PathBuf) -> anyhow::Result<Self> {
         let source = Path::new("/dev/urandom");
         let mut challenge = [0; 64];
         File::open(source)
@@ -45,7 +44,7 @@ impl RelyingParty {
             .at("read", source)?;
         // What an earlier run has left is not taken for the token of this one.
         drop(std::fs::remove_file(&file));
-        Ok(Self { platform: PlatformKey::sample()?, challenge, wanted, file })
+        Ok(Self { platform, challenge, wanted, file })
     }
 
     /// The challenge, as hexadecimal digits.
@@ -84,7 +83,7 @@ impl RelyingParty {
         let mut rows =
             vec![("token", self.file.display().to_string()), ("  --challenge", self.challenge())];
         rows.extend(rims);
-        rows.push(("  --sample-key", "the platform's key, which everybody has".to_owned()));
+        rows.push(("  signed by", self.platform.owner.clone()));
         rows
     }
 }
@@ -100,8 +99,9 @@ mod tests {
         let file = std::env::temp_dir().join(name);
         let sample = Sample::default();
         let wanted = || vec![Wanted { rmi: 0x1_0000, rim: vec![0x11; 32] }];
-        let mut party = RelyingParty::new(wanted(), file.clone()).unwrap();
-        let other = RelyingParty::new(wanted(), file.clone()).unwrap();
+        let new =
+            || RelyingParty::new(PlatformKey::sample().unwrap(), wanted(), file.clone()).unwrap();
+        let (mut party, other) = (new(), new());
         assert_ne!(party.challenge(), other.challenge());
         let Expected { platform, challenge, .. } = sample.expected();
         (party.platform, party.challenge) = (platform, challenge);

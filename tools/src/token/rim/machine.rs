@@ -126,9 +126,11 @@ impl State {
             Ok([a1, a1, 0, 0])
         } else if is(command::FEATURES) {
             Ok([self.features(a1), 0, 0, 0])
-        } else if is(v1_0::command::GRANULE_DELEGATE) || is(v1_0::command::GRANULE_UNDELEGATE) {
-            Ok([0; 4])
-        } else if is(v2_0::command::RMM_CONFIG_SET) || is(v2_0::command::RMM_ACTIVATE) {
+        } else if is(v1_0::command::GRANULE_DELEGATE)
+            || is(v1_0::command::GRANULE_UNDELEGATE)
+            || is(v2_0::command::RMM_CONFIG_SET)
+            || is(v2_0::command::RMM_ACTIVATE)
+        {
             Ok([0; 4])
         } else if is(v2_0::command::GRANULE_TRACKING_GET) {
             Ok([0, FINE, a2, 0])
