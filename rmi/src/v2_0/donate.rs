@@ -84,9 +84,10 @@ pub(super) fn donate<M: Memory + HostMemory>(
     // The operation looks whether it waits for a list before it has it read.
     let Donated { granules, awaits } = sro::donate(rmm, handle, || {
         let list = List::new(rmm, list, count)?;
-        let read: &mut [u64] = descriptors.get_mut(..list.count).unwrap_or_default();
+        // A list without descriptors has to be one that could be read.
+        let read = descriptors.get_mut(..list.count.max(1)).unwrap_or_default();
         list.read(rmm.machine, 0, read)?;
-        Ok(gifts(read))
+        Ok(gifts(read.get(..list.count).unwrap_or_default()))
     })?;
     Ok(incomplete(awaits, granules))
 }
