@@ -110,6 +110,7 @@ pub(super) fn reclaim<M: Memory + HostMemory>(
     let room = place.as_ref().map_or(0, |list| list.count.min(RECLAIM_MAX)) as u64;
     let tell = |granules: &[GranuleAddr]| {
         let list = place?;
+        list.probe(rmm.machine)?;
         let mut descriptors = [0; RECLAIM_MAX];
         for (desc, &base) in descriptors.iter_mut().zip(granules) {
             *desc = AddrRange { base, level: Level::PAGE, count: 1 }.encode();

@@ -195,11 +195,8 @@ impl Told {
             Addresses::List(0) => return Err(Cause::AddressType),
             Addresses::List(count) => {
                 let list = List::new(rmm, addresses, count)?;
-                // Nothing shall be taken away that the Host cannot be told of. All of a list is in one page, so that its first word
-                // tells, which keeps its value.
-                let mut first = [0];
-                list.read(rmm.machine, 0, &mut first)?;
-                list.write(rmm.machine, 0, &first)?;
+                // Nothing shall be taken away that the Host cannot be told of.
+                list.probe(rmm.machine)?;
                 TellTo::List(list)
             }
         };
