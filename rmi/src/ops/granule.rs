@@ -37,7 +37,8 @@ pub fn delegate<M: Memory + RootWorld + Vcpu>(
                 return Ok(Moved { count, is_short: false });
             }
         }
-        delegation::delegate(rmm.machine, &rmm.granules, rest)
+        let moved = delegation::delegate(rmm.machine, &rmm.granules, rest);
+        moved.or_else(|refusal| unless_there(refusal, GranuleState::Delegated, already))
     })
 }
 
@@ -61,8 +62,25 @@ pub fn undelegate<M: RootWorld + Vcpu + Log>(
                 return Ok(Moved { count, is_short: false });
             }
         }
-        delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, rest, is_first)
+        let moved =
+            delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, rest, is_first);
+        moved.or_else(|refusal| unless_there(refusal, GranuleState::Undelegated, already))
     })
+}
+
+/// A granule that another CPU held, and has brought to the wanted state meanwhile, is done as well.
+#[cold]
+fn unless_there(
+    refusal: Refusal,
+    wanted: GranuleState,
+    already: AlreadyThere,
+) -> Result<Moved, Refusal> {
+    let is_there = refusal == Refusal::Granule(GranuleError::WrongState(wanted));
+    if is_there && already == AlreadyThere::IsProgress {
+        Ok(Moved { count: 1, is_short: false })
+    } else {
+        Err(refusal)
+    }
 }
 
 /// Goes through a range in steps, until one fails or is short, an interrupt is pending or the

@@ -140,13 +140,14 @@ fn map_entry<S: Supply>(
         return Err(Cause::NoProgress(level));
     }
     let block = window.front(size)?;
+    // First, or the Host makes a table in vain.
+    if !tree.format.can_hold(block.pa.as_u64()) {
+        return Err(Cause::OutputBound);
+    }
     let wanted = Entry::AssignedNs(block.pa, attributes);
     if there == Entry::UnassignedNs {
         if block.bytes < size || !level.is_aligned(block.pa.as_u64()) {
             return Err(Cause::NoProgress(level));
-        }
-        if !tree.format.can_hold(block.pa.as_u64()) {
-            return Err(Cause::OutputBound);
         }
         at.set_at(index, wanted);
         at.count_up();

@@ -91,6 +91,18 @@ pub(super) fn add(registry: &mut Registry) {
             .reading("a command of 1.0 is unknown while a Host of 2.0 is served (choice of 3.2)");
     }
     registry
+        .add_before("dialects/latch/absent_feature_chooses_nothing", |w| {
+            if !offers_1_0(w)? {
+                return Ok(());
+            }
+            // PDEV_CREATE: changes nothing, and a Host of 1.0 knows no such command.
+            one(w, [0xc400_0176, 0, 0, 0, 0, 0, 0, 0], UNKNOWN)?;
+            let reply = w.call(Command::Version, &[V1_0])?;
+            same("X0 to X2", &reply.x[..3], &[SUCCESS, V1_0, V2_0])?;
+            first_host(w)
+        })
+        .reading("only a command that changes something chooses a version (3.2)");
+    registry
         .add_before("dialects/latch/no_2_0_in_1_0", |w| {
             if !offers_1_0(w)? {
                 return Ok(());

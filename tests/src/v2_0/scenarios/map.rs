@@ -21,10 +21,25 @@ pub(super) fn add(registry: &mut Registry) {
         add_common(registry, command);
     }
     add_oaddr(registry);
+    add_own(registry);
     add_entries(registry);
     add_blocks(registry);
     add_lists(registry);
     add_init(registry);
+}
+
+/// What the command itself works on is no memory: RMI_BUSY, after which a Host calls again, would have no end.
+fn add_own(registry: &mut Registry) {
+    for (number, what) in ["rd", "start_table", "leaf_table"].into_iter().enumerate() {
+        registry.add(format!("data_map/data_state/own_{what}"), move |w| {
+            let realm = w.realm()?;
+            w.tables(&realm, IPA, 2)?;
+            let leaf = w.table(&realm, IPA, 3)?;
+            let data = [realm.rd, realm.rtt_base, leaf][number];
+            let desc = Desc::pages(data, 1).encode();
+            w.fails(MAP, &[realm.rd, IPA, IPA + PAGE, oaddr::SINGLE, desc], INPUT)
+        });
+    }
 }
 
 /// What the four commands have in common.
