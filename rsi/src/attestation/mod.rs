@@ -43,7 +43,7 @@ const _: () = assert!(CONTAINER_MAX + PLATFORM_TOKEN_MAX + REALM_TOKEN_MAX <= TO
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_INIT`, A7.2.2.
 pub fn init<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     // One lock for all of it: an extension by another REC is in the token wholly or not at all.
-    let subject = with_rd(rmm, rec, |rd| Subject::new(rd));
+    let (subject, instance) = with_rd(rmm, rec, |rd| (Subject::new(rd), rd.instance.get()));
     // The token before may have been abandoned in the middle of its signature, whose state is
     // secret.
     workspace::wipe(rmm, rec);
@@ -51,6 +51,10 @@ pub fn init<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
         let challenge: [u64; 8] = core::array::from_fn(|word| rec.gpr(1 + word));
         workspace.request.challenge = zerocopy::transmute!(challenge);
         workspace.request.subject = subject;
+        // All zero since the wipe, which says that there is none (perf: `attest_token_init`).
+        if let Some(instance) = instance {
+            workspace.request.instance = instance.into();
+        }
     });
     rec.set_token(TokenState::Requested);
     Outcome::Return([SUCCESS, TOKEN_MAX as u64, 0, 0])
@@ -118,11 +122,12 @@ pub fn proceed<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
 // Out of line: its buffers would make the stack of the signature larger.
 #[inline(never)]
 fn draft<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, key: &RealmKey) {
-    let Request { challenge, subject } = workspace::with(rmm, rec, |workspace| workspace.request);
+    let Request { challenge, subject, instance } =
+        workspace::with(rmm, rec, |workspace| workspace.request);
     let algorithm = subject.algorithm();
     // A measurement is as long as its hash: without the zeros that the monitor keeps behind it.
     let hashed = |value| <[u8]>::get(value, ..algorithm.hash_bytes()).unwrap_or_default();
-    let instance = subject.instance.get().map(|instance| token::Instance {
+    let instance = instance.get().map(|instance| token::Instance {
         id: instance.id,
         private_encryption: instance.private_encryption,
     });
@@ -179,9 +184,8 @@ fn complete<M: Machine>(
     let bytes = rmm.machine.platform_token(key.challenge(), &mut platform)?;
     let platform = platform.get(..bytes).unwrap_or_default();
     // A copy, so that the two granules are never locked at once: nothing orders their addresses.
-    let (realm, instance) = workspace::with(rmm, rec, |workspace| {
-        (workspace.realm, workspace.request.subject.instance.get())
-    });
+    let (realm, instance) =
+        workspace::with(rmm, rec, |workspace| (workspace.realm, workspace.request.instance.get()));
     let realm = realm.get(..length).unwrap_or_default();
     let container = if instance.is_some() { token::collection } else { token::container };
     let length = workspace::with_complete(rmm, rec, |token| container(platform, realm, token));

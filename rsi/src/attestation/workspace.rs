@@ -19,6 +19,8 @@ pub struct Request {
     pub challenge: [u8; 64],
     /// What the token is about.
     pub subject: Subject,
+    /// What tells the Realm from all others, if its tokens say that.
+    pub instance: InstanceWords,
 }
 
 /// What is true of a Realm at the moment when it asks for a token.
@@ -30,8 +32,6 @@ pub struct Subject {
     algorithm: u64,
     /// RIM and REMs at that moment.
     pub measurements: Measurements,
-    /// What tells the Realm from all others, if its tokens say that.
-    pub instance: InstanceWords,
 }
 
 impl Subject {
@@ -42,7 +42,6 @@ impl Subject {
             personalization_value: rd.rpv,
             algorithm: rd.algorithm() as u64,
             measurements: rd.measurements,
-            instance: rd.instance,
         }
     }
 
