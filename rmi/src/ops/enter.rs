@@ -125,6 +125,7 @@ fn check_realm<M: Memory>(rmm: &Rmm<'_, M>, rd: GranuleAddr) -> Result<(), Cause
 }
 
 /// The conditions of the REC itself.
+#[inline(always)] // perf: each dialect has one source of interrupts (`rec_enter_host_call`).
 fn check_rec(rec: &Rec, entry: &Entry<'_>, features: &Features) -> Result<(), Cause> {
     if !rec.is_runnable() {
         return Err(Cause::RecOff);
@@ -159,6 +160,7 @@ fn was_unprotected_abort(rec: &Rec) -> bool {
 }
 
 /// Brings the REC to where it goes on, as far as that needs no access to the Realm's memory.
+#[inline(always)] // perf: each dialect has one source of interrupts (`rec_enter_host_call`).
 fn prepare(rec: &mut Rec, entry: &Entry<'_>, features: &Features) {
     vgic::give(&mut rec.registers.gic, entry.source, entry.vgic, features);
     // Both look at the last exit, which is forgotten only then.

@@ -1,12 +1,10 @@
 //! Every command of RMI 1.0, a row each: its number, its name, what it takes, and what it does.
 
-use ::granule::Budget;
 use ::realm::Rmm;
 use machine::{Event, Machine};
 
 use super::{args, create, entry, features, run_page, status};
 use crate::ops::enter::enter;
-use crate::ops::granule::AlreadyThere::IsRefused;
 use crate::ops::{Cause, HostPage, Operand, data, granule, map, psci, realm, rec, ripas, table};
 use crate::{NOT_SUPPORTED, Registers, Run};
 
@@ -92,11 +90,11 @@ macro_rules! commands {
 
 commands! { (rmm, run)
     0xc400_0151 GRANULE_DELEGATE [addr] Plain => {
-        granule::delegate(rmm, args::one_granule(addr)?, IsRefused, Budget::ONE)?;
+        granule::delegate_one(rmm, args::one_granule(addr)?)?;
         []
     };
     0xc400_0152 GRANULE_UNDELEGATE [addr] Plain => {
-        granule::undelegate(rmm, args::one_granule(addr)?, IsRefused, Budget::ONE)?;
+        granule::undelegate_one(rmm, args::one_granule(addr)?)?;
         []
     };
     0xc400_0153 DATA_CREATE [rd, data, ipa, src, flags] Plain => {
