@@ -10,14 +10,17 @@ use minicbor::encode::write::{Cursor, EndOfSlice};
 use crate::realm_key::{COSE_KEY_BYTES, SCALAR_BYTES};
 use crate::sign::SIGNATURE_BYTES;
 
-/// Most bytes of a Realm's claims: those of a Realm that measures with SHA-512.
-const CLAIMS_MAX: usize = 641;
+/// Bytes of the claims of an instance.
+const INSTANCE_BYTES: usize = 42;
+
+/// Most bytes of a Realm's claims: those of a Realm that measures with SHA-512 and has an instance.
+const CLAIMS_MAX: usize = 641 + INSTANCE_BYTES;
 
 /// Most bytes of a Realm's signed claims.
-pub const REALM_TOKEN_MAX: usize = 750;
+pub const REALM_TOKEN_MAX: usize = 750 + INSTANCE_BYTES;
 
-/// Most bytes that the container adds to its two tokens.
-pub const CONTAINER_MAX: usize = 16;
+/// Most bytes that the container or the collection adds to its two tokens.
+pub const CONTAINER_MAX: usize = 24;
 
 /// Most bytes of what is signed: the claims, and what COSE puts before them.
 const TO_BE_SIGNED_MAX: usize = CLAIMS_MAX + 21;
@@ -34,14 +37,24 @@ mod claim {
     pub const INITIAL_MEASUREMENT: u16 = 44238;
     pub const EXTENSIBLE_MEASUREMENTS: u16 = 44239;
     pub const PUBLIC_KEY_HASH_ALGORITHM: u16 = 44240;
+    // Source: RMM specification (Arm DEN0137) 2.0.
+    pub const INSTANCE_ID: u16 = 256;
+    pub const ENCRYPTION_POLICY: u16 = 44243;
 }
 
+/// Profile of the claims of a Realm without an instance: what its RIM is made of is what 1.0 says.
 const REALM_PROFILE: &str = "tag:arm.com,2023:realm#1.0.0";
+/// Profile of the claims of a Realm with an instance, whose RIM follows 2.0.
+const REALM_INSTANCE_PROFILE: &str = "tag:arm.com,2024:realm#2.0.0";
 
 /// Tag of a COSE_Sign1. Source: RFC 9052, 2.
 const COSE_SIGN1: Tag = Tag::new(18);
 /// Tag of the container, and the labels of its two parts. Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.
 const CCA_TOKEN: Tag = Tag::new(399);
+/// Tag of the collection, whose parts say what they are: a COSE_Sign1 of an EAT. Source: RMM specification (Arm DEN0137) 2.0;
+/// draft-ietf-rats-msg-wrap.
+const CCA_COLLECTION: Tag = Tag::new(907);
+const EAT: u16 = 263;
 const PLATFORM_TOKEN: u16 = 44234;
 const REALM_TOKEN: u16 = 44241;
 
@@ -63,6 +76,17 @@ pub struct Claims<'c> {
     pub extensible_measurements: [&'c [u8]; 4],
     /// Realm attestation key, public, as a COSE_Key.
     pub public_key: &'c [u8; COSE_KEY_BYTES],
+    /// What tells the Realm from all others, for Realms that have that.
+    pub instance: Option<&'c Instance>,
+}
+
+/// What tells a Realm from all others.
+#[derive(Debug)]
+pub struct Instance {
+    /// Random bytes.
+    pub id: [u8; 32],
+    /// Whether the Host asked for a memory encryption context of the Realm's own.
+    pub private_encryption: bool,
 }
 
 type Writer<'b> = Encoder<Cursor<&'b mut [u8]>>;
@@ -83,19 +107,40 @@ pub fn encode(into: &mut [u8], write: impl FnOnce(&mut Writer<'_>) -> Written) -
 
 /// The claims, in the order of the reference monitor.
 fn write_claims(claims: &Claims<'_>, into: &mut Writer<'_>) -> Written {
-    into.map(8)?;
+    const COUNT: u64 = 8;
+    let more = if claims.instance.is_some() { 2 } else { 0 };
+    into.map(COUNT + more)?;
     into.u16(claim::CHALLENGE)?.bytes(claims.challenge)?;
     into.u16(claim::PERSONALIZATION_VALUE)?.bytes(claims.personalization_value)?;
     into.u16(claim::PUBLIC_KEY)?.bytes(claims.public_key)?;
     into.u16(claim::HASH_ALGORITHM)?.str(claims.hash_algorithm)?;
     into.u16(claim::PUBLIC_KEY_HASH_ALGORITHM)?.str("sha-256")?;
-    into.u16(claim::PROFILE)?.str(REALM_PROFILE)?;
+    match claims.instance {
+        None => into.u16(claim::PROFILE)?.str(REALM_PROFILE)?,
+        Some(instance) => {
+            write_instance(instance, into)?;
+            into.u16(claim::PROFILE)?.str(REALM_INSTANCE_PROFILE)?
+        }
+    };
     into.u16(claim::INITIAL_MEASUREMENT)?.bytes(claims.initial_measurement)?;
     let rems = &claims.extensible_measurements;
     into.u16(claim::EXTENSIBLE_MEASUREMENTS)?.array(rems.len() as u64)?;
     for rem in rems {
         into.bytes(rem)?;
     }
+    Ok(())
+}
+
+/// The claims about an instance.
+fn write_instance(instance: &Instance, into: &mut Writer<'_>) -> Written {
+    /// The kind of an identifier that is random bytes. Source: RFC 9711 (EAT), "UEID types".
+    const RANDOM: u8 = 1;
+    let mut id = [RANDOM; 33];
+    if let Some(bytes) = id.last_chunk_mut() {
+        *bytes = instance.id;
+    }
+    into.u16(claim::INSTANCE_ID)?.bytes(&id)?;
+    into.u16(claim::ENCRYPTION_POLICY)?.u8(u8::from(instance.private_encryption))?;
     Ok(())
 }
 
@@ -139,6 +184,17 @@ pub fn container(platform: &[u8], realm: &[u8], into: &mut [u8]) -> usize {
     })
 }
 
+/// Writes the collection with both tokens to the start of `into`; how many bytes.
+pub fn collection(platform: &[u8], realm: &[u8], into: &mut [u8]) -> usize {
+    encode(into, |into| {
+        into.tag(CCA_COLLECTION)?.map(2)?;
+        for (label, token) in [(PLATFORM_TOKEN, platform), (REALM_TOKEN, realm)] {
+            into.u16(label)?.array(2)?.u16(EAT)?.bytes(token)?;
+        }
+        Ok(())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +211,7 @@ mod tests {
             initial_measurement: &[0x11; 64][..bytes],
             extensible_measurements: [&[0x22; 64][..bytes]; 4],
             public_key: &[0x55; COSE_KEY_BYTES],
+            instance: None,
         }
     }
 
@@ -203,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_sizes_are_those_of_the_other_implementations() {
-        for (algorithm, realm, whole) in [(SHA_256, 590, 2124), (SHA_512, REALM_TOKEN_MAX, 2284)] {
+        for (algorithm, realm, whole) in [(SHA_256, 590, 2124), (SHA_512, 750, 2284)] {
             let (token, _) = token(algorithm);
             assert_eq!(token.len(), realm);
             let mut page = [0; 4096];
@@ -212,6 +269,29 @@ mod tests {
             assert_eq!(page[1528..1533], hex::<5>("19acd15902").map(|byte| byte));
             assert_eq!(page[1534..whole], token);
         }
+    }
+
+    #[test]
+    fn a_realm_with_an_instance_has_two_claims_more_and_another_profile() {
+        let instance = Instance { id: [0x66; 32], private_encryption: true };
+        let mut token = [0xee; REALM_TOKEN_MAX];
+        let claims = Claims { instance: Some(&instance), ..claims(SHA_512) };
+        let (length, _) = draft(&claims, &Sha2, &mut token);
+        assert_eq!(length, REALM_TOKEN_MAX);
+        let expected = format!(
+            "190100582101{}19acd301190109781c{}",
+            "66".repeat(32),
+            "7461673a61726d2e636f6d2c323032343a7265616c6d23322e302e30"
+        );
+        let expected = hex::<{ 42 + 3 + 30 }>(&expected);
+        assert!(token.windows(expected.len()).any(|bytes| bytes == expected));
+    }
+
+    #[test]
+    fn a_collection_says_what_its_parts_are() {
+        let mut page = [0; 64];
+        let length = collection(&[0xd2], &[0xd3, 0xd4], &mut page);
+        assert_eq!(page[..length], hex::<23>("d9038ba219acca8219010741d219acd18219010742d3d4")[..]);
     }
 
     #[test]

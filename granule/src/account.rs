@@ -10,13 +10,15 @@ use crate::state::GranuleState;
 /// The counters, in the order of [`GranuleState::ALL`].
 #[derive(Debug)]
 pub struct Account {
+    tracked: u64,
     counters: [AtomicU64; GranuleState::ALL.len()],
 }
 
 impl Account {
     /// All of `tracked` granules UNDELEGATED.
     pub fn new(tracked: u64) -> Self {
-        let account = Self { counters: [const { AtomicU64::new(0) }; GranuleState::ALL.len()] };
+        let account =
+            Self { tracked, counters: [const { AtomicU64::new(0) }; GranuleState::ALL.len()] };
         account.counter(GranuleState::Undelegated).store(tracked, Ordering::Relaxed);
         account
     }
@@ -32,8 +34,19 @@ impl Account {
     /// One granule goes from a state to another.
     #[inline(always)]
     pub(crate) fn moved(&self, from: GranuleState, to: GranuleState) {
-        self.counter(from).fetch_sub(1, Ordering::Relaxed);
-        self.counter(to).fetch_add(1, Ordering::Relaxed);
+        self.moved_run(from, to, 1);
+    }
+
+    /// So many granules go from a state to another.
+    #[inline(always)]
+    pub(crate) fn moved_run(&self, from: GranuleState, to: GranuleState, count: u64) {
+        self.counter(from).fetch_sub(count, Ordering::Relaxed);
+        self.counter(to).fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// How many granules are not the Host's.
+    pub fn held(&self) -> u64 {
+        self.tracked - self.counter(GranuleState::Undelegated).load(Ordering::SeqCst)
     }
 
     /// How many granules are in each state, in the order of [`GranuleState::ALL`].
@@ -52,7 +65,8 @@ mod tests {
         account.moved(GranuleState::Undelegated, GranuleState::Delegated);
         account.moved(GranuleState::Undelegated, GranuleState::Delegated);
         account.moved(GranuleState::Delegated, GranuleState::Data);
-        assert_eq!(account.granules(), [8, 1, 0, 0, 0, 1, 0]);
+        assert_eq!(account.granules(), [8, 1, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(account.held(), 2);
         assert_eq!(account.granules().iter().sum::<u64>(), 10);
     }
 }

@@ -16,7 +16,7 @@ use crate::state::{Delegated, GranuleState, InRealmPas, RecState, State, Transit
 use crate::sync::{AtomicU16, spin_loop};
 
 /// Bit 15 of a granule's word: somebody holds it.
-const LOCKED: u16 = 1 << 15;
+pub(crate) const LOCKED: u16 = 1 << 15;
 /// Bits 14:10: the [`GranuleState`].
 const STATE_SHIFT: u32 = 10;
 const STATE_MASK: u16 = 0x1f;
@@ -38,13 +38,36 @@ pub(crate) fn state_of(word: u16) -> GranuleState {
 
 /// Whether a granule's word says that it is in state `S`.
 #[inline(always)]
-fn is_in<S: State>(word: u16) -> bool {
+pub(crate) fn is_in<S: State>(word: u16) -> bool {
     word & STATE_MASK << STATE_SHIFT == (S::STATE as u16) << STATE_SHIFT
+}
+
+/// Whether a granule's word says that it is a REC that runs.
+pub(crate) fn is_running(word: u16) -> bool {
+    is_in::<RecState>(word) && word & COUNT_MASK != 0
+}
+
+/// The word of a granule in state `S` that nobody holds.
+#[inline(always)]
+pub(crate) fn word_in<S: State>(count: u16) -> u16 {
+    (S::STATE as u16) << STATE_SHIFT | count
+}
+
+/// The history in the word of a DELEGATED granule.
+pub(crate) fn history_in(word: u16) -> History {
+    History::from_bits(word & COUNT_MASK)
 }
 
 /// How often any granule's lock has been taken.
 #[cfg(feature = "count-locks")]
 pub static LOCKS_TAKEN: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(0);
+
+/// A granule's lock has been taken.
+#[inline(always)]
+pub(crate) fn count_lock() {
+    #[cfg(feature = "count-locks")]
+    LOCKS_TAKEN.fetch_add(1, Ordering::Relaxed);
+}
 
 /// Takes the lock bit of `word`, waiting as long as another CPU holds it; the word as it was.
 #[inline(always)]
@@ -52,8 +75,7 @@ pub(crate) fn acquire(word: &AtomicU16) -> u16 {
     loop {
         let before = word.fetch_or(LOCKED, Ordering::Acquire);
         if before & LOCKED == 0 {
-            #[cfg(feature = "count-locks")]
-            LOCKS_TAKEN.fetch_add(1, Ordering::Relaxed);
+            count_lock();
             return before;
         }
         while word.load(Ordering::Relaxed) & LOCKED != 0 {
@@ -167,8 +189,7 @@ impl<'t> GranuleGuard<'t, RecState> {
 impl<S: State> Drop for GranuleGuard<'_, S> {
     #[inline(always)]
     fn drop(&mut self) {
-        let word = (S::STATE as u16) << STATE_SHIFT | self.count.get();
-        self.word.store(word, Ordering::Release);
+        self.word.store(word_in::<S>(self.count.get()), Ordering::Release);
     }
 }
 

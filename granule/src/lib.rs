@@ -14,6 +14,8 @@ pub mod delegation;
 pub mod guard;
 pub mod history;
 pub mod ledger;
+pub mod range;
+pub mod run;
 pub mod state;
 pub mod sync;
 pub mod table;
@@ -22,8 +24,9 @@ pub use guard::{GranuleGuard, Running};
 pub use history::History;
 pub use machine::log::RealmNumber;
 pub use machine::{GRANULE_SIZE, GranuleAddr};
+pub use range::{Budget, GranuleRange, Progress, RangeError};
 pub use state::{
-    Data, Delegated, GranuleState, RdState, RecAuxState, RecState, RttState, State, TransitionTo,
-    Undelegated,
+    Data, Delegated, GranuleState, Partial, RdState, RecAuxState, RecState, RttState, State,
+    TransitionTo, Undelegated,
 };
 pub use table::{GranuleError, GranuleTable, Tracked};

@@ -22,11 +22,14 @@ pub enum GranuleState {
     Data = 5,
     /// Realm Translation Table.
     Rtt = 6,
+    /// An object that an unfinished operation builds or takes apart: the operation's alone,
+    /// whatever a command wants of it.
+    Partial = 7,
 }
 
 impl GranuleState {
     /// Every state, in the order of its encoding.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Undelegated,
         Self::Delegated,
         Self::Rd,
@@ -34,6 +37,7 @@ impl GranuleState {
         Self::RecAux,
         Self::Data,
         Self::Rtt,
+        Self::Partial,
     ];
 
     /// Reads the encoding back; `None` for a number that is no state.
@@ -46,6 +50,7 @@ impl GranuleState {
             4 => Some(Self::RecAux),
             5 => Some(Self::Data),
             6 => Some(Self::Rtt),
+            7 => Some(Self::Partial),
             _ => None,
         }
     }
@@ -60,6 +65,7 @@ impl GranuleState {
             Self::RecAux => "REC_AUX",
             Self::Data => "DATA",
             Self::Rtt => "RTT",
+            Self::Partial => "PARTIAL",
         }
     }
 }
@@ -76,7 +82,8 @@ pub trait InRealmPas: State {}
 /// A legal edge of the granule lifecycle: these impls are the state diagram.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A2.2.2 "Granule state"; the table there forgets
-/// RTT_FOLD, whose command page has it.
+/// RTT_FOLD, whose command page has it. The steps from and to PARTIAL are those of stateful
+/// operations (2.0).
 pub trait TransitionTo<T: State>: State {}
 
 macro_rules! states {
@@ -105,6 +112,8 @@ states! {
     Data => Data,
     /// Type-level [`GranuleState::Rtt`].
     RttState => Rtt,
+    /// Type-level [`GranuleState::Partial`].
+    Partial => Partial,
 }
 
 impl InRealmPas for Delegated {}
@@ -113,6 +122,7 @@ impl InRealmPas for RecState {}
 impl InRealmPas for RecAuxState {}
 impl InRealmPas for Data {}
 impl InRealmPas for RttState {}
+impl InRealmPas for Partial {}
 
 impl TransitionTo<Delegated> for Undelegated {}
 impl TransitionTo<Undelegated> for Delegated {}
@@ -126,6 +136,10 @@ impl TransitionTo<Delegated> for RecState {}
 impl TransitionTo<Delegated> for RecAuxState {}
 impl TransitionTo<Delegated> for Data {}
 impl TransitionTo<Delegated> for RttState {}
+impl TransitionTo<Partial> for Delegated {}
+impl TransitionTo<RecState> for Partial {}
+impl TransitionTo<Partial> for RecState {}
+impl TransitionTo<Delegated> for Partial {}
 
 #[cfg(test)]
 mod tests {
@@ -136,13 +150,15 @@ mod tests {
         for state in GranuleState::ALL {
             assert_eq!(GranuleState::from_u8(state as u8), Some(state));
         }
-        assert_eq!(GranuleState::from_u8(7), None);
+        assert_eq!(GranuleState::from_u8(8), None);
     }
 
     /// The ledger that `cargo xtask` reads back from a log tells states apart by their names.
     #[test]
     fn names_tell_states_apart() {
         let names = GranuleState::ALL.map(GranuleState::name);
-        assert_eq!(names, ["UNDELEGATED", "DELEGATED", "RD", "REC", "REC_AUX", "DATA", "RTT"]);
+        let expected =
+            ["UNDELEGATED", "DELEGATED", "RD", "REC", "REC_AUX", "DATA", "RTT", "PARTIAL"];
+        assert_eq!(names, expected);
     }
 }

@@ -4,10 +4,16 @@
 //! that decides at each of them which thread goes on: the code of the locks is the same.
 
 #[cfg(not(feature = "shuttle"))]
-pub use core::{hint::spin_loop, sync::atomic::AtomicU16};
+pub use core::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU16, fence},
+};
 
 #[cfg(feature = "shuttle")]
-pub use shuttle::{hint::spin_loop, sync::atomic::AtomicU16};
+pub use shuttle::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU16, fence},
+};
 
 #[cfg(all(feature = "shuttle", target_os = "none"))]
 compile_error!("the feature `shuttle` is for tests on the build host");

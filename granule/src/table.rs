@@ -7,7 +7,9 @@ use machine::{GRANULE_SIZE, GranuleAddr};
 
 use crate::account::Account;
 use crate::guard::{self, GranuleGuard};
-use crate::state::{Delegated, GranuleState, State, TransitionTo};
+use crate::range::GranuleRange;
+use crate::run::RunGuard;
+use crate::state::{Delegated, GranuleState, Partial, RecState, State, TransitionTo};
 use crate::sync::AtomicU16;
 
 /// Why a granule could not be locked.
@@ -21,6 +23,8 @@ pub enum GranuleError {
     WrongState(GranuleState),
     /// Two granule arguments are the same granule.
     Alias,
+    /// Somebody holds the granule, who may be about to change its state.
+    Held,
 }
 
 /// The words of one bank.
@@ -36,6 +40,13 @@ impl<'t> Run<'t> {
         // Below the base the difference is huge.
         let index = pa.wrapping_sub(self.base) / GRANULE_SIZE;
         self.words.get(usize::try_from(index).ok()?)
+    }
+
+    /// The words from the granule at `pa` to the end of the bank.
+    #[inline(always)]
+    fn words_from(&self, pa: u64) -> Option<&'t [AtomicU16]> {
+        let index = pa.wrapping_sub(self.base) / GRANULE_SIZE;
+        self.words.get(usize::try_from(index).ok()?..).filter(|words| !words.is_empty())
     }
 }
 
@@ -109,6 +120,88 @@ impl<'t> GranuleTable<'t> {
         self.others.iter().find_map(|run| run.word(pa))
     }
 
+    /// The words of the first granules of a range, as many as are in one bank; `None` if the first
+    /// is not tracked.
+    #[inline(always)]
+    pub(crate) fn words_of(&self, range: GranuleRange) -> Option<&'t [AtomicU16]> {
+        let pa = range.base().as_u64();
+        let words = self.main.words_from(pa).or_else(|| self.words_of_others(pa))?;
+        let count = usize::try_from(range.count()).ok()?;
+        Some(words.get(..count).unwrap_or(words))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn words_of_others(&self, pa: u64) -> Option<&'t [AtomicU16]> {
+        self.others.iter().find_map(|run| run.words_from(pa))
+    }
+
+    /// How many granules at the beginning of a range are in state `S` at this instant, and held by
+    /// nobody.
+    pub fn leading<S: State>(&self, range: GranuleRange) -> u64 {
+        let words = self.words_of(range).unwrap_or(&[]);
+        let is_there = |word: &&AtomicU16| {
+            let word = word.load(Ordering::Acquire);
+            word & guard::LOCKED == 0 && guard::is_in::<S>(word)
+        };
+        words.iter().take_while(is_there).count() as u64
+    }
+
+    /// Locks granules of a range from its first one on, as many as follow each other in state `S`.
+    ///
+    /// # Errors
+    ///
+    /// `Untracked`, or `WrongState` with the state of the first granule.
+    #[inline(always)]
+    pub fn lock_run<S: State>(&self, range: GranuleRange) -> Result<RunGuard<'t, S>, GranuleError> {
+        let words = self.words_of(range).ok_or(GranuleError::Untracked)?;
+        RunGuard::lock(words, range.base()).map_err(GranuleError::WrongState)
+    }
+
+    /// Locks all granules of a range, DELEGATED, without waiting for any: for those who hold what
+    /// others wait for.
+    ///
+    /// # Errors
+    ///
+    /// `Untracked`, `WrongState` with the state of the first granule in another one, or `Held`.
+    #[inline(always)]
+    pub fn try_lock_all(
+        &self,
+        range: GranuleRange,
+    ) -> Result<RunGuard<'t, Delegated>, GranuleError> {
+        let words = self.words_of(range).ok_or(GranuleError::Untracked)?;
+        if words.len() as u64 != range.count() {
+            return Err(GranuleError::Untracked);
+        }
+        RunGuard::try_lock_all(words, range.base())
+    }
+
+    /// Locks all granules of a range that are known to be in state `S`.
+    ///
+    /// # Panics
+    ///
+    /// If one is not.
+    #[inline(always)]
+    pub(crate) fn lock_known<S: State>(&self, range: GranuleRange) -> RunGuard<'t, S> {
+        match self.words_of(range) {
+            Some(words) if words.len() as u64 == range.count() => {
+                RunGuard::lock_known(words, range.base())
+            }
+            _ => unreachable!("a run of known granules"),
+        }
+    }
+
+    /// Gives DELEGATED granules a role, and lets them go.
+    #[inline(always)]
+    pub fn claim_run<T: State>(&self, mut run: RunGuard<'t, Delegated>)
+    where
+        Delegated: TransitionTo<T>,
+    {
+        let count = run.count();
+        self.account.moved_run(Delegated::STATE, T::STATE, count);
+        run.commit::<T>(count, 0);
+    }
+
     /// Looks a granule up; `None` if the monitor does not track it (the specification's "delegable").
     #[inline(always)]
     pub fn find(&self, addr: GranuleAddr) -> Option<Tracked<'t>> {
@@ -125,6 +218,19 @@ impl<'t> GranuleTable<'t> {
         self.word(addr).map(|word| guard::state_of(word.load(Ordering::Acquire)))
     }
 
+    /// The banks that the monitor tracks: first address, and first address past the end.
+    pub fn banks(&self) -> impl Iterator<Item = core::ops::Range<u64>> {
+        self.others.iter().chain([&self.main]).filter(|run| !run.words.is_empty()).map(|run| {
+            let end = run.base + run.words.len() as u64 * GRANULE_SIZE;
+            run.base..end
+        })
+    }
+
+    /// Whether the granule is a REC that runs at this instant.
+    pub fn is_running(&self, addr: GranuleAddr) -> bool {
+        self.word(addr).is_some_and(|word| guard::is_running(word.load(Ordering::Acquire)))
+    }
+
     /// How many granules are in each state.
     pub fn account(&self) -> &Account {
         &self.account
@@ -137,6 +243,18 @@ impl<'t> GranuleTable<'t> {
         Delegated: TransitionTo<T>,
     {
         self.account.moved(Delegated::STATE, T::STATE);
+        granule.transition()
+    }
+
+    /// Begins to take a REC apart.
+    pub fn take_apart(&self, granule: GranuleGuard<'t, RecState>) -> GranuleGuard<'t, Partial> {
+        self.account.moved(RecState::STATE, Partial::STATE);
+        granule.transition()
+    }
+
+    /// Ends the building of a REC.
+    pub fn complete(&self, granule: GranuleGuard<'t, Partial>) -> GranuleGuard<'t, RecState> {
+        self.account.moved(Partial::STATE, RecState::STATE);
         granule.transition()
     }
 
@@ -168,7 +286,7 @@ impl<'t> GranuleTable<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{RecState, RttState, Undelegated};
+    use crate::state::{RttState, Undelegated};
 
     fn table(words: &[AtomicU16]) -> GranuleTable<'_> {
         let mut banks = Banks::new();

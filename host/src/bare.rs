@@ -6,9 +6,10 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use cairn_host::Failure;
+use cairn_host::dialect::Dialect;
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
-use cairn_host::job::{self, Job, MAX_CPUS, Mode};
+use cairn_host::job::{self, Interface, Job, MAX_CPUS, Mode};
 use cairn_host::machine::Machine;
 use cairn_host::ram::{self, MachineFacts};
 use cairn_host::realm::{Realm, teardown};
@@ -201,13 +202,16 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     if job.mode == Mode::Conformance {
         return run_conformance(&job, free);
     }
-    let mut host = Host::new(Box::new(BareMachine), pool)?;
+    let (first, others) = job.interface.dialects().split_first().ok_or("no interface")?;
+    let mut host = Host::new(Box::new(BareMachine), pool, *first)?;
     host.watch = job.watch.then(Watch::default);
-    let host = Arc::new(host);
-    let start = report::start(job.cpus, job.memory, host.rmi_version);
+    let start = report::start(job.cpus, job.memory, job.interface);
     leaf::console_line(format_args!("{start}"));
+    if job.mode == Mode::Linux {
+        return run_linux(host, others, &job);
+    }
+    let host = Arc::new(host);
     let ended = match job.mode {
-        Mode::Linux => run_realms(&host, &job),
         Mode::Latency => bench::latency(&host, &BareMachine, leaf::bench_program()),
         Mode::Races => run_races(&host, &job),
         Mode::Lives => run_lives(&host, &job),
@@ -217,7 +221,7 @@ fn run(device_tree: u64) -> Result<(), Failure> {
             return refusals::run(&host, leaf::worker_program(), platform::MAPPED_RAM);
         }
         Mode::Registers => registers::run(&host, &BareMachine),
-        Mode::Bench | Mode::Conformance => {
+        Mode::Bench | Mode::Conformance | Mode::Linux => {
             bench::run(&host, &BareMachine, leaf::bench_program(), &job.until)
         }
     };
@@ -235,10 +239,33 @@ fn run_conformance(job: &Job, free: Vec<Range<u64>>) -> Result<(), Failure> {
     })
 }
 
-/// Builds the Realms, runs them to their ends side by side, and takes each down as soon as it has stopped.
-fn run_realms(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
+/// Runs the Realms, then again in each of the other versions of the interface.
+fn run_linux(mut host: Host, others: &[&'static dyn Dialect], job: &Job) -> Result<(), Failure> {
+    let mut others = others.iter();
+    let mut first = 1;
+    loop {
+        let shared = Arc::new(host);
+        let ended = run_realms(&shared, job, first);
+        host = only_owner(shared);
+        let next = others.next().filter(|_| ended.is_ok());
+        let Some(next) = next else {
+            // What went wrong first is what matters, but the account is given in any case.
+            let accounted = host.account();
+            return ended.and(accounted).and_then(|()| host.end());
+        };
+        host.is_whole()?;
+        host = host.switch(*next)?;
+        let version = next.version() >> 16;
+        host.log(format_args!("everything is back; going on with version {version}.0"));
+        first += job.realms;
+    }
+}
+
+/// Builds the Realms, runs them to their ends side by side, and takes each down as soon as it has stopped. The first gets the
+/// number `first`.
+fn run_realms(host: &Arc<Host>, job: &Job, first: usize) -> Result<(), Failure> {
     let mut realms = Vec::new();
-    for number in 1..=job.realms {
+    for number in first..first + job.realms {
         match build_realm(host, job, number) {
             Ok(realm) => realms.push(realm),
             Err(failure) => {
@@ -355,7 +382,7 @@ fn only_owner<T>(mut shared: Arc<T>) -> T {
 
 fn build_realm(host: &Host, job: &Job, number: usize) -> Result<Realm, Failure> {
     let mut realm = Realm::create(host, job, number as u64)?;
-    if job.realms > 1 {
+    if job.realms > 1 || job.interface == Interface::Both {
         realm.set_label(number);
     }
     match realm.build(host, job) {

@@ -123,6 +123,13 @@ impl Pool {
         Self { blocks, counts: Counts::default(), leaks: Vec::new() }
     }
 
+    /// The ranges of physical addresses that it manages.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<Range<u64>> {
+        let end = |block: &Block| block.pa(block.pages.len());
+        self.blocks.iter().map(|block| block.base..end(block)).collect()
+    }
+
     /// Takes `count` contiguous pages that begin at a multiple of `align` bytes.
     pub fn take(&mut self, count: usize, align: u64) -> Option<u64> {
         for block in &mut self.blocks {

@@ -1,10 +1,11 @@
 //! The host itself: its memory, its monitor, its counters; everything that is not of one Realm.
 
+use crate::dialect::{Dialect, Reached, ReadyRec};
 use crate::failure::Failure;
 use crate::granules::{Leak, PAGE_SIZE, Pool, Purpose};
 use crate::machine::Machine;
 use crate::report::Counters;
-use crate::rmi::{Features, Rmi};
+use crate::rmi::{Features, Rmi, RmiError, v1_0, v2_0};
 use crate::watch::Watch;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -19,7 +20,7 @@ pub struct Host {
     /// What the monitor can do.
     pub features: Features,
     /// Version of the interface that the monitor and this host agreed on.
-    pub rmi_version: u64,
+    dialect: &'static dyn Dialect,
     /// Counters for the report.
     pub counters: Counters,
     /// What is watched for secrets, if anything is.
@@ -44,22 +45,27 @@ struct Input {
 const CHOOSE: u8 = 0x01;
 
 impl Host {
-    /// Talks to the monitor for the first time.
+    /// Talks to the monitor for the first time, in the version of the interface that is wanted.
     ///
     /// # Errors
     ///
-    /// There is no monitor, or not one for version 1.0 of the interface.
-    pub fn new(machine: Box<dyn Machine>, pool: Pool) -> Result<Self, Failure> {
+    /// There is no monitor, or not one for this version of the interface.
+    pub fn new(
+        machine: Box<dyn Machine>,
+        pool: Pool,
+        dialect: &'static dyn Dialect,
+    ) -> Result<Self, Failure> {
         let rmi = Rmi(&*machine);
-        let wanted = crate::rmi::abi::VERSION_1_0;
-        let (rmi_version, _) = rmi.version(wanted).map_err(|error| match error.versions() {
+        let wanted = dialect.version();
+        rmi.version(wanted).map_err(|error| match error.versions() {
             Some([lower, higher]) => failure!(
-                "the monitor does not support version 1.0 of the interface, but {lower:#x} to \
-                 {higher:#x}"
+                "the monitor does not support version {}.0 of the interface, but {lower:#x} to \
+                 {higher:#x}",
+                wanted >> 16
             ),
             None => error.into(),
         })?;
-        let features = rmi.features()?;
+        let features = dialect.features(rmi)?;
         if features.max_ipa_width_bits() < crate::ipa::IPA_WIDTH_BITS {
             return Err(failure!(
                 "the monitor offers IPA widths up to {} bits, but this host needs {}",
@@ -67,16 +73,47 @@ impl Host {
                 crate::ipa::IPA_WIDTH_BITS
             ));
         }
-        Ok(Self {
+        let memory = pool.ranges();
+        let host = Self {
             machine,
             pool: Mutex::new(pool),
             features,
-            rmi_version,
+            dialect,
             counters: Counters::default(),
             watch: None,
             idle: AtomicU32::new(0),
             input: Mutex::new(Input { focus: 1, is_choosing: false, waiting: None }),
-        })
+        };
+        dialect.begin(&host, &memory)?;
+        Ok(host)
+    }
+
+    /// Leaves the monitor as it was before; everything must be back. What comes after may begin with another version of the
+    /// interface.
+    ///
+    /// # Errors
+    ///
+    /// The monitor refuses, because something is not back.
+    pub fn end(&self) -> Result<(), Failure> {
+        self.dialect.end(self)
+    }
+
+    /// Goes on with another version of the interface.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::end`] and [`Self::new`].
+    pub fn switch(self, dialect: &'static dyn Dialect) -> Result<Self, Failure> {
+        self.end()?;
+        let Self { machine, pool, counters, watch, .. } = self;
+        let next = Self::new(machine, pool.into_inner(), dialect)?;
+        Ok(Self { counters, watch, ..next })
+    }
+
+    /// The version of the interface, where versions differ.
+    #[must_use]
+    pub fn dialect(&self) -> &'static dyn Dialect {
+        self.dialect
     }
 
     /// The machine.
@@ -85,10 +122,30 @@ impl Host {
         &*self.machine
     }
 
-    /// The monitor.
+    /// The monitor: the commands that are the same in both versions of the interface.
     #[must_use]
     pub fn rmi(&self) -> Rmi<'_> {
         Rmi(&*self.machine)
+    }
+
+    /// The monitor: the commands that only version 1.0 has.
+    #[must_use]
+    pub fn v1_0(&self) -> v1_0::Rmi<'_> {
+        v1_0::Rmi(&*self.machine)
+    }
+
+    /// The monitor: the commands that only version 2.0 has.
+    #[must_use]
+    pub fn v2_0(&self) -> v2_0::Rmi<'_> {
+        v2_0::Rmi(&*self.machine)
+    }
+
+    /// `RMI_REC_ENTER`, watched if anything is.
+    pub(crate) fn enter(&self, rec: &ReadyRec) -> Result<(), RmiError> {
+        match &self.watch {
+            None => self.rmi().rec_enter(rec.rec, rec.run.pa()),
+            Some(watch) => watch.rec_enter(self, rec.entered, rec.rec, rec.run),
+        }
     }
 
     /// Takes a typed byte for the only Realm, or for the one with this number.
@@ -179,28 +236,31 @@ impl Host {
             .lock()
             .take(count, align)
             .ok_or_else(|| failure!("the host has no {count} contiguous free pages left"))?;
-        for n in 0..count as u64 {
-            let pa = base + n * PAGE_SIZE;
-            if let Err(error) = self.rmi().granule_delegate(pa) {
-                self.counters.refusal();
-                for done in 0..n {
-                    self.reclaim(base + done * PAGE_SIZE, Purpose::Data);
-                }
-                for rest in n..count as u64 {
-                    self.put_page(base + rest * PAGE_SIZE);
-                }
-                return Err(error.into());
-            }
+        let end = base + count as u64 * PAGE_SIZE;
+        let Reached { top, refusal } = self.dialect.delegate(self, base, end);
+        for pa in pages(base, top) {
             self.pool.lock().delegated(pa);
         }
-        Ok(base)
+        let Some(error) = refusal else { return Ok(base) };
+        self.counters.refusal();
+        // Exactly what was delegated goes back: the granule that was refused may be somebody's.
+        self.reclaim_range(base, top, Purpose::Data);
+        pages(top, end).for_each(|pa| self.put_page(pa));
+        Err(error.into())
     }
 
     /// Takes a granule back from the monitor. If the monitor refuses, the page is leaked: it is
     /// not the host's any more, and touching it would be a fault.
     pub fn reclaim(&self, pa: u64, purpose: Purpose) {
-        match self.rmi().granule_undelegate(pa) {
-            Ok(()) => {
+        self.reclaim_range(pa, pa + PAGE_SIZE, purpose);
+    }
+
+    /// Does the same with all granules of `[base, end)`.
+    pub fn reclaim_range(&self, base: u64, end: u64, purpose: Purpose) {
+        let mut at = base;
+        while at < end {
+            let Reached { top, refusal } = self.dialect.undelegate(self, at, end);
+            for pa in pages(at, top) {
                 if let Some(watch) = &self.watch {
                     watch.returned(self, pa, purpose);
                 }
@@ -208,11 +268,12 @@ impl Host {
                 pool.returned(pa);
                 pool.put(pa);
             }
-            Err(error) => {
-                self.counters.refusal();
-                self.pool.lock().leaked(pa, purpose);
-                self.log(format_args!("leaked {pa:#x}, a {purpose}: {error}"));
-            }
+            at = top;
+            let Some(error) = refusal else { continue };
+            self.counters.refusal();
+            self.pool.lock().leaked(at, purpose);
+            self.log(format_args!("leaked {at:#x}, a {purpose}: {error}"));
+            at += PAGE_SIZE;
         }
     }
 
@@ -277,10 +338,33 @@ impl Host {
     ///
     /// It is refused again.
     pub fn retry(&self, leak: Leak) -> Result<(), Failure> {
-        self.rmi().granule_undelegate(leak.pa)?;
+        let end = leak.pa + PAGE_SIZE;
+        if let Some(error) = self.dialect.undelegate(self, leak.pa, end).refusal {
+            return Err(error.into());
+        }
         let mut pool = self.pool.lock();
         pool.recovered(leak);
         Ok(())
+    }
+
+    /// Whether all that was delegated so far is back.
+    ///
+    /// # Errors
+    ///
+    /// Granules are missing.
+    pub fn is_whole(&self) -> Result<(), Failure> {
+        let (counts, leaked) = {
+            let pool = self.pool.lock();
+            (pool.counts(), pool.leaks().len())
+        };
+        if counts.delegated == counts.returned && leaked == 0 {
+            return Ok(());
+        }
+        Err(failure!(
+            "{} granules were delegated, but {} came back and {leaked} leaked",
+            counts.delegated,
+            counts.returned
+        ))
     }
 
     /// Prints the accounting line; afterwards everything must be back.
@@ -298,13 +382,11 @@ impl Host {
         if let Some(watch) = &self.watch {
             watch.report(self)?;
         }
-        if counts.delegated == counts.returned && leaked == 0 {
-            return Ok(());
-        }
-        Err(failure!(
-            "{} granules were delegated, but {} came back and {leaked} leaked",
-            counts.delegated,
-            counts.returned
-        ))
+        self.is_whole()
     }
+}
+
+/// The addresses of the pages of `[base, top)`.
+fn pages(base: u64, top: u64) -> impl Iterator<Item = u64> {
+    (0..(top - base) / PAGE_SIZE).map(move |n| base + n * PAGE_SIZE)
 }

@@ -3,6 +3,7 @@
 //! The text is placed in memory by the machine's loader: lines of `key=value` under the heading
 //! `cairn-host-job 1`, ended by a NUL byte.
 
+use crate::dialect::{Dialect, V1_0, V2_0};
 use crate::failure::Failure;
 use alloc::string::{String, ToString};
 
@@ -48,6 +49,49 @@ pub enum Mode {
     Registers,
 }
 
+/// Which version of the Realm Management Interface the host speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interface {
+    /// 1.0.
+    #[default]
+    V1_0,
+    /// 2.0.
+    V2_0,
+    /// 1.0, and when all of that is gone, 2.0.
+    Both,
+}
+
+impl Interface {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::V1_0, Self::V2_0, Self::Both];
+
+    /// Its name, in the job text and on command lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V1_0 => "1.0",
+            Self::V2_0 => "2.0",
+            Self::Both => "both",
+        }
+    }
+
+    /// The one with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|interface| interface.name() == name)
+    }
+
+    /// The versions, in the order in which they are spoken.
+    #[must_use]
+    pub fn dialects(self) -> &'static [&'static dyn Dialect] {
+        match self {
+            Self::V1_0 => &[&V1_0],
+            Self::V2_0 => &[&V2_0],
+            Self::Both => &[&V1_0, &V2_0],
+        }
+    }
+}
+
 /// How the Realm is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HashAlgorithm {
@@ -56,11 +100,13 @@ pub enum HashAlgorithm {
     Sha256,
     /// SHA-512.
     Sha512,
+    /// SHA-384, which only version 2.0 of the interface has.
+    Sha384,
 }
 
 impl HashAlgorithm {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha512, Self::Sha384];
 
     /// Its name, in the job text and in tokens.
     #[must_use]
@@ -68,6 +114,7 @@ impl HashAlgorithm {
         match self {
             Self::Sha256 => "sha-256",
             Self::Sha512 => "sha-512",
+            Self::Sha384 => "sha-384",
         }
     }
 
@@ -83,6 +130,8 @@ impl HashAlgorithm {
 pub struct Job {
     /// The kind.
     pub mode: Mode,
+    /// The version of the interface.
+    pub interface: Interface,
     /// RECs of each Realm, and physical CPUs used to run them.
     pub cpus: usize,
     /// Realms that run side by side.
@@ -138,6 +187,7 @@ impl Job {
 #[derive(Default)]
 struct Draft {
     mode: Mode,
+    interface: Interface,
     cpus: Option<usize>,
     realms: Option<usize>,
     watch: bool,
@@ -166,6 +216,9 @@ impl Draft {
             "mode" if value == "refusals" => self.mode = Mode::Refusals,
             "mode" if value == "registers" => self.mode = Mode::Registers,
             "mode" => return Err("this host has no such mode"),
+            "rmi" => {
+                self.interface = Interface::from_name(value).ok_or("not `1.0`, `2.0` or `both`")?;
+            }
             "commands" => self.commands = Some(number(value)?),
             "seed" => self.seed = number(value)?,
             "scenarios" => self.scenarios = value.to_string(),
@@ -174,8 +227,8 @@ impl Draft {
             "kernel" => self.kernel = Some(payload(value)?),
             "initrd" => self.initrd = Some(payload(value)?),
             "hash_algorithm" => {
-                self.hash_algorithm =
-                    HashAlgorithm::from_name(value).ok_or("not `sha-256` or `sha-512`")?;
+                self.hash_algorithm = HashAlgorithm::from_name(value)
+                    .ok_or("not `sha-256`, `sha-384` or `sha-512`")?;
             }
             "append" => self.append = value.to_string(),
             "until" => self.until = value.to_string(),
@@ -216,6 +269,7 @@ impl Draft {
     fn without_guest(&self, cpus: usize) -> Job {
         Job {
             mode: self.mode,
+            interface: self.interface,
             cpus,
             realms: self.realms.unwrap_or(1),
             watch: self.watch,
@@ -259,7 +313,7 @@ mod tests {
 
     const TEXT: &str = "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\n\
         kernel=0x62100000,48834048\ninitrd=0x6e000000,1048576\nhash_algorithm=sha-512\n\
-        append=a=b c\ninteractive=1\nrealms=1\n\0junk";
+        append=a=b c\ninteractive=1\nrealms=1\nrmi=both\n\0junk";
 
     #[test]
     fn a_whole_job_is_understood() {
@@ -269,6 +323,10 @@ mod tests {
         assert_eq!(job.initrd.unwrap().base, 0x6e00_0000);
         assert_eq!(job.append, "a=b c");
         assert_eq!(job.hash_algorithm, HashAlgorithm::Sha512);
+        assert_eq!(job.interface, Interface::Both);
+        let versions = job.interface.dialects().iter().map(|dialect| dialect.version());
+        assert!(versions.eq([0x1_0000, 0x2_0000]));
+        assert!(Job::parse(b"cairn-host-job 1\nrmi=3.0\n").is_err());
     }
 
     #[test]

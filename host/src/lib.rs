@@ -5,7 +5,8 @@
 //! end. It reaches memory, the monitor and interrupts through [`machine::Machine`] alone, so it
 //! builds and is tested on any machine; `main.rs` and its leaf module supply the real one.
 //!
-//! Read it in this order: [`rmi`] (the interface), [`realm`] (building, populating, tearing down),
+//! Read it in this order: [`rmi`] (the interface), [`dialect`] (what a host does differently in
+//! its two versions), [`realm`] (building, populating, tearing down),
 //! [`vcpu`] (running), then what a guest expects to find: [`vgic`], [`vtimer`], [`devices`].
 
 #![no_std]
@@ -20,6 +21,7 @@ pub mod bench;
 pub mod conformance;
 pub mod console;
 pub mod devices;
+pub mod dialect;
 pub mod granules;
 pub mod guest_fdt;
 pub mod host;

@@ -48,6 +48,26 @@ impl fmt::Display for Changed {
     }
 }
 
+/// What a CPU interface of virtual interrupts remembers besides the interrupts themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuInterface {
+    /// `ICH_VMCR_EL2`: priority mask, groups, and how the guest ends interrupts.
+    pub vmcr: u64,
+    /// `ICH_AP0R<n>_EL2` and then `ICH_AP1R<n>_EL2`: priorities that are active. Those that the CPU does not have are 0.
+    pub active: [u64; 8],
+}
+
+/// The virtual interrupts of a CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VirtualInterrupts {
+    /// `ICH_HCR_EL2`.
+    pub hcr: u64,
+    /// `ICH_LR<n>_EL2`; those that the CPU does not have are 0.
+    pub lrs: [u64; 16],
+    /// The rest.
+    pub interface: CpuInterface,
+}
+
 /// The machine as the host sees it from EL2. All methods can be called from every CPU.
 pub trait Machine: Send + Sync {
     /// Issues `SMC #0` with `X0`..`X6` and gives back `X0`..`X4`.
@@ -58,6 +78,19 @@ pub trait Machine: Send + Sync {
     fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<Changed>) {
         (self.smc(args), None)
     }
+
+    /// List registers of this machine's CPUs.
+    fn list_registers(&self) -> usize {
+        VirtualInterrupts::default().lrs.len()
+    }
+
+    /// The virtual interrupts of this CPU. A machine without registers has none.
+    fn virtual_interrupts(&self) -> VirtualInterrupts {
+        VirtualInterrupts::default()
+    }
+
+    /// Sets the virtual interrupts of this CPU.
+    fn set_virtual_interrupts(&self, _interrupts: &VirtualInterrupts) {}
 
     /// Reads a naturally aligned 64-bit word of Normal-world memory that the host handed out.
     fn read_u64(&self, pa: u64) -> u64;

@@ -1,6 +1,7 @@
 //! What the host reports: counters, and the machine-readable lines that begin with `@cairn`.
 
 use crate::granules::Counts;
+use crate::job::Interface;
 use crate::rmi::run::ExitReason;
 use alloc::format;
 use alloc::string::String;
@@ -112,11 +113,11 @@ impl Counters {
 
 /// The `start` line.
 #[must_use]
-pub fn start(cpus: usize, memory: u64, rmi_version: u64) -> String {
-    let (major, minor) = (rmi_version >> 16, rmi_version & 0xffff);
+pub fn start(cpus: usize, memory: u64, interface: Interface) -> String {
     format!(
         "@cairn {{\"event\":\"start\",\"cpus\":{cpus},\"memory\":{memory},\
-         \"rmi\":\"{major}.{minor}\"}}"
+         \"rmi\":\"{}\"}}",
+        interface.name()
     )
 }
 
@@ -187,6 +188,6 @@ mod tests {
 
     #[test]
     fn the_start_line_shows_the_version() {
-        assert!(start(2, 1 << 28, 0x1_0000).contains("\"rmi\":\"1.0\""));
+        assert!(start(2, 1 << 28, Interface::V1_0).contains("\"rmi\":\"1.0\""));
     }
 }

@@ -3,6 +3,7 @@
 //! The monitor knows no Realm but one, has a start level of 2 and is written for the tests' eyes:
 //! it refuses what a real one refuses, so a host that forgets a step fails here too.
 
+use crate::dialect::V1_0;
 use crate::granules::{PAGE_SIZE, Pool};
 use crate::host::Host;
 use crate::ipa::{self, SHARED_BIT, entry_base, entry_size};
@@ -66,6 +67,7 @@ pub(crate) struct FakeMachine(pub Arc<Mutex<State>>);
 pub(crate) fn job(cpus: usize) -> Job {
     Job {
         mode: crate::job::Mode::Linux,
+        interface: crate::job::Interface::V1_0,
         cpus,
         realms: 1,
         watch: false,
@@ -87,7 +89,7 @@ pub(crate) fn host() -> (FakeMachine, Host) {
     let machine = FakeMachine::default();
     machine.write_bytes(0x1000_0000 + 56, b"ARMd");
     let pool = Pool::new(&[0x4000_0000..0x4080_0000, 0x5000_0000..0x5080_0000]);
-    let host = Host::new(Box::new(machine.clone()), pool).unwrap();
+    let host = Host::new(Box::new(machine.clone()), pool, &V1_0).unwrap();
     (machine, host)
 }
 

@@ -14,7 +14,8 @@ use crate::granules::{PAGE_SIZE, Purpose};
 use crate::host::Host;
 use crate::machine::Changed;
 use crate::rmi::RmiError;
-use crate::rmi::abi::{Command, rec_exit};
+use crate::rmi::abi::{VERSION_1_0, rec_exit};
+use crate::rmi::command::REC_ENTER;
 use crate::rmi::run::{ExitReason, RunPage};
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -65,8 +66,7 @@ impl Watch {
     ) -> Result<(), RmiError> {
         let machine = host.machine();
         let args = [rec, run.pa(), 0, 0, 0];
-        let function = u64::from(Command::RecEnter as u32);
-        let (reply, changed) = machine.smc_watched([function, rec, run.pa(), 0, 0, 0, 0]);
+        let (reply, changed) = machine.smc_watched([REC_ENTER.number(), rec, run.pa(), 0, 0, 0, 0]);
         let exit = self.entries.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(changed) = changed {
             let Changed { before, after, .. } = changed;
@@ -77,11 +77,12 @@ impl Watch {
                 [before, after],
             );
         }
-        RmiError::from_reply(Command::RecEnter, args, reply)?;
+        RmiError::from_reply(REC_ENTER, args, reply)?;
+        let has_interrupts = host.dialect().version() == VERSION_1_0;
         let reason = run.read_exit(machine).reason;
         for offset in (rec_exit::EXIT_REASON..PAGE_SIZE).step_by(8) {
             let value = machine.read_u64(run.pa() + offset);
-            if value != 0 && !is_defined(reason, offset) {
+            if value != 0 && !is_defined(reason, offset, has_interrupts) {
                 let at = offset - rec_exit::EXIT_REASON;
                 self.found(
                     host,
@@ -142,11 +143,13 @@ impl Watch {
 
 /// Whether an exit for `reason` defines the word at `offset` of the run page.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, "Realm and REC exit semantics", `RmiRecExit`.
-fn is_defined(reason: ExitReason, offset: u64) -> bool {
+/// Virtual interrupts are in the page in version 1.0 only.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0-bet3, "Realm and REC exit semantics", `RmiRecExit`.
+fn is_defined(reason: ExitReason, offset: u64, has_interrupts: bool) -> bool {
     let gprs = |count: u64| rec_exit::GPRS..rec_exit::GPRS + 8 * count;
     let always = offset == rec_exit::EXIT_REASON
-        || (rec_exit::GICV3_HCR..=rec_exit::GICV3_VMCR).contains(&offset)
+        || has_interrupts && (rec_exit::GICV3_HCR..=rec_exit::GICV3_VMCR).contains(&offset)
         || (rec_exit::CNTP_CTL..=rec_exit::CNTV_CVAL).contains(&offset);
     let syndrome = (rec_exit::ESR..=rec_exit::HPFAR).contains(&offset);
     let own = match reason {
@@ -216,14 +219,15 @@ mod tests {
 
     #[test]
     fn an_exit_may_show_what_it_defines_and_nothing_else() {
-        assert!(is_defined(ExitReason::Sync, rec_exit::HPFAR));
-        assert!(is_defined(ExitReason::Sync, rec_exit::GPRS));
-        assert!(!is_defined(ExitReason::Sync, rec_exit::GPRS + 8));
-        assert!(!is_defined(ExitReason::Irq, rec_exit::ESR));
-        assert!(!is_defined(ExitReason::Irq, rec_exit::GPRS));
-        assert!(is_defined(ExitReason::HostCall, rec_exit::GPRS + 8 * 30));
-        assert!(!is_defined(ExitReason::HostCall, rec_exit::GPRS + 8 * 31));
-        assert!(is_defined(ExitReason::Irq, rec_exit::GICV3_LRS));
-        assert!(!is_defined(ExitReason::Irq, 0xff8));
+        assert!(is_defined(ExitReason::Sync, rec_exit::HPFAR, true));
+        assert!(is_defined(ExitReason::Sync, rec_exit::GPRS, true));
+        assert!(!is_defined(ExitReason::Sync, rec_exit::GPRS + 8, true));
+        assert!(!is_defined(ExitReason::Irq, rec_exit::ESR, true));
+        assert!(!is_defined(ExitReason::Irq, rec_exit::GPRS, true));
+        assert!(is_defined(ExitReason::HostCall, rec_exit::GPRS + 8 * 30, true));
+        assert!(!is_defined(ExitReason::HostCall, rec_exit::GPRS + 8 * 31, true));
+        assert!(is_defined(ExitReason::Irq, rec_exit::GICV3_LRS, true));
+        assert!(!is_defined(ExitReason::Irq, rec_exit::GICV3_LRS, false));
+        assert!(!is_defined(ExitReason::Irq, 0xff8, true));
     }
 }

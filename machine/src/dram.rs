@@ -15,6 +15,13 @@ pub struct Bank {
     pub size_bytes: u64,
 }
 
+impl Bank {
+    /// First address past it.
+    pub const fn end(&self) -> u64 {
+        self.base + self.size_bytes
+    }
+}
+
 /// The tracked DRAM, ascending and without overlap.
 pub type Banks = heapless::Vec<Bank, BANKS_MAX>;
 

@@ -30,7 +30,7 @@ pub use cpu::CpuFacts;
 pub use hash::Hasher;
 pub use log::{Event, Log};
 pub use memory::{HostFault, HostMemory, Memory, Page, Slot, Words};
-pub use root::{El3Error, RootWorld};
+pub use root::{El3Error, El3Interface, Pas, RootWorld};
 pub use stage2::Stage2Tlb;
 pub use vcpu::Vcpu;
 

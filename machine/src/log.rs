@@ -111,10 +111,15 @@ pub enum Event<'a> {
         /// Granules of it that are in the leak ledger.
         leaked: u64,
         /// Granules in each state now, in the order of `GranuleState::ALL`.
-        granules: [u64; 7],
+        granules: [u64; 8],
     },
     /// A Realm was activated.
     RealmActivated {
+        /// Its number.
+        number: RealmNumber,
+    },
+    /// A Realm was terminated by its Host.
+    RealmTerminated {
         /// Its number.
         number: RealmNumber,
     },

@@ -92,6 +92,37 @@ impl Exclusive<'_> {
     }
 }
 
+/// Proof that nobody else touches some granules that follow each other, for `'g`.
+#[derive(Debug)]
+pub struct ExclusiveRun<'g> {
+    first: GranuleAddr,
+    count: u64,
+    hold: PhantomData<&'g mut ()>,
+}
+
+impl<'g> ExclusiveRun<'g> {
+    /// For crate `granule` alone, which makes it from locks.
+    pub fn new(first: GranuleAddr, count: u64) -> Self {
+        Self { first, count, hold: PhantomData }
+    }
+
+    /// The first granule.
+    pub fn first(&self) -> GranuleAddr {
+        self.first
+    }
+
+    /// How many granules there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The granules one by one.
+    pub fn granules(self) -> impl Iterator<Item = Exclusive<'g>> {
+        let Self { first, count, hold } = self;
+        (0..count).filter_map(move |number| Some(Exclusive { addr: first.add(number)?, hold }))
+    }
+}
+
 /// Proof that a granule stays in the Realm physical address space for `'g`.
 #[derive(Debug)]
 pub struct Shared<'g> {
@@ -169,6 +200,29 @@ pub trait Memory {
     ///
     /// If `slot` is in use on this CPU.
     fn wipe(&self, slot: Slot, granule: Exclusive<'_>);
+
+    /// Fills granules that follow each other with zeros, visible to every observer before it
+    /// returns.
+    ///
+    /// # Panics
+    ///
+    /// If `slot` is in use on this CPU.
+    fn wipe_run(&self, slot: Slot, run: ExclusiveRun<'_>) {
+        for granule in run.granules() {
+            self.wipe(slot, granule);
+        }
+    }
+
+    /// [`Memory::renew_code`] for granules that follow each other.
+    ///
+    /// # Panics
+    ///
+    /// If `slot` is in use on this CPU.
+    fn renew_code_run(&self, slot: Slot, run: ExclusiveRun<'_>) {
+        for granule in run.granules() {
+            self.renew_code(slot, granule);
+        }
+    }
 
     /// Lets instruction fetches of every CPU see what is in a granule now, and nothing that they have seen of it before: another
     /// Realm's code may have been there.

@@ -2,7 +2,28 @@
 
 use crate::addr::GranuleAddr;
 
-/// EL3's answer to a request that it did not carry out (negative, see the table of error codes).
+/// Version of the interface between EL3 and the monitor, as far as it decides what the monitor does.
+///
+/// Source: RMM-EL3 communication interface 0.x and 2.0, "Cold boot".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum El3Interface {
+    /// 0.x: five result registers reach the Host, and EL3 switches the controls of virtual interrupts.
+    V0,
+    /// 2.0: eight result registers, and those controls are the Host's and the monitor's in turn.
+    V2,
+}
+
+/// Physical address space of a granule, as far as the monitor moves granules between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pas {
+    /// The Host's.
+    NonSecure,
+    /// The monitor's and the Realms'.
+    Realm,
+}
+
+/// EL3's answer to a request that it did not carry out (negative). Codes are those of interface 0.x; newer services are
+/// translated.
 ///
 /// Source: RMM-EL3 communication interface 0.x, "Return codes".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,23 +32,24 @@ pub struct El3Error(pub i64);
 impl El3Error {
     /// It cannot now, for instance because another CPU uses the service; it may when it is asked again.
     pub const AGAIN: Self = Self(-6);
+    /// The request met another one about the same memory, which has to end first.
+    pub const CONFLICT: Self = Self(-10);
 }
 
 /// Services of EL3 for granules.
 pub trait RootWorld {
-    /// Asks EL3 to move a granule from the Non-secure to the Realm physical address space.
+    /// Asks EL3 to move `count` granules from `first` on to a physical address space; how many it moved, from the first
+    /// on: at least one. Fewer than asked is no failure: EL3 may stop short, an interrupt may be pending, or the next
+    /// granule is one that it refuses, which a call from there on tells.
+    ///
+    /// Granules that leave the Realm physical address space must not be mapped on any CPU.
     ///
     /// # Errors
     ///
-    /// EL3's code, for example -3 if the granule is Secure or Root; nothing changed then.
-    fn delegate(&self, granule: GranuleAddr) -> Result<(), El3Error>;
-
-    /// Asks EL3 to move a granule from the Realm to the Non-secure physical address space.
+    /// EL3's code for the first granule, for example -3 if it is Secure or Root; nothing changed then.
     ///
-    /// The granule must not be mapped on any CPU.
+    /// # Panics
     ///
-    /// # Errors
-    ///
-    /// EL3's code; the granule is still in the Realm physical address space then.
-    fn undelegate(&self, granule: GranuleAddr) -> Result<(), El3Error>;
+    /// May panic if `count` is 0.
+    fn set_pas(&self, first: GranuleAddr, count: u64, to: Pas) -> Result<u64, El3Error>;
 }

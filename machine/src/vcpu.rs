@@ -56,6 +56,11 @@ pub struct PauthKeys(
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct GicRegisters {
+    /// Not 0: the Host's list registers, priorities and ICH_VMCR_EL2 stay in the hardware for the run, and only ICH_HCR_EL2
+    /// is loaded from here; see [`Vcpu::host_vgic`].
+    pub in_hardware: u64,
+    /// ICH_HCR_EL2 as the Host left it in the hardware. The machine's, between `load` and `unload`.
+    pub host_hcr: u64,
     /// ICH_HCR_EL2.
     pub hcr: u64,
     /// ICH_VMCR_EL2.
@@ -122,6 +127,28 @@ pub struct VcpuRegisters {
     pub debug: DebugRegisters,
 }
 
+/// The Host's part of the virtual CPU interface.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct HostVgic {
+    /// ICH_HCR_EL2.
+    pub hcr: u64,
+    /// ICH_LRn_EL2. Those that the CPU does not have mean nothing.
+    pub lrs: [u64; LRS_MAX],
+}
+
+/// ICH_HCR_EL2 that a Host gets back whose interrupts were in the hardware while the Realm ran: its
+/// own, but for En, which is clear, and EOIcount, which is as the Realm left it.
+///
+/// Source: RMM specification (Arm DEN0137) 2.0, A6.1.
+pub const fn returned_hcr(host: u64, realm: u64) -> u64 {
+    const EN: u64 = 1;
+    const EOI_COUNT: u64 = 0x1f << 27;
+    host & !(EN | EOI_COUNT) | realm & EOI_COUNT
+}
+
 /// Which vector an exception from the Realm took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -170,6 +197,12 @@ pub trait Vcpu {
     /// Registers that only some Realms have may be exchanged: the Host's lie in `registers` until `unload`.
     fn load(&self, registers: &mut VcpuRegisters);
 
+    /// Reads ICH_HCR_EL2 and the list registers as the Host left them in the hardware, no Realm being loaded.
+    ///
+    /// With [`El3Interface::V2`](crate::El3Interface::V2) they are the Host's own until `load`, which puts the Host's
+    /// ICH_HCR_EL2 away; `unload` brings it back, with EOIcount as the Realm left it and with En clear.
+    fn host_vgic(&self) -> HostVgic;
+
     /// Runs the Realm from `registers.gprs`, `pc` and `pstate` until an exception, and writes them back.
     fn run(&self, registers: &mut VcpuRegisters) -> VcpuExit;
 
@@ -205,4 +238,17 @@ pub trait Vcpu {
 
     /// Whether a physical interrupt is pending for this CPU.
     fn interrupt_pending(&self) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_gets_its_control_back_but_for_two_fields() {
+        let host = 0x5_0000_60ff | 3 << 27;
+        assert_eq!(returned_hcr(host, 1), 0x5_0000_60fe);
+        assert_eq!(returned_hcr(host, u64::MAX), 0x5_0000_60fe | 0x1f << 27);
+        assert_eq!(returned_hcr(0, 7 << 27 | 0xff), 7 << 27);
+    }
 }

@@ -11,6 +11,9 @@ pub const IPA_WIDTH_MIN: u8 = 32;
 /// Largest number of RECs of a Realm is `2^MAX_RECS_ORDER - 1`; bounded by the RD's reference count.
 pub const MAX_RECS_ORDER: u8 = 10;
 
+/// The same of a Realm whose RECs are numbered freely; bounded by the places in its RD.
+pub const MAX_FREE_RECS_ORDER: u8 = 8;
+
 /// Limits of a Realm's shape on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
@@ -57,6 +60,9 @@ pub struct ExtensionsWish {
     pub watchpoints_minus_one: u8,
 }
 
+/// Widths of physical addresses by ID_AA64MMFR0_EL1.PARange.
+const PA_BITS: [u8; 7] = [32, 36, 40, 42, 44, 48, 52];
+
 /// A four-bit field of an ID register.
 fn field(register: u64, shift: u32) -> u8 {
     u8::try_from((register >> shift) & 0xf).unwrap_or(0)
@@ -68,7 +74,6 @@ impl Features {
     /// Source: Arm ARM (DDI0487), ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64DFR0_EL1,
     /// ICH_VTR_EL2.
     pub fn new(facts: &CpuFacts) -> Self {
-        const PA_BITS: [u8; 7] = [32, 36, 40, 42, 44, 48, 52];
         let tgran4 = field(facts.id_aa64mmfr0, 28);
         let tgran4_stage2 = field(facts.id_aa64mmfr0, 40);
         // TGran4_2: 0 means "as stage 1", 3 means 52 bits.
@@ -108,6 +113,11 @@ impl Features {
             3 => self.small_tables,
             _ => true,
         }
+    }
+
+    /// Width of physical addresses in bits.
+    pub fn pa_bits(&self) -> u8 {
+        PA_BITS.get(usize::from(self.pa_range)).copied().unwrap_or(48)
     }
 
     /// Number of list registers.

@@ -19,16 +19,16 @@ fn add(now: &mut u64, most: &mut u64, count: u64) {
 }
 
 impl Holdings {
-    /// One DATA granule more.
+    /// More DATA granules.
     #[inline]
-    pub fn add_data(&mut self) {
-        add(&mut self.now.data, &mut self.most.data, 1);
+    pub fn add_data(&mut self, count: u64) {
+        add(&mut self.now.data, &mut self.most.data, count);
     }
 
-    /// One DATA granule less.
+    /// Fewer DATA granules.
     #[inline]
-    pub fn remove_data(&mut self) {
-        self.now.data = self.now.data.wrapping_sub(1);
+    pub fn remove_data(&mut self, count: u64) {
+        self.now.data = self.now.data.wrapping_sub(count);
     }
 
     /// More tables.
@@ -72,10 +72,10 @@ mod tests {
     fn the_most_stays_when_granules_go() {
         let mut holdings = Holdings::default();
         holdings.add_tables(2);
-        holdings.add_data();
-        holdings.add_data();
-        holdings.remove_data();
-        holdings.add_data();
+        holdings.add_data(1);
+        holdings.add_data(1);
+        holdings.remove_data(1);
+        holdings.add_data(1);
         holdings.add_rec(1);
         holdings.remove_rec(1);
         holdings.remove_table();

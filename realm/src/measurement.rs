@@ -22,6 +22,8 @@ pub enum Algorithm {
     Sha256 = 0,
     /// SHA-512.
     Sha512 = 1,
+    /// SHA-384.
+    Sha384 = 2,
 }
 
 impl Algorithm {
@@ -30,6 +32,7 @@ impl Algorithm {
         match raw {
             0 => Some(Self::Sha256),
             1 => Some(Self::Sha512),
+            2 => Some(Self::Sha384),
             _ => None,
         }
     }
@@ -38,6 +41,7 @@ impl Algorithm {
     pub const fn hash_bytes(self) -> usize {
         match self {
             Self::Sha256 => 32,
+            Self::Sha384 => 48,
             Self::Sha512 => 64,
         }
     }
@@ -56,6 +60,11 @@ impl Algorithm {
             Self::Sha256 => {
                 if let Some(value) = value.first_chunk_mut() {
                     *value = hasher.sha256(message);
+                }
+            }
+            Self::Sha384 => {
+                if let Some(value) = value.first_chunk_mut() {
+                    *value = hasher.sha384(message);
                 }
             }
             Self::Sha512 => *value = hasher.sha512(message),
@@ -185,12 +194,21 @@ impl Measurements {
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.12.4.
     pub fn extend_rec(&mut self, hasher: &impl Hasher, algorithm: Algorithm, params: &[u8; 4096]) {
-        let mut descriptor = RecDescriptor {
+        self.extend_rec_content(hasher, algorithm, &algorithm.hash(hasher, params));
+    }
+
+    /// The same, where the hash of the parameters is known already.
+    pub fn extend_rec_content(
+        &mut self,
+        hasher: &impl Hasher,
+        algorithm: Algorithm,
+        content: &[u8; VALUE_BYTES],
+    ) {
+        let descriptor = RecDescriptor {
             head: Head::new(Head::REC, &self.rim),
-            content: [0; VALUE_BYTES],
+            content: *content,
             reserved: [0; 0x70],
         };
-        algorithm.hash_to(hasher, params, &mut descriptor.content);
         algorithm.hash_to(hasher, descriptor.as_bytes(), &mut self.rim);
     }
 

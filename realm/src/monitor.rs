@@ -4,9 +4,12 @@ use core::ops::Deref;
 
 use granule::GranuleTable;
 use granule::ledger::Ledger;
-use machine::CpuFacts;
+use machine::dram::Banks;
+use machine::{CpuFacts, El3Interface};
 
 use crate::features::Features;
+use crate::host::HostSide;
+use crate::operation::Operations;
 use crate::vmid::VmidSet;
 use attest::RealmKey;
 
@@ -16,27 +19,39 @@ use attest::RealmKey;
 pub struct Shared<'t> {
     /// State and lock of each granule.
     pub granules: GranuleTable<'t>,
+    /// What the Host has chosen.
+    pub host: HostSide,
     /// What Realms can have.
     pub features: Features,
+    /// Memory that is the monitor's own, next to what `granules` tracks.
+    pub reserved: Banks,
     /// The CPUs' identification registers.
     pub facts: CpuFacts,
+    /// What the monitor and EL3 have agreed on.
+    pub el3: El3Interface,
     /// The realm attestation key; without it no Realm gets a token.
     pub attestation: Option<RealmKey>,
     /// Granules that could not be given back.
     pub ledger: Ledger,
     /// VMIDs in use.
     pub vmids: VmidSet,
+    /// Operations that are not finished.
+    pub operations: Operations,
 }
 
 impl<'t> Shared<'t> {
-    /// The state at boot: nothing delegated, no Realm, no attestation key yet.
+    /// The state at boot, over EL3 0.x: nothing delegated, no Realm, no attestation key yet.
     pub fn new(granules: GranuleTable<'t>, facts: CpuFacts) -> Self {
         Self {
             granules,
+            host: HostSide::new(),
             ledger: Ledger::new(),
             vmids: VmidSet::new(),
+            operations: Operations::new(),
             features: Features::new(&facts),
+            reserved: Banks::new(),
             facts,
+            el3: El3Interface::V0,
             attestation: None,
         }
     }

@@ -1,4 +1,4 @@
-//! VMIDs in use. The Host chooses them in RMM 1.0; the monitor only keeps them apart.
+//! VMIDs in use: claimed by number where the Host chooses them, or chosen here.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,6 +25,26 @@ impl VmidSet {
         let (word, bit) = self.bit(vmid);
         let before = word?.fetch_or(bit, Ordering::AcqRel);
         (before & bit == 0).then(|| Reservation { set: self, vmid })
+    }
+
+    /// Takes the lowest free VMID below `limit`, but 0, for a Realm that is being created; `None` if all are in use.
+    pub fn reserve_any(&self, limit: u32) -> Option<Reservation<'_>> {
+        let limit = limit.min(1 << 16);
+        // The VMID of no Realm: what runs before the first one is loaded has it.
+        const NOBODYS: u64 = 1;
+        self.0.iter().zip((0..limit).step_by(64)).find_map(|(word, first)| {
+            let mut taken = word.load(Ordering::Relaxed);
+            loop {
+                let nobodys = if first == 0 { NOBODYS } else { 0 };
+                let bit = (!(taken | nobodys)).trailing_zeros();
+                let vmid = u16::try_from(first + bit).ok().filter(|_| bit < 64)?;
+                match self.reserve(vmid) {
+                    Some(reservation) => return Some(reservation),
+                    // Another CPU was faster.
+                    None => taken |= 1 << bit,
+                }
+            }
+        })
     }
 
     /// Frees the VMID of a Realm whose cached translations are gone.
@@ -56,6 +76,11 @@ pub struct Reservation<'s> {
 }
 
 impl Reservation<'_> {
+    /// The VMID.
+    pub fn vmid(&self) -> u16 {
+        self.vmid
+    }
+
     /// The Realm exists now: the VMID stays taken until [`VmidSet::release`].
     pub fn keep(self) {
         core::mem::forget(self);
@@ -80,6 +105,22 @@ mod tests {
         assert_eq!(set.count(), 1);
         set.release(65535);
         assert!(set.reserve(65535).is_some());
+    }
+
+    #[test]
+    fn the_lowest_free_vmid_but_0_is_chosen_until_all_are_in_use() {
+        let set = VmidSet::new();
+        for expected in 1..256 {
+            let reservation = set.reserve_any(256).unwrap();
+            assert_eq!(reservation.vmid(), expected);
+            reservation.keep();
+        }
+        assert!(set.reserve_any(256).is_none());
+        set.release(77);
+        assert_eq!(set.reserve_any(256).unwrap().vmid(), 77);
+        assert_eq!(set.reserve_any(1 << 16).unwrap().vmid(), 77);
+        set.reserve(77).unwrap().keep();
+        assert_eq!(set.reserve_any(1 << 16).unwrap().vmid(), 256);
     }
 
     /// Bug catalogue C5: the VMID was not freed when REALM_CREATE failed late.

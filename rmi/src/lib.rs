@@ -3,20 +3,27 @@
 //! | Module | Owns |
 //! | --- | --- |
 //! | [`ops`] | what a Host can make happen: no number, no label, no layout of any version |
-//! | `v1_0` | RMI 1.0: numbers, registers, pages, return codes |
+//! | `v1_0`, `v2_0` | the two versions of the interface: numbers, registers, pages, return codes |
+//! | `args`, `features`, `pages`, `run_page` | what both have in common |
 //! | `version`, `dialect` | which version a Host speaks |
 //! | `words` | copies of Host memory |
 //!
-//! To read one command: its row in `v1_0/table.rs`, its arguments in `v1_0/args.rs` or `v1_0/pages.rs`, its function in `ops`.
+//! To read one command: its row in `table.rs` of a version, its arguments in `args.rs` or `pages.rs`, its function in `ops`.
 //!
 //! Does not own: the objects themselves (crate `realm`), the run of a REC (crate `rmm`), how a call reaches the monitor
 //! (crate `rmm-arch`).
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod args;
 mod dialect;
+mod entry;
+mod features;
 pub mod ops;
+mod pages;
+mod run_page;
 mod v1_0;
+mod v2_0;
 mod version;
 mod words;
 
@@ -24,8 +31,10 @@ use machine::Machine;
 use realm::exit::{Answer, Exit};
 use realm::{Rec, Rmm};
 
-use dialect::Dialect;
-use version::{Negotiated, negotiate};
+use dialect::{Dialect, Known, Stage};
+use version::Negotiated;
+
+pub use v2_0::choices::BETA;
 
 /// Registers X0 to X7 of the Host: what it passes with a call, and what it gets back.
 pub type Registers = [u64; 8];
@@ -41,6 +50,9 @@ const NOT_SUPPORTED: u64 = u64::MAX;
 /// RMI_VERSION, which every version of the interface has, and which chooses among them.
 const VERSION: u64 = 0xc400_0150;
 
+/// RMI_FEATURES, which every version has too.
+const FEATURES: u64 = 0xc400_0165;
+
 /// The function identifier is W0 (SMCCC). Its bit 16 is the SVE hint of SMCCC 1.3: the Host has no live SVE state.
 const fn identifier(x0: u64) -> u64 {
     const IDENTIFIER: u64 = 0xffff_ffff & !(1 << 16);
@@ -54,14 +66,32 @@ const fn identifier(x0: u64) -> u64 {
 #[inline(never)]
 pub fn serve<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers, run: &impl Run<M>) {
     let [x0, x1, x2, x3, ..] = registers;
-    if identifier(*x0) == VERSION {
-        let Negotiated { agreed, lower, higher } = negotiate(&Dialect::SUPPORTED, *x1);
+    let number = identifier(*x0);
+    if number == VERSION {
+        let Negotiated { agreed, lower, higher } = dialect::version(rmm, *x1);
         // RMI_SUCCESS or RMI_ERROR_INPUT, which have the same numbers in every version.
         let status = u64::from(agreed.is_none());
         [*x0, *x1, *x2, *x3] = [status, lower.as_u64(), higher.as_u64(), 0];
         return;
     }
-    match Dialect::current() {
+    let dialect = match Stage::of(rmm) {
+        Stage::V1_0 => Dialect::V1_0,
+        Stage::V2_0Inactive | Stage::V2_0Active | Stage::V2_0Leaving => Dialect::V2_0,
+        Stage::Unchosen | Stage::V1_0Asked | Stage::V2_0Asked => {
+            dialect::choose(rmm, known(number))
+        }
+    };
+    match dialect {
         Dialect::V1_0 => v1_0::table::serve(rmm, registers, run),
+        Dialect::V2_0 => v2_0::table::serve(rmm, registers, run),
+    }
+}
+
+/// What is known of the command with this number.
+fn known(number: u64) -> Known {
+    Known {
+        in_v1_0: v1_0::table::has(number),
+        in_v2_0: v2_0::table::has(number),
+        asks_only: number == FEATURES || v2_0::table::asks_only(number),
     }
 }

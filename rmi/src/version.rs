@@ -8,6 +8,9 @@ impl Version {
     /// RMM specification 1.0.
     pub(crate) const V1_0: Self = Self(0x1_0000);
 
+    /// RMM specification 2.0, in any beta.
+    pub(crate) const V2_0: Self = Self(0x2_0000);
+
     /// The version as the ABI writes it.
     pub(crate) const fn as_u64(self) -> u64 {
         self.0
@@ -28,11 +31,7 @@ pub(crate) struct Negotiated {
 /// Negotiates over `supported`, which is ascending and not empty.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_VERSION`, B2; 2.0 has the same text.
-pub(crate) fn negotiate<const COUNT: usize>(
-    supported: &[Version; COUNT],
-    requested: u64,
-) -> Negotiated {
-    const { assert!(COUNT > 0) };
+pub(crate) fn negotiate(supported: &[Version], requested: u64) -> Negotiated {
     let requested = Version(requested);
     let higher = supported.iter().copied().max().unwrap_or(requested);
     let agreed = supported.iter().copied().find(|&version| version == requested);
@@ -46,10 +45,8 @@ pub(crate) fn negotiate<const COUNT: usize>(
 mod tests {
     use super::*;
 
-    const V2_0: Version = Version(0x2_0000);
-
-    fn answer<const COUNT: usize>(supported: [Version; COUNT], requested: u64) -> (bool, u64, u64) {
-        let Negotiated { agreed, lower, higher } = negotiate(&supported, requested);
+    fn answer(supported: &[Version], requested: u64) -> (bool, u64, u64) {
+        let Negotiated { agreed, lower, higher } = negotiate(supported, requested);
         (agreed.is_some(), lower.as_u64(), higher.as_u64())
     }
 
@@ -62,19 +59,19 @@ mod tests {
             (0x2_0000, false),
             (1 << 63 | 0x1_0000, false),
         ] {
-            assert_eq!(answer([Version::V1_0], request), (supported, 0x1_0000, 0x1_0000));
+            assert_eq!(answer(&[Version::V1_0], request), (supported, 0x1_0000, 0x1_0000));
         }
     }
 
     #[test]
     fn of_two_versions_the_host_gets_its_own_or_the_next_below() {
-        let both = [Version::V1_0, V2_0];
+        let both = &[Version::V1_0, Version::V2_0];
         assert_eq!(answer(both, 0x1_0000), (true, 0x1_0000, 0x2_0000));
         assert_eq!(answer(both, 0x2_0000), (true, 0x2_0000, 0x2_0000));
         assert_eq!(answer(both, 0x2_0001), (false, 0x2_0000, 0x2_0000));
         assert_eq!(answer(both, 0x1_0001), (false, 0x1_0000, 0x2_0000));
         assert_eq!(answer(both, 0), (false, 0x2_0000, 0x2_0000));
         assert_eq!(answer(both, 1 << 31 | 0x1_0000), (false, 0x2_0000, 0x2_0000));
-        assert_eq!(answer([V2_0], 0x1_0000), (false, 0x2_0000, 0x2_0000));
+        assert_eq!(answer(&[Version::V2_0], 0x1_0000), (false, 0x2_0000, 0x2_0000));
     }
 }

@@ -63,21 +63,25 @@ pub fn log(event: Event<'_>) {
         }
         // perf: at debug level, since a line takes longer than the command does (`realm_activate`).
         Event::RealmActivated { number } => defmt::debug!("Realm {=u64} activated", number.0),
+        Event::RealmTerminated { number } => {
+            defmt::info!("Realm {=u64} is terminated", number.0);
+        }
         Event::RealmOff { number } => defmt::info!("Realm {=u64} is off", number.0),
     }
 }
 
 /// How many granules are in each state: the sum is the tracked memory.
-fn census([undelegated, delegated, rd, rec, rec_aux, data, rtt]: [u64; 7]) {
+fn census([undelegated, delegated, rd, rec, rec_aux, data, rtt, partial]: [u64; 8]) {
     defmt::info!(
-        "granules: {=u64} UNDELEGATED, {=u64} DELEGATED, {=u64} RD, {=u64} REC, {=u64} REC_AUX, {=u64} DATA, {=u64} RTT",
+        "granules: {=u64} UNDELEGATED, {=u64} DELEGATED, {=u64} RD, {=u64} REC, {=u64} REC_AUX, {=u64} DATA, {=u64} RTT, {=u64} PARTIAL",
         undelegated,
         delegated,
         rd,
         rec,
         rec_aux,
         data,
-        rtt
+        rtt,
+        partial
     );
 }
 

@@ -5,10 +5,11 @@
 #[cfg(target_os = "none")]
 mod image {
     use granule::GranuleTable;
-    use machine::{CpuFacts, Event, Page};
+    use machine::{CpuFacts, El3Interface, Event, Page};
     use realm::{Rmm, Shared};
     use rmm_arch::boot::{BootArgs, BootCode, ColdEnv, Firmware, ImageSpan, Layout};
     use rmm_arch::cpu::Cpu;
+    use rmm_arch::el3;
     use spin::Once;
 
     /// The monitor as firmware.
@@ -26,12 +27,19 @@ mod image {
 
         fn cold_init(env: ColdEnv, cpu: &Cpu<Self>) -> Result<(), BootCode> {
             rmm::boot::announce(&env, cpu.el3_features());
+            let reserved = env.layout.reserved.clone();
             let granules =
                 GranuleTable::new(env.layout.banks, env.words).ok_or(BootCode::Unknown)?;
             let attestation = attest::key::fetch(cpu)
                 .inspect_err(|error| rmm::boot::announce_no_key(error.reason()))
                 .ok();
-            SHARED.call_once(|| Shared { attestation, ..Shared::new(granules, env.facts) });
+            let el3 = el3::interface(env.args.interface).ok_or(BootCode::InterfaceVersion)?;
+            SHARED.call_once(|| Shared {
+                attestation,
+                el3,
+                reserved,
+                ..Shared::new(granules, env.facts)
+            });
             Ok(())
         }
 
@@ -51,10 +59,17 @@ mod image {
             let Some(shared) = SHARED.get() else { unreachable!("cold boot comes first") };
             let rmm = Rmm::new(&cpu, shared);
             let mut request = cpu.boot_complete();
-            loop {
-                rmm::handle(&rmm, &mut request);
-                let [x0, x1, x2, x3, x4, ..] = request;
-                request = cpu.complete([x0, x1, x2, x3, x4]);
+            // perf: a loop for each interface, not a choice at each call (`version`).
+            match shared.el3 {
+                El3Interface::V0 => loop {
+                    rmm::handle(&rmm, &mut request);
+                    let [x0, x1, x2, x3, x4, ..] = request;
+                    request = cpu.complete_short([x0, x1, x2, x3, x4]);
+                },
+                El3Interface::V2 => loop {
+                    rmm::handle(&rmm, &mut request);
+                    request = cpu.complete(request);
+                },
             }
         }
 

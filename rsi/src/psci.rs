@@ -1,10 +1,11 @@
 //! PSCI 1.1 and SMCCC 1.2 inside a Realm.
 
-use machine::{Event, Log, Memory};
+use granule::{GranuleAddr, RecState};
+use machine::{Event, Log, Memory, Slot};
 use realm::exit::Exit;
 use realm::rd::RealmState;
 use realm::rec::{Pending, RecIndex};
-use realm::{Rec, Rmm};
+use realm::{Numbering, Rec, Rmm};
 
 use crate::Outcome;
 use crate::abi::NOT_SUPPORTED;
@@ -39,6 +40,8 @@ const INVALID_ADDRESS: u64 = (-9_i64).cast_unsigned();
 
 /// AFFINITY_INFO: the CPU is on.
 const ON: u64 = 0;
+/// AFFINITY_INFO: the CPU is off.
+const OFF: u64 = 1;
 
 /// Handles a PSCI or SMCCC call; `None` if it is neither.
 ///
@@ -104,6 +107,11 @@ fn target<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec, mpidr: u64) -> Option<RecIndex
     with_rd(rmm, rec, |rd| rd.rec_exists(index)).then_some(index)
 }
 
+/// Whether AFFINITY_INFO may be asked about an index: any, where the monitor knows the RECs; else one of a REC.
+fn is_nameable<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec, index: RecIndex) -> bool {
+    with_rd(rmm, rec, |rd| rd.numbering() == Numbering::Free || rd.rec_exists(index))
+}
+
 /// `PSCI_CPU_ON`: needs the Host, which knows where the other REC is.
 fn cpu_on<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec, called: u64) -> Outcome {
     let [mpidr, entry, context] = arguments(rec, called);
@@ -125,14 +133,56 @@ fn cpu_on<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec, called: u64) -> Outcome {
     tell_host(called, mpidr)
 }
 
+/// Who answers a question about another REC.
+enum Answerable {
+    /// The monitor: whether it is on.
+    Here(bool),
+    /// The Host, which alone knows where the REC is.
+    ByHost,
+}
+
+/// Whether the other REC with this index is on, if the monitor knows where the Realm's RECs are. One that does not exist is off.
+///
+/// The answer is of a moment that has passed: it may change as soon as no lock is held.
+fn sibling<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec, index: RecIndex) -> Answerable {
+    let (numbering, found) = with_rd(rmm, rec, |rd| (rd.numbering(), rd.find_rec(index)));
+    if numbering == Numbering::InOrder {
+        return Answerable::ByHost;
+    }
+    let on = found.is_some_and(|addr| is_on(rmm, (rec.owner(), index), addr));
+    Answerable::Here(on)
+}
+
+/// Whether the granule at `addr` is the REC of this Realm with this index, and on.
+fn is_on<M: Memory>(
+    rmm: &Rmm<'_, M>,
+    identity: (GranuleAddr, RecIndex),
+    addr: GranuleAddr,
+) -> bool {
+    // It may have been destroyed meanwhile, and another one may be there.
+    let Ok(mut sibling) = rmm.granules.lock::<RecState>(addr) else { return false };
+    if Rec::identity(&rmm.machine.words(Slot::TargetRec, sibling.shared())) != identity {
+        return false;
+    }
+    sibling.count() != 0
+        || rmm.machine.page(Slot::TargetRec, sibling.exclusive()).view::<Rec>().is_runnable()
+}
+
 /// `PSCI_AFFINITY_INFO`: only single CPUs, not clusters.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, B6 "PSCI": where the monitor can answer, no Host is asked, and a CPU that the
+/// Realm does not have is off.
 fn affinity_info<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec, called: u64) -> Outcome {
     let [mpidr, level, _] = arguments(rec, called);
-    let Some(index) = target(rmm, rec, mpidr).filter(|_| level == 0) else {
+    let named = RecIndex::from_mpidr(mpidr).filter(|_| level == 0);
+    let Some(index) = named.filter(|&index| is_nameable(rmm, rec, index)) else {
         return Outcome::code(INVALID_PARAMETERS);
     };
     if index == rec.index() {
         return Outcome::code(ON);
+    }
+    if let Answerable::Here(on) = sibling(rmm, rec, index) {
+        return Outcome::code(if on { ON } else { OFF });
     }
     for (number, value) in [called, mpidr].into_iter().enumerate() {
         rec.set_gpr(number, value);

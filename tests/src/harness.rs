@@ -5,12 +5,14 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use cairn_el3::edition::Edition;
+use cairn_el3::firme::Runs;
+
 use crate::fake_port::FakePort;
 use crate::machine::FakeMachine;
 use crate::machine::config::Profile;
 use crate::outcome::{Failure, Outcome};
-use crate::scenarios::{Cpu, Scenario};
-use crate::world::World;
+use crate::scenarios::{Cpu, Ended, Scenario};
 
 /// A scenario that takes longer waits for a lock that nobody gives back.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -34,12 +36,30 @@ pub fn run(scenario: &Arc<Scenario>) -> Outcome {
 
 /// The same on a machine of another kind.
 pub fn run_on(profile: Profile, scenario: &Arc<Scenario>) -> Outcome {
+    run_in(move || FakeMachine::new(profile), scenario)
+}
+
+/// The same over an EL3 that speaks this version of the interface, and takes runs of granules so.
+pub fn run_over(edition: Edition, runs: Runs, scenario: &Arc<Scenario>) -> Outcome {
+    let profile = scenario.cpu.into();
+    let machine = move || {
+        let machine = FakeMachine::over(profile, edition);
+        machine.take_runs(runs);
+        machine
+    };
+    run_in(machine, scenario)
+}
+
+fn run_in(
+    machine: impl FnOnce() -> FakeMachine + Send + 'static,
+    scenario: &Arc<Scenario>,
+) -> Outcome {
     let (done, result) = channel();
     let running = Arc::clone(scenario);
     let thread = thread::Builder::new().name(scenario.name.clone());
     let spawned = thread.spawn(move || {
         // The other end is gone only after a timeout.
-        let _ = done.send(run_here(profile, &running));
+        let _ = done.send(run_here(&machine(), &running));
     });
     let Ok(thread) = spawned else { return Err(Failure::Wrong("no thread".into())) };
     match result.recv_timeout(TIMEOUT) {
@@ -55,17 +75,15 @@ pub fn run_on(profile: Profile, scenario: &Arc<Scenario>) -> Outcome {
     }
 }
 
-fn run_here(profile: Profile, scenario: &Scenario) -> Outcome {
-    let machine = FakeMachine::new(profile);
-    let mut port = FakePort::new(&machine);
-    let mut world = World::new(&mut port);
-    let outcome = (scenario.run)(&mut world);
+fn run_here(machine: &FakeMachine, scenario: &Scenario) -> Outcome {
+    let mut port = FakePort::new(machine);
+    let Ended { outcome, closing } = scenario.carry_out(&mut port);
     let mut problems = Vec::new();
     if let Err(Failure::Wrong(why)) = &outcome {
         problems.push(why.clone());
     }
     if problems.is_empty()
-        && let Err(failure) = world.give_everything_back()
+        && let Err(failure) = closing
     {
         problems.push(format!("giving everything back: {failure}"));
     }

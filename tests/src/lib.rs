@@ -1,6 +1,6 @@
-//! Whole-command scenarios of RMM 1.0, and the fake machine on which they run.
+//! Whole-command scenarios of RMI 1.0 and 2.0, and the fake machine on which they run.
 //!
-//! Owns: the scenarios ([`scenarios`]), written once against a small [`port`]; the list of the specification's conditions that
+//! Owns: the scenarios ([`scenarios`] of 1.0, [`v2_0`]), written once against a small [`port`]; the list of the specification's conditions that
 //! they must cover ([`conditions`]); the fake machine ([`machine`]), which watches the monitor from below.
 //!
 //! Does not own: the monitor's unit tests, which stand beside its code, or the Normal-world host program (`host`).
@@ -26,6 +26,7 @@ pub mod port;
 pub mod program;
 pub mod rec;
 pub mod scenarios;
+pub mod v2_0;
 pub mod world;
 
 #[cfg(not(target_os = "none"))]

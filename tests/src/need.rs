@@ -64,6 +64,14 @@ pub enum Need {
     Sha512,
     /// Tracked DRAM that belongs neither to the Host nor to Realms.
     ForeignGranule,
+    /// RMI 2.0, third beta.
+    Rmi20,
+    /// An interrupt of the Host's that is pending and masked while it makes calls.
+    PendingInterrupt,
+    /// An EL3 that changes fewer granules than it is asked to.
+    ShortEl3,
+    /// A CPU whose RMM gives out fewer VMIDs than a scenario has memory for Realms.
+    FewVmids,
     /// Loads that the architecture can describe in a syndrome, but has no instruction for.
     NoSuchLoad,
 }
@@ -89,6 +97,10 @@ impl Need {
             Self::Streaming => "streaming vectors (FEAT_SME)",
             Self::HostVectors => "a Host with vectors (SVE)",
             Self::NoSuchLoad => "a load without an instruction",
+            Self::Rmi20 => "RMI 2.0",
+            Self::PendingInterrupt => "a pending interrupt of the Host's",
+            Self::ShortEl3 => "an EL3 that does less than it is asked to",
+            Self::FewVmids => "few VMIDs",
             Self::Sve => "SVE in feature register 0",
             Self::Pmu => "performance monitors in feature register 0",
             Self::EventCounter => "an event counter in feature register 0",
@@ -123,7 +135,11 @@ impl Need {
             | Self::AuxiliaryGranule
             | Self::Lpa2
             | Self::WideIpa
-            | Self::Sha512 => return None,
+            | Self::Sha512
+            | Self::Rmi20 => return None,
+            Self::PendingInterrupt => "the Host's own interrupts are not taken while it calls",
+            Self::ShortEl3 => "real firmware does what it is asked to",
+            Self::FewVmids => "QEMU's CPU with RME has 16-bit VMIDs",
             Self::ForeignGranule => "TF-A tells the monitor of DRAM of the Normal world only",
             Self::HostFault => "QEMU cannot make Host memory fault in the middle of a command",
             Self::HostChange => "QEMU cannot change Host memory in the middle of a command",

@@ -157,8 +157,8 @@ pub enum Observed {
         /// PSTATE in the handler.
         pstate: u64,
     },
-    /// What the other CPU's command returned in X0 to X4.
-    Reply([u64; 5]),
+    /// What the other CPU's command returned in X0 to X7.
+    Reply([u64; 8]),
     /// A granule protection fault at EL1.
     ProtectionFault,
     /// A virtual SError with this syndrome was taken.

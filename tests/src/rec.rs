@@ -123,7 +123,7 @@ impl World<'_> {
     /// Gives a REC a program and enters it without flags.
     #[track_caller]
     pub fn run(&mut self, rec: &Rec, actions: &[Action]) -> Outcome<RecExit> {
-        self.port.program(rec.realm.vmid, rec.index, actions);
+        self.port.program(rec.realm.rd, rec.index, actions);
         self.enter(rec)
     }
 
@@ -157,7 +157,7 @@ impl World<'_> {
 
     /// What the REC's program has observed since the last call.
     pub fn observed(&mut self, rec: &Rec) -> Vec<Observed> {
-        self.port.observed(rec.realm.vmid, rec.index)
+        self.port.observed(rec.realm.rd, rec.index)
     }
 
     /// The REC's program goes on to its end without another exit; what it has observed.

@@ -91,13 +91,18 @@ impl<'p> World<'p> {
         }
     }
 
+    /// One call as it is: X0 to X4, which are what RMI 1.0 returns.
+    pub fn raw(&mut self, registers: [u64; 8]) -> Option<[u64; 5]> {
+        self.port.call(registers).map(|[x0, x1, x2, x3, x4, ..]| [x0, x1, x2, x3, x4])
+    }
+
     /// Sends a command whose arguments are X1 to X5.
     #[track_caller]
     pub fn try_call(&mut self, command: Command, arguments: &[u64]) -> Outcome<Reply> {
         let mut registers = [0; 8];
         registers[0] = command.fid();
         registers[1..=arguments.len()].copy_from_slice(arguments);
-        let Some([code, x1, x2, x3, x4]) = self.port.call(registers) else {
+        let Some([code, x1, x2, x3, x4]) = self.raw(registers) else {
             return fail(format!("no answer to {} {arguments:x?}", command.label()));
         };
         let mut all = [0; 5];
@@ -144,6 +149,7 @@ impl<'p> World<'p> {
             Command::GranuleDelegate => self.delegated.push(first),
             Command::GranuleUndelegate => self.delegated.retain(|&pa| pa != first),
             Command::RealmCreate => {
+                self.port.bind(first);
                 let page = self.port.read_page(second);
                 let width = page[1] & 0xff;
                 self.realms.push(Realm {
@@ -377,7 +383,7 @@ impl<'p> World<'p> {
     pub fn activate(&mut self, realm: &Realm) -> Outcome {
         let indices = self.recs.iter().filter(|(_, rd, _)| *rd == realm.rd).map(|rec| rec.2);
         if let Some(last) = indices.max()
-            && let Some(quarters) = self.port.quarters(realm.vmid, realm.width, last + 1)
+            && let Some(quarters) = self.port.quarters(realm.rd, realm.width, last + 1)
         {
             self.move_in(realm, &quarters)?;
         }

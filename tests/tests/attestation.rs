@@ -33,7 +33,7 @@ fn on(machine: &FakeMachine, scenario: impl FnOnce(&mut World<'_>)) {
     machine.interrupt_every(0);
     world.give_everything_back().unwrap();
     assert_eq!(machine.take_violations(), Vec::<String>::new());
-    assert_eq!(machine.census()[1..], [0; 6]);
+    assert_eq!(machine.census()[1..], [0; 7]);
 }
 
 fn init(w: &mut World<'_>, rec: &Rec) {

@@ -171,9 +171,11 @@ impl Report {
         self.has_passed("token").then_some(&self.token)
     }
 
-    /// The tokens of all guests that printed one whole.
-    pub fn tokens(&self) -> Vec<&str> {
-        self.token().into_iter().chain(self.realms.values().filter_map(Self::token)).collect()
+    /// The tokens of all guests that printed one whole, with the number of the Realm, which is 1 if there is only one.
+    pub fn tokens(&self) -> Vec<(u32, &str)> {
+        let others = self.realms.iter().map(|(&number, realm)| (number, realm));
+        let all = [(1, self)].into_iter().chain(others);
+        all.filter_map(|(number, realm)| Some((number, realm.token()?))).collect()
     }
 
     /// Whether the host has said its last word.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
-use cairn_host::job::HashAlgorithm;
+use cairn_host::job::{HashAlgorithm, Interface};
 
 use crate::fault::IoContext;
 use crate::paths::write_whole;
@@ -65,6 +65,8 @@ pub fn bench(until: &str, path: &Path, layout: &Layout) -> anyhow::Result<Load> 
 /// What the host is to do.
 #[derive(Debug)]
 pub struct Job {
+    /// The version of the interface that the host speaks.
+    pub interface: Interface,
     /// RECs of each Realm, and physical CPUs that run them.
     pub cpus: u32,
     /// Realms side by side.
@@ -84,6 +86,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// Realms that run at any time.
+    pub fn all_realms(&self) -> u32 {
+        self.realms * self.interface.dialects().len() as u32
+    }
+
     /// The text, NUL included, and the files that it mentions.
     pub fn contents(&self, layout: &Layout) -> anyhow::Result<(String, [Load; 2])> {
         let kernel = placed("kernel", &self.kernel, layout.kernel)?;
@@ -108,7 +115,7 @@ impl Job {
         ensure!(!self.append.contains(['\n', '\0']), "the text for --append must be one line");
         let text = format!(
             "cairn-host-job 1\nmode=linux\ncpus={}\nmemory={}\nkernel={:#x},{kernel}\ninitrd={:#x},{initrd}\nhash_algorithm={}\n\
-             append={}\ninteractive={}\nrealms={}\nwatch={}\n\0",
+             append={}\ninteractive={}\nrealms={}\nwatch={}\nrmi={}\n\0",
             self.cpus,
             self.memory,
             layout.kernel.0,
@@ -118,7 +125,8 @@ impl Job {
             u8::from(self.interactive),
             self.realms,
             // One Realm alone is run as fast as it can be.
-            u8::from(self.realms > 1)
+            u8::from(self.all_realms() > 1),
+            self.interface.name()
         );
         ensure!(text.len() <= LARGEST_JOB, "the text for --append is too long");
         Ok(text)
@@ -153,6 +161,7 @@ mod tests {
 
     fn job(append: &str) -> Job {
         Job {
+            interface: Interface::V1_0,
             cpus: 2,
             realms: 1,
             memory: 256 << 20,
@@ -170,7 +179,7 @@ mod tests {
         assert_eq!(
             text,
             "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\nkernel=0x62100000,48834048\n\
-             initrd=0x6e000000,1048576\nhash_algorithm=sha-256\nappend=console=ttyS0 a=b\ninteractive=0\nrealms=1\nwatch=0\n\0"
+             initrd=0x6e000000,1048576\nhash_algorithm=sha-256\nappend=console=ttyS0 a=b\ninteractive=0\nrealms=1\nwatch=0\nrmi=1.0\n\0"
         );
     }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::bail;
+use cairn_el3::edition::Edition;
+use cairn_host::job::{HashAlgorithm, Interface};
 
 use crate::cache::Cache;
 use crate::cli::{GuestOptions, ImageOptions, ModelOptions, Platform, RunOptions, SetupOptions};
@@ -17,10 +19,11 @@ use crate::job::{self, Job};
 use crate::output::Run;
 use crate::qemu::{Load, Machine};
 use crate::setup::{self, Parts, Ready};
+use crate::stage::Shape;
 use crate::terminal::{Keys, RawMode};
-use crate::token::relying::RelyingParty;
+use crate::token::relying::{RelyingParty, Wanted};
 use crate::token::{RimOptions, rim};
-use crate::{fvp, host, initramfs, kernel_image, output, paths, patience, stage, tfa};
+use crate::{fvp, host, initramfs, kernel_image, output, paths, patience, stage, stress, tfa};
 
 /// The `image` subcommand.
 pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
@@ -110,7 +113,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     check(options)?;
     let ready = match options.image.platform {
         Platform::Qemu => {
-            let guest = needs_guest(options);
+            let guest = options.needs_guest();
             Some(prepare_with(&options.image, options.qemu.as_ref(), guest)?)
         }
         Platform::Fvp => None,
@@ -120,7 +123,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         None => guest_parts(&options.guest, options.image.offline)?,
     };
     if let Some(ready) = ready.as_ref().filter(|_| options.host.is_foreign()) {
-        return foreign_host(options, ready);
+        return host::command(options, ready);
     }
     // What a printed command line names is for somebody to use later.
     let is_printed = options.model.print;
@@ -128,9 +131,12 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     let folder = run.folder();
     let job = job_for(&options.guest, &parts, folder)?;
     let text = folder.join("job.txt");
-    let (monitor, board) = match &ready {
-        Some(ready) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?, folder)?,
-        None => {
+    let (monitor, board) = match (&ready, options.stand_in()) {
+        (Some(_), Some(edition)) => {
+            on_stand_in(options, edition, job.prepare(&text, &job::FVP)?, folder)?
+        }
+        (Some(ready), None) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?, folder)?,
+        (None, _) => {
             let firmware = {
                 let _building = output::building()?;
                 fvp::firmware(&options.image, || pack_monitor(&options.image, folder), folder)?
@@ -148,12 +154,13 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         Some(file) => file.display().to_string(),
         None => version,
     };
-    let what = match options.guest.realms {
+    let what = match job.all_realms() {
         1 => "a Realm".to_owned(),
         count => format!("{count} Realms (Ctrl-A Ctrl-A DIGIT chooses the one that you type to)"),
     };
     println!(
-        "Booting {what}: {} CPUs, {} MiB, {guest}.",
+        "Booting {what}: RMI {}, {} CPUs, {} MiB, {guest}.",
+        options.guest.rmi.name(),
         options.guest.cpus,
         options.guest.memory >> 20
     );
@@ -164,35 +171,17 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     }
 }
 
-/// The same with a host that the user brings.
-fn foreign_host(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
-    let run = Run::begin(&name(options))?;
-    let (monitor, machine) = host::machine(options, ready, run.folder())?;
-    announce_debugger(options, &monitor);
-    println!("Booting {}: {} CPUs.", host::name(&options.host), options.guest.cpus);
-    attended(options, &machine, decoder(&monitor)?, &run)
-}
-
 /// What reads the monitor's log; `None` if it has none that can be read.
-fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
+pub fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
     match &monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?),
         None => Ok(None),
     }
 }
 
-/// Whether kernel or initial RAM disk come from set-up.
-fn needs_guest(options: &RunOptions) -> bool {
-    let RunOptions { guest, host, .. } = options;
-    match &host.host_kernel {
-        Some(kernel) => kernel.is_none() || host.host_initrd.is_none(),
-        None => host.bl33.is_none() && (guest.kernel.is_none() || guest.initrd.is_none()),
-    }
-}
-
 /// The kind of run, which its log has its name from.
-fn name(options: &RunOptions) -> String {
-    let GuestOptions { check, realms, cpus, memory, .. } = options.guest;
+pub fn name(options: &RunOptions) -> String {
+    let GuestOptions { check, rmi, realms, cpus, memory, .. } = options.guest;
     if options.host.is_foreign() {
         return "host".to_owned();
     }
@@ -200,7 +189,9 @@ fn name(options: &RunOptions) -> String {
         return "run".to_owned();
     }
     let realms = if realms > 1 { format!("-{realms}realms") } else { String::new() };
-    format!("check-{cpus}cpu-{}M{realms}", memory >> 20)
+    let rmi = if rmi == Interface::V1_0 { String::new() } else { format!("-rmi-{}", rmi.name()) };
+    let el3 = if options.el3.is_some() { "-el3" } else { "" };
+    format!("check-{cpus}cpu-{}M{realms}{rmi}{el3}", memory >> 20)
 }
 
 /// The log of a run: the file that the user names, or one of its own.
@@ -218,6 +209,12 @@ fn check(options: &RunOptions) -> anyhow::Result<()> {
     stage::check(&options.image, &options.model)?;
     if let Some(file) = &options.log_file {
         paths::check_output(file)?;
+    }
+    if options.image.platform == Platform::Fvp && options.stand_in().is_some() {
+        bail!("the model boots TF-A: --el3 is for QEMU, and so is --rmi without --tfa");
+    }
+    if options.guest.hash_algo == HashAlgorithm::Sha384 && options.guest.rmi != Interface::V2_0 {
+        bail!("version 1.0 of the interface has no sha-384: it needs --rmi 2.0");
     }
     if options.image.platform == Platform::Fvp && options.gdb.is_some() {
         bail!(
@@ -264,6 +261,7 @@ fn job_for(options: &GuestOptions, parts: &Path, folder: &Path) -> anyhow::Resul
         }
     };
     Ok(Job {
+        interface: options.rmi,
         cpus: options.cpus,
         realms: options.realms,
         memory: options.memory,
@@ -286,7 +284,7 @@ fn on_qemu(
         let _building = output::building()?;
         pack(&options.image, ready, folder)?
     };
-    announce_debugger(options, &firmware.monitor);
+    announce_debugger(options, &firmware.monitor, platform_qemu::MONITOR.start);
     let machine = Machine {
         program: ready.qemu.clone(),
         cpus: options.guest.cpus,
@@ -300,14 +298,30 @@ fn on_qemu(
     Ok((firmware.monitor, Box::new(machine)))
 }
 
-/// Says how a debugger gets to a machine that waits for one.
-fn announce_debugger(options: &RunOptions, monitor: &Packed) {
+/// QEMU with the EL3 of the tests, which speaks `edition`.
+fn on_stand_in(
+    options: &RunOptions,
+    edition: Edition,
+    loads: Vec<Load>,
+    folder: &Path,
+) -> anyhow::Result<(Packed, Box<dyn Board>)> {
+    let firmware =
+        stress::machine::Firmware::stand_in(&options.image, options.qemu.as_ref(), folder)?;
+    announce_debugger(options, &firmware.monitor, platform_fvp::MONITOR.start);
+    let shape = Shape { cpus: options.guest.cpus, ..Shape::default() };
+    let mut machine = firmware.stage(edition, shape, loads, folder.join("qemu.log"));
+    machine.gdb = options.gdb;
+    Ok((firmware.monitor, Box::new(machine)))
+}
+
+/// Says how a debugger gets to a machine that waits for one, whose monitor begins at `start`.
+pub fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
     if let (Some(port), Some(elf)) = (options.gdb, &monitor.elf) {
         println!("The machine waits for a debugger. In another terminal:");
         println!(
             "  gdb-multiarch -ex 'add-symbol-file {} -o {:#x}' -ex 'target remote :{port}'",
             elf.display(),
-            platform_qemu::MONITOR.start
+            start
         );
     }
 }
@@ -336,7 +350,8 @@ fn command_line(options: &GuestOptions) -> String {
     words.join(" ")
 }
 
-fn attended(
+/// A person types, and sees text and log.
+pub fn attended(
     options: &RunOptions,
     board: &dyn Board,
     decoder: Option<Decoder>,
@@ -383,11 +398,13 @@ fn unattended(
     run: &Run,
 ) -> anyhow::Result<()> {
     let token = run.publish(&format!("{}.token", name(options)))?;
-    let party = RelyingParty::new(rim::predict(job)?, token)?;
+    let wanted = job.interface.dialects().iter().zip(rim::predict(job)?);
+    let wanted = wanted.map(|(dialect, rim)| Wanted { rmi: dialect.version(), rim }).collect();
+    let party = RelyingParty::new(wanted, token)?;
     let (file, log) = log(options, run)?;
     let mut watch = Watch::new(decoder, options.image.log, Mode::Whole, log);
     watch.answer_with(party.challenge());
-    watch.expect_realms(options.guest.realms);
+    watch.expect_realms(job.all_realms());
     let patience = options.patience();
     let started = Instant::now();
     let mut running = board.start()?;
@@ -409,8 +426,15 @@ fn unattended(
     };
     let mut report = watch.report();
     trouble.into_iter().for_each(|sentence| report.trouble(sentence));
-    let wrong: Vec<anyhow::Error> =
-        report.tokens().into_iter().filter_map(|token| party.judge(token).err()).collect();
+    let wrong: Vec<anyhow::Error> = report
+        .tokens()
+        .into_iter()
+        .filter_map(|(number, token)| {
+            // Those of the second version come after all of the first.
+            let version = number.saturating_sub(1) / job.realms;
+            party.judge(version as usize, token).err()
+        })
+        .collect();
     wrong.iter().for_each(|error| report.trouble(format!("{error:#}")));
     println!("\n{}  {:<20} {}", report.table(wall), "log", file.display());
     print!("  {}", report.ledger().table());
@@ -447,21 +471,6 @@ mod tests {
         options.image.platform = Platform::Fvp;
         options.model.print = true;
         assert!(check(&options).unwrap_err().to_string().contains("--gdb is for QEMU"));
-    }
-
-    #[test]
-    fn who_brings_kernel_and_initrd_needs_nothing_of_debian_s() {
-        let mut options = RunOptions::check(2, 256 << 20);
-        assert!(needs_guest(&options));
-        options.guest.kernel = Some("Image".into());
-        assert!(needs_guest(&options));
-        options.guest.initrd = Some("initrd".into());
-        assert!(!needs_guest(&options));
-        options.host.host_kernel = Some(None);
-        options.host.host_initrd = Some("initrd".into());
-        assert!(needs_guest(&options), "Debian's kernel is the host");
-        options.host.host_kernel = Some(Some("Image".into()));
-        assert!(!needs_guest(&options));
     }
 
     #[test]

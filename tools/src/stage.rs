@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
+use cairn_el3::edition::Edition;
 
 use crate::cli::{ImageOptions, ModelOptions, Platform};
 use crate::console::log::Decoder;
@@ -13,7 +14,7 @@ use crate::image::Packed;
 use crate::job::{self, Layout};
 use crate::paths::check_regular;
 use crate::qemu::{Load, Machine};
-use crate::{fvp, output, patience, run, tfa};
+use crate::{fvp, output, patience, run, stress, tfa};
 
 /// A board with its firmware.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub enum Stage {
     Qemu(run::Firmware),
     /// The model.
     Model(fvp::Firmware, ModelOptions),
+    /// QEMU virt with the EL3 of the tests, which speaks this.
+    StandIn(stress::machine::Firmware, Edition),
 }
 
 /// What of a machine is QEMU's alone.
@@ -75,11 +78,23 @@ impl Stage {
         }
     }
 
+    /// QEMU with the EL3 of the tests.
+    pub fn stand_in(
+        edition: Edition,
+        image: &ImageOptions,
+        qemu: Option<&PathBuf>,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let firmware = stress::machine::Firmware::stand_in(image, qemu, folder)?;
+        Ok(Self::StandIn(firmware, edition))
+    }
+
     /// The monitor.
     pub fn monitor(&self) -> &Packed {
         match self {
             Self::Qemu(firmware) => &firmware.monitor,
             Self::Model(firmware, _) => &firmware.monitor,
+            Self::StandIn(firmware, _) => &firmware.monitor,
         }
     }
 
@@ -95,14 +110,14 @@ impl Stage {
     pub const fn layout(&self) -> &'static Layout {
         match self {
             Self::Qemu(_) => &job::QEMU,
-            Self::Model(..) => &job::FVP,
+            Self::Model(..) | Self::StandIn(..) => &job::FVP,
         }
     }
 
     /// `patience` for QEMU, as this board needs it.
     pub fn patience(&self, patience: Duration) -> Duration {
         match self {
-            Self::Qemu(_) => patience,
+            Self::Qemu(_) | Self::StandIn(..) => patience,
             Self::Model(..) => patience::on_model(patience),
         }
     }
@@ -125,6 +140,9 @@ impl Stage {
                 messages,
                 extra: shape.extra,
             }))),
+            Self::StandIn(firmware, edition) => {
+                Ok(Some(Box::new(firmware.stage(*edition, shape, loads, messages))))
+            }
             Self::Model(firmware, options) => {
                 let logs = messages.parent().unwrap_or(Path::new("."));
                 let model = fvp::model(options, &firmware.package, loads, logs)?;

@@ -4,7 +4,8 @@ use super::Bench;
 use super::fixture::{Fixture, L2_SIZE, PAGE, Shape, UNPROTECTED};
 use crate::failure::Failure;
 use crate::granules::Purpose;
-use crate::rmi::abi::{Command, VERSION_1_0};
+use crate::rmi::abi::VERSION_1_0;
+use crate::rmi::{command, v1_0};
 
 /// A descriptor for a shared page: Normal, write-back, readable and writable.
 const SHARED: u64 = 0b110 << 2 | 0b11 << 6;
@@ -17,18 +18,18 @@ const LAST: u64 = ENTRIES - 1;
 /// Version, features, delegation.
 pub fn granules(bench: &Bench<'_>) -> Result<(), Failure> {
     let host = bench.host;
-    let version = bench.call(Command::Version, [VERSION_1_0, 0, 0, 0, 0])?;
+    let version = bench.call(command::VERSION, [VERSION_1_0, 0, 0, 0, 0])?;
     bench.row("rmi_version", version.instructions);
     // The first granule of its region costs EL3 a table of its own. Usually there are others already.
     let neighbour = host.take_granule()?;
     let page = host.take_page()?;
-    let delegate = bench.call(Command::GranuleDelegate, [page, 0, 0, 0, 0])?;
+    let delegate = bench.call(v1_0::command::GRANULE_DELEGATE, [page, 0, 0, 0, 0])?;
     bench.row("granule_delegate", delegate.instructions);
-    let undelegate = bench.call(Command::GranuleUndelegate, [page, 0, 0, 0, 0])?;
+    let undelegate = bench.call(v1_0::command::GRANULE_UNDELEGATE, [page, 0, 0, 0, 0])?;
     bench.row("granule_undelegate", undelegate.instructions);
     host.put_page(page);
     host.reclaim(neighbour, Purpose::Data);
-    let features = bench.call(Command::Features, [0; 5])?;
+    let features = bench.call(command::FEATURES, [0; 5])?;
     bench.row("rmi_features", features.instructions);
     Ok(())
 }
@@ -62,23 +63,24 @@ pub fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
     // A block is folded from 512 pages that are contiguous in memory.
     let block = L2_SIZE;
     realm.create_table(block, 3)?;
-    let init = bench.call(Command::RttInitRipas, [realm.rd, block, block + L2_SIZE, 0, 0])?;
+    let init = bench.call(command::RTT_INIT_RIPAS, [realm.rd, block, block + L2_SIZE, 0, 0])?;
     bench.row("init_ripas_per_page", init.instructions / ENTRIES);
     let memory = bench.host.take_granules(512, L2_SIZE)?;
     for page in 0..ENTRIES {
         realm.create_unknown(block + page * PAGE, memory + page * PAGE)?;
     }
     realm.fold_table(Some("rtt_fold_512"), block, 3)?;
-    let read = bench.call(Command::RttReadEntry, [realm.rd, block, 3, 0, 0])?;
+    let read = bench.call(command::RTT_READ_ENTRY, [realm.rd, block, 3, 0, 0])?;
     bench.row("rtt_read_entry_block", read.instructions);
     bench.row("rtt_unfold_2m", realm.create_table(block, 3)?);
-    let read = bench.call(Command::RttReadEntry, [realm.rd, block, 3, 0, 0])?;
+    let read = bench.call(command::RTT_READ_ENTRY, [realm.rd, block, 3, 0, 0])?;
     bench.row("rtt_read_entry", read.instructions);
 
     realm.tables_to(UNPROTECTED, 3)?;
     let desc = bench.host.take_page()?;
-    let map = |at| bench.call(Command::RttMapUnprotected, [realm.rd, at, 3, desc | SHARED, 0]);
-    let unmap = |at| bench.call(Command::RttUnmapUnprotected, [realm.rd, at, 3, 0, 0]);
+    let map =
+        |at| bench.call(v1_0::command::RTT_MAP_UNPROTECTED, [realm.rd, at, 3, desc | SHARED, 0]);
+    let unmap = |at| bench.call(v1_0::command::RTT_UNMAP_UNPROTECTED, [realm.rd, at, 3, 0, 0]);
     bench.row("rtt_map_unprotected", map(UNPROTECTED)?.instructions);
     bench.row("rtt_unmap_unprotected", unmap(UNPROTECTED)?.instructions);
     let last = UNPROTECTED + LAST * PAGE;

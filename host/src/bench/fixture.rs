@@ -3,7 +3,8 @@
 use super::{Bench, Cost};
 use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
-use crate::rmi::abi::{Command, realm_params, rec_params};
+use crate::rmi::abi::{realm_params, rec_params};
+use crate::rmi::{Command, command, v1_0};
 use alloc::vec::Vec;
 
 /// IPA width: four levels of tables, as deep as a walk gets without FEAT_LPA2.
@@ -80,7 +81,7 @@ impl<'b> Fixture<'b> {
         write(realm_params::RTT_BASE, root);
         write(realm_params::RTT_LEVEL_START, shape.start.cast_unsigned());
         write(realm_params::RTT_NUM_START, count);
-        let cost = bench.call(Command::RealmCreate, [rd, params, 0, 0, 0])?;
+        let cost = bench.call(command::REALM_CREATE, [rd, params, 0, 0, 0])?;
         host.put_page(params);
         Ok(Self {
             bench,
@@ -113,19 +114,19 @@ impl<'b> Fixture<'b> {
     /// Creates one table; its cost.
     pub fn create_table(&mut self, ipa: u64, level: u64) -> Result<u64, Failure> {
         let rtt = self.bench.host.take_granule()?;
-        let cost = self.bench.call(Command::RttCreate, [self.rd, rtt, ipa, level, 0])?;
+        let cost = self.bench.call(command::RTT_CREATE, [self.rd, rtt, ipa, level, 0])?;
         self.tables.push((ipa, level));
         Ok(cost.instructions)
     }
 
     /// Folds one table; reports what that costs as `row`.
     pub fn fold_table(&mut self, row: Row<'_>, ipa: u64, level: u64) -> Result<(), Failure> {
-        self.remove_table(row, Command::RttFold, ipa, level)
+        self.remove_table(row, command::RTT_FOLD, ipa, level)
     }
 
     /// Destroys one table; reports what that costs as `row`.
     pub fn destroy_table(&mut self, row: Row<'_>, ipa: u64, level: u64) -> Result<(), Failure> {
-        self.remove_table(row, Command::RttDestroy, ipa, level)
+        self.remove_table(row, command::RTT_DESTROY, ipa, level)
     }
 
     fn report(&self, row: Row<'_>, cost: Cost) {
@@ -154,7 +155,7 @@ impl<'b> Fixture<'b> {
         let src = host.take_page()?;
         host.machine().write_bytes(src, content);
         let data = host.take_granule()?;
-        let cost = self.bench.call(Command::DataCreate, [self.rd, data, ipa, src, flags])?;
+        let cost = self.bench.call(v1_0::command::DATA_CREATE, [self.rd, data, ipa, src, flags])?;
         host.put_page(src);
         self.pages.push(ipa);
         Ok(cost.instructions)
@@ -162,14 +163,15 @@ impl<'b> Fixture<'b> {
 
     /// Puts the granule `data` at `ipa`; the cost of DATA_CREATE_UNKNOWN.
     pub fn create_unknown(&mut self, ipa: u64, data: u64) -> Result<u64, Failure> {
-        let cost = self.bench.call(Command::DataCreateUnknown, [self.rd, data, ipa, 0, 0])?;
+        let cost =
+            self.bench.call(v1_0::command::DATA_CREATE_UNKNOWN, [self.rd, data, ipa, 0, 0])?;
         self.pages.push(ipa);
         Ok(cost.instructions)
     }
 
     /// Takes the page at `ipa` away; reports the cost of DATA_DESTROY as `row`.
     pub fn destroy_page(&mut self, row: Row<'_>, ipa: u64) -> Result<(), Failure> {
-        let cost = self.bench.call(Command::DataDestroy, [self.rd, ipa, 0, 0, 0])?;
+        let cost = self.bench.call(v1_0::command::DATA_DESTROY, [self.rd, ipa, 0, 0, 0])?;
         self.report(row, cost);
         self.bench.host.reclaim(cost.x1, Purpose::Data);
         self.pages.retain(|page| *page != ipa);
@@ -179,7 +181,7 @@ impl<'b> Fixture<'b> {
     /// Creates the next REC; it and the cost of REC_CREATE.
     pub fn create_rec(&mut self, pc: u64, x0: u64) -> Result<(u64, u64), Failure> {
         let host = self.bench.host;
-        let aux_count = host.rmi().rec_aux_count(self.rd)?;
+        let aux_count = host.v1_0().rec_aux_count(self.rd)?;
         let rec = host.take_granule()?;
         let params = host.take_page()?;
         let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
@@ -194,7 +196,7 @@ impl<'b> Fixture<'b> {
             write(rec_params::AUX + 8 * n, granule);
             aux.push(granule);
         }
-        let cost = self.bench.call(Command::RecCreate, [self.rd, rec, params, 0, 0])?;
+        let cost = self.bench.call(command::REC_CREATE, [self.rd, rec, params, 0, 0])?;
         host.put_page(params);
         self.recs.push((rec, aux));
         Ok((rec, cost.instructions))
@@ -203,7 +205,7 @@ impl<'b> Fixture<'b> {
     /// Destroys the last REC; reports the cost of REC_DESTROY as `row`.
     pub fn destroy_rec(&mut self, row: Row<'_>) -> Result<(), Failure> {
         let (rec, aux) = self.recs.pop().ok_or("the bench has no REC left to destroy")?;
-        let cost = self.bench.call(Command::RecDestroy, [rec, 0, 0, 0, 0])?;
+        let cost = self.bench.call(command::REC_DESTROY, [rec, 0, 0, 0, 0])?;
         self.report(row, cost);
         self.bench.host.reclaim(rec, Purpose::Rec);
         for granule in aux {
@@ -225,7 +227,7 @@ impl<'b> Fixture<'b> {
         for (ipa, level) in tables {
             self.destroy_table(None, ipa, level)?;
         }
-        let cost = self.bench.call(Command::RealmDestroy, [self.rd, 0, 0, 0, 0])?;
+        let cost = self.bench.call(command::REALM_DESTROY, [self.rd, 0, 0, 0, 0])?;
         self.report(row, cost);
         self.bench.host.reclaim(self.rd, Purpose::Rd);
         for root in self.roots {

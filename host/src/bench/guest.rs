@@ -8,7 +8,8 @@ use super::Bench;
 use super::attestation;
 use super::fixture::{Fixture, L1_SIZE, PAGE, UNPROTECTED};
 use crate::failure::Failure;
-use crate::rmi::abi::{Command, rec_enter, rec_exit};
+use crate::rmi::abi::{rec_enter, rec_exit};
+use crate::rmi::command;
 
 /// Where the program is.
 pub(super) const CODE: u64 = 0;
@@ -58,7 +59,7 @@ impl Guest<'_> {
     pub fn enter_for(&self, flags: u64) -> Result<(u64, u64), Failure> {
         let machine = self.bench.host.machine();
         machine.write_u64(self.run + rec_enter::FLAGS, flags);
-        let cost = self.bench.call(Command::RecEnter, [self.rec, self.run, 0, 0, 0])?;
+        let cost = self.bench.call(command::REC_ENTER, [self.rec, self.run, 0, 0, 0])?;
         Ok((cost.instructions, machine.read_u64(self.run + rec_exit::EXIT_REASON)))
     }
 
@@ -104,7 +105,7 @@ impl Guest<'_> {
         let mut at = base;
         while at < top {
             let args = [rd, self.rec, at, top, 0];
-            let step = self.bench.call(Command::RttSetRipas, args)?;
+            let step = self.bench.call(command::RTT_SET_RIPAS, args)?;
             cost += step.instructions;
             at = step.x1;
         }
@@ -125,10 +126,10 @@ pub fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
     // One range of 1 GiB as 2 MiB entries, another as one entry.
     let (blocks, block) = (L1_SIZE, 2 * L1_SIZE);
     realm.tables_to(blocks, 2)?;
-    bench.call(Command::RttInitRipas, [realm.rd, blocks, blocks + L1_SIZE, 0, 0])?;
-    bench.call(Command::RttInitRipas, [realm.rd, block, block + L1_SIZE, 0, 0])?;
+    bench.call(command::RTT_INIT_RIPAS, [realm.rd, blocks, blocks + L1_SIZE, 0, 0])?;
+    bench.call(command::RTT_INIT_RIPAS, [realm.rd, block, block + L1_SIZE, 0, 0])?;
     let (rec, _) = realm.create_rec(CODE, CALL)?;
-    let activate = bench.call(Command::RealmActivate, [realm.rd, 0, 0, 0, 0])?;
+    let activate = bench.call(command::REALM_ACTIVATE, [realm.rd, 0, 0, 0, 0])?;
     bench.row("realm_activate", activate.instructions);
 
     let guest = Guest { bench, rec, run: host.take_page()? };

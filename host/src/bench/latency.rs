@@ -12,7 +12,8 @@ use super::guest::{
     RSI_MEASUREMENT_EXTEND, RSI_VERSION, TOKEN,
 };
 use crate::failure::Failure;
-use crate::rmi::abi::{Command, VERSION_1_0};
+use crate::rmi::abi::VERSION_1_0;
+use crate::rmi::{Command, command, v1_0};
 
 /// Most start-level tables of a Realm.
 const ROOTS_MAX: usize = 16;
@@ -59,11 +60,11 @@ fn whole(bench: &Bench<'_>, command: Command, args: [u64; 5]) -> Result<u64, Fai
 /// Commands without a Realm.
 fn whole_commands(bench: &Bench<'_>) -> Result<(), Failure> {
     let host = bench.host;
-    whole(bench, Command::Version, [VERSION_1_0, 0, 0, 0, 0])?;
-    whole(bench, Command::Features, [0; 5])?;
+    whole(bench, command::VERSION, [VERSION_1_0, 0, 0, 0, 0])?;
+    whole(bench, command::FEATURES, [0; 5])?;
     let page = host.take_page()?;
-    whole(bench, Command::GranuleDelegate, [page, 0, 0, 0, 0])?;
-    whole(bench, Command::GranuleUndelegate, [page, 0, 0, 0, 0])?;
+    whole(bench, v1_0::command::GRANULE_DELEGATE, [page, 0, 0, 0, 0])?;
+    whole(bench, v1_0::command::GRANULE_UNDELEGATE, [page, 0, 0, 0, 0])?;
     host.put_page(page);
     Ok(())
 }
@@ -81,7 +82,7 @@ fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
 
     let block = L2_SIZE;
     realm.create_table(block, 3)?;
-    let init = bench.call(Command::RttInitRipas, [realm.rd, block, block + L2_SIZE, 0, 0])?;
+    let init = bench.call(command::RTT_INIT_RIPAS, [realm.rd, block, block + L2_SIZE, 0, 0])?;
     bench.row("RMI_RTT_INIT_RIPAS (a table)", init.instructions);
     let memory = bench.host.take_granules(512, L2_SIZE)?;
     for page in 0..ENTRIES {
@@ -89,12 +90,12 @@ fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
     }
     realm.fold_table(Some("RMI_RTT_FOLD"), block, 3)?;
     bench.row("RMI_RTT_CREATE (unfold)", realm.create_table(block, 3)?);
-    whole(bench, Command::RttReadEntry, [realm.rd, block, 3, 0, 0])?;
+    whole(bench, command::RTT_READ_ENTRY, [realm.rd, block, 3, 0, 0])?;
 
     realm.tables_to(UNPROTECTED, 3)?;
     let desc = bench.host.take_page()?;
-    whole(bench, Command::RttMapUnprotected, [realm.rd, UNPROTECTED, 3, desc | SHARED, 0])?;
-    whole(bench, Command::RttUnmapUnprotected, [realm.rd, UNPROTECTED, 3, 0, 0])?;
+    whole(bench, v1_0::command::RTT_MAP_UNPROTECTED, [realm.rd, UNPROTECTED, 3, desc | SHARED, 0])?;
+    whole(bench, v1_0::command::RTT_UNMAP_UNPROTECTED, [realm.rd, UNPROTECTED, 3, 0, 0])?;
     bench.host.put_page(desc);
     realm.destroy(None)
 }
@@ -112,8 +113,8 @@ fn objects(bench: &Bench<'_>) -> Result<(), Failure> {
     bench.row("RMI_REALM_CREATE (16 tables)", realm.create_cost);
     let (_, create) = realm.create_rec(0, 0)?;
     bench.row("RMI_REC_CREATE", create);
-    whole(bench, Command::RecAuxCount, [realm.rd, 0, 0, 0, 0])?;
-    whole(bench, Command::RealmActivate, [realm.rd, 0, 0, 0, 0])?;
+    whole(bench, v1_0::command::REC_AUX_COUNT, [realm.rd, 0, 0, 0, 0])?;
+    whole(bench, command::REALM_ACTIVATE, [realm.rd, 0, 0, 0, 0])?;
     realm.destroy_rec(Some("RMI_REC_DESTROY"))?;
     realm.destroy(Some("RMI_REALM_DESTROY (16 tables)"))
 }
@@ -160,11 +161,11 @@ fn realm(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
     let (pages, blocks) = (L2_SIZE, L1_SIZE);
     realm.create_table(pages, 3)?;
     realm.tables_to(blocks, 2)?;
-    bench.call(Command::RttInitRipas, [realm.rd, pages, pages + L2_SIZE, 0, 0])?;
-    bench.call(Command::RttInitRipas, [realm.rd, blocks, blocks + L1_SIZE, 0, 0])?;
+    bench.call(command::RTT_INIT_RIPAS, [realm.rd, pages, pages + L2_SIZE, 0, 0])?;
+    bench.call(command::RTT_INIT_RIPAS, [realm.rd, blocks, blocks + L1_SIZE, 0, 0])?;
     let (rec, _) = realm.create_rec(CODE, CALL)?;
     let (other, _) = realm.create_rec(CODE, CALL)?;
-    bench.call(Command::RealmActivate, [realm.rd, 0, 0, 0, 0])?;
+    bench.call(command::REALM_ACTIVATE, [realm.rd, 0, 0, 0, 0])?;
     let guest = Guest { bench, rec, run: host.take_page()? };
     guest.enter_for(0)?;
 
@@ -216,7 +217,7 @@ fn psci(guest: &Guest<'_>, other: u64) -> Result<(), Failure> {
             guest.enter(0, EXIT_PSCI)?;
         }
         let args = [guest.rec, other, 0, 0, 0];
-        let complete = guest.bench.call(Command::PsciComplete, args)?;
+        let complete = guest.bench.call(v1_0::command::PSCI_COMPLETE, args)?;
         longest = longest.max(complete.instructions);
         guest.enter_for(0)?;
     }
@@ -237,7 +238,7 @@ fn set_ripas(guest: &Guest<'_>, name: &str, rd: u64, base: u64, size: u64) -> Re
         while at < top {
             let args = [rd, guest.rec, at, top, 0];
             let waited = wait(bench, delay, || {
-                at = bench.call(Command::RttSetRipas, args)?.x1;
+                at = bench.call(command::RTT_SET_RIPAS, args)?.x1;
                 Ok(())
             })?;
             longest = longest.max(waited);

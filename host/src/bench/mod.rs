@@ -21,7 +21,7 @@ mod latency;
 
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::rmi::abi::Command;
+use crate::rmi::Command;
 
 /// A machine that can time a call.
 pub trait Timed: Sync {
@@ -53,7 +53,7 @@ impl Bench<'_> {
     /// Issues a command that has to succeed, and times it.
     fn call(&self, command: Command, args: [u64; 5]) -> Result<Cost, Failure> {
         let [a1, a2, a3, a4, a5] = args;
-        let function = u64::from(command as u32);
+        let function = command.number();
         let ([x0, x1, ..], instructions) = self.timed.timed_smc([function, a1, a2, a3, a4, a5, 0]);
         if x0 == 0 {
             Ok(Cost { instructions, x1 })

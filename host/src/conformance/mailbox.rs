@@ -26,12 +26,12 @@ pub mod at {
     pub const RESTART: u64 = 0x150;
     /// Whether an action was under way then.
     pub const ABANDONED: u64 = 0x158;
+    /// 1: the command for another CPU waits; 2: the reply is there.
+    pub const ASSISTANCE: u64 = 0x160;
     /// X0 to X7 of a command for another CPU.
     pub const COMMAND: u64 = 0x180;
-    /// What it returned.
+    /// X0 to X7 that it returned.
     pub const REPLY: u64 = 0x1c0;
-    /// 1: the command waits; 2: the reply is there.
-    pub const ASSISTANCE: u64 = 0x1e8;
     /// Address of the interrupt controller's register that makes interrupts pending.
     pub const INTERRUPT: u64 = 0x300;
     /// What to write for an interrupt of the REC's own CPU.
@@ -200,7 +200,7 @@ fn operations(action: &Action, interrupt: Interrupt) -> Option<Vec<Op>> {
         Action::Meanwhile(command) => {
             let set =
                 command.iter().enumerate().map(|(n, &value)| Op::Set(word::COMMAND + n, value));
-            set.chain([Op::Assist]).chain((0..5).map(|n| Op::Out(word::REPLY + n))).collect()
+            set.chain([Op::Assist]).chain((0..8).map(|n| Op::Out(word::REPLY + n))).collect()
         }
         Action::Fiq | Action::Raw(_) => return None,
     })

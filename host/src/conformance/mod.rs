@@ -21,8 +21,9 @@ use core::ops::Range;
 use crate::failure::Failure;
 use crate::machine::{Changed, Machine};
 use cairn_tests::outcome::Failure as Failed;
-use cairn_tests::scenarios::{self, Scenario};
-use cairn_tests::world::World;
+use cairn_tests::port::Vgic;
+use cairn_tests::scenarios::{self, Ended, Scenario};
+use cairn_tests::v2_0;
 use port::RealPort;
 
 pub use port::assist;
@@ -52,16 +53,16 @@ pub trait Target {
     /// Whether the CPU has scalable vectors (FEAT_SVE).
     fn has_sve(&self) -> bool;
 
-    /// SMC #0 with X0 to X7; X0 to X4 afterwards.
-    fn call(&self, registers: [u64; 8]) -> [u64; 5];
+    /// SMC #0 with X0 to X7; X0 to X7 afterwards.
+    fn call(&self, registers: [u64; 8]) -> [u64; 8];
 
     /// The same in streaming mode, with vectors and predicates that are known before; whether they are unchanged.
-    fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 5], bool);
+    fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 8], bool);
 
     /// The same with a pattern in every register of this CPU that a Realm uses too, and with the
     /// SVE hint of the SMCCC if SVE is to be closed meanwhile; the register that did not survive, if
     /// one did not.
-    fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 5], Option<Changed>);
+    fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 8], Option<Changed>);
 
     /// Reads a page that may have been delegated; `false` if it has.
     fn read_page(&self, pa: u64, page: &mut [u64; PAGE_WORDS]) -> bool;
@@ -71,6 +72,12 @@ pub trait Target {
 
     /// ICH_VMCR_EL2 of an interface that nobody has used.
     fn resting_vmcr(&self) -> u64;
+
+    /// The virtual interrupt interface of this CPU.
+    fn vgic(&self) -> Vgic;
+
+    /// Writes it.
+    fn set_vgic(&self, vgic: &Vgic);
 
     /// Makes earlier writes visible to all.
     fn barrier(&self);
@@ -84,7 +91,8 @@ pub trait Bare: Machine + Target {}
 
 impl<T: Machine + Target> Bare for T {}
 
-/// Which scenarios to run, as the job text has it: `0-99,105,200-850`, numbers of [`scenarios::all`].
+/// Which scenarios to run, as the job text has it: `0-99,105,200-850`, numbers of [`scenarios::all`] and, after
+/// the last of them, of [`v2_0::all`].
 fn chosen(text: &str) -> Result<Vec<Range<usize>>, Failure> {
     let number = |text: &str| {
         text.parse::<usize>().map_err(|_| failure!("`{text}` is no number of a scenario"))
@@ -110,12 +118,16 @@ pub fn run(
     job: &str,
     started: impl FnOnce(u64),
 ) -> Result<(), Failure> {
-    let registry = scenarios::all();
+    let chosen = chosen(job)?;
+    let mut all = scenarios::all().scenarios;
+    if chosen.iter().any(|range| range.end > all.len()) {
+        all.extend(v2_0::all().scenarios);
+    }
     let mut port = RealPort::new(bare, program, memory);
     port.reset();
     started(port.mailboxes());
-    for range in chosen(job)? {
-        for scenario in registry.scenarios.iter().take(range.end).skip(range.start) {
+    for range in chosen {
+        for scenario in all.iter().take(range.end).skip(range.start) {
             run_one(bare, &mut port, scenario)?;
         }
     }
@@ -126,9 +138,7 @@ fn run_one(bare: &dyn Bare, port: &mut RealPort<'_>, scenario: &Scenario) -> Res
     let name = &scenario.name;
     bare.console_line(format_args!("@cairn {{\"event\":\"scenario_start\",\"name\":\"{name}\"}}"));
     let before = bare.counter();
-    let mut world = World::new(port);
-    let outcome = (scenario.run)(&mut world);
-    let closing = world.give_everything_back();
+    let Ended { outcome, closing } = scenario.carry_out(port);
     let micros = (bare.counter() - before) * 1_000_000 / bare.counter_hz().max(1);
     let (result, why) = match (&outcome, &closing) {
         (Err(wrong @ Failed::Wrong(_)), _) => ("fail", wrong.to_string()),

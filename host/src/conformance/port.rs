@@ -8,8 +8,9 @@ use core::ops::Range;
 use super::mailbox::{Compiled, Interrupt, Parsed, SIZE, at};
 use super::{Bare, Board, PAGE_WORDS};
 use cairn_tests::abi::{Command, HostPage};
-use cairn_tests::port::{Mishap, Place, Port, Quarters};
+use cairn_tests::port::{Mishap, Place, Port, Quarters, Vgic};
 use cairn_tests::program::{Action, Observed};
+use cairn_tests::v2_0;
 
 /// Bytes of the block of mailboxes.
 pub const BLOCK: u64 = 0x20_0000;
@@ -31,7 +32,7 @@ const PATIENCE_MS: u64 = 20_000;
 
 /// A Realm's RECs and where their mailboxes are.
 struct Home {
-    vmid: u64,
+    rd: u64,
     first: u64,
     programs: Vec<Program>,
     interrupt: Interrupt,
@@ -84,13 +85,14 @@ impl<'m> RealPort<'m> {
     }
 
     /// Makes a call; nothing if it has changed registers that are the Host's.
-    fn send(&self, registers: [u64; 8]) -> Option<[u64; 5]> {
+    fn send(&self, registers: [u64; 8]) -> Option<[u64; 8]> {
         if self.streaming {
             let (reply, kept) = self.bare.call_streaming(registers);
             return kept.then_some(reply);
         }
         let command = Command::called(registers[0]);
-        if command.is_none() {
+        let later = v2_0::abi::Command::ALL.iter().any(|command| command.fid() == registers[0]);
+        if command.is_none() && !later {
             return Some(self.bare.call(registers));
         }
         let without_sve = self.without_sve && command == Some(Command::RecEnter);
@@ -123,9 +125,9 @@ impl<'m> RealPort<'m> {
         }
     }
 
-    fn home(&mut self, vmid: u64) -> Option<&mut Home> {
-        // The newest: VMIDs come back.
-        self.homes.iter_mut().rev().find(|home| home.vmid == vmid)
+    fn home(&mut self, rd: u64) -> Option<&mut Home> {
+        // The newest: a granule can be an RD again.
+        self.homes.iter_mut().rev().find(|home| home.rd == rd)
     }
 
     /// Clears a mailbox.
@@ -219,7 +221,7 @@ impl Program {
 }
 
 impl Port for RealPort<'_> {
-    fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 5]> {
+    fn call(&mut self, registers: [u64; 8]) -> Option<[u64; 8]> {
         if Command::called(registers[0]) != Some(Command::RecEnter) {
             return self.send(registers);
         }
@@ -230,6 +232,14 @@ impl Port for RealPort<'_> {
         self.bare.arm_timer(None);
         self.bare.acknowledge_interrupts();
         reply
+    }
+
+    fn vgic(&mut self) -> Vgic {
+        self.bare.vgic()
+    }
+
+    fn set_vgic(&mut self, vgic: &Vgic) {
+        self.bare.set_vgic(vgic);
     }
 
     fn read_page(&mut self, pa: u64) -> HostPage {
@@ -268,7 +278,7 @@ impl Port for RealPort<'_> {
         (1 << (width - 1)) - BLOCK / 2
     }
 
-    fn quarters(&mut self, vmid: u64, width: u64, recs: u64) -> Option<Quarters> {
+    fn quarters(&mut self, rd: u64, width: u64, recs: u64) -> Option<Quarters> {
         assert!(
             self.used + recs <= MAILBOXES,
             "the scenario has more RECs than there are mailboxes"
@@ -282,7 +292,7 @@ impl Port for RealPort<'_> {
         }
         self.used += recs;
         let programs = (0..recs).map(|_| Program::default()).collect();
-        self.homes.push(Home { vmid, first, programs, interrupt });
+        self.homes.push(Home { rd, first, programs, interrupt });
         let mut contents = Box::new(*self.program);
         if let Some(word) = contents.get_mut(MAILBOX_WORD) {
             *word = mailboxes + first * SIZE;
@@ -295,9 +305,9 @@ impl Port for RealPort<'_> {
         self.bare.resting_vmcr()
     }
 
-    fn program(&mut self, vmid: u64, index: u64, actions: &[Action]) {
+    fn program(&mut self, rd: u64, index: u64, actions: &[Action]) {
         let (bare, block) = (self.bare, self.mailboxes);
-        let Some(home) = self.home(vmid) else { return };
+        let Some(home) = self.home(rd) else { return };
         let interrupt = home.interrupt;
         let compiled: Option<Vec<_>> =
             actions.iter().map(|action| Compiled::new(action, interrupt)).collect();
@@ -309,9 +319,9 @@ impl Port for RealPort<'_> {
         assert!(fits, "the program does not fit into its mailbox");
     }
 
-    fn observed(&mut self, vmid: u64, index: u64) -> Vec<Observed> {
+    fn observed(&mut self, rd: u64, index: u64) -> Vec<Observed> {
         let (bare, block) = (self.bare, self.mailboxes);
-        let Some(home) = self.home(vmid) else { return Vec::new() };
+        let Some(home) = self.home(rd) else { return Vec::new() };
         let mailbox = block + (home.first + index) * SIZE;
         let number = usize::try_from(index).unwrap_or(usize::MAX);
         home.programs
@@ -325,6 +335,8 @@ impl Port for RealPort<'_> {
             Mishap::SveHint => self.without_sve = self.bare.has_sve(),
             Mishap::HostFault(_)
             | Mishap::HostChange(..)
+            | Mishap::Pending(_)
+            | Mishap::El3Short(_)
             | Mishap::El3Refuses(..)
             | Mishap::El3Keeps(..) => return false,
         }

@@ -1,5 +1,7 @@
 //! This CPU: counter, timer, waiting, and the firmware's power interface.
 
+use cairn_host::machine::{CpuInterface, VirtualInterrupts};
+use cairn_tests::port::Vgic;
 use core::arch::asm;
 use smccc::{Smc, psci};
 
@@ -13,12 +15,12 @@ macro_rules! read_register {
     }};
 }
 
-/// Writes a system register of the host's own timers.
+/// Writes a system register of the host's own timers, or of its virtual interrupt interface.
 macro_rules! write_register {
     ($name:literal, $value:expr) => {{
         let value: u64 = $value;
-        // SAFETY: the register controls a timer that belongs to EL2 and touches no memory; its
-        // interrupt is masked at this CPU and polled.
+        // SAFETY: the register controls a timer or a virtual interface that belongs to EL2 and
+        // touches no memory; interrupts are masked at this CPU and polled.
         unsafe { asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nomem, nostack)) };
     }};
 }
@@ -70,6 +72,109 @@ pub(super) fn resting_vmcr() -> u64 {
     write_register!("ich_vmcr_el2", 0);
     isb();
     read_register!("ich_vmcr_el2")
+}
+
+/// One after the other, what is done with each list register; those that the CPU does not have are UNDEFINED.
+macro_rules! list_registers {
+    ($count:expr, $each:ident) => {
+        for number in 0..$count {
+            match number {
+                0 => $each!(0, "ich_lr0_el2"),
+                1 => $each!(1, "ich_lr1_el2"),
+                2 => $each!(2, "ich_lr2_el2"),
+                3 => $each!(3, "ich_lr3_el2"),
+                4 => $each!(4, "ich_lr4_el2"),
+                5 => $each!(5, "ich_lr5_el2"),
+                6 => $each!(6, "ich_lr6_el2"),
+                7 => $each!(7, "ich_lr7_el2"),
+                8 => $each!(8, "ich_lr8_el2"),
+                9 => $each!(9, "ich_lr9_el2"),
+                10 => $each!(10, "ich_lr10_el2"),
+                11 => $each!(11, "ich_lr11_el2"),
+                12 => $each!(12, "ich_lr12_el2"),
+                13 => $each!(13, "ich_lr13_el2"),
+                14 => $each!(14, "ich_lr14_el2"),
+                _ => $each!(15, "ich_lr15_el2"),
+            }
+        }
+    };
+}
+
+/// The virtual interrupt interface of this CPU.
+pub(super) fn vgic() -> Vgic {
+    isb();
+    let mut vgic = Vgic {
+        vtr: read_register!("ich_vtr_el2"),
+        hcr: read_register!("ich_hcr_el2"),
+        vmcr: read_register!("ich_vmcr_el2"),
+        lrs: [0; 16],
+    };
+    macro_rules! read {
+        ($number:literal, $name:literal) => {
+            vgic.lrs[$number] = read_register!($name)
+        };
+    }
+    list_registers!(vgic.list_registers(), read);
+    vgic
+}
+
+/// Writes the virtual interrupt interface of this CPU.
+pub(super) fn set_vgic(vgic: &Vgic) {
+    macro_rules! write {
+        ($number:literal, $name:literal) => {
+            write_register!($name, vgic.lrs[$number])
+        };
+    }
+    list_registers!(Vgic { vtr: read_register!("ich_vtr_el2"), ..*vgic }.list_registers(), write);
+    write_register!("ich_vmcr_el2", vgic.vmcr);
+    write_register!("ich_hcr_el2", vgic.hcr);
+    isb();
+}
+
+/// Like [`list_registers`], with each register for active priorities that the CPU has; which those are, its number of priorities tells.
+macro_rules! active_priorities {
+    ($vtr:expr, $each:ident) => {
+        $each!(0, "ich_ap0r0_el2");
+        $each!(4, "ich_ap1r0_el2");
+        let bits = ($vtr >> 26 & 7) + 1;
+        if bits >= 6 {
+            $each!(1, "ich_ap0r1_el2");
+            $each!(5, "ich_ap1r1_el2");
+        }
+        if bits >= 7 {
+            $each!(2, "ich_ap0r2_el2");
+            $each!(3, "ich_ap0r3_el2");
+            $each!(6, "ich_ap1r2_el2");
+            $each!(7, "ich_ap1r3_el2");
+        }
+    };
+}
+
+/// All that this CPU has of virtual interrupts.
+pub(super) fn virtual_interrupts() -> VirtualInterrupts {
+    let vgic = vgic();
+    let mut active = [0; 8];
+    macro_rules! read {
+        ($number:literal, $name:literal) => {
+            active[$number] = read_register!($name)
+        };
+    }
+    active_priorities!(vgic.vtr, read);
+    let interface = CpuInterface { vmcr: vgic.vmcr, active };
+    VirtualInterrupts { hcr: vgic.hcr, lrs: vgic.lrs, interface }
+}
+
+/// Writes all of it.
+pub(super) fn set_virtual_interrupts(interrupts: &VirtualInterrupts) {
+    let VirtualInterrupts { hcr, lrs, interface: CpuInterface { vmcr, active } } = *interrupts;
+    macro_rules! write {
+        ($number:literal, $name:literal) => {
+            write_register!($name, active[$number])
+        };
+    }
+    let vtr = read_register!("ich_vtr_el2");
+    active_priorities!(vtr, write);
+    set_vgic(&Vgic { vtr, hcr, vmcr, lrs });
 }
 
 /// Whether this CPU has SVE.

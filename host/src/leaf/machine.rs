@@ -2,7 +2,7 @@
 
 use super::{console, cpu, gic, memory, watch};
 use alloc::collections::VecDeque;
-use cairn_host::machine::{Changed, Machine};
+use cairn_host::machine::{Changed, Machine, VirtualInterrupts};
 use core::fmt;
 use spin::Mutex;
 
@@ -38,7 +38,20 @@ impl Machine for BareMachine {
     }
 
     fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<Changed>) {
-        watch::smc(args, false)
+        let ([x0, x1, x2, x3, x4, ..], changed) = watch::smc(&args, false);
+        ([x0, x1, x2, x3, x4], changed)
+    }
+
+    fn list_registers(&self) -> usize {
+        cpu::vgic().list_registers()
+    }
+
+    fn virtual_interrupts(&self) -> VirtualInterrupts {
+        cpu::virtual_interrupts()
+    }
+
+    fn set_virtual_interrupts(&self, interrupts: &VirtualInterrupts) {
+        cpu::set_virtual_interrupts(interrupts);
     }
 
     fn read_u64(&self, pa: u64) -> u64 {

@@ -5,6 +5,7 @@ use super::{cpu, gic, memory, watch};
 use crate::platform;
 use cairn_host::conformance::{Board, PAGE_WORDS, Target};
 use cairn_host::machine::Changed;
+use cairn_tests::port::Vgic;
 use core::arch::{asm, global_asm};
 
 impl Target for BareMachine {
@@ -16,9 +17,10 @@ impl Target for BareMachine {
         }
     }
 
-    fn call(&self, registers: [u64; 8]) -> [u64; 5] {
+    fn call(&self, registers: [u64; 8]) -> [u64; 8] {
         let [a0, a1, a2, a3, a4, a5, a6, a7] = registers;
-        let (x0, x1, x2, x3, x4): (u64, u64, u64, u64, u64);
+        let (x0, x1, x2, x3): (u64, u64, u64, u64);
+        let (x4, x5, x6, x7): (u64, u64, u64, u64);
         // SAFETY: a call to EL3 or the monitor, which preserve X18 to X30 and the stack. Memory that the monitor may
         // change belongs to no Rust object.
         unsafe {
@@ -29,14 +31,14 @@ impl Target for BareMachine {
                 inout("x2") a2 => x2,
                 inout("x3") a3 => x3,
                 inout("x4") a4 => x4,
-                inout("x5") a5 => _,
-                inout("x6") a6 => _,
-                inout("x7") a7 => _,
+                inout("x5") a5 => x5,
+                inout("x6") a6 => x6,
+                inout("x7") a7 => x7,
                 clobber_abi("C"),
                 options(nostack),
             );
         }
-        [x0, x1, x2, x3, x4]
+        [x0, x1, x2, x3, x4, x5, x6, x7]
     }
 
     fn has_streaming(&self) -> bool {
@@ -47,7 +49,7 @@ impl Target for BareMachine {
         cpu::has_sve()
     }
 
-    fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 5], bool) {
+    fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 8], bool) {
         // SAFETY: the caller has seen that the CPU has SME, which TF-A opens; the compiler, built for soft float, keeps nothing in vectors.
         unsafe { host_enter_streaming() };
         let reply = self.call(registers);
@@ -56,12 +58,12 @@ impl Target for BareMachine {
         (reply, kept == 1)
     }
 
-    fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 5], Option<Changed>) {
-        let [mut function, a1, a2, a3, a4, a5, a6, _] = registers;
+    fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 8], Option<Changed>) {
+        let mut registers = registers;
         if without_sve {
-            function |= watch::SVE_HINT;
+            registers[0] |= watch::SVE_HINT;
         }
-        watch::smc([function, a1, a2, a3, a4, a5, a6], without_sve)
+        watch::smc(&registers, without_sve)
     }
 
     fn read_page(&self, pa: u64, page: &mut [u64; PAGE_WORDS]) -> bool {
@@ -74,6 +76,14 @@ impl Target for BareMachine {
 
     fn resting_vmcr(&self) -> u64 {
         cpu::resting_vmcr()
+    }
+
+    fn vgic(&self) -> Vgic {
+        cpu::vgic()
+    }
+
+    fn set_vgic(&self, vgic: &Vgic) {
+        cpu::set_vgic(vgic);
     }
 
     fn barrier(&self) {
@@ -315,17 +325,17 @@ cairn_realm_program:
     str     xzr, [x28, #0x148]
     b       20b
 25: mov     x0, #1
-    str     x0, [x28, #0x1e8]
+    str     x0, [x28, #0x160]
     dsb     sy
     ldr     x0, [x28, #0x300]
     ldr     w1, [x28, #0x310]
     str     w1, [x0]
     dsb     sy
-1:  ldr     x0, [x28, #0x1e8]
+1:  ldr     x0, [x28, #0x160]
     cmp     x0, #2
     b.ne    1b
     dmb     sy
-    str     xzr, [x28, #0x1e8]
+    str     xzr, [x28, #0x160]
     b       20b
 
     // One instruction, with all registers as the mailbox has them.

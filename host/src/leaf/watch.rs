@@ -381,8 +381,8 @@ fn first_lost(
 const STATUS: [u64; 2] = [0x0300_0000, 0x9f];
 
 /// See [`cairn_host::machine::Machine::smc_watched`]; `without_sve` closes SVE to EL2 for the time
-/// of the call.
-pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<Changed>) {
+/// of the call. Registers that are not in `args` get a pattern. X5 and above have to come back as they were.
+pub(super) fn smc(args: &[u64], without_sve: bool) -> ([u64; 8], Option<Changed>) {
     let has_sve = cpu::has_sve();
     cpu::allow_vectors(has_sve);
     let seed = cpu::counter();
@@ -397,10 +397,8 @@ pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<Change
         *value = (register.read)();
     }
     let mut general = [0; 18];
-    for (n, (to, from)) in
-        general.iter_mut().zip(args.into_iter().map(Some).chain([None; 11])).enumerate()
-    {
-        *to = from.unwrap_or(pattern(seed, 64 + n as u64));
+    for (n, to) in general.iter_mut().enumerate() {
+        *to = args.get(n).copied().unwrap_or(pattern(seed, 64 + n as u64));
     }
     let vectors = core::array::from_fn(|n| pattern(seed, 96 + n as u64));
     let mut registers = Registers { general, vectors, status: STATUS };
@@ -413,7 +411,7 @@ pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<Change
         // stack frame; SVE is there and open; the call in it goes to EL3.
         unsafe { host_watched_smc_sve(&raw mut registers, &raw mut scalable, cptr) };
         let length = cpu::vector_bytes();
-        if args[0] & SVE_HINT == 0 {
+        if general[0] & SVE_HINT == 0 {
             scalable.changed(&given, length)
         } else {
             scalable.lost(&given, length)
@@ -423,7 +421,7 @@ pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<Change
         unsafe { host_watched_smc(&raw mut registers) };
         Changed::find("v", 2, &vectors, &registers.vectors)
     };
-    let [x0, x1, x2, x3, x4, ..] = registers.general;
+    let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = registers.general;
     let mut kept = registers.general;
     if let (Some(answer), Some(given)) = (kept.first_chunk_mut::<5>(), general.first_chunk::<5>()) {
         *answer = *given;
@@ -445,7 +443,7 @@ pub(super) fn smc(args: [u64; 7], without_sve: bool) -> ([u64; 5], Option<Change
     for register in shared().skip(EL1.len()) {
         (register.write)(0);
     }
-    ([x0, x1, x2, x3, x4], changed)
+    ([x0, x1, x2, x3, x4, x5, x6, x7], changed)
 }
 
 /// Most registers that are watched.

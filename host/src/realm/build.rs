@@ -5,6 +5,7 @@ use super::pages::PageMap;
 use super::populate;
 use crate::devices::uart::Uart;
 use crate::devices::virtio_rng::VirtioRng;
+use crate::dialect::NewRec;
 use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::host::Host;
@@ -90,10 +91,9 @@ impl Realm {
     ///
     /// The monitor refuses one.
     pub fn add_recs(&mut self, host: &Host, count: usize, pc: u64, x0: u64) -> Result<(), Failure> {
-        let aux_count = host.rmi().rec_aux_count(self.rd)?;
         for index in 0..count {
             let entry = if index == 0 { Some((pc, x0)) } else { None };
-            self.add_rec(host, index, aux_count, entry)?;
+            self.add_rec(host, index, entry)?;
         }
         Ok(())
     }
@@ -102,11 +102,10 @@ impl Realm {
         &mut self,
         host: &Host,
         index: usize,
-        aux_count: u64,
         entry: Option<(u64, u64)>,
     ) -> Result<(), Failure> {
         let mut vcpu = Vcpu::new(index, entry.is_some());
-        let result = self.create_rec(host, &mut vcpu, aux_count, entry);
+        let result = self.create_rec(host, &mut vcpu, entry);
         if result.is_err() {
             vcpu.release(host);
         } else {
@@ -119,13 +118,10 @@ impl Realm {
         &self,
         host: &Host,
         vcpu: &mut Vcpu,
-        aux_count: u64,
         entry: Option<(u64, u64)>,
     ) -> Result<(), Failure> {
-        vcpu.rec = Some(host.take_granule()?);
-        for _ in 0..aux_count.min(16) {
-            vcpu.aux.push(host.take_granule()?);
-        }
+        let rec = host.take_granule()?;
+        vcpu.rec = Some(rec);
         vcpu.run = Some(RunPage::new(host.take_page()?, host.features.list_registers()));
         let params = host.take_page()?;
         let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
@@ -135,11 +131,8 @@ impl Realm {
             write(rec_params::GPRS, x0);
         }
         write(rec_params::MPIDR, ipa::rec_mpidr(vcpu.index as u64));
-        write(rec_params::NUM_AUX, aux_count);
-        for (n, aux) in (0..).zip(&vcpu.aux) {
-            write(rec_params::AUX + 8 * n, *aux);
-        }
-        let created = host.rmi().rec_create(self.rd, vcpu.rec.unwrap_or_default(), params);
+        let new = NewRec { rd: self.rd, rec, params, index: vcpu.index };
+        let created = host.dialect().create_rec(host, &new, &mut vcpu.held);
         host.put_page(params);
         created?;
         vcpu.created = true;
@@ -175,15 +168,14 @@ fn create_descriptor(
     write(realm_params::RTT_BASE, root_tables);
     write(realm_params::RTT_LEVEL_START, ipa::RTT_START_LEVEL);
     write(realm_params::RTT_NUM_START, ipa::RTT_START_COUNT as u64);
-    let created = host.rmi().realm_create(rd, params);
+    let created = host.dialect().create_realm(host, rd, params);
     host.put_page(params);
-    Ok(created?)
+    created
 }
 
 /// Takes back the granules of a descriptor that the monitor does not use (any more).
 pub(super) fn reclaim_descriptor(host: &Host, rd: u64, root_tables: u64) {
-    for n in 0..ipa::RTT_START_COUNT as u64 {
-        host.reclaim(root_tables + n * PAGE_SIZE, Purpose::RootRtt);
-    }
+    let end = root_tables + ipa::RTT_START_COUNT as u64 * PAGE_SIZE;
+    host.reclaim_range(root_tables, end, Purpose::RootRtt);
     host.reclaim(rd, Purpose::Rd);
 }

@@ -9,12 +9,11 @@ use crate::ipa;
 use crate::rmi::RmiError;
 use crate::rmi::abi::ripas;
 use alloc::collections::BTreeMap;
+use core::ops::Range;
 
-/// Descriptor bits of a shared page: Normal write-back memory, readable and writable.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_MAP_UNPROTECTED`; Arm ARM (DDI0487),
-/// stage 2 `MemAttr` with FWB and `S2AP`.
-const SHARED_ATTRIBUTES: u64 = 0b110 << 2 | 0b11 << 6;
+/// What an entry of level 2 describes, in bytes and in pages.
+const BLOCK_SIZE: u64 = ipa::entry_size(2);
+const BLOCK_PAGES: usize = (BLOCK_SIZE / PAGE_SIZE) as usize;
 
 /// Times that a command is repeated because a table was missing: one per level is enough, but
 /// another CPU may work on the same tables.
@@ -63,6 +62,9 @@ impl Realm {
     /// The page cannot be given, or the Realm may not have it.
     pub fn give_memory(&self, host: &Host, ipa: u64) -> Result<(), Failure> {
         let page = ipa & !(PAGE_SIZE - 1);
+        if host.dialect().has_blocks() && self.give_block(host, page) {
+            return Ok(());
+        }
         let claimed = self.pages.lock().claim_around(page);
         let Some((first, around)) = claimed.split_first() else {
             return self.check_present(host, page);
@@ -81,15 +83,50 @@ impl Realm {
         Ok(())
     }
 
-    /// `RMI_DATA_CREATE_UNKNOWN` of one page. Nothing is kept if it fails.
+    /// Gives the 2 MiB around `page` in one piece, if nothing of it is there and the host has such a piece.
+    fn give_block(&self, host: &Host, page: u64) -> bool {
+        let Some(base) = self.pages.lock().claim_block(page) else { return false };
+        let given = host
+            .take_granules(BLOCK_PAGES, BLOCK_SIZE)
+            .and_then(|data| self.map(host, base, data..data + BLOCK_SIZE));
+        if given.is_err() {
+            // What the monitor refuses in one piece it may take page by page, but for the pages that it has taken.
+            let mut pages = self.pages.lock();
+            (0..BLOCK_PAGES as u64).for_each(|n| pages.unclaim(base + n * PAGE_SIZE));
+        }
+        given.is_ok()
+    }
+
+    /// Gives one page. Nothing is kept if it fails.
     fn give_page(&self, host: &Host, page: u64) -> Result<(), Failure> {
         let data = host.take_granule()?;
-        let result =
-            self.with_tables(host, page, || host.rmi().data_create_unknown(self.rd, data, page));
-        if result.is_err() {
-            host.reclaim(data, Purpose::Data);
+        self.map(host, page, data..data + PAGE_SIZE)
+    }
+
+    /// Makes the delegated memory `data` the Realm's, from `ipa` on. If that fails, all of it is taken back.
+    fn map(&self, host: &Host, ipa: u64, data: Range<u64>) -> Result<(), Failure> {
+        let size = data.end - data.start;
+        let mut done = 0;
+        while done < size {
+            let rest = data.start + done..data.end;
+            let mapped = self.with_tables(host, ipa + done, || {
+                host.dialect().map(host, self.rd, ipa + done, rest.clone())
+            });
+            let failure = match mapped {
+                Ok(next) if next > ipa + done && next <= ipa + size => {
+                    done = next - ipa;
+                    continue;
+                }
+                Ok(next) => failure!("memory was mapped from {ipa:#x} to {next:#x}"),
+                Err(failure) => failure,
+            };
+            host.reclaim_range(rest.start, rest.end, Purpose::Data);
+            if done != 0 {
+                self.take_pages(host, ipa, ipa + done)?;
+            }
+            return Err(failure);
         }
-        result
+        Ok(())
     }
 
     /// The guest faulted on a page that it should have. That is fine while another CPU is giving
@@ -114,9 +151,8 @@ impl Realm {
             return Ok(());
         }
         let page = host.take_page()?;
-        let desc = page | SHARED_ATTRIBUTES;
         let result =
-            self.with_tables(host, alias, || host.rmi().rtt_map_unprotected(self.rd, alias, desc));
+            self.with_tables(host, alias, || host.dialect().share(host, self.rd, alias, page));
         if result.is_ok() {
             shared.insert(alias, page);
         } else {
@@ -133,7 +169,11 @@ impl Realm {
     pub fn unshare(&self, host: &Host, base: u64, top: u64) -> Result<(), Failure> {
         let mut shared = self.shared.lock();
         while let Some((&alias, &page)) = shared.range(base..top).next() {
-            host.rmi().rtt_unmap_unprotected(self.rd, alias)?;
+            let (was_mapped, _) =
+                host.dialect().unshare(host, self.rd, alias, alias + PAGE_SIZE)?;
+            if !was_mapped {
+                return Err(failure!("the shared page at {alias:#x} was not mapped any more"));
+            }
             shared.remove(&alias);
             host.put_page(page);
         }
@@ -141,8 +181,7 @@ impl Realm {
     }
 
     /// Takes the private pages between two protected addresses back from the Realm. Goes from
-    /// page to page by the `top` that the monitor gives, so that a gap costs one command for each
-    /// 2 MiB at most.
+    /// one to the next as the monitor says, so that a gap costs one command for each 2 MiB at most.
     ///
     /// # Errors
     ///
@@ -150,16 +189,14 @@ impl Realm {
     pub fn take_pages(&self, host: &Host, base: u64, top: u64) -> Result<(), Failure> {
         let mut next = base;
         while next < top {
-            match host.rmi().data_destroy(self.rd, next) {
-                Ok((data, after)) => {
-                    host.reclaim(data, Purpose::Data);
-                    next = after.max(next + PAGE_SIZE);
-                }
-                Err(error) if error.rtt_level().is_some() && error.top() > next => {
-                    next = error.top();
-                }
-                Err(error) => return Err(error.into()),
+            // A block that is larger than what is left of the range is split by a table.
+            let taken =
+                self.with_tables(host, next, || host.dialect().unmap(host, self.rd, next, top))?;
+            host.reclaim_range(taken.base, taken.base + taken.size, Purpose::Data);
+            if taken.next <= next {
+                return Err(failure!("taking memory at {next:#x} gets no further"));
             }
+            next = taken.next;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::granules::PAGE_SIZE;
+use crate::ipa::{entry_base, entry_size};
 
 /// Pages that are given around one on which the guest faulted.
 ///
@@ -46,6 +47,19 @@ impl PageMap {
             claimed.extend(around.filter(|page| self.claim(*page)));
         }
         claimed
+    }
+
+    /// Claims all pages of the 2 MiB that `page` is in, if all of them are RAM and missing; where they begin.
+    pub(super) fn claim_block(&mut self, page: u64) -> Option<u64> {
+        let base = entry_base(page, 2);
+        let end = base + entry_size(2);
+        let pages = self.range_mut(base, end);
+        let is_whole = pages.len() as u64 == entry_size(2) / PAGE_SIZE;
+        if !is_whole || pages.iter().any(|page| *page != Page::Missing) {
+            return None;
+        }
+        pages.fill(Page::Present);
+        Some(base)
     }
 
     /// Marks one page as present; `false` if it was not missing.
@@ -111,6 +125,18 @@ mod tests {
         assert!(!map.claim(BASE));
         map.became_ram(BASE, BASE + PAGE_SIZE);
         assert!(map.claim(BASE));
+    }
+
+    #[test]
+    fn a_block_is_claimed_whole_or_not_at_all() {
+        let block = entry_size(2);
+        let mut map = PageMap::new(&(BASE..BASE + 2 * block + PAGE_SIZE));
+        assert!(map.claim(BASE + 5 * PAGE_SIZE));
+        assert_eq!(map.claim_block(BASE), None);
+        assert_eq!(map.claim_block(BASE + block + PAGE_SIZE), Some(BASE + block));
+        assert_eq!(map.claim_block(BASE + block), None);
+        assert!(!map.claim(BASE + 2 * block - PAGE_SIZE) && map.claim(BASE + PAGE_SIZE));
+        assert_eq!(map.claim_block(BASE + 2 * block), None, "RAM ends before the block does");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the guest boots from: kernel, initial RAM disk and device tree, measured page by page.
 
 use super::Realm;
+use crate::dialect::NewPage;
 use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::guest_fdt::{self, Guest};
@@ -134,11 +135,11 @@ fn copy_file(host: &Host, realm: &Realm, file: Payload, ipa: u64) -> Result<u64,
     Ok(pages)
 }
 
-/// `RMI_DATA_CREATE` of one page of the host.
+/// Copies one page of the host, which is measured.
 fn copy_page(host: &Host, realm: &Realm, source: u64, ipa: u64) -> Result<(), Failure> {
     let data = host.take_granule()?;
-    let result =
-        realm.with_tables(host, ipa, || host.rmi().data_create(realm.rd(), data, ipa, source));
+    let page = NewPage { ipa, data, source };
+    let result = realm.with_tables(host, ipa, || host.dialect().add_page(host, realm.rd(), page));
     if result.is_ok() {
         realm.pages.lock().claim(ipa);
     } else {

@@ -1,6 +1,6 @@
 //! Taking everything back, in the order that Linux does it.
 //!
-//! RECs first, then private pages, shared pages, tables from the deepest level up, and last the
+//! In version 2.0 the Realm is terminated before anything else. RECs first, then private pages, shared pages, tables from the deepest level up, and last the
 //! Realm itself. A step that the monitor refuses is reported and what it concerns is leaked; the
 //! others go on, so that as much as possible comes back.
 
@@ -24,6 +24,7 @@ pub fn destroy(host: &Host, mut realm: Realm) -> Result<(), Failure> {
             first.get_or_insert(failure);
         }
     };
+    note(host.dialect().terminate_realm(host, realm.rd));
     for mut vcpu in core::mem::take(&mut realm.vcpus) {
         note(vcpu.destroy(host));
     }
@@ -37,30 +38,21 @@ pub fn destroy(host: &Host, mut realm: Realm) -> Result<(), Failure> {
 }
 
 impl Realm {
-    /// Unmaps every shared page, by asking the monitor where they are: its answers must agree
-    /// with what the host remembers.
+    /// Unmaps every shared page that the host remembers; the monitor must not know of others.
     fn unshare_everything(&self, host: &Host) -> Result<(), Failure> {
-        let mut shared = self.shared.lock();
+        self.unshare(host, ipa::SHARED_BIT, ipa::IPA_END)?;
         let mut next = ipa::SHARED_BIT;
         while next < ipa::IPA_END {
-            match host.rmi().rtt_unmap_unprotected(self.rd, next) {
-                Ok(top) => {
-                    match shared.remove(&next) {
-                        Some(page) => host.put_page(page),
-                        None => host.log(format_args!("{next:#x} was mapped, but not by us")),
-                    }
-                    next = top.max(next + PAGE_SIZE);
-                }
-                Err(error) if error.rtt_level().is_some() && error.top() > next => {
-                    next = error.top();
-                }
-                Err(error) => return Err(error.into()),
+            let (was_mapped, top) = host.dialect().unshare(host, self.rd, next, ipa::IPA_END)?;
+            if was_mapped {
+                return Err(failure!("a page below {top:#x} was mapped, but not by us"));
             }
+            if top <= next {
+                return Err(failure!("looking for shared pages at {next:#x} gets no further"));
+            }
+            next = top;
         }
-        match shared.len() {
-            0 => Ok(()),
-            left => Err(failure!("{left} shared pages were not mapped any more")),
-        }
+        Ok(())
     }
 
     /// Destroys every table at `level`.
@@ -83,12 +75,12 @@ impl Realm {
     }
 
     fn destroy_descriptor(&self, host: &Host) -> Result<(), Failure> {
-        if let Err(error) = host.rmi().realm_destroy(self.rd) {
+        if let Err(failure) = host.dialect().destroy_realm(host, self.rd) {
             for n in 0..ipa::RTT_START_COUNT as u64 {
                 host.leak(self.root_tables + n * PAGE_SIZE, Purpose::RootRtt);
             }
             host.leak(self.rd, Purpose::Rd);
-            return Err(error.into());
+            return Err(failure);
         }
         reclaim_descriptor(host, self.rd, self.root_tables);
         Ok(())

@@ -113,17 +113,17 @@ fn a_granule_that_does_not_come_back_is_in_the_ledger_and_in_the_last_line() {
 
 #[test]
 fn each_refused_step_of_the_construction_gives_everything_back() {
-    use crate::rmi::abi::Command;
+    use crate::rmi::{command, v1_0};
     for command in [
-        Command::RealmCreate,
-        Command::RttInitRipas,
-        Command::RttCreate,
-        Command::DataCreate,
-        Command::RecCreate,
-        Command::RealmActivate,
+        command::REALM_CREATE,
+        command::RTT_INIT_RIPAS,
+        command::RTT_CREATE,
+        v1_0::command::DATA_CREATE,
+        command::REC_CREATE,
+        command::REALM_ACTIVATE,
     ] {
         let (machine, host) = testing::host();
-        machine.0.lock().refuse = Some(u64::from(command as u32));
+        machine.0.lock().refuse = Some(command.number());
         let why = build(&machine, &host, &[]).err().unwrap().to_string();
         assert!(why.starts_with(command.name()), "{why}");
         host.account().unwrap();

@@ -1,100 +1,17 @@
-//! Numbers of the Realm Management Interface: function identifiers, return codes, page layouts.
+//! Page layouts and values of the Realm Management Interface, as far as both of its versions have them.
+//!
+//! Where one version has a field that the other has not, the field says so: version 2.0 ignores what it does not have.
 //!
 //! Written from the specification and from nothing else, so that a mistake in the monitor is not
 //! repeated here.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, "Realm Management Interface".
-
-/// A command of the Host to the monitor; the value is its SMC64 function identifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-#[expect(missing_docs, reason = "each variant is the specification's command of the same name")]
-pub enum Command {
-    Version = 0xC400_0150,
-    GranuleDelegate = 0xC400_0151,
-    GranuleUndelegate = 0xC400_0152,
-    DataCreate = 0xC400_0153,
-    DataCreateUnknown = 0xC400_0154,
-    DataDestroy = 0xC400_0155,
-    RealmActivate = 0xC400_0157,
-    RealmCreate = 0xC400_0158,
-    RealmDestroy = 0xC400_0159,
-    RecCreate = 0xC400_015A,
-    RecDestroy = 0xC400_015B,
-    RecEnter = 0xC400_015C,
-    RttCreate = 0xC400_015D,
-    RttDestroy = 0xC400_015E,
-    RttMapUnprotected = 0xC400_015F,
-    RttReadEntry = 0xC400_0161,
-    RttUnmapUnprotected = 0xC400_0162,
-    PsciComplete = 0xC400_0164,
-    Features = 0xC400_0165,
-    RttFold = 0xC400_0166,
-    RecAuxCount = 0xC400_0167,
-    RttInitRipas = 0xC400_0168,
-    RttSetRipas = 0xC400_0169,
-}
-
-impl Command {
-    /// The specification's name of the command.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Version => "RMI_VERSION",
-            Self::GranuleDelegate => "RMI_GRANULE_DELEGATE",
-            Self::GranuleUndelegate => "RMI_GRANULE_UNDELEGATE",
-            Self::DataCreate => "RMI_DATA_CREATE",
-            Self::DataCreateUnknown => "RMI_DATA_CREATE_UNKNOWN",
-            Self::DataDestroy => "RMI_DATA_DESTROY",
-            Self::RealmActivate => "RMI_REALM_ACTIVATE",
-            Self::RealmCreate => "RMI_REALM_CREATE",
-            Self::RealmDestroy => "RMI_REALM_DESTROY",
-            Self::RecCreate => "RMI_REC_CREATE",
-            Self::RecDestroy => "RMI_REC_DESTROY",
-            Self::RecEnter => "RMI_REC_ENTER",
-            Self::RttCreate => "RMI_RTT_CREATE",
-            Self::RttDestroy => "RMI_RTT_DESTROY",
-            Self::RttMapUnprotected => "RMI_RTT_MAP_UNPROTECTED",
-            Self::RttReadEntry => "RMI_RTT_READ_ENTRY",
-            Self::RttUnmapUnprotected => "RMI_RTT_UNMAP_UNPROTECTED",
-            Self::PsciComplete => "RMI_PSCI_COMPLETE",
-            Self::Features => "RMI_FEATURES",
-            Self::RttFold => "RMI_RTT_FOLD",
-            Self::RecAuxCount => "RMI_REC_AUX_COUNT",
-            Self::RttInitRipas => "RMI_RTT_INIT_RIPAS",
-            Self::RttSetRipas => "RMI_RTT_SET_RIPAS",
-        }
-    }
-
-    /// How many argument registers the command has.
-    #[must_use]
-    pub const fn argument_count(self) -> usize {
-        match self {
-            Self::Version
-            | Self::GranuleDelegate
-            | Self::GranuleUndelegate
-            | Self::RealmActivate
-            | Self::RealmDestroy
-            | Self::RecDestroy
-            | Self::Features
-            | Self::RecAuxCount => 1,
-            Self::DataDestroy | Self::RealmCreate | Self::RecEnter => 2,
-            Self::DataCreateUnknown
-            | Self::RecCreate
-            | Self::RttDestroy
-            | Self::RttReadEntry
-            | Self::RttUnmapUnprotected
-            | Self::PsciComplete
-            | Self::RttFold
-            | Self::RttInitRipas => 3,
-            Self::RttCreate | Self::RttMapUnprotected | Self::RttSetRipas => 4,
-            Self::DataCreate => 5,
-        }
-    }
-}
+//! Source: RMM specification (Arm DEN0137) 1.0 and 2.0-bet3, "Realm Management Interface".
 
 /// Interface version 1.0, as `RmiInterfaceVersion`.
 pub const VERSION_1_0: u64 = 0x1_0000;
+
+/// Interface version 2.0.
+pub const VERSION_2_0: u64 = 0x2_0000;
 
 /// Byte offsets of `RmiRealmParams`.
 pub mod realm_params {
@@ -110,11 +27,11 @@ pub mod realm_params {
     pub const NUM_WPS: u64 = 0x020;
     /// Event counters.
     pub const PMU_NUM_CTRS: u64 = 0x028;
-    /// Hash algorithm: 0 SHA-256, 1 SHA-512.
+    /// Hash algorithm: 0 SHA-256, 1 SHA-512, from 2.0 on 2 SHA-384.
     pub const HASH_ALGO: u64 = 0x030;
     /// Realm Personalization Value, 64 bytes.
     pub const RPV: u64 = 0x400;
-    /// VMID.
+    /// VMID. Version 2.0 chooses it itself.
     pub const VMID: u64 = 0x800;
     /// Address of the first start-level table.
     pub const RTT_BASE: u64 = 0x808;
@@ -134,9 +51,9 @@ pub mod rec_params {
     pub const PC: u64 = 0x200;
     /// `gprs[0]`; eight of them.
     pub const GPRS: u64 = 0x300;
-    /// Number of auxiliary granules.
+    /// Number of auxiliary granules. Version 2.0 asks for them when it needs them.
     pub const NUM_AUX: u64 = 0x800;
-    /// `aux[0]`; sixteen of them.
+    /// `aux[0]`; sixteen of them. Only version 1.0.
     pub const AUX: u64 = 0x808;
 }
 
@@ -146,7 +63,7 @@ pub mod rec_enter {
     pub const FLAGS: u64 = 0x000;
     /// `gprs[0]`; 31 of them.
     pub const GPRS: u64 = 0x200;
-    /// The Host's part of `ICH_HCR_EL2`.
+    /// The Host's part of `ICH_HCR_EL2`. Only version 1.0; 2.0 takes the registers themselves.
     pub const GICV3_HCR: u64 = 0x300;
     /// `gicv3_lrs[0]`; 16 of them.
     pub const GICV3_LRS: u64 = 0x308;
@@ -214,11 +131,5 @@ mod tests {
         assert_eq!(rec_exit::ESR - rec_exit::EXIT_REASON, 0x100);
         assert_eq!(rec_exit::GPRS - rec_exit::EXIT_REASON, rec_enter::GPRS);
         assert_eq!(rec_exit::GICV3_LRS - rec_exit::EXIT_REASON, rec_enter::GICV3_LRS);
-    }
-
-    #[test]
-    fn function_identifiers_are_in_the_range_of_the_interface() {
-        assert_eq!(Command::RttSetRipas as u32, 0xC400_0169);
-        assert_eq!(Command::RttReadEntry as u32 - Command::Version as u32, 0x11);
     }
 }

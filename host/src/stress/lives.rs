@@ -148,16 +148,16 @@ impl<'h> Lives<'h> {
     }
 
     fn wrong_order(&self, realm: &Small, steps: u64) -> Result<(), Failure> {
-        let rmi = self.host.rmi();
+        let rmi = self.host.v1_0();
         refused("an RD in use", rmi.granule_undelegate(realm.rd), &[Status::Input])?;
         if steps >= 1 {
             let live = rmi.realm_destroy(realm.rd);
             refused("a Realm with tables", live, &[Status::Realm(0)])?;
-            let live = rmi.rtt_destroy(realm.rd, 0, 1).map(|_| ());
+            let live = self.host.rmi().rtt_destroy(realm.rd, 0, 1).map(|_| ());
             refused("a table with tables", live, &[Status::Rtt(1)])?;
         }
         if steps >= 2 {
-            let live = rmi.rtt_destroy(realm.rd, 0, 3).map(|_| ());
+            let live = self.host.rmi().rtt_destroy(realm.rd, 0, 3).map(|_| ());
             refused("a table with pages", live, &[Status::Rtt(3)])?;
         }
         if let Some(rec) = realm.recs.first() {
@@ -220,7 +220,7 @@ impl Spinning {
         realm.page(host, program::CODE, spinner)?;
         realm.tables_to(host, UNPROTECTED)?;
         let signal = host.take_page()?;
-        host.rmi().rtt_map_unprotected(realm.rd, UNPROTECTED, signal | SHARED)?;
+        host.v1_0().rtt_map_unprotected(realm.rd, UNPROTECTED, signal | SHARED)?;
         realm.rec(host, program::CODE, &[UNPROTECTED, 1])?;
         host.rmi().realm_activate(realm.rd)?;
         Ok(Self { host: host.clone(), realm, signal, left: AtomicBool::new(false) })
@@ -252,10 +252,10 @@ impl Spinning {
             }
         }
         self.host.log(format_args!("a Realm spins"));
-        let rmi = self.host.rmi();
+        let rmi = self.host.v1_0();
         let rec = self.realm.recs.first().ok_or("the Realm has no REC")?;
         refused("a running REC", rmi.rec_destroy(rec.pa), &[Status::Rec])?;
-        let twice = rmi.rec_enter(rec.pa, rec.run.pa());
+        let twice = self.host.rmi().rec_enter(rec.pa, rec.run.pa());
         refused("a running REC's second entry", twice, &[Status::Rec])?;
         refused("a running Realm", rmi.realm_destroy(self.realm.rd), &[Status::Realm(0)])?;
         refused("a running REC's granule", rmi.granule_undelegate(rec.pa), &[Status::Input])?;
@@ -282,7 +282,7 @@ impl Spinning {
     /// Something is refused.
     pub fn destroy(self) -> Result<(), Failure> {
         let host = &self.host;
-        host.rmi().rtt_unmap_unprotected(self.realm.rd, UNPROTECTED)?;
+        host.v1_0().rtt_unmap_unprotected(self.realm.rd, UNPROTECTED)?;
         self.realm.destroy(host)?;
         host.put_page(self.signal);
         Ok(())

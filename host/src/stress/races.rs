@@ -102,7 +102,7 @@ impl Arena {
         let idle = realm_with_region(host, worker, REALMS + 1)?;
         let idle_rd = idle.rd;
         realms.push(idle);
-        let aux_count = host.rmi().rec_aux_count(realms.first().ok_or("no Realm")?.rd)?;
+        let aux_count = host.v1_0().rec_aux_count(realms.first().ok_or("no Realm")?.rd)?;
         let pages =
             |count: usize| (0..count).map(|_| host.take_page()).collect::<Result<Vec<_>, _>>();
         let granules = pages(GRANULES)?;
@@ -184,7 +184,7 @@ impl Arena {
         self.sweep();
         for granule in self.granules {
             // Only what is delegated; what the sweep has missed is found by the write, which faults.
-            let _ = host.rmi().granule_undelegate(granule);
+            let _ = host.v1_0().granule_undelegate(granule);
             host.take_back(granule)?;
         }
         for realm in self.realms {

@@ -97,7 +97,7 @@ pub fn run(host: &Host, program: &[u8], memory: &[Range<u64>]) -> Result<(), Fai
 
 /// The banks begin and end where the board says: the first and last granules can be delegated, their neighbours not.
 fn edges(host: &Host, memory: &[Range<u64>]) -> Result<(), Failure> {
-    let rmi = host.rmi();
+    let rmi = host.v1_0();
     for bank in memory {
         let last = bank.end - PAGE_SIZE;
         rmi.granule_delegate(last)?;

@@ -109,7 +109,7 @@ impl Small {
         let params = host.take_page()?;
         write_realm_params(host, params, root, vmid);
         extras.write(host, params);
-        let created = host.rmi().realm_create(rd, params);
+        let created = host.v1_0().realm_create(rd, params);
         host.put_page(params);
         if let Err(error) = created {
             host.reclaim(root, Purpose::RootRtt);
@@ -150,7 +150,7 @@ impl Small {
         let src = host.take_page()?;
         host.machine().write_bytes(src, content);
         let result = host.take_granule().and_then(|data| {
-            let created = host.rmi().data_create(self.rd, data, ipa, src);
+            let created = host.v1_0().data_create(self.rd, data, ipa, src);
             Ok(created.inspect_err(|_| host.reclaim(data, Purpose::Data))?)
         });
         host.put_page(src);
@@ -166,7 +166,7 @@ impl Small {
     /// As [`Self::page`].
     pub fn unknown_page(&mut self, host: &Host, ipa: u64) -> Result<(), Failure> {
         let data = host.take_granule()?;
-        if let Err(error) = host.rmi().data_create_unknown(self.rd, data, ipa) {
+        if let Err(error) = host.v1_0().data_create_unknown(self.rd, data, ipa) {
             host.reclaim(data, Purpose::Data);
             return Err(error.into());
         }
@@ -180,7 +180,7 @@ impl Small {
     ///
     /// It is refused; its granules have been taken back then, or leaked.
     pub fn rec(&mut self, host: &Host, pc: u64, gprs: &[u64]) -> Result<(), Failure> {
-        let aux_count = host.rmi().rec_aux_count(self.rd)?;
+        let aux_count = host.v1_0().rec_aux_count(self.rd)?;
         let pa = host.take_granule()?;
         let mut aux = Vec::new();
         let created = create_rec(host, self.rd, pa, &mut aux, aux_count, |write| {
@@ -207,19 +207,19 @@ impl Small {
     /// Something that has to be possible is refused.
     pub fn destroy(self, host: &Host) -> Result<(), Failure> {
         for rec in self.recs {
-            host.rmi().rec_destroy(rec.pa)?;
+            host.v1_0().rec_destroy(rec.pa)?;
             reclaim_rec(host, rec.pa, &rec.aux);
             host.put_page(rec.run.pa());
         }
         for ipa in self.pages {
-            let (data, _) = host.rmi().data_destroy(self.rd, ipa)?;
+            let (data, _) = host.v1_0().data_destroy(self.rd, ipa)?;
             host.reclaim(data, Purpose::Data);
         }
         for (ipa, level) in self.tables.into_iter().rev() {
             let (rtt, _) = host.rmi().rtt_destroy(self.rd, ipa, level)?;
             host.reclaim(rtt, Purpose::Rtt);
         }
-        host.rmi().realm_destroy(self.rd)?;
+        host.v1_0().realm_destroy(self.rd)?;
         host.reclaim(self.root, Purpose::RootRtt);
         host.reclaim(self.rd, Purpose::Rd);
         Ok(())
@@ -255,7 +255,7 @@ fn create_rec(
     for (n, granule) in (0..).zip(&*aux) {
         write(rec_params::AUX + 8 * n, *granule);
     }
-    let created = host.rmi().rec_create(rd, pa, params);
+    let created = host.v1_0().rec_create(rd, pa, params);
     host.put_page(params);
     Ok(created?)
 }

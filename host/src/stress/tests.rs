@@ -4,6 +4,7 @@ extern crate std;
 
 use super::lives::Lives;
 use super::races::Arena;
+use crate::dialect::V1_0;
 use crate::granules::Pool;
 use crate::host::Host;
 use crate::machine::Machine;
@@ -40,7 +41,9 @@ impl Under {
 impl Machine for Under {
     fn smc(&self, [a, b, c, d, e, f, g]: [u64; 7]) -> [u64; 5] {
         let cpu = self.machine.cpu(CPU.get());
-        cpu.handle(&[a, b, c, d, e, f, g, 0]).expect("the monitor answers")
+        let reply = cpu.handle(&[a, b, c, d, e, f, g, 0]).expect("the monitor answers");
+        let [x0, x1, x2, x3, x4, ..] = reply;
+        [x0, x1, x2, x3, x4]
     }
 
     fn read_u64(&self, pa: u64) -> u64 {
@@ -101,14 +104,14 @@ const RAM: core::ops::Range<u64> = 0x8000_0000..0x8040_0000;
 fn host() -> (Arc<FakeMachine>, Host) {
     let machine = Arc::new(FakeMachine::new(Profile::Max));
     let under = Under { machine: machine.clone(), now: AtomicU64::new(0) };
-    (machine, Host::new(Box::new(under), Pool::new(&[RAM])).unwrap())
+    (machine, Host::new(Box::new(under), Pool::new(&[RAM]), &V1_0).unwrap())
 }
 
 fn nothing_is_left(machine: &FakeMachine, host: &Host) {
     machine.quiesce();
     assert_eq!(machine.take_violations(), Vec::<std::string::String>::new());
     let [_, others @ ..] = machine.census();
-    assert_eq!(others, [0; 6], "granules that did not come back");
+    assert_eq!(others, [0; 7], "granules that did not come back");
     assert_eq!(machine.leaked(), (0, 0));
     host.account().unwrap();
 }

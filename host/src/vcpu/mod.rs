@@ -32,7 +32,8 @@ pub struct Vcpu {
     between: Mutex<Between>,
     /// The REC granule.
     pub rec: Option<u64>,
-    pub(crate) aux: Vec<u64>,
+    /// Granules that the monitor has for the REC besides that.
+    pub(crate) held: Vec<u64>,
     pub(crate) run: Option<RunPage>,
     /// Whether the monitor made a REC of the granules.
     pub(crate) created: bool,
@@ -51,7 +52,7 @@ impl Vcpu {
             taken: AtomicBool::new(false),
             between: Mutex::new(Between::default()),
             rec: None,
-            aux: Vec::new(),
+            held: Vec::new(),
             run: None,
             created: false,
             entered: AtomicU64::new(0),
@@ -79,11 +80,11 @@ impl Vcpu {
     /// Destroys the REC and takes its granules back.
     pub(crate) fn destroy(&mut self, host: &Host) -> Result<(), Failure> {
         if let Some(rec) = self.rec.filter(|_| self.created)
-            && let Err(error) = host.rmi().rec_destroy(rec)
+            && let Err(failure) = host.dialect().destroy_rec(host, rec, &mut self.held)
         {
             host.leak(rec, Purpose::Rec);
-            self.aux.iter().for_each(|aux| host.leak(*aux, Purpose::RecAux));
-            return Err(error.into());
+            self.held.iter().for_each(|granule| host.leak(*granule, Purpose::RecAux));
+            return Err(failure);
         }
         self.release(host);
         Ok(())
@@ -91,8 +92,8 @@ impl Vcpu {
 
     /// Takes back the granules of a REC that does not exist (any more).
     pub(crate) fn release(&mut self, host: &Host) {
-        for aux in self.aux.drain(..) {
-            host.reclaim(aux, Purpose::RecAux);
+        for granule in self.held.drain(..) {
+            host.reclaim(granule, Purpose::RecAux);
         }
         if let Some(rec) = self.rec.take() {
             host.reclaim(rec, Purpose::Rec);

@@ -22,8 +22,6 @@ mod function {
     pub(super) const SMC64: u64 = 1 << 30;
 }
 
-const SUCCESS: i64 = 0;
-
 /// Serves a PSCI exit.
 pub(super) fn handle(context: &Context<'_>, exit: &RecExit) -> Result<Next, Failure> {
     let Context { host, realm, vcpu } = context;
@@ -64,6 +62,6 @@ fn complete(context: &Context<'_>, mpidr: u64) -> Result<usize, Failure> {
         failure!("the monitor passed on a PSCI call for {mpidr:#x}, which is no CPU of the guest")
     })?;
     let (caller, target) = (context.vcpu.rec.unwrap_or(0), other.rec.unwrap_or(0));
-    context.host.rmi().psci_complete(caller, target, SUCCESS)?;
+    context.host.dialect().complete_cpu_on(context.host, caller, target)?;
     Ok(index)
 }

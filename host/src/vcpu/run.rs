@@ -6,12 +6,13 @@
 
 use super::Vcpu;
 use super::exits::{self, Next};
+use crate::dialect::ReadyRec;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::ipa;
 use crate::realm::Realm;
 use crate::report::ExitKind;
-use crate::rmi::abi::rec_enter;
+use crate::rmi::abi::{VERSION_1_0, rec_enter};
 use crate::rmi::run::RecEnter;
 use crate::rmi::{RmiError, Status};
 use crate::vtimer::Timers;
@@ -127,39 +128,32 @@ impl Context<'_> {
             return Err("a virtual CPU has no REC".into());
         };
         let machine = self.host.machine();
-        let loaded = {
+        let mut interrupts = {
             let mut vgic = self.realm.vgic.lock();
             self.set_timer_levels(&mut vgic, timers);
             vgic.load(self.vcpu.index)
         };
-        let enter = RecEnter {
-            flags: flags | rec_enter::FLAG_TRAP_WFI,
-            gpr0,
-            gicv3_hcr: loaded.hcr,
-            gicv3_lrs: loaded.lrs,
-        };
-        run.write_enter(machine, &enter);
+        let enter =
+            RecEnter { flags: flags | rec_enter::FLAG_TRAP_WFI, gpr0, ..RecEnter::default() };
         let wake = [timers.deadline(machine.counter()), end].into_iter().flatten().min();
         machine.arm_timer(wake);
         self.vcpu.entered.store(machine.counter(), Ordering::Relaxed);
-        let entered = match &self.host.watch {
-            None => self.host.rmi().rec_enter(rec, run.pa()),
-            Some(watch) => {
-                watch.rec_enter(self.host, self.realm.entered(self.vcpu.index), rec, run)
+        let ready = ReadyRec { rec, run, entered: self.realm.entered(self.vcpu.index) };
+        let entered = self.host.dialect().enter(self.host, &ready, &enter, &mut interrupts);
+        let exit = match entered {
+            Ok(exit) => exit,
+            Err(error) => {
+                // Nothing was delivered: the interrupts go back to where they were.
+                let vmcr = u64::MAX;
+                self.realm.vgic.lock().fold(self.vcpu.index, &interrupts.lrs, vmcr);
+                return self.not_entered(error).map(|()| None);
             }
         };
-        if let Err(error) = entered {
-            // Nothing was delivered: the interrupts go back to where they were.
-            let vmcr = u64::MAX;
-            self.realm.vgic.lock().fold(self.vcpu.index, &loaded.lrs, vmcr);
-            return self.not_entered(error).map(|()| None);
-        }
-        let exit = run.read_exit(machine);
         if let Some(kind) = ExitKind::of(exit.reason) {
             self.host.counters.exit(kind);
         }
         let mut vgic = self.realm.vgic.lock();
-        vgic.fold(self.vcpu.index, &exit.gicv3_lrs, exit.gicv3_vmcr);
+        vgic.unload(self.vcpu.index, &interrupts);
         let timers = Timers { virt: exit.cntv, phys: exit.cntp };
         self.set_timer_levels(&mut vgic, timers);
         Ok(Some(exit))
@@ -167,21 +161,20 @@ impl Context<'_> {
 
     /// Tells the harmless reasons for which a REC is not entered from the others.
     fn not_entered(&self, error: RmiError) -> Result<(), Failure> {
-        match error.status {
-            // Another CPU of the guest has switched it off; that CPU's loop stops the Realm.
-            Status::Realm(1) => Ok(()),
-            // Started twice: the monitor knows that the REC is off again.
-            Status::Rec if self.vcpu.starts() > 1 => {
-                self.host.log(format_args!("CPU {} of the guest: {error}", self.vcpu.index));
-                Ok(())
-            }
-            Status::Rec
-            | Status::Input
-            | Status::Realm(_)
-            | Status::Rtt(_)
-            | Status::NotSupported
-            | Status::Unknown(_) => Err(error.into()),
+        // Another CPU of the guest has switched it off; that CPU's loop stops the Realm. Version 2.0 tells no reason, but a
+        // Realm that was built and not terminated can have no other.
+        let tells_reason = self.host.dialect().version() == VERSION_1_0;
+        if let Status::Realm(reason) = error.status
+            && (reason == 1 || !tells_reason)
+        {
+            return Ok(());
         }
+        // Started twice: the monitor knows that the REC is off again.
+        if error.status == Status::Rec && self.vcpu.starts() > 1 {
+            self.host.log(format_args!("CPU {} of the guest: {error}", self.vcpu.index));
+            return Ok(());
+        }
+        Err(error.into())
     }
 
     fn set_timer_levels(&self, vgic: &mut crate::vgic::Vgic, timers: Timers) {

@@ -9,6 +9,7 @@
 
 use super::irq::Irq;
 use super::{PRIVATE_COUNT, Vgic};
+use crate::machine::CpuInterface;
 use crate::rmi::run::MAX_LRS;
 use alloc::vec::Vec;
 
@@ -35,6 +36,8 @@ pub struct Loaded {
     pub lrs: [u64; MAX_LRS],
     /// The Host's bits of `ICH_HCR_EL2`.
     pub hcr: u64,
+    /// The rest of the virtual interface, which is the host's to keep in version 2.0 only.
+    pub interface: CpuInterface,
 }
 
 impl Vgic {
@@ -66,8 +69,17 @@ impl Vgic {
         }
         if let Some(own) = self.cpus.get_mut(cpu) {
             own.slots = slots;
+            loaded.interface = own.interface;
         }
         loaded
+    }
+
+    /// Takes back what [`Vgic::load`] gave, as an exit shows it.
+    pub fn unload(&mut self, cpu: usize, left: &Loaded) {
+        self.fold(cpu, &left.lrs, left.interface.vmcr);
+        if let Some(own) = self.cpus.get_mut(cpu) {
+            own.interface = left.interface;
+        }
     }
 
     /// Takes back the list registers of `cpu` as an exit shows them, and the guest's

@@ -16,6 +16,7 @@ mod regs;
 
 pub use lrs::Loaded;
 
+use crate::machine::CpuInterface;
 use alloc::vec::Vec;
 use irq::Irq;
 use lrs::Slots;
@@ -37,6 +38,8 @@ struct Cpu {
     priority_mask: u8,
     /// Whether the guest takes group 1 interrupts, from its last exit.
     group_1: bool,
+    /// The rest of the CPU interface at its last exit.
+    interface: CpuInterface,
 }
 
 /// The interrupt controller of one Realm.
@@ -56,6 +59,7 @@ impl Vgic {
             slots: Slots::default(),
             priority_mask: 0xff,
             group_1: true,
+            interface: CpuInterface::default(),
         };
         Self {
             enabled: false,

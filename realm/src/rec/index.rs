@@ -34,6 +34,11 @@ impl RecIndex {
         self.0 as u64
     }
 
+    /// The index as a number.
+    pub const fn as_u32(self) -> u32 {
+        self.0
+    }
+
     /// VMPIDR_EL2 of the REC: what the Realm reads from MPIDR_EL1.
     pub const fn vmpidr(self) -> u64 {
         let index = self.0 as u64;

@@ -16,6 +16,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 pub use index::RecIndex;
 
+use crate::measurement::VALUE_BYTES;
 use crate::rd::Rd;
 use crate::rtt::ripas::Wish;
 use crate::rtt::{Ripas, Tree, TreeWords};
@@ -155,6 +156,9 @@ pub struct Rec {
     tree: TreeWords,
     aux_count: u64,
     aux: [u64; AUX_MAX],
+    /// Of a runnable REC that is being made: the hash of its parameters, which extends the RIM in
+    /// the end.
+    measured: [u8; VALUE_BYTES],
     reserved: [u64; RESERVED_WORDS],
 }
 
@@ -163,7 +167,8 @@ const RESERVED_WORDS: usize = GRANULE_WORDS
         + size_of::<LastExit>()
         + size_of::<RipasRequest>()
         + size_of::<TokenWords>()
-        + size_of::<TreeWords>())
+        + size_of::<TreeWords>()
+        + VALUE_BYTES)
         / 8
     - (4 + 31 + 2 + 1 + AUX_MAX);
 
@@ -266,6 +271,29 @@ impl Rec {
             *word = granule.as_u64();
             self.aux_count += 1;
         }
+    }
+
+    /// Adds a granule to those that a REC has got so far that is being made.
+    pub fn push_aux(&mut self, granule: GranuleAddr) {
+        let count = usize::try_from(self.aux_count).unwrap_or(AUX_MAX);
+        let Some(word) = self.aux.get_mut(count) else { unreachable!("more than AUX_MAX") };
+        *word = granule.as_u64();
+        self.aux_count += 1;
+    }
+
+    /// Keeps the first `count` auxiliary granules of a REC that is being taken apart.
+    pub fn keep_aux(&mut self, count: usize) {
+        self.aux_count = self.aux_count.min(count as u64);
+    }
+
+    /// Remembers the hash of a new REC's parameters until the REC is complete.
+    pub fn set_measured(&mut self, content: [u8; VALUE_BYTES]) {
+        self.measured = content;
+    }
+
+    /// The hash of a new REC's parameters; it is forgotten.
+    pub fn take_measured(&mut self) -> [u8; VALUE_BYTES] {
+        core::mem::replace(&mut self.measured, [0; VALUE_BYTES])
     }
 
     /// The auxiliary granules.

@@ -132,6 +132,18 @@ impl HostAttributes {
         }
     }
 
+    /// Attributes that a Host names one by one: `MemAttr[2:0]`, and what the Realm may do. `None`
+    /// if MemAttr is reserved or has more than three bits.
+    pub fn new(mem_attr: u8, readable: bool, writable: bool) -> Option<Self> {
+        const READ: u64 = 1 << 6;
+        const WRITE: u64 = 1 << 7;
+        if mem_attr > 0b111 {
+            return None;
+        }
+        let access = if readable { READ } else { 0 } | if writable { WRITE } else { 0 };
+        Self::of(u64::from(mem_attr) << 2 | access)
+    }
+
     /// Normal memory, whose mappings are inner shareable; Device and Non-cacheable are outer.
     const fn is_cacheable(self) -> bool {
         (self.0 >> 3) & 0b11 == 0b11
@@ -423,6 +435,22 @@ mod tests {
             assert_eq!(accepted, allowed, "bit {bit}");
         }
         assert!(Entry::from_host_descriptor(0b100 << 2, Format::Address48).is_none());
+    }
+
+    /// S2AP: bit 6 allows reads, bit 7 writes.
+    #[test]
+    fn attributes_named_one_by_one_are_those_of_a_descriptor() {
+        for mem_attr in 0..=7 {
+            for (access, readable, writable) in
+                [(0, false, false), (1, true, false), (2, false, true), (3, true, true)]
+            {
+                let desc = u64::from(mem_attr) << 2 | access << 6;
+                let named = HostAttributes::new(mem_attr, readable, writable);
+                assert_eq!(named, HostAttributes::of(desc), "{desc:#x}");
+            }
+        }
+        assert_eq!(HostAttributes::new(0b100, true, true), None);
+        assert_eq!(HostAttributes::new(8, true, true), None);
     }
 
     #[test]

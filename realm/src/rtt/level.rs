@@ -38,6 +38,9 @@ impl Level {
     /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.3: no 512 GiB blocks, even with FEAT_LPA2.
     pub const FIRST_LEAF: Self = Self { shift: PAGE_SHIFT + 2 * BITS };
 
+    /// The next level after [`Level::FIRST_LEAF`]: 2 MiB blocks.
+    pub const SECOND_LEAF: Self = Self { shift: PAGE_SHIFT + BITS };
+
     /// Checks a level that came from outside.
     pub const fn new(level: i64) -> Option<Self> {
         let below_top = level.wrapping_add(1).cast_unsigned();

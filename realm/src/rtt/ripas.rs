@@ -15,22 +15,38 @@ pub struct Progress {
     pub stale: bool,
 }
 
+/// What a Host may make RAM while it builds a Realm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitRules {
+    /// Whatever has no memory, DESTROYED as well. Memory ends the change.
+    Unassigned,
+    /// Whatever is EMPTY or RAM, with memory or without. DESTROYED ends the change.
+    NotDestroyed,
+}
+
 /// Changes entries of the table at `at`, from `base` on, to RAM on behalf of the Host before activation.
 /// `measured` is told of each entry's `[base, top)`.
 ///
-/// Stops at `top`, at the end of the table, and at the first entry that is not UNASSIGNED. `base` must be
-/// aligned to an entry.
+/// Stops at `top`, at the end of the table, and at the first entry that `rules` do not allow.
+/// `base` must be aligned to an entry.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, B4.3.18 `RMI_RTT_INIT_RIPAS`; an ASSIGNED entry in the
-/// middle does not stop the formal text, but would then be made valid without consent: stop.
-pub fn init(at: &Position<'_, '_>, base: u64, top: u64, mut measured: impl FnMut(u64, u64)) -> u64 {
+/// Source: RMM specification (Arm DEN0137) 1.0, B4.3.18 `RMI_RTT_INIT_RIPAS`; an ASSIGNED entry in
+/// the middle does not stop the formal text, but would then be made valid without consent: stop.
+/// 2.0, `RMI_RTT_INIT_RIPAS`: ASSIGNED memory cannot be the Host's choice there, DATA_MAP gives
+/// none with contents, so it changes as well.
+pub fn init(
+    at: &Position<'_, '_>,
+    base: u64,
+    top: u64,
+    rules: InitRules,
+    mut measured: impl FnMut(u64, u64),
+) -> u64 {
     let size = at.level.entry_size();
     let mut addr = base;
     for index in at.index..entries_at(at.level) {
-        if top - addr < size || raw::unassigned(at.raw_at(index)).is_none() {
+        if top - addr < size || !init_at(at, index, rules) {
             break;
         }
-        at.set_raw_at(index, raw::unassigned_with(Ripas::Ram));
         measured(addr, addr + size);
         addr += size;
         if addr == top {
@@ -38,6 +54,32 @@ pub fn init(at: &Position<'_, '_>, base: u64, top: u64, mut measured: impl FnMut
         }
     }
     addr
+}
+
+/// Makes one entry RAM; false if `rules` do not allow it.
+#[inline(always)]
+fn init_at(at: &Position<'_, '_>, index: usize, rules: InitRules) -> bool {
+    let not_destroyed = rules == InitRules::NotDestroyed;
+    match raw::unassigned(at.raw_at(index)) {
+        Some(Ripas::Destroyed) if not_destroyed => false,
+        Some(_) => {
+            at.set_raw_at(index, raw::unassigned_with(Ripas::Ram));
+            true
+        }
+        None if not_destroyed => match at.entry_at(index) {
+            Entry::Assigned(Ripas::Empty | Ripas::Ram, address) => {
+                // Nothing can be cached of it: the entry was not valid, and the Realm has not run.
+                at.set_at(index, Entry::Assigned(Ripas::Ram, address));
+                true
+            }
+            Entry::Assigned(Ripas::Destroyed, _)
+            | Entry::Unassigned(_)
+            | Entry::UnassignedNs
+            | Entry::AssignedNs(..)
+            | Entry::Table(_) => false,
+        },
+        None => false,
+    }
 }
 
 /// A Realm's wish, as RSI_IPA_STATE_SET stated it.
@@ -49,6 +91,16 @@ pub struct Wish {
     pub change_destroyed: bool,
 }
 
+/// Where the versions of the interface differ about a Realm's wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WishRules {
+    /// DESTROYED may always become EMPTY: that promises the Realm no contents. Else the Realm must
+    /// accept that as well.
+    pub empties_destroyed: bool,
+    /// The first entry must begin at the base of the range, also if it has the wanted RIPAS.
+    pub aligned_base: bool,
+}
+
 /// Changes entries of the table at `at`, from `base` on, as the Realm wished.
 ///
 /// Stops at `top`, at the end of the table, at a TABLE entry, at an entry that reaches past `top`, and at a
@@ -58,8 +110,20 @@ pub struct Wish {
 /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.21 `RMI_RTT_SET_RIPAS`, B3.75 `RttSetRipas`. When the
 /// first entry already has the wanted RIPAS, `base_align` and `no_progress` do not apply, and the literal
 /// formula for `out_top` may point backwards; we step over that entry, up to `top`.
-pub fn set(at: &Position<'_, '_>, base: u64, top: u64, wish: Wish) -> Option<Progress> {
+pub fn set(
+    at: &Position<'_, '_>,
+    base: u64,
+    top: u64,
+    wish: Wish,
+    rules: WishRules,
+) -> Option<Progress> {
     let level = at.level;
+    if rules.aligned_base && !level.is_aligned(base) {
+        return None;
+    }
+    let change_destroyed =
+        wish.change_destroyed || rules.empties_destroyed && wish.ripas == Ripas::Empty;
+    let wish = Wish { change_destroyed, ..wish };
     let mut addr = base;
     let mut first = at.index;
     if ripas_of(at.entry) == Some(wish.ripas) {

@@ -1,6 +1,7 @@
 //! Why a command is refused, in terms of no interface: no numbers, no labels. Each dialect has one function that turns
 //! a cause into what its Host is told.
 
+use granule::GranuleAddr;
 use realm::rtt::Level;
 
 /// The argument of a command that names a granule.
@@ -50,6 +51,10 @@ pub enum HostPage {
     Source,
     /// The page through which a REC is run.
     Run,
+    /// The configuration of the monitor.
+    Config,
+    /// A list of physical addresses.
+    List,
 }
 
 /// Why a command is refused.
@@ -65,6 +70,8 @@ pub enum Cause {
     State(Operand),
     /// The Realm's descriptors cannot hold the granule's address.
     NotEncodable(Operand),
+    /// An unfinished operation has the granule: it has to come to its end first.
+    Blocked(Operand),
     /// Two arguments are one granule.
     Alias(Operand),
     /// The address of a page of the Host's is not aligned.
@@ -77,6 +84,35 @@ pub enum Cause {
     NotDelegated,
     /// EL3 does not move the granule back: it stays DELEGATED, wiped, and is in the leak ledger.
     NotUndelegated,
+    /// EL3 cannot now, and may when it is asked again.
+    El3Busy,
+    /// EL3 meets another request about the same granules, which has to end first.
+    El3Conflict,
+    /// A granule of a range is outside the memory that may be delegated.
+    NotTracked {
+        /// The granule.
+        addr: GranuleAddr,
+    },
+    /// A granule of a range is in another state than the command needs.
+    RangeState {
+        /// The granule.
+        addr: GranuleAddr,
+    },
+
+    /// The monitor is not in the state that the command needs: activated, or not yet.
+    MonitorState,
+    /// A granule is not the Host's: the monitor cannot be deactivated.
+    GranulesHeld,
+    /// A state or a category of memory has no meaning.
+    TrackingState,
+    /// A region has no memory that could be a Realm's.
+    RegionReserved,
+    /// A value that configures the monitor is not offered.
+    Config,
+    /// The monitor has not what the command is for.
+    Unsupported,
+    /// A part of the address space that protection tables describe is not what the command needs.
+    ProtectionTable,
 
     /// A parameter of a Realm has no meaning.
     RealmParams,
@@ -88,6 +124,10 @@ pub enum Cause {
     StartRttAlias,
     /// The VMID is out of range, or another Realm has it.
     Vmid,
+    /// Every VMID belongs to a Realm.
+    NoVmid,
+    /// The CPU gives no random bytes.
+    NoEntropy,
 
     /// The Realm is not NEW (any more).
     RealmState,
@@ -99,6 +139,12 @@ pub enum Cause {
     RealmLive,
     /// The Realm has as many RECs as it may have.
     RecsFull,
+    /// A REC of the Realm runs.
+    RealmRunning,
+    /// The Realm has not been terminated.
+    RealmNotTerminated,
+    /// The Realm has been terminated.
+    RealmTerminated,
 
     /// The REC's number is not the one that is due.
     RecIndex,
@@ -126,6 +172,25 @@ pub enum Cause {
     /// The Host may not answer this call like that.
     PsciStatus,
 
+    /// Another CPU is at work on what the command needs: the same call may succeed at once.
+    Busy,
+    /// As many operations are unfinished as there may be.
+    NoSlot,
+    /// No operation has the handle.
+    NoOperation,
+    /// The operation waits for another call than this one.
+    NotAwaited,
+    /// The operation cannot be cancelled (any more).
+    NotCancellable,
+    /// The operation has been cancelled.
+    Cancelled,
+    /// More memory is given than the operation wants.
+    DonationSize,
+    /// A block of the memory that is given is not aligned to its size.
+    DonationUnaligned,
+    /// The first granule that is given is not one that the Host may give.
+    DonationState,
+
     /// A level of translation tables is out of range.
     LevelBound,
     /// An IPA is not aligned to an entry of the level.
@@ -134,10 +199,14 @@ pub enum Cause {
     IpaBound,
     /// The attributes of Host memory are not those that a Host may choose.
     HostAttributes,
+    /// The Host does not say how it passes physical addresses, or where it wants to be told of them.
+    AddressType,
     /// The address of Host memory is not aligned to its block.
     OutputUnaligned,
     /// The Realm's descriptors cannot hold the address of Host memory.
     OutputBound,
+    /// The Host names no memory that could be mapped.
+    OutputMissing,
 
     /// A range is empty or ends below its start.
     RangeEmpty,

@@ -54,6 +54,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
             // What is measured is the copy, never the source, which the Host may change.
             let mut page = machine.page(Slot::Object, data.exclusive());
             if machine.read_host(source.page, 0, &mut page.0).is_err() {
+                // It stays DELEGATED: all zero.
                 page.0.fill(0);
                 return Err(Cause::HostFault(HostPage::Source));
             }
@@ -65,7 +66,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
         Ok(())
     })?;
     rmm.granules.claim::<Data>(data).unlock();
-    rd.holdings.add_data();
+    rd.holdings.add_data(1);
     Ok(())
 }
 
@@ -88,12 +89,11 @@ pub fn create_unknown<M: Memory>(
     check_page(&tree, data.addr(), ipa)?;
     tree.walk(machine, &rmm.granules, ipa, Level::PAGE, |at| {
         let ripas = entry::unassigned_page(&at)?;
-        machine.wipe(Slot::Object, data.exclusive());
         hand_over(machine, &at, ripas, &mut data);
         Ok(())
     })?;
     rmm.granules.claim::<Data>(data).unlock();
-    rd.holdings.add_data();
+    rd.holdings.add_data(1);
     Ok(())
 }
 
@@ -162,7 +162,7 @@ pub fn destroy<M: Memory + Stage2Tlb>(
             unreachable!("DATA of an RTT entry")
         };
         delegation::release(machine, &rmm.granules, page, tree.number).unlock();
-        rd.holdings.remove_data();
+        rd.holdings.remove_data(1);
         Ok(Taken { granule, next: at.walk_top(machine, ipa) })
     })
 }

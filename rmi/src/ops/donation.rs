@@ -1,7 +1,6 @@
 //! Granules that a Host gives for the monitor's own use, with the two objects that they are for.
 
 use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RecAuxState};
-use machine::{Memory, Slot};
 use realm::Rmm;
 use realm::rec::AUX_MAX;
 
@@ -95,13 +94,36 @@ impl Donation<'_> {
         self.addresses.len()
     }
 
-    /// Makes them auxiliary granules, wiped. The lock on the REC has to stay until that exists.
-    pub(crate) fn take<M: Memory>(self, rmm: &Rmm<'_, M>) {
-        for mut granule in self.granules {
-            rmm.machine.wipe(Slot::Object, granule.exclusive());
+    /// Makes them auxiliary granules, all zero as they were. The lock on the REC has to stay until
+    /// that exists.
+    pub(crate) fn take<M>(self, rmm: &Rmm<'_, M>) {
+        for granule in self.granules {
             rmm.granules.claim::<RecAuxState>(granule).unlock();
         }
     }
+}
+
+/// Takes granules for a REC that is being made, up to the first that is not DELEGATED: they are
+/// auxiliary granules then, all zero as they were. One is locked at a time.
+///
+/// # Errors
+///
+/// `DonationState` if that is the first of all.
+pub(crate) fn take<M>(
+    rmm: &Rmm<'_, M>,
+    granules: impl Iterator<Item = Option<GranuleAddr>>,
+) -> Result<heapless::Vec<GranuleAddr, AUX_MAX>, Cause> {
+    let mut taken = heapless::Vec::new();
+    for addr in granules {
+        let granule = addr.and_then(|addr| rmm.granules.lock::<Delegated>(addr).ok());
+        let Some(granule) = granule else {
+            return if taken.is_empty() { Err(Cause::DonationState) } else { Ok(taken) };
+        };
+        // The caller has counted them.
+        let Ok(()) = taken.push(granule.addr()) else { unreachable!("more than any REC wants") };
+        rmm.granules.claim::<RecAuxState>(granule).unlock();
+    }
+    Ok(taken)
 }
 
 /// Locks an auxiliary granule that a REC has.

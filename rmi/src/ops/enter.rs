@@ -1,6 +1,7 @@
 //! The run of a REC: the checks before it, and the completion of what the last exit left open.
 
 use granule::{GranuleAddr, RdState, RecState, Running};
+use machine::vcpu::HostVgic;
 use machine::{Memory, Slot};
 use realm::exit::{Answer, Exit};
 use realm::rd::{Rd, RealmState};
@@ -8,7 +9,7 @@ use realm::rec::exception::{ESR_ISV, ESR_WNR, access_bits, class, class_of, page
 use realm::rec::{LastExit, Pending, controls};
 use realm::{Features, Rec, Rmm};
 
-use super::vgic::{self, HostVgic};
+use super::vgic::{self, VgicSource};
 use super::{Cause, Named};
 
 /// What a Host asks for with a run: a set of these constants. One number, since every entry builds and reads it
@@ -52,7 +53,9 @@ pub struct Entry<'e> {
     /// Registers: the answer to what the Realm asked for.
     pub gprs: &'e [u64; 31],
     /// Virtual interrupts.
-    pub vgic: HostVgic<'e>,
+    pub vgic: &'e HostVgic,
+    /// Where they come from.
+    pub source: VgicSource,
 }
 
 /// Runs a REC until it needs the Host. `run` does the running, `told` tells the Host of the exit.
@@ -115,6 +118,7 @@ fn check_realm<M: Memory>(rmm: &Rmm<'_, M>, rd: GranuleAddr) -> Result<(), Cause
         RealmState::New => Err(Cause::RealmNew),
         RealmState::Active => Ok(()),
         RealmState::SystemOff => Err(Cause::RealmOff),
+        RealmState::Zombie => Err(Cause::RealmTerminated),
     }
 }
 
@@ -126,7 +130,7 @@ fn check_rec(rec: &Rec, entry: &Entry<'_>, features: &Features) -> Result<(), Ca
     if rec.pending() == Pending::Psci {
         return Err(Cause::RecPsciPending);
     }
-    if !vgic::is_valid(&entry.vgic, features) {
+    if !vgic::is_valid(entry.source, entry.vgic, features) {
         return Err(Cause::Vgic);
     }
     let flags = entry.flags;
@@ -154,7 +158,7 @@ fn was_unprotected_abort(rec: &Rec) -> bool {
 
 /// Brings the REC to where it goes on, as far as that needs no access to the Realm's memory.
 fn prepare(rec: &mut Rec, entry: &Entry<'_>, features: &Features) {
-    vgic::give(&mut rec.registers.gic, &entry.vgic, features);
+    vgic::give(&mut rec.registers.gic, entry.source, entry.vgic, features);
     // Both look at the last exit, which is forgotten only then.
     complete_sysreg_read(rec, entry);
     complete_abort(rec, entry);

@@ -52,6 +52,34 @@ pub(crate) fn unprotected_entry(space: IpaSpace, ipa: u64, level: Level) -> Resu
     aligned_ipa(ipa, level, space.is_unprotected(ipa))
 }
 
+/// A range that must be aligned to pages, not empty and protected.
+///
+/// # Errors
+///
+/// `RangeUnaligned`, `RangeEmpty`, `RangeBound`.
+pub(crate) fn protected_range(space: IpaSpace, base: u64, top: u64) -> Result<(), Cause> {
+    page_range(base, top)?;
+    if space.is_protected(top - 1) { Ok(()) } else { Err(Cause::RangeBound) }
+}
+
+/// A range that must be aligned to pages, not empty and unprotected.
+///
+/// # Errors
+///
+/// `RangeUnaligned`, `RangeEmpty`, `RangeBound`.
+pub(crate) fn unprotected_range(space: IpaSpace, base: u64, top: u64) -> Result<(), Cause> {
+    page_range(base, top)?;
+    let is_inside = space.is_unprotected(base) && space.is_unprotected(top - 1);
+    if is_inside { Ok(()) } else { Err(Cause::RangeBound) }
+}
+
+fn page_range(base: u64, top: u64) -> Result<(), Cause> {
+    if !Level::PAGE.is_aligned(base) || !Level::PAGE.is_aligned(top) {
+        return Err(Cause::RangeUnaligned);
+    }
+    if top <= base { Err(Cause::RangeEmpty) } else { Ok(()) }
+}
+
 #[inline]
 fn aligned_ipa(ipa: u64, level: Level, is_inside: bool) -> Result<(), Cause> {
     if !level.is_aligned(ipa) {

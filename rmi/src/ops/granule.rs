@@ -1,33 +1,112 @@
 //! Granules on their way between Host and monitor.
 
-use granule::delegation;
-use granule::{Delegated, Undelegated};
-use machine::{Log, Memory, RootWorld};
+use granule::delegation::{self, Moved, Refusal};
+use granule::{
+    Budget, Delegated, GranuleAddr, GranuleError, GranuleRange, GranuleState, Progress, Undelegated,
+};
+use machine::{El3Error, Log, Memory, RootWorld, Vcpu};
 use realm::Rmm;
 
-use super::{Cause, Named};
+use super::{Cause, Operand};
 
-/// Hands one granule from the Host to the monitor.
-///
-/// # Errors
-///
-/// `State`, `NotDelegated`.
-pub fn delegate(rmm: &Rmm<'_, impl RootWorld>, granule: Named<'_>) -> Result<(), Cause> {
-    let granule = granule.lock::<Undelegated>()?;
-    delegation::delegate(rmm.machine, &rmm.granules, granule).map_err(|_| Cause::NotDelegated)?;
-    Ok(())
+/// What a granule is that is already in the state that a command is to bring it to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlreadyThere {
+    /// Done.
+    IsProgress,
+    /// In the wrong state.
+    IsRefused,
 }
 
-/// Hands one granule back to the Host.
+/// Hands granules from the Host to the monitor.
 ///
 /// # Errors
 ///
-/// `State`; `NotUndelegated` if EL3 refuses, which the specification does not foresee.
-pub fn undelegate<M: Memory + RootWorld + Log>(
+/// Of the first granule: `NotTracked`, `RangeState`, `NotDelegated`, `El3Busy`, `El3Conflict`.
+#[inline(always)] // perf: a range of one is a command of its own (`granule_delegate`).
+pub fn delegate<M: Memory + RootWorld + Vcpu>(
     rmm: &Rmm<'_, M>,
-    granule: Named<'_>,
-) -> Result<(), Cause> {
-    let granule = granule.lock::<Delegated>()?;
-    delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, granule)
-        .map_err(|_| Cause::NotUndelegated)
+    range: GranuleRange,
+    already: AlreadyThere,
+    budget: Budget,
+) -> Result<Progress, Cause> {
+    advance(rmm, range, budget, Cause::NotDelegated, |rest, _| {
+        if already == AlreadyThere::IsProgress {
+            let count = rmm.granules.leading::<Delegated>(rest);
+            if count != 0 {
+                return Ok(Moved { count, is_short: false });
+            }
+        }
+        delegation::delegate(rmm.machine, &rmm.granules, rest)
+    })
+}
+
+/// Hands granules back to the Host.
+///
+/// # Errors
+///
+/// Of the first granule: `NotTracked`, `RangeState`, `El3Busy`, `El3Conflict`; `NotUndelegated` if
+/// EL3 refuses, which the specification does not foresee.
+#[inline(always)] // perf: as above (`granule_undelegate`).
+pub fn undelegate<M: RootWorld + Vcpu + Log>(
+    rmm: &Rmm<'_, M>,
+    range: GranuleRange,
+    already: AlreadyThere,
+    budget: Budget,
+) -> Result<Progress, Cause> {
+    advance(rmm, range, budget, Cause::NotUndelegated, |rest, is_first| {
+        if already == AlreadyThere::IsProgress {
+            let count = rmm.granules.leading::<Undelegated>(rest);
+            if count != 0 {
+                return Ok(Moved { count, is_short: false });
+            }
+        }
+        delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, rest, is_first)
+    })
+}
+
+/// Goes through a range in steps, until one fails or is short, an interrupt is pending or the
+/// budget is used up. `step` is given what is left of the range, and whether that is all of it.
+#[inline(always)]
+fn advance<M: Vcpu>(
+    rmm: &Rmm<'_, M>,
+    range: GranuleRange,
+    budget: Budget,
+    refused_by_el3: Cause,
+    mut step: impl FnMut(GranuleRange, bool) -> Result<Moved, Refusal>,
+) -> Result<Progress, Cause> {
+    let mut done = 0;
+    while let Some(rest) = range.part(done, budget.units.saturating_sub(done)) {
+        match step(rest, done == 0) {
+            Ok(Moved { count, is_short }) => {
+                done += count;
+                if is_short || !budget.goes_on(done, rmm.machine) {
+                    break;
+                }
+            }
+            Err(refusal) if done == 0 => return Err(cause(refusal, range.base(), refused_by_el3)),
+            // The Host's next call meets the same granule first.
+            Err(_) => break,
+        }
+    }
+    Ok(Progress { reached: range.base().as_u64() + done * granule::GRANULE_SIZE })
+}
+
+/// Why the granule at `addr` could not be moved.
+#[cold]
+fn cause(refusal: Refusal, addr: GranuleAddr, refused_by_el3: Cause) -> Cause {
+    match refusal {
+        Refusal::Granule(GranuleError::Untracked | GranuleError::Unaligned) => {
+            Cause::NotTracked { addr }
+        }
+        Refusal::Granule(GranuleError::WrongState(GranuleState::Partial)) => {
+            Cause::Blocked(Operand::Granule)
+        }
+        Refusal::Granule(
+            GranuleError::WrongState(_) | GranuleError::Alias | GranuleError::Held,
+        ) => Cause::RangeState { addr },
+        Refusal::El3(El3Error::AGAIN) => Cause::El3Busy,
+        Refusal::El3(El3Error::CONFLICT) => Cause::El3Conflict,
+        Refusal::El3(_) => refused_by_el3,
+    }
 }

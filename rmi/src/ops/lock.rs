@@ -2,7 +2,9 @@
 
 use core::cmp::Ordering;
 
-use granule::{GranuleAddr, GranuleGuard, RdState, RttState, State, Tracked};
+use granule::{
+    GranuleAddr, GranuleError, GranuleGuard, GranuleState, RdState, RttState, State, Tracked,
+};
 use machine::{Memory, Slot};
 use realm::Rmm;
 use realm::rd::Rd;
@@ -46,14 +48,26 @@ impl<'t> Named<'t> {
         Cause::State(self.operand)
     }
 
+    /// The cause if the granule could not be locked.
+    fn refused(&self, error: GranuleError) -> Cause {
+        match error {
+            GranuleError::WrongState(GranuleState::Partial) => Cause::Blocked(self.operand),
+            GranuleError::Unaligned
+            | GranuleError::Untracked
+            | GranuleError::WrongState(_)
+            | GranuleError::Held
+            | GranuleError::Alias => self.in_wrong_state(),
+        }
+    }
+
     /// Locks the granule if it is in state `S`.
     ///
     /// # Errors
     ///
-    /// `State`.
+    /// `State`; `Blocked` if an unfinished operation has it.
     #[inline]
     pub(crate) fn lock<S: State>(self) -> Result<GranuleGuard<'t, S>, Cause> {
-        self.granule.lock().map_err(|_| self.in_wrong_state())
+        self.granule.lock().map_err(|error| self.refused(error))
     }
 }
 
@@ -62,7 +76,8 @@ impl<'t> Named<'t> {
 ///
 /// # Errors
 ///
-/// `State` of whichever is in another state; the same granule twice is a wrong state of the second.
+/// `State` or `Blocked` of whichever is in another state; the same granule twice is a wrong state
+/// of the second.
 pub(crate) fn pair<'t, A: State, B: State>(
     a: Named<'t>,
     b: Named<'t>,

@@ -1,11 +1,15 @@
 //! Host memory at the unprotected addresses of a Realm.
 
-use granule::GranuleAddr;
-use machine::{Memory, Stage2Tlb};
+use granule::{Budget, GranuleAddr, RdState};
+use machine::stage2::Stale;
+use machine::{Memory, Slot, Stage2Tlb, Vcpu};
 use realm::Rmm;
-use realm::rtt::{Entry, HostAttributes, Level, Tree};
+use realm::rd::{Rd, RealmState};
+use realm::rtt::{Entry, HostAttributes, Level, Position, Tree};
 
+use super::blocks::{Sink, Supply, Window};
 use super::lock::tree_of;
+use super::sweep::{self, Live};
 use super::table::invalidate_entry;
 use super::{Cause, Named, entry};
 
@@ -75,5 +79,121 @@ pub fn unmap<M: Memory + Stage2Tlb>(
         at.count_down();
         invalidate_entry(machine, &tree, &at, ipa);
         Ok(at.walk_top(machine, ipa))
+    })
+}
+
+/// Shows the Realm Host memory in a range of unprotected addresses. Returns how far it got: at most
+/// to the end of one table.
+///
+/// As with [`super::memory::map`], the tables decide how it is mapped. What is mapped already, to
+/// the same memory with the same attributes, counts as done.
+///
+/// # Errors
+///
+/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`, `RealmState`; of the first entry:
+/// `BaseUnaligned`, `NoProgress` if it needs a table, `EntryState` if something else is mapped,
+/// `OutputMissing`, `OutputBound`, and what `supply` says.
+pub fn map_range<M: Memory + Vcpu>(
+    rmm: &Rmm<'_, M>,
+    rd: Named<'_>,
+    (base, top): (u64, u64),
+    attributes: HostAttributes,
+    supply: &mut impl Supply,
+    budget: Budget,
+) -> Result<u64, Cause> {
+    let machine = rmm.machine;
+    let mut rd = rd.lock::<RdState>()?;
+    let (tree, state) = {
+        let page = machine.page(Slot::Rd, rd.exclusive());
+        let rd: &Rd = page.view();
+        (rd.tree(), rd.state())
+    };
+    entry::unprotected_range(tree.space, base, top)?;
+    if !matches!(state, RealmState::New | RealmState::Active) {
+        return Err(Cause::RealmState);
+    }
+    let mut window = Window::new(supply);
+    tree.walk(machine, &rmm.granules, base, Level::PAGE, |at| {
+        let reached = sweep::fill(machine, &at, base, top, budget, |index| {
+            map_entry(&tree, &at, index, attributes, &mut window)
+        })?;
+        machine.publish();
+        Ok(reached)
+    })
+}
+
+/// Maps the next memory of `window` at one entry.
+#[inline(always)]
+fn map_entry<S: Supply>(
+    tree: &Tree,
+    at: &Position<'_, '_>,
+    index: usize,
+    attributes: HostAttributes,
+    window: &mut Window<'_, S>,
+) -> Result<(), Cause> {
+    let level = at.level;
+    let size = level.entry_size();
+    let there = at.entry_at(index);
+    if matches!(there, Entry::UnassignedNs) && !level.may_be_leaf() {
+        return Err(Cause::NoProgress(level));
+    }
+    let block = window.front(size)?;
+    let wanted = Entry::AssignedNs(block.pa, attributes);
+    if there == Entry::UnassignedNs {
+        if block.bytes < size || !level.is_aligned(block.pa.as_u64()) {
+            return Err(Cause::NoProgress(level));
+        }
+        if !tree.format.can_hold(block.pa.as_u64()) {
+            return Err(Cause::OutputBound);
+        }
+        at.set_at(index, wanted);
+        at.count_up();
+    } else if there != wanted || block.bytes < size {
+        return Err(Cause::EntryState { level, next: 0 });
+    }
+    window.advance(size);
+    Ok(())
+}
+
+/// Takes Host memory in a range of unprotected addresses away from the Realm. Returns how far it
+/// got: at most to the end of one table. `sink` is told of what has been mapped there.
+///
+/// # Errors
+///
+/// `State`, `RangeUnaligned`, `RangeEmpty`, `RangeBound`; of the first entry, if it is mapped:
+/// `BaseUnaligned`, `NoProgress`.
+pub fn unmap_range<M: Memory + Stage2Tlb + Vcpu>(
+    rmm: &Rmm<'_, M>,
+    rd: Named<'_>,
+    base: u64,
+    top: u64,
+    sink: &mut impl Sink,
+    budget: Budget,
+) -> Result<u64, Cause> {
+    let machine = rmm.machine;
+    let mut rd = rd.lock()?;
+    let tree = tree_of(rmm, &mut rd);
+    entry::unprotected_range(tree.space, base, top)?;
+    tree.walk(machine, &rmm.granules, base, Level::PAGE, |at| {
+        let level = at.level;
+        let size = level.entry_size();
+        sweep::clear(machine, &at, base, top, budget, |Live { first, ipa, most }| {
+            let mut taken = 0;
+            while taken < most {
+                let Entry::AssignedNs(pa, _) = at.entry_at(first + taken) else { break };
+                if !sink.take(pa, level) {
+                    break;
+                }
+                at.set_at(first + taken, Entry::UnassignedNs);
+                at.count_down();
+                taken += 1;
+            }
+            if taken != 0 {
+                let size_bytes = taken as u64 * size;
+                let stale = Stale::Range { ipa, size_bytes, leaf_size_bytes: size };
+                machine.invalidate(tree.vmid, stale);
+            }
+            taken
+        })
     })
 }

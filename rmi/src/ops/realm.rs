@@ -3,13 +3,13 @@
 use granule::delegation;
 use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RealmNumber, RttState};
 use machine::stage2::Stale;
-use machine::{Event, Hasher, Log, Memory, Slot, Stage2Tlb};
+use machine::{AttestRoot, Event, Hasher, Log, Memory, Slot, Stage2Tlb};
 use realm::features::{ExtensionsWish, IPA_WIDTH_MIN};
 use realm::measurement::Algorithm;
-use realm::rd::{Rd, RealmState};
+use realm::rd::{Instance, Rd, RealmState};
 use realm::rtt::tree::{ROOTS_MAX, lock_table, roots_for};
 use realm::rtt::{Format, Level, Tree};
-use realm::{Features, IpaSpace, Rmm};
+use realm::{Features, IpaSpace, Numbering, Rmm};
 
 use super::lock::{TableGuard, encodable};
 use super::{Cause, Named, Operand, table};
@@ -27,24 +27,38 @@ pub struct Wanted<'p> {
     pub algorithm: Option<Algorithm>,
     /// Realm Personalization Value.
     pub rpv: [u8; 64],
-    /// VMID.
-    pub vmid: u16,
+    /// VMID; `None` lets the monitor choose.
+    pub vmid: Option<u16>,
     /// Physical address of its start-level tables.
     pub root: u64,
     /// Level of them; `None` is one that does not exist.
     pub start: Option<Level>,
     /// How many there are.
     pub roots: u64,
-    /// The page that starts the RIM.
-    pub measured: &'p [u8; 4096],
+    /// The page that starts the RIM, which is zero without one.
+    pub measured: Option<&'p [u8; 4096]>,
+    /// Whose memory encryption context it uses, for Realms whose tokens say that, and what tells them from all others.
+    pub encryption: Option<Encryption>,
+    /// How its RECs are numbered.
+    pub numbering: Numbering,
+}
+
+/// Whose memory encryption context a Realm uses. Without FEAT_MEC there is one for all, whatever the Host asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// One that other Realms may use too.
+    Shared,
+    /// One of its own.
+    Private,
 }
 
 /// Makes a Realm.
 ///
 /// # Errors
 ///
-/// `RealmParams`, `RealmUnsupported`, `StartRttGeometry`, `Unaligned`, `StartRttAlias`, `Vmid`, `State`.
-pub fn create<M: Memory + Hasher + Log>(
+/// `RealmParams`, `RealmUnsupported`, `StartRttGeometry`, `Unaligned`, `StartRttAlias`, `NoEntropy`, `Vmid`, `NoVmid`,
+/// `State`.
+pub fn create<M: Memory + Hasher + AttestRoot + Log>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
     wanted: &Wanted<'_>,
@@ -57,30 +71,44 @@ pub fn create<M: Memory + Hasher + Log>(
     if (tree.root.as_u64()..end).contains(&rd.addr().as_u64()) {
         return Err(Cause::StartRttAlias);
     }
-    let vmid = rmm.vmids.reserve(tree.vmid).ok_or(Cause::Vmid)?;
+    let instance = wanted.encryption.map(|encryption| instance(machine, encryption)).transpose()?;
+    let vmid = match wanted.vmid {
+        Some(vmid) => rmm.vmids.reserve(vmid).ok_or(Cause::Vmid)?,
+        None => rmm.vmids.reserve_any(vmids(&rmm.features)).ok_or(Cause::NoVmid)?,
+    };
 
-    let (mut rd, tables) = lock_all(rmm, rd, &tree)?;
+    let (rd, tables) = lock_all(rmm, rd, &tree)?;
     // Nothing can fail from here on.
     let number = rmm.ledger.number_realm();
-    let tree = Tree { number, ..tree };
+    let tree = Tree { number, vmid: vmid.vmid(), ..tree };
     for (number, table) in tables.into_iter().enumerate() {
         let mut table = rmm.granules.claim::<RttState>(table);
         table::init_start_table(rmm, &tree, number as u64, &mut table);
     }
     machine.publish();
-    machine.wipe(Slot::Object, rd.exclusive());
     let mut rd = rmm.granules.claim::<RdState>(rd);
     {
         let mut page = machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &mut Rd = page.view_mut();
-        descriptor.init(&tree, extensions, algorithm, wanted.rpv);
-        descriptor.measurements.init(machine, algorithm, wanted.measured);
+        descriptor.init(&tree, extensions, algorithm, wanted.rpv, wanted.numbering);
+        if let Some(measured) = wanted.measured {
+            descriptor.measurements.init(machine, algorithm, measured);
+        }
+        if let Some(instance) = instance {
+            descriptor.instance = instance.into();
+        }
     }
     let addr = rd.addr();
     rd.unlock();
     vmid.keep();
     machine.log(Event::RealmCreated { number, rd: addr, vmid: tree.vmid });
     Ok(())
+}
+
+/// What tells a new Realm from all others.
+fn instance(machine: &impl AttestRoot, encryption: Encryption) -> Result<Instance, Cause> {
+    let id = machine.entropy().ok_or(Cause::NoEntropy)?;
+    Ok(Instance { id, private_encryption: encryption == Encryption::Private })
 }
 
 /// The tables of the Realm, if the machine can walk them from where the Host wants.
@@ -111,12 +139,16 @@ fn geometry(features: &Features, wanted: &Wanted<'_>) -> Result<Tree, Cause> {
         return Err(unaligned);
     }
     encodable(format, Operand::StartRtt, root)?;
-    if wanted.vmid > 255 && !features.vmid16 {
+    if wanted.vmid.is_some_and(|vmid| u32::from(vmid) >= vmids(features)) {
         return Err(Cause::Vmid);
     }
-    // The number is given once nothing can fail.
-    let number = RealmNumber(0);
-    Ok(Tree { space, root, start, roots, format, vmid: wanted.vmid, number })
+    // VMID and number are given once nothing else can fail.
+    Ok(Tree { space, root, start, roots, format, vmid: 0, number: RealmNumber(0) })
+}
+
+/// How many VMIDs the CPUs have.
+const fn vmids(features: &Features) -> u32 {
+    if features.vmid16 { 1 << 16 } else { 1 << 8 }
 }
 
 type StartTables<'t> = heapless::Vec<GranuleGuard<'t, Delegated>, ROOTS_MAX>;
@@ -160,23 +192,60 @@ pub fn activate<M: Memory + Log>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<(), 
     Ok(())
 }
 
+/// Which Realms may be destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Those that [`terminate`] has ended.
+    Terminated,
+    /// All.
+    Any,
+}
+
+/// Ends a Realm of which no REC runs: none will run again, and it gets nothing new.
+///
+/// # Errors
+///
+/// `State`, `RealmRunning`.
+///
+/// Source: RMM specification (Arm DEN0137) 2.0, `RMI_REALM_TERMINATE`.
+pub fn terminate<M: Memory + Log>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<(), Cause> {
+    let mut rd = rd.lock::<RdState>()?;
+    let mut page = rmm.machine.page(Slot::Rd, rd.exclusive());
+    let descriptor: &mut Rd = page.view_mut();
+    // A REC is marked as running before its Realm's state is looked at, under the lock that is held here. So a REC that
+    // is not seen running now will see the new state.
+    if descriptor.recs().any(|rec| rmm.granules.is_running(rec)) {
+        return Err(Cause::RealmRunning);
+    }
+    descriptor.set_state(RealmState::Zombie);
+    rmm.machine.log(Event::RealmTerminated { number: descriptor.tree().number });
+    Ok(())
+}
+
 /// Ends a Realm without RECs, memory or tables. RD and start-level tables become DELEGATED.
 ///
 /// # Errors
 ///
-/// `State`, `RealmLive`.
-pub fn destroy<M: Memory + Stage2Tlb + Log>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<(), Cause> {
+/// `State`, `RealmNotTerminated`, `RealmLive`.
+pub fn destroy<M: Memory + Stage2Tlb + Log>(
+    rmm: &Rmm<'_, M>,
+    rd: Named<'_>,
+    ending: Ending,
+) -> Result<(), Cause> {
     let machine = rmm.machine;
     let mut rd = rd.lock::<RdState>()?;
     let addr = rd.addr();
-    if rd.count() != 0 {
-        return Err(Cause::RealmLive);
-    }
     let (tree, most) = {
         let page = machine.page(Slot::Rd, rd.exclusive());
         let descriptor: &Rd = page.view();
+        if ending == Ending::Terminated && descriptor.state() != RealmState::Zombie {
+            return Err(Cause::RealmNotTerminated);
+        }
         (descriptor.tree(), descriptor.holdings.most())
     };
+    if rd.count() != 0 {
+        return Err(Cause::RealmLive);
+    }
     let mut tables: heapless::Vec<TableGuard<'_>, ROOTS_MAX> = heapless::Vec::new();
     for table in table::start_tables(&tree) {
         let table = lock_table(&rmm.granules, table);

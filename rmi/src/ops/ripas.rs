@@ -4,13 +4,23 @@ use granule::{RdState, RecState};
 use machine::stage2::Stale;
 use machine::{Hasher, Memory, Slot, Stage2Tlb};
 use realm::rd::{Rd, RealmState};
+use realm::rtt::ripas::{InitRules, WishRules};
 use realm::rtt::{Entry, Level, ripas};
 use realm::{Rec, Rmm};
 
 use super::lock::{self, tree_of};
 use super::{Cause, Named};
 
-/// Makes a range of a new Realm RAM, and measures it. Returns how far it got: at most to the end of one table.
+/// How a Host makes a range of a new Realm RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Init {
+    /// Whether the RIM tells of it.
+    pub is_measured: bool,
+    /// What may become RAM.
+    pub rules: InitRules,
+}
+
+/// Makes a range of a new Realm RAM. Returns how far it got: at most to the end of one table.
 ///
 /// # Errors
 ///
@@ -20,6 +30,7 @@ pub fn init<M: Memory + Hasher>(
     rd: Named<'_>,
     base: u64,
     top: u64,
+    Init { is_measured, rules }: Init,
 ) -> Result<u64, Cause> {
     let machine = rmm.machine;
     let mut guard = rd.lock::<RdState>()?;
@@ -43,11 +54,16 @@ pub fn init<M: Memory + Hasher>(
         if !at.level.is_aligned(base) {
             return Err(Cause::BaseUnaligned(at.level));
         }
-        if !matches!(at.entry, Entry::Unassigned(_)) {
+        let has_memory = !matches!(at.entry, Entry::Unassigned(_));
+        if has_memory && rules == InitRules::Unassigned {
             return Err(Cause::EntryState { level: at.level, next: 0 });
         }
-        let mut extension = rd.measurements.extend_ripas(algorithm);
-        let reached = ripas::init(&at, base, top, |base, top| extension.extend(machine, base, top));
+        let reached = if is_measured {
+            let mut extension = rd.measurements.extend_ripas(algorithm);
+            ripas::init(&at, base, top, rules, |base, top| extension.extend(machine, base, top))
+        } else {
+            ripas::init(&at, base, top, rules, |_, _| {})
+        };
         machine.publish();
         if reached == base { Err(Cause::NoProgress(at.level)) } else { Ok(reached) }
     })
@@ -62,8 +78,8 @@ pub fn set<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
     rec: Named<'_>,
-    base: u64,
-    top: u64,
+    (base, top): (u64, u64),
+    rules: WishRules,
 ) -> Result<u64, Cause> {
     let machine = rmm.machine;
     let (mut rd, mut rec_guard) = lock::pair::<RdState, RecState>(rd, rec)?;
@@ -90,7 +106,7 @@ pub fn set<M: Memory + Stage2Tlb>(
     }
     let wish = rec.ripas.wish();
     let progress = tree.walk(machine, &rmm.granules, base, Level::PAGE, |at| {
-        let Some(progress) = ripas::set(&at, base, top, wish) else {
+        let Some(progress) = ripas::set(&at, base, top, wish, rules) else {
             return Err(if at.level.is_aligned(base) {
                 Cause::NoProgress(at.level)
             } else {

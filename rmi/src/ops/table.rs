@@ -44,10 +44,8 @@ pub fn create<M: Memory + Stage2Tlb>(
             invalidate_entry(machine, &tree, &at, ipa);
         }
         let filling = scan::Filling::new(at.entry, level, tree.format);
-        // The table is complete before a walker can reach it.
-        if filling.is_zero() {
-            machine.wipe(Slot::ChildTable, table.exclusive());
-        } else {
+        // The table is complete before a walker can reach it. A DELEGATED granule is all zero.
+        if !filling.is_zero() {
             filling.write(&mut machine.page(Slot::ChildTable, table.exclusive()).0);
             machine.publish();
         }

@@ -1,40 +1,54 @@
 //! The Host's part of a REC's virtual interrupts: which are valid, and how they get into the REC.
 
-use machine::vcpu::GicRegisters;
+use machine::vcpu::{GicRegisters, HostVgic};
 use realm::Features;
 use realm::rec::controls::GIC_HCR_OWN;
 
-/// ICH_HCR_EL2 bits that the Host sets: UIE, LRENPIE, NPIE, VGrp0EIE, VGrp0DIE, VGrp1EIE, VGrp1DIE, TDIR.
+/// Where the Host's part of a REC's virtual interrupts is while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VgicSource {
+    /// In the page through which the Host runs the REC: it is copied to the hardware and back.
+    RunPage,
+    /// In the hardware, where the Host has put it, and where it stays.
+    Hardware,
+}
+
+/// ICH_HCR_EL2 bits that the Host sets in the run page: UIE, LRENPIE, NPIE, VGrp0EIE, VGrp0DIE, VGrp1EIE, VGrp1DIE, TDIR.
 const HOST_HCR: u64 = 0x40fe;
+/// ICH_HCR_EL2 bits that the Host sets in the hardware: En, UIE to VGrp1DIE, TC, TALL0, TALL1, TSEI, TDIR. A trap that the Host sets
+/// is one that the Realm takes, and the access is the Host's to handle.
+const HARDWARE_HCR: u64 = 0x7cff;
+/// ICH_HCR_EL2 bits that are the monitor's there: vSGIEOIcount, DVIM. Nobody injects interrupts directly.
+const HARDWARE_OWN: u64 = 0x8100;
 /// ICH_HCR_EL2.EOIcount.
 const EOI_COUNT: u64 = 0x1f << 27;
 
 const LR_HW: u64 = 1 << 61;
 const LR_EOI: u64 = 1 << 41;
 
-/// Virtual interrupts as the Host passes them with each entry.
-#[derive(Clone, Copy, Debug)]
-pub struct HostVgic<'e> {
-    /// ICH_HCR_EL2.
-    pub hcr: u64,
-    /// ICH_LR_EL2; those that the CPU has not are not looked at.
-    pub lrs: &'e [u64; 16],
-}
-
 /// Checks the Host's control bits and the implemented list registers.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A6.1.
-pub fn is_valid(host: &HostVgic<'_>, features: &Features) -> bool {
-    if host.hcr & !HOST_HCR != 0 {
+/// In the hardware a field of a list register that the CPU does not implement cannot be set, and the Host has control bits that are
+/// not for the Realm: there only what would reach a physical interrupt is refused, and what the architecture forbids.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, A6.1; GIC architecture (Arm IHI0069), ICH_LR_EL2: an interrupt stands in
+/// at most one list register.
+#[inline(always)]
+pub fn is_valid(source: VgicSource, host: &HostVgic, features: &Features) -> bool {
+    if source == VgicSource::RunPage && host.hcr & !HOST_HCR != 0 {
         return false;
     }
-    let lrs = host.lrs.get(..features.list_registers()).unwrap_or(host.lrs);
+    let lrs = host.lrs.get(..features.list_registers()).unwrap_or(&host.lrs);
     if is_inactive(lrs.iter().fold(0, |bits, lr| bits | lr)) {
         return true;
     }
     lrs.iter().enumerate().all(|(number, &lr)| {
         let earlier = lrs.get(..number).unwrap_or(&[]);
-        is_inactive(lr) || (is_valid_lr(lr, features) && !has_intid(earlier, intid(lr)))
+        is_inactive(lr)
+            || match source {
+                VgicSource::RunPage => is_valid_lr(lr, features),
+                VgicSource::Hardware => lr & LR_HW == 0,
+            } && !has_intid(earlier, intid(lr))
     })
 }
 
@@ -71,10 +85,20 @@ fn is_valid_intid(intid: u64, features: &Features) -> bool {
 }
 
 /// Gives the REC the Host's part, which must be valid.
-pub fn give(gic: &mut GicRegisters, host: &HostVgic<'_>, features: &Features) {
-    gic.hcr = host.hcr & HOST_HCR | gic.hcr & EOI_COUNT | GIC_HCR_OWN;
-    for (register, lr) in gic.lrs.iter_mut().zip(host.lrs).take(features.list_registers()) {
-        *register = *lr;
+#[inline(always)]
+pub fn give(gic: &mut GicRegisters, source: VgicSource, host: &HostVgic, features: &Features) {
+    match source {
+        VgicSource::RunPage => {
+            gic.in_hardware = 0;
+            gic.hcr = host.hcr & HOST_HCR | gic.hcr & EOI_COUNT | GIC_HCR_OWN;
+            for (register, lr) in gic.lrs.iter_mut().zip(host.lrs).take(features.list_registers()) {
+                *register = lr;
+            }
+        }
+        VgicSource::Hardware => {
+            gic.in_hardware = 1;
+            gic.hcr = host.hcr & (HARDWARE_HCR | EOI_COUNT) | HARDWARE_OWN;
+        }
     }
 }
 
@@ -97,7 +121,7 @@ mod tests {
     fn is_valid_with(first: &[u64]) -> bool {
         let mut lrs = [0; 16];
         lrs[..first.len()].copy_from_slice(first);
-        is_valid(&HostVgic { hcr: 0, lrs: &lrs }, &features())
+        is_valid(VgicSource::RunPage, &HostVgic { hcr: 0, lrs }, &features())
     }
 
     const PENDING: u64 = 1 << 62 | 1 << 60;
@@ -105,8 +129,12 @@ mod tests {
     #[test]
     fn only_the_hosts_control_bits_are_accepted() {
         for bit in 0..64 {
-            let host = HostVgic { hcr: 1 << bit, lrs: &[0; 16] };
-            assert_eq!(is_valid(&host, &features()), (HOST_HCR >> bit) & 1 == 1, "bit {bit}");
+            let host = HostVgic { hcr: 1 << bit, lrs: [0; 16] };
+            assert_eq!(
+                is_valid(VgicSource::RunPage, &host, &features()),
+                (HOST_HCR >> bit) & 1 == 1,
+                "bit {bit}"
+            );
         }
     }
 
@@ -134,6 +162,33 @@ mod tests {
     fn an_interrupt_may_stand_in_one_list_register_only() {
         assert!(!is_valid_with(&[PENDING | 27, 0, 2 << 62 | 27]));
         assert!(is_valid_with(&[PENDING | 27, 0, 27]));
+    }
+
+    /// The last row: an inactive list register may say what it likes (OQ-11).
+    #[test]
+    fn in_the_hardware_only_physical_interrupts_and_doubles_are_refused() {
+        for (lrs, valid) in [
+            ([PENDING | 27, 0], true),
+            ([PENDING | 0x04 << 48 | 1020, 0], true),
+            ([PENDING | 27, PENDING | 28], true),
+            ([PENDING | 27, 1 << 63 | 27], false),
+            ([PENDING | LR_HW | 27, 0], false),
+            ([LR_HW | 27, PENDING | 27], true),
+        ] {
+            let mut host = HostVgic { hcr: u64::MAX, lrs: [0; 16] };
+            host.lrs[..2].copy_from_slice(&lrs);
+            assert_eq!(is_valid(VgicSource::Hardware, &host, &features()), valid, "{lrs:x?}");
+        }
+    }
+
+    #[test]
+    fn what_the_host_sets_in_the_hardware_counts_but_for_what_is_the_monitors() {
+        let mut gic = GicRegisters::default();
+        let host = HostVgic { hcr: u64::MAX, lrs: [0; 16] };
+        give(&mut gic, VgicSource::Hardware, &host, &features());
+        assert_eq!((gic.hcr, gic.in_hardware), (0xf800_fdff, 1));
+        give(&mut gic, VgicSource::Hardware, &HostVgic::default(), &features());
+        assert_eq!(gic.hcr, 0x8100);
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! The two commands that make an object from a page of parameters.
 
-use granule::GranuleAddr;
-use machine::{Hasher, HostMemory, Log, Memory};
-use realm::Rmm;
+use machine::{AttestRoot, Hasher, HostMemory, Log, Memory};
 use realm::features::ExtensionsWish;
 use realm::measurement::Algorithm;
 use realm::rtt::Level;
+use realm::{Numbering, Rmm};
 
 use super::args;
-use super::pages::{RealmParams, RecParams};
 use crate::ops::{self, Cause, HostPage};
+use crate::pages::{self, RealmParams, RecParams};
 use crate::words::AbiWords;
 
 /// `RmiRealmFlags`.
@@ -21,15 +20,6 @@ mod realm_flag {
 
 /// `RmiRecCreateFlags`, bit 0.
 const REC_RUNNABLE: u64 = 1;
-
-/// Copies a page of parameters, in place.
-fn read(
-    machine: &impl HostMemory,
-    page: GranuleAddr,
-    params: &mut AbiWords<512>,
-) -> Result<(), Cause> {
-    machine.read_host(page, 0, &mut params.0).map_err(|_| Cause::HostFault(HostPage::Params))
-}
 
 /// `RmiHashAlgorithm`.
 const fn algorithm(raw: u8) -> Option<Algorithm> {
@@ -43,7 +33,7 @@ const fn algorithm(raw: u8) -> Option<Algorithm> {
 /// `RMI_REALM_CREATE`.
 // Out of line: its pages would make the stack of every command larger.
 #[inline(never)]
-pub(super) fn realm<M: Memory + HostMemory + Hasher + Log>(
+pub(super) fn realm<M: Memory + HostMemory + Hasher + AttestRoot + Log>(
     rmm: &Rmm<'_, M>,
     rd: u64,
     params: u64,
@@ -51,7 +41,7 @@ pub(super) fn realm<M: Memory + HostMemory + Hasher + Log>(
     let rd = args::rd(rmm, rd)?;
     let page = args::host_page(rmm, HostPage::Params, params)?;
     let mut params = RealmParams(AbiWords::zeroed());
-    read(rmm.machine, page, &mut params.0)?;
+    pages::read(rmm.machine, page, &mut params.0)?;
     let flags = params.flags();
     let wanted = ops::realm::Wanted {
         lpa2: flags & realm_flag::LPA2 != 0,
@@ -64,11 +54,13 @@ pub(super) fn realm<M: Memory + HostMemory + Hasher + Log>(
         },
         algorithm: algorithm(params.hash_algo()),
         rpv: params.rpv(),
-        vmid: params.vmid(),
+        vmid: Some(params.vmid()),
         root: params.rtt_base(),
         start: Level::new(params.rtt_level_start()),
         roots: params.rtt_num_start(),
-        measured: &params.measured(),
+        measured: Some(&params.measured()),
+        encryption: None,
+        numbering: Numbering::InOrder,
     };
     ops::realm::create(rmm, rd, &wanted)
 }
@@ -86,15 +78,15 @@ pub(super) fn rec<M: Memory + HostMemory + Hasher>(
     let rd = args::rd(rmm, rd)?;
     let page = args::host_page(rmm, HostPage::Params, params)?;
     let mut params = RecParams(AbiWords::zeroed());
-    read(rmm.machine, page, &mut params.0)?;
+    pages::read(rmm.machine, page, &mut params.0)?;
     let aux = params.aux();
     let wanted = ops::rec::Wanted {
         is_runnable: params.flags() & REC_RUNNABLE != 0,
         index: args::rec_index(params.mpidr()),
         pc: params.pc(),
         gprs: params.gprs(),
-        aux: usize::try_from(params.num_aux()).ok().and_then(|count| aux.get(..count)),
         measured: &params.measured(),
     };
-    ops::rec::create(rmm, rd, rec, &wanted)
+    let aux = usize::try_from(params.num_aux()).ok().and_then(|count| aux.get(..count));
+    ops::rec::create(rmm, rd, rec, &wanted, aux)
 }

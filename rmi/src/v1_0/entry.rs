@@ -1,6 +1,6 @@
-//! RTT entries, as the Host writes and reads them.
+//! Mappings of Host memory, as the Host asks for them.
 
-use realm::rtt::{Entry, Format, Level, Tree};
+use realm::rtt::{Entry, Tree};
 
 use crate::ops::map::Mapping;
 
@@ -8,23 +8,4 @@ use crate::ops::map::Mapping;
 /// choose.
 pub(super) fn mapping(desc: u64) -> impl FnOnce(&Tree) -> Option<Mapping> {
     move |tree| Entry::from_host_descriptor(desc, tree.format)
-}
-
-/// X1 to X4 of RTT_READ_ENTRY: level reached, state, descriptor, RIPAS.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_READ_ENTRY`, `RmiRttEntryState`, `RmiRipas`.
-#[inline(always)]
-pub(super) fn show(level: Level, entry: Entry, format: Format) -> [u64; 4] {
-    const UNASSIGNED: u64 = 0;
-    const ASSIGNED: u64 = 1;
-    const TABLE: u64 = 2;
-    let (state, ripas) = match entry {
-        Entry::Unassigned(ripas) => (UNASSIGNED, ripas as u64),
-        Entry::Assigned(ripas, _) => (ASSIGNED, ripas as u64),
-        Entry::UnassignedNs => (UNASSIGNED, 0),
-        Entry::AssignedNs(..) => (ASSIGNED, 0),
-        Entry::Table(_) => (TABLE, 0),
-    };
-    let desc = entry.host_descriptor(format);
-    [level.as_i64().cast_unsigned(), state, desc, ripas]
 }

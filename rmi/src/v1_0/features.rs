@@ -12,14 +12,7 @@ pub(super) fn register(features: &Features, index: u64) -> u64 {
 fn register0(features: &Features) -> u64 {
     const SHA_256: u64 = 1 << 32;
     const SHA_512: u64 = 1 << 33;
-    u64::from(features.ipa_width_max)
-        | u64::from(features.lpa2) << 8
-        | u64::from(features.sve_vl.is_some()) << 9
-        | u64::from(features.sve_vl.unwrap_or(0)) << 10
-        | u64::from(features.breakpoints_minus_one) << 14
-        | u64::from(features.watchpoints_minus_one) << 20
-        | u64::from(features.counters.is_some()) << 26
-        | u64::from(features.counters.unwrap_or(0)) << 27
+    crate::features::register0(features)
         | SHA_256
         | SHA_512
         | u64::from(features.list_registers_minus_one) << 34

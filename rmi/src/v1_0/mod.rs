@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`table`] | every command: number, name, arguments, what it calls, outputs |
 //! | `args` | arguments in registers |
-//! | `pages`, `rim` | parameters in memory, and what of them is measured |
+//! | `create`, `rim` | objects made from pages of parameters; what starts a RIM |
 //! | `run_page` | the page through which a REC is run |
 //! | `status` | why a command is refused, as the Host is told |
 //! | `features`, `entry` | feature registers; what an RTT entry says |
@@ -15,7 +15,6 @@ mod args;
 mod create;
 mod entry;
 mod features;
-mod pages;
 mod rim;
 mod run_page;
 mod status;

@@ -1,14 +1,15 @@
-//! The page through which the Host runs a REC: what it passes in, and what it gets back.
+//! The page through which the Host runs a REC: what 1.0 adds to it, the virtual interrupts.
 
+use machine::vcpu::HostVgic;
 use machine::{GranuleAddr, HostMemory};
 use realm::exit::Exit;
 use realm::{Features, Rec};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
-use crate::ops::enter::{Entry, EntryFlags};
-use crate::ops::vgic::{self, HostVgic};
-use crate::ops::{Cause, HostPage};
-use crate::words::AbiWords;
+use crate::ops::Cause;
+use crate::ops::enter::Entry;
+use crate::ops::vgic::{self, VgicSource};
+use crate::run_page::{self, ExitPage};
 
 /// `RmiRecEnter`, the first half of the run page, as far as it has a meaning.
 ///
@@ -21,21 +22,8 @@ pub(super) struct RecEnter {
     /// `gprs`, from byte offset 0x200.
     gprs: [u64; 31],
     hole_2: u64,
-    /// `gicv3_hcr`, at byte offset 0x300.
-    gicv3_hcr: u64,
-    /// `gicv3_lrs`, from byte offset 0x308.
-    gicv3_lrs: [u64; 16],
-}
-
-/// Flags of `RmiRecEnter`.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RmiRecEnterFlags`.
-mod flag {
-    pub(super) const EMUL_MMIO: u64 = 1;
-    pub(super) const INJECT_SEA: u64 = 1 << 1;
-    pub(super) const TRAP_WFI: u64 = 1 << 2;
-    pub(super) const TRAP_WFE: u64 = 1 << 3;
-    pub(super) const RIPAS_REJECT: u64 = 1 << 4;
+    /// `gicv3_hcr`, at byte offset 0x300, and `gicv3_lrs`, from 0x308.
+    gicv3: HostVgic,
 }
 
 impl RecEnter {
@@ -56,31 +44,22 @@ impl RecEnter {
         run: GranuleAddr,
     ) -> Result<(), Cause> {
         let words: &mut [u64; 113] = zerocopy::transmute_mut!(self);
-        machine.read_host(run, 0, words).map_err(|_| Cause::HostFault(HostPage::Run))
+        run_page::read(machine, run, words)
     }
 
     /// What it says.
     #[inline(always)]
     pub(super) fn entry(&self) -> Entry<'_> {
-        let is_set = |flag| self.flags & flag != 0;
-        let flags = EntryFlags::NONE
-            .with_if(is_set(flag::EMUL_MMIO), EntryFlags::EMULATES)
-            .with_if(is_set(flag::INJECT_SEA), EntryFlags::INJECTS_ABORT)
-            .with_if(is_set(flag::TRAP_WFI), EntryFlags::TRAPS_WFI)
-            .with_if(is_set(flag::TRAP_WFE), EntryFlags::TRAPS_WFE)
-            .with_if(is_set(flag::RIPAS_REJECT), EntryFlags::REJECTS_RIPAS);
-        let vgic = HostVgic { hcr: self.gicv3_hcr, lrs: &self.gicv3_lrs };
-        Entry { flags, gprs: &self.gprs, vgic }
+        Entry {
+            flags: run_page::flags(self.flags),
+            gprs: &self.gprs,
+            vgic: &self.gicv3,
+            source: VgicSource::RunPage,
+        }
     }
 }
 
-/// Offset of `RmiRecExit` in the run page, and its words.
-const EXIT_AT: usize = 0x800;
-const EXIT_WORDS: usize = 256;
-/// Offset of `gicv3_lrs` in `RmiRecExit`.
-const LRS_AT: usize = 0x308;
-
-/// Tells the Host why the REC stopped: the second half of the page at `run`, built from zeros.
+/// Tells the Host why the REC stopped.
 ///
 /// # Errors
 ///
@@ -91,49 +70,17 @@ pub(super) fn tell(
     (rec, exit): (&Rec, &Exit),
     features: &Features,
 ) -> Result<(), Cause> {
-    let mut page = AbiWords::zeroed();
-    encode(&mut page, rec, exit, features);
-    machine.write_host(run, EXIT_AT, &page.0).map_err(|_| Cause::HostFault(HostPage::Run))
+    run_page::tell(machine, run, (rec, exit), |page| encode_gic(page, rec, features))
 }
 
-/// Writes the exit page. Whatever is not set here stays zero.
+/// Offset of `gicv3_lrs` in `RmiRecExit`.
+const LRS_AT: usize = 0x308;
+
+/// Writes the virtual interrupts.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RmiRecExit`, A4.3.1.
-fn encode(page: &mut AbiWords<EXIT_WORDS>, rec: &Rec, exit: &Exit, features: &Features) {
-    const SYNC: u64 = 0;
-    const IRQ: u64 = 1;
-    const FIQ: u64 = 2;
-    const PSCI: u64 = 3;
-    const RIPAS_CHANGE: u64 = 4;
-    const HOST_CALL: u64 = 5;
-    const SERROR: u64 = 6;
-    let reason = match *exit {
-        Exit::Sync { esr, far, hpfar, gpr0 } => {
-            page.set_words_at::<0x100, 3>(&[esr, far.into(), hpfar]);
-            page.set_u64_at::<0x200>(gpr0);
-            SYNC
-        }
-        Exit::Irq => IRQ,
-        Exit::Fiq => FIQ,
-        Exit::Psci { call, target } => {
-            page.set_words_at::<0x200, 2>(&[call, target]);
-            PSCI
-        }
-        Exit::RipasChange { base, top, ripas } => {
-            page.set_words_at::<0x500, 3>(&[base, top, ripas]);
-            RIPAS_CHANGE
-        }
-        Exit::HostCall { imm } => {
-            page.set_words_at::<0x200, 31>(&rec.host_call);
-            page.set_u64_at::<0x600>(u64::from(imm));
-            HOST_CALL
-        }
-        Exit::SError { esr } => {
-            page.set_u64_at::<0x100>(esr);
-            SERROR
-        }
-    };
-    page.set_u64_at::<0x0>(reason);
+/// Source: RMM specification (Arm DEN0137) 1.0, `RmiRecExit`, A6.1.
+#[inline(always)]
+fn encode_gic(page: &mut ExitPage, rec: &Rec, features: &Features) {
     let gic = &rec.registers.gic;
     page.set_u64_at::<0x300>(vgic::exit_hcr(gic.hcr));
     let lrs = page.0.iter_mut().skip(LRS_AT / 8).take(features.list_registers());
@@ -141,14 +88,4 @@ fn encode(page: &mut AbiWords<EXIT_WORDS>, rec: &Rec, exit: &Exit, features: &Fe
         *word = lr;
     }
     page.set_words_at::<0x388, 2>(&[gic.misr, gic.vmcr]);
-    let el1 = &rec.registers.el1;
-    // Each field from its own register: a mixed-up timer was a leak in another monitor (bug catalogue L1).
-    page.set_u64_at::<0x400>(el1.cntp_ctl_el0);
-    page.set_u64_at::<0x408>(el1.cntp_cval_el0);
-    page.set_u64_at::<0x410>(el1.cntv_ctl_el0);
-    page.set_u64_at::<0x418>(el1.cntv_cval_el0);
-    let registers = &rec.registers;
-    if let Some(counters) = registers.extensions.counters() {
-        page.set_u64_at::<0x700>(u64::from(registers.pmu.overflow(counters)));
-    }
 }

@@ -98,6 +98,8 @@ const fn host_labels(page: HostPage) -> (&'static str, &'static str, &'static st
         HostPage::Params => ("params_align", "params_bound", "params_pas"),
         HostPage::Source => ("src_align", "src_bound", "src_pas"),
         HostPage::Run => ("run_align", "run_bound", "run_pas"),
+        HostPage::Config => ("cfg_align", "cfg_bound", "cfg_pas"),
+        HostPage::List => ("list_align", "list_bound", "list_pas"),
     }
 }
 
@@ -107,6 +109,8 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::Unaligned(operand) => (Code::Input, labels(operand).align),
         Cause::Untracked(operand) => (Code::Input, labels(operand).bound),
         Cause::State(operand) => (Code::Input, labels(operand).state),
+        // Versions without stateful operations leave no object unfinished.
+        Cause::Blocked(operand) => (Code::Input, labels(operand).state),
         Cause::NotEncodable(operand) => (Code::Input, encodable_label(operand)),
         Cause::Alias(operand) => (Code::Input, alias_label(operand)),
         Cause::HostUnaligned(page) => (Code::Input, host_labels(page).0),
@@ -114,6 +118,25 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::HostFault(page) => (Code::Input, host_labels(page).2),
         Cause::NotDelegated => (Code::Input, "gran_gpt"),
         Cause::NotUndelegated => (Code::Input, "el3_refused"),
+        Cause::El3Busy => (Code::Input, "el3_busy"),
+        Cause::El3Conflict => (Code::Input, "el3_conflict"),
+        // Ranges are of one granule here.
+        Cause::NotTracked { .. } => (Code::Input, labels(Operand::Granule).bound),
+        Cause::RangeState { .. } => (Code::Input, labels(Operand::Granule).state),
+
+        // Conditions that 1.0 has no word for, and in which a Host of 1.0 cannot be.
+        Cause::MonitorState => (Code::Input, "rmm_state"),
+        Cause::GranulesHeld => (Code::Input, "granules_held"),
+        Cause::TrackingState => (Code::Input, "state_valid"),
+        Cause::RegionReserved => (Code::Input, "region"),
+        Cause::Config => (Code::Input, "config"),
+        Cause::Unsupported => (Code::Input, "unsupported"),
+        Cause::ProtectionTable => (Code::Input, "gpt"),
+        Cause::NoVmid => (Code::Input, "vmid"),
+        Cause::NoEntropy => (Code::Input, "entropy"),
+        Cause::RealmRunning => (Code::Realm(0), "realm_running"),
+        Cause::RealmNotTerminated => (Code::Realm(0), "realm_state"),
+        Cause::RealmTerminated => (Code::Realm(1), "realm_terminated"),
 
         Cause::RealmParams => (Code::Input, "params_valid"),
         Cause::RealmUnsupported => (Code::Input, "params_supp"),
@@ -141,12 +164,22 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::PsciTarget => (Code::Input, "target"),
         Cause::PsciStatus => (Code::Input, "status"),
 
+        // No command of this version has a handle.
+        Cause::Busy | Cause::NoSlot | Cause::NoOperation => (Code::Input, "handle"),
+        Cause::NotAwaited => (Code::Input, "complete"),
+        Cause::NotCancellable | Cause::Cancelled => (Code::Input, "can_cancel"),
+        Cause::DonationSize => (Code::Input, "mem_gt"),
+        Cause::DonationUnaligned => (Code::Input, "mem_align"),
+        Cause::DonationState => (Code::Input, "mem_state"),
+
         Cause::LevelBound => (Code::Input, "level_bound"),
         Cause::IpaUnaligned => (Code::Input, "ipa_align"),
         Cause::IpaBound => (Code::Input, "ipa_bound"),
         Cause::HostAttributes => (Code::Input, "attr_valid"),
+        Cause::AddressType => (Code::Input, "addr_type"),
         Cause::OutputUnaligned => (Code::Input, "addr_align"),
         Cause::OutputBound => (Code::Input, "addr_bound"),
+        Cause::OutputMissing => (Code::Input, "addr_valid"),
 
         Cause::RangeEmpty => (Code::Input, "size_valid"),
         Cause::RangeUnaligned => (Code::Input, "top_gran_align"),

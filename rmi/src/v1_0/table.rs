@@ -1,10 +1,12 @@
 //! Every command of RMI 1.0, a row each: its number, its name, what it takes, and what it does.
 
+use ::granule::Budget;
 use ::realm::Rmm;
 use machine::{Event, Machine};
 
 use super::{args, create, entry, features, run_page, status};
 use crate::ops::enter::enter;
+use crate::ops::granule::AlreadyThere::IsRefused;
 use crate::ops::{Cause, HostPage, Operand, data, granule, map, psci, realm, rec, ripas, table};
 use crate::{NOT_SUPPORTED, Registers, Run};
 
@@ -57,6 +59,11 @@ macro_rules! commands {
             }
         }
 
+        /// Whether a command has this number.
+        pub(crate) const fn has(number: u64) -> bool {
+            matches!(number, $($number)|*)
+        }
+
         /// The numbers of all commands.
         #[cfg(test)]
         const NUMBERS: &[u64] = &[$($number),*];
@@ -65,11 +72,11 @@ macro_rules! commands {
 
 commands! { (rmm, run)
     0xc400_0151 GRANULE_DELEGATE [addr] Plain => {
-        granule::delegate(rmm, args::granule(rmm, Operand::Granule, addr)?)?;
+        granule::delegate(rmm, args::one_granule(addr)?, IsRefused, Budget::ONE)?;
         []
     };
     0xc400_0152 GRANULE_UNDELEGATE [addr] Plain => {
-        granule::undelegate(rmm, args::granule(rmm, Operand::Granule, addr)?)?;
+        granule::undelegate(rmm, args::one_granule(addr)?, IsRefused, Budget::ONE)?;
         []
     };
     0xc400_0153 DATA_CREATE [rd, data, ipa, src, flags] Plain => {
@@ -96,7 +103,7 @@ commands! { (rmm, run)
         []
     };
     0xc400_0159 REALM_DESTROY [rd] Plain => {
-        realm::destroy(rmm, args::rd(rmm, rd)?)?;
+        realm::destroy(rmm, args::rd(rmm, rd)?, realm::Ending::Any)?;
         []
     };
     0xc400_015a REC_CREATE [rd, rec, params] Plain => {
@@ -131,7 +138,7 @@ commands! { (rmm, run)
         []
     };
     0xc400_0161 RTT_READ_ENTRY [rd, ipa, level] FourOutputs => {
-        table::read(rmm, args::rd(rmm, rd)?, ipa, args::level(level), entry::show)?
+        table::read(rmm, args::rd(rmm, rd)?, ipa, args::level(level), crate::entry::show)?
     };
     0xc400_0162 RTT_UNMAP_UNPROTECTED [rd, ipa, level] NextInX1 => {
         [map::unmap(rmm, args::rd(rmm, rd)?, ipa, args::level(level))?]
@@ -147,11 +154,11 @@ commands! { (rmm, run)
     };
     0xc400_0167 REC_AUX_COUNT [rd] Plain => [rec::aux_count(rmm, args::rd(rmm, rd)?)? as u64];
     0xc400_0168 RTT_INIT_RIPAS [rd, base, top] Plain => {
-        [ripas::init(rmm, args::rd(rmm, rd)?, base, top)?]
+        [ripas::init(rmm, args::rd(rmm, rd)?, base, top, args::INIT_RIPAS)?]
     };
     0xc400_0169 RTT_SET_RIPAS [rd, rec, base, top] Plain => {
         let (rd, rec) = (args::rd(rmm, rd)?, args::rec(rmm, rec)?);
-        [ripas::set(rmm, rd, rec, base, top)?]
+        [ripas::set(rmm, rd, rec, (base, top), args::SET_RIPAS)?]
     };
 }
 

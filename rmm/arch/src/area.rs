@@ -75,6 +75,10 @@ pub(crate) struct CpuArea {
     pub(crate) host_keys: [Cell<u64>; 10],
     /// PMCR_EL0 of the Host, with bit 63 set, while its counters are stopped or the Realm's; else 0.
     pub(crate) host_pmcr: Cell<u64>,
+    /// ICC_SRE_EL2 and ICH_VMCR_EL2 of the Host while a Realm is loaded, where EL3 does not keep
+    /// them.
+    pub(crate) host_sre: Cell<u64>,
+    pub(crate) host_vmcr: Cell<u64>,
     /// `VDISR_EL2` of the Host while a Realm is loaded.
     pub(crate) host_vdisr: Cell<u64>,
     /// `VSESR_EL2` of the Realm's pending virtual SError.

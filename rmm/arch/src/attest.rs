@@ -11,10 +11,10 @@ use spin::Mutex;
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
+use crate::el3::result;
 use crate::hunks::{self, NO_MEMORY};
 use crate::layout::{PAGE, PAGE_BYTES};
 use crate::registers::{mrs, msr};
-use crate::root::result;
 use crate::smc;
 
 /// Address of the shared page, 0 until cold boot has set it. Locked for the whole of a service.

@@ -6,7 +6,7 @@ use machine::{Event, Log};
 
 use crate::area::{self, CpuArea};
 use crate::boot::Firmware;
-use crate::smc::{self, Reply, Request};
+use crate::smc::{self, Reply, Request, ShortReply};
 
 /// Stands for the CPU that runs the code, and implements every trait of [`machine`].
 ///
@@ -42,7 +42,16 @@ impl<F: Firmware> Cpu<F> {
         self.note(smc::boot_complete(0))
     }
 
-    /// Hands the Host its answer (X0 to X4) and waits for its next request (X0 to X7).
+    /// Hands the Host its answer (X0 to X4) and waits for its next request (X0 to X7), with
+    /// interface 0.x of EL3.
+    #[inline(always)]
+    pub fn complete_short(&self, reply: ShortReply) -> Request {
+        self.give_vectors_back();
+        self.note(smc::complete_short(reply))
+    }
+
+    /// Hands the Host its answer (X0 to X7) and waits for its next request (X0 to X7), with
+    /// interface 2.0 of EL3.
     #[inline(always)]
     pub fn complete(&self, reply: Reply) -> Request {
         self.give_vectors_back();

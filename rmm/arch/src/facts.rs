@@ -4,7 +4,7 @@ use machine::CpuFacts;
 
 use crate::features::has_pmu;
 use crate::registers::mrs;
-use crate::vcpu::simd;
+use crate::vcpu::{gic, simd};
 
 /// Reads the identification registers. Those that the CPU does not have read as zero.
 ///
@@ -13,6 +13,10 @@ pub(crate) fn read() -> CpuFacts {
     let id_aa64pfr0 = mrs!("id_aa64pfr0_el1");
     let id_aa64dfr0 = mrs!("id_aa64dfr0_el1");
     let has_sve = (id_aa64pfr0 >> 32) & 0xf != 0;
+    // With interface 2.0 the register is as EL3 or the Host left it.
+    let sre = gic::use_system_registers();
+    let (ich_vtr, icc_ctlr) = (mrs!("s3_4_c12_c11_1"), mrs!("s3_0_c12_c12_4"));
+    gic::give_back_system_registers(sre);
     CpuFacts {
         id_aa64pfr0,
         id_aa64pfr1: mrs!("id_aa64pfr1_el1"),
@@ -29,8 +33,8 @@ pub(crate) fn read() -> CpuFacts {
         id_aa64mmfr2: mrs!("s3_0_c0_c7_2"),
         id_aa64mmfr3: mrs!("s3_0_c0_c7_3"),
         id_aa64mmfr4: mrs!("s3_0_c0_c7_4"),
-        ich_vtr: mrs!("s3_4_c12_c11_1"),
-        icc_ctlr: mrs!("s3_0_c12_c12_4"),
+        ich_vtr,
+        icc_ctlr,
         pmcr: if has_pmu(id_aa64dfr0) { mrs!("pmcr_el0") } else { 0 },
         vector_bytes: if has_sve { simd::longest_vector() } else { 0 },
         ctr: mrs!("ctr_el0"),

@@ -1,6 +1,8 @@
 //! What the CPU has, judged from its identification registers.
 
-use machine::CpuFacts;
+use machine::{CpuFacts, El3Interface};
+
+use crate::el3;
 
 /// Features that decide which registers and instructions this crate may use. Read once per CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +31,9 @@ pub struct Features {
     pub pauth: bool,
     /// EL3 does not keep the Host's pointer authentication keys (interface 0.1).
     pub keep_host_keys: bool,
+    /// EL3 does not switch ICH_HCR_EL2, ICH_VMCR_EL2 and ICC_SRE_EL2 with the world (interface
+    /// 2.0).
+    pub shares_vgic: bool,
     /// Memory copy and set instructions (FEAT_MOPS).
     pub mops: bool,
     /// Random numbers (FEAT_RNG).
@@ -98,6 +103,7 @@ impl Features {
             watchpoints: small(field(facts.id_aa64dfr0, 20)) + 1,
             pauth: pauth != 0,
             keep_host_keys: pauth != 0 && interface == 1,
+            shares_vgic: matches!(el3::interface(interface), Some(El3Interface::V2)),
             mops: has_mops(facts.id_aa64isar2),
             rng: field(facts.id_aa64isar0, 60) >= 1,
             dit: field(facts.id_aa64pfr0, 48) >= 1,
@@ -185,6 +191,13 @@ mod tests {
         assert_eq!(missing(&no_ecv), Some("FEAT_ECV"));
         let no_gic = CpuFacts { id_aa64pfr0: qemu().id_aa64pfr0 & !(0xf << 24), ..qemu() };
         assert_eq!(missing(&no_gic), Some("GICv3 system registers"));
+    }
+
+    #[test]
+    fn interface_2_0_leaves_the_virtual_interrupts_to_us() {
+        for (version, shares) in [(1, false), (4, false), (8, false), (0x2_0000, true)] {
+            assert_eq!(Features::new(&qemu(), 4, CTR, version).shares_vgic, shares, "{version:#x}");
+        }
     }
 
     #[test]

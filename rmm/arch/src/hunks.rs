@@ -7,7 +7,8 @@ pub const NO_MEMORY: El3Error = El3Error(-4);
 /// EL3's code for anything else.
 pub const UNKNOWN: El3Error = El3Error(-1);
 
-/// First minor version of the interface in which the token comes in hunks, and X2 tells how much is left.
+/// First version of the interface in which the token comes in hunks, and X2 tells how much is left:
+/// 0.3. 2.0 is as 0.8.
 const SINCE: u64 = 3;
 
 /// Most bytes of a hunk: it comes through one page.
@@ -15,7 +16,7 @@ const HUNK_MAX: usize = 4096;
 
 /// Whether an EL3 that speaks this version of the interface (major in bits 30:16, minor in 15:0) gives hunks.
 pub const fn are_given(interface: u64) -> bool {
-    interface & 0xffff >= SINCE
+    interface >= SINCE
 }
 
 /// Fills `into` with a token; its length in bytes. `request` makes one request, with X3 as its argument (the size of the challenge
@@ -86,6 +87,7 @@ mod tests {
     #[test]
     fn an_older_interface_gives_the_token_whole_whatever_is_in_x2() {
         assert!(!are_given(1) && !are_given(2) && are_given(3) && are_given(8));
+        assert!(are_given(0x2_0000));
         assert_eq!(token(10, false, &[Ok((5, 4096))]), (Ok(vec![1; 5]), vec![32]));
         assert_eq!(token(10, true, &[Ok((5, 0))]), (Ok(vec![1; 5]), vec![32]));
     }

@@ -11,13 +11,14 @@
 //!
 //! | Page (of 512) | Holds |
 //! | --- | --- |
-//! | 511, 499, 482, 479, all below 476 | nothing: a guard |
+//! | 511, 499, 482, 479, 464 to 475, all below 400 | nothing: a guard |
 //! | 510 | the level 3 table of this very range, where slots are mapped |
 //! | 509 | `CpuArea` of module `area` |
 //! | 500 to 508 | slots: the roles of [`Slot`], then the one for Host memory |
 //! | 483 to 498 | stack |
 //! | 480 to 481 | stack of fatal exceptions |
 //! | 476 to 478 | SIMD registers of the Host while they are lent |
+//! | 400 to 463 | the window: granules that are wiped together |
 
 use core::ops::Range;
 
@@ -54,6 +55,10 @@ pub const FAULT_STACK_PAGES: usize = 2;
 pub const SIMD_PAGE: usize = 476;
 /// Number of pages of the Host's SIMD registers.
 pub const SIMD_PAGES: usize = 3;
+/// Page index of the first page of the window.
+pub const WINDOW_PAGE: usize = 400;
+/// Number of pages of the window: what one operand of TLBI RVAE2 of the smallest scale names.
+pub const WINDOW_PAGES: usize = 64;
 
 /// Virtual address of a page of the high half.
 pub const fn page_address(page: usize) -> usize {
@@ -76,6 +81,7 @@ pub const SIMD: usize = page_address(SIMD_PAGE);
 // One `movn` makes each of them.
 const _: () = assert!(SLOT_PAGE >= 512 - 16);
 const _: () = assert!(SLOT_PAGE + SLOTS == AREA_PAGE);
+const _: () = assert!(WINDOW_PAGE + WINDOW_PAGES < SIMD_PAGE);
 
 /// Pages of physical memory that each CPU needs, and their order in its block.
 pub mod block {
@@ -118,6 +124,7 @@ pub fn describe(address: u64) -> &'static str {
     let Ok(page) = usize::try_from((address - TOP) >> 12) else { return "high half" };
     match page {
         479 | 482 => "guard page: a stack overflowed",
+        WINDOW_PAGE..=463 => "window that is not mapped",
         SIMD_PAGE..=478 => "SIMD area",
         FAULT_STACK_PAGE..=481 => "fault stack",
         STACK_PAGE..=498 => "stack",
@@ -156,5 +163,10 @@ mod tests {
         );
         assert_eq!(SIMD_PAGE + SIMD_PAGES, 479);
         assert_eq!(block::PAGES, 24);
+        let window = page_address(WINDOW_PAGE) as u64;
+        let end = window + (WINDOW_PAGES * PAGE_BYTES) as u64;
+        assert_eq!(describe(window), "window that is not mapped");
+        assert_eq!(describe(end - 1), "window that is not mapped");
+        assert_eq!((describe(window - 1), describe(end)), ("nothing", "nothing"));
     }
 }

@@ -1,8 +1,9 @@
 //! The machine under the monitor: every `unsafe` block, all assembly and all system registers.
 //!
-//! Owns: boot ([`boot`]), the address space ([`layout`], [`mmu`]), slots and copies of Host memory, calls to EL3
-//! ([`smc`]), stage 2 invalidation ([`stage2`]), errata ([`errata`]), running a Realm's CPU, hash instructions, exception vectors, the log's
-//! way to the console. `cpu::Cpu` implements the traits of [`machine`] with them.
+//! Owns: boot ([`boot`]), the address space ([`layout`], [`mmu`]), slots and copies of Host memory,
+//! calls to EL3 ([`smc`], [`el3`]), stage 2 invalidation ([`stage2`]), errata ([`errata`]), running
+//! a Realm's CPU, hash instructions, exception vectors, the log's way to the console. `cpu::Cpu`
+//! implements the traits of [`machine`] with them.
 //!
 //! Does not own: any decision. What a command means is in the logic crates; what is logged, in the firmware.
 //!
@@ -11,6 +12,7 @@
 #![allow(unsafe_code, reason = "this crate is where the workspace keeps it")]
 
 pub mod boot;
+pub mod el3;
 pub mod errata;
 pub mod features;
 pub mod frame;

@@ -7,16 +7,16 @@ use core::ptr;
 
 use aarch64_cpu::asm::barrier::{self, ISH};
 use machine::GranuleAddr;
-use machine::memory::{Exclusive, Shared, first_marked, first_off_step};
+use machine::memory::{Exclusive, ExclusiveRun, Shared, first_marked, first_off_step};
 use machine::{Memory, Page, Slot, Words};
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
 use crate::features::Features;
-use crate::layout::PAGE_BYTES;
+use crate::layout::{PAGE_BYTES, WINDOW_PAGES};
 use crate::mmu::descriptor::Access;
 use crate::sequence;
-use crate::slot::Mapping;
+use crate::slot::{Mapping, Window};
 
 /// A mapped granule with one user.
 #[derive(Debug)]
@@ -93,6 +93,26 @@ impl<F: Firmware> Memory for Cpu<F> {
         barrier::dsb(ISH);
     }
 
+    fn wipe_run(&self, slot: Slot, run: ExclusiveRun<'_>) {
+        let (first, count) = (run.first(), run.count());
+        if count == 1 {
+            return run.granules().for_each(|granule| self.wipe(slot, granule));
+        }
+        let features = self.area().features.get();
+        let mut done = 0;
+        while let Some(next) = first.add(done).filter(|_| done < count) {
+            let pages = usize::try_from(count - done).unwrap_or(WINDOW_PAGES).min(WINDOW_PAGES);
+            let window = Window::new(next, pages, features.tlbi_range);
+            // SAFETY: `ExclusiveRun` proves that nobody else touches the granules, and they are
+            // mapped for all of the call.
+            unsafe { zero(window.address(), pages * PAGE_BYTES, &features) };
+            drop(window);
+            done += pages as u64;
+        }
+        // As above.
+        barrier::dsb(ISH);
+    }
+
     #[inline(always)]
     fn renew_code(&self, slot: Slot, granule: Exclusive<'_>) {
         let features = self.area().features.get();
@@ -100,10 +120,19 @@ impl<F: Firmware> Memory for Cpu<F> {
             clean_code(slot, granule.addr(), features.clean_bytes);
         }
         if features.invalidate_code {
-            // SAFETY: instructions are fetched again, from memory.
-            unsafe { asm!("ic ialluis", options(nostack)) };
-            // Realms and other CPUs get there by an exception return, which synchronises their fetches.
-            barrier::dsb(ISH);
+            forget_code();
+        }
+    }
+
+    fn renew_code_run(&self, slot: Slot, run: ExclusiveRun<'_>) {
+        let features = self.area().features.get();
+        if features.clean_bytes != 0 {
+            for granule in run.granules() {
+                clean_code(slot, granule.addr(), features.clean_bytes);
+            }
+        }
+        if features.invalidate_code {
+            forget_code();
         }
     }
 
@@ -146,6 +175,14 @@ impl<F: Firmware> Memory for Cpu<F> {
     fn publish(&self) {
         barrier::dsb(ISH);
     }
+}
+
+/// Makes every CPU fetch instructions again.
+fn forget_code() {
+    // SAFETY: instructions are fetched again, from memory.
+    unsafe { asm!("ic ialluis", options(nostack)) };
+    // Realms and other CPUs get there by an exception return, which synchronises their fetches.
+    barrier::dsb(ISH);
 }
 
 /// Cleans a granule to the point of unification, in lines of `line_bytes`.

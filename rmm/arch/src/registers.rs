@@ -55,6 +55,9 @@ pub const CNTHCTL_CNTVMASK: u64 = 1 << 18;
 /// `CNTHCTL_EL2.CNTPMASK`: the physical timer's output does not reach the GIC.
 pub const CNTHCTL_CNTPMASK: u64 = 1 << 19;
 
+/// `ICC_SRE_EL2` of the monitor and of Realms: system registers without legacy bypass, for EL1 too.
+pub const ICC_SRE: u64 = 0xf;
+
 /// Reads a system register by its assembler name or encoding.
 #[cfg(target_os = "none")]
 macro_rules! mrs {

@@ -1,27 +1,19 @@
 //! The Root world: granule transitions.
 
-use machine::GranuleAddr;
-use machine::{El3Error, RootWorld};
+use machine::{El3Error, GranuleAddr, Pas, RootWorld, Vcpu};
 
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
-use crate::smc;
-
-/// EL3's X0 as a result: 0 or a negative code.
-pub(crate) fn result(x0: u64) -> Result<(), El3Error> {
-    if x0 == 0 { Ok(()) } else { Err(El3Error(x0.cast_signed())) }
-}
+use crate::el3::{v0, v2};
 
 impl<F: Firmware> RootWorld for Cpu<F> {
     #[inline(always)]
-    fn delegate(&self, granule: GranuleAddr) -> Result<(), El3Error> {
-        let [x0, ..] = smc::call(smc::GTSI_DELEGATE, [granule.as_u64(), 0, 0]);
-        result(x0)
-    }
-
-    #[inline(always)]
-    fn undelegate(&self, granule: GranuleAddr) -> Result<(), El3Error> {
-        let [x0, ..] = smc::call(smc::GTSI_UNDELEGATE, [granule.as_u64(), 0, 0]);
-        result(x0)
+    fn set_pas(&self, first: GranuleAddr, count: u64, to: Pas) -> Result<u64, El3Error> {
+        let interrupted = || self.interrupt_pending();
+        if v2::has_service() {
+            v2::set_pas(first, count, to, interrupted)
+        } else {
+            v0::set_pas(first, count, to, interrupted)
+        }
     }
 }

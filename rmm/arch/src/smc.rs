@@ -24,36 +24,67 @@ pub const EL3_FEATURES: u64 = 0xc400_01b4;
 /// A request of the Host: X0 to X7 of its SMC.
 pub type Request = [u64; 8];
 
-/// The answer to a request: X0 to X4 of the Host.
-pub type Reply = [u64; 5];
+/// The answer to a request with interface 2.0: X0 to X7 of the Host.
+pub type Reply = [u64; 8];
+
+/// The answer to a request with interface 0.x: X0 to X4 of the Host.
+pub type ShortReply = [u64; 5];
 
 #[cfg(target_os = "none")]
 mod calls {
     use core::arch::asm;
 
-    use super::{BOOT_COMPLETE, REQ_COMPLETE, Reply, Request};
+    use super::{BOOT_COMPLETE, REQ_COMPLETE, Reply, Request, ShortReply};
 
-    /// Hands the Host its answer and waits for its next request.
+    /// Hands the Host its answer and waits for its next request, with interface 0.x.
     ///
-    /// EL3 brings X8 to X30, SP and the EL2 registers back as they were. It answers an interface 0.x monitor's
-    /// X1 to X5 to the Host as X0 to X4.
+    /// EL3 brings X8 to X30, SP and the EL2 registers back as they were. It answers X1 to X5 to the
+    /// Host as X0 to X4.
     ///
     /// Source: RMM-EL3 communication interface 0.x, `RMM_RMI_REQ_COMPLETE`.
     #[inline(always)]
-    pub(crate) fn complete(reply: Reply) -> Request {
+    pub(crate) fn complete_short(reply: ShortReply) -> Request {
         forward(REQ_COMPLETE, reply)
     }
 
-    /// Reports the end of this CPU's boot and waits for the Host's first request.
+    /// The same with interface 2.0: EL3 answers X1 to X8 to the Host as X0 to X7. X8 comes back as
+    /// it was.
     ///
-    /// Source: RMM-EL3 communication interface 0.x, `RMM_BOOT_COMPLETE`.
+    /// Source: RMM-EL3 communication interface 2.0, `RMM_RMI_REQ_COMPLETE`.
+    #[inline(always)]
+    pub(crate) fn complete([r0, r1, r2, r3, r4, r5, r6, r7]: Reply) -> Request {
+        let (x0, x1, x2, x3, x4, x5, x6, x7): (u64, u64, u64, u64, u64, u64, u64, u64);
+        // SAFETY: EL3 runs with its own memory and returns here with all but X0 to X7 as it found
+        // it. The Host runs meanwhile, so memory may have changed: no `nomem`.
+        unsafe {
+            asm!(
+                "smc #0",
+                inout("x0") REQ_COMPLETE => x0,
+                inout("x1") r0 => x1,
+                inout("x2") r1 => x2,
+                inout("x3") r2 => x3,
+                inout("x4") r3 => x4,
+                inout("x5") r4 => x5,
+                inout("x6") r5 => x6,
+                inout("x7") r6 => x7,
+                in("x8") r7,
+                options(nostack),
+            );
+        }
+        [x0, x1, x2, x3, x4, x5, x6, x7]
+    }
+
+    /// Reports the end of this CPU's boot and waits for the Host's first request. The token (X2) is
+    /// 0: no later image takes over from this one.
+    ///
+    /// Source: RMM-EL3 communication interface 0.x and 2.0, `RMM_BOOT_COMPLETE`.
     #[inline(always)]
     pub(crate) fn boot_complete(code: i64) -> Request {
         forward(BOOT_COMPLETE, [code.cast_unsigned(), 0, 0, 0, 0])
     }
 
     #[inline(always)]
-    fn forward(function: u64, [r0, r1, r2, r3, r4]: Reply) -> Request {
+    fn forward(function: u64, [r0, r1, r2, r3, r4]: ShortReply) -> Request {
         let (x0, x1, x2, x3, x4, x5, x6, x7): (u64, u64, u64, u64, u64, u64, u64, u64);
         // SAFETY: EL3 runs with its own memory and returns here with all but X0 to X7 as it found it. The Host
         // runs meanwhile, so memory may have changed: no `nomem`.
@@ -98,4 +129,4 @@ mod calls {
 }
 
 #[cfg(target_os = "none")]
-pub(crate) use calls::{boot_complete, call, complete};
+pub(crate) use calls::{boot_complete, call, complete, complete_short};

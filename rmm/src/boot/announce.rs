@@ -1,13 +1,29 @@
 //! What the log says about the start.
 
+use machine::El3Interface;
 use rmm_arch::boot::ColdEnv;
+use rmm_arch::el3::{self, GranuleCalls};
 use rmm_arch::traps::{Facility, Learnt, Openings};
 
 use super::Difference;
 
+/// How EL3 changes granules.
+const fn how(calls: GranuleCalls) -> &'static str {
+    match calls {
+        GranuleCalls::OneByOne => "one by one",
+        GranuleCalls::Runs => "by FIRME, in runs",
+        GranuleCalls::ContinuedRuns => "by FIRME, in runs that it may interrupt",
+    }
+}
+
 /// Tells the log what the monitor runs on; `el3_features` is EL3's answer to `RMM_EL3_FEATURES`.
 pub fn announce(env: &ColdEnv, el3_features: u64) {
     let interface = env.args.interface;
+    // With interface 0.x of EL3 not enough registers reach the Host for 2.0.
+    let more = match el3::interface(interface) {
+        Some(El3Interface::V2) => rmi::BETA,
+        Some(El3Interface::V0) | None => "no other",
+    };
     defmt::info!(
         "Cairn {=str} at {=u64:#x}, RMM-EL3 interface {=u64}.{=u64}, EL3 features {=u64:#x}, up to {=usize} CPUs",
         env!("CARGO_PKG_VERSION"),
@@ -17,6 +33,7 @@ pub fn announce(env: &ColdEnv, el3_features: u64) {
         el3_features,
         env.layout.cpus
     );
+    defmt::info!("offers RMI 1.0 and {=str}; granules change {=str}", more, how(env.granule_calls));
     openings(&env.openings);
     for bank in &env.layout.banks {
         defmt::info!("DRAM {=u64:#x}..{=u64:#x}", bank.base, bank.base + bank.size_bytes);

@@ -1,9 +1,12 @@
 //! EL3's boot manifest, versions 0.2 to 0.5.
 //!
-//! Reads a private copy of the page that EL3 passes. The arrays lie in the same page; pointers are physical
-//! addresses and may point nowhere else. Fields that a version does not have are not looked at.
+//! Reads a private copy of the page that EL3 passes. The arrays lie in the same page; pointers are
+//! physical addresses and may point nowhere else. Fields that a version does not have are not
+//! looked at, and neither is what the monitor has no use for: device regions, SMMUs, root
+//! complexes. A list of nothing may have a pointer, to nothing, which is in its sum.
 //!
-//! Source: RMM-EL3 communication interface, "Boot manifest"; TF-A 2.12.1 and 2.13, `rmm_core_manifest.h`.
+//! Source: RMM-EL3 communication interface, "Boot manifest"; TF-A 2.12.1, 2.13 and main of 2026-08,
+//! `rmm_core_manifest.h`.
 
 use granule::GRANULE_SIZE;
 use machine::Page;
@@ -226,6 +229,43 @@ pub(crate) mod tests {
         assert_eq!(parse(&wrong), Err(BootCode::ManifestData));
         // Version 0.2 has no consoles: what stands there does not matter.
         assert!(parse(&manifest(2, &BANK, &CONSOLE, 1)).is_ok());
+    }
+
+    /// What TF-A main passes on QEMU, as measured: version 0.5, 168 bytes, its console sum right,
+    /// and a root complex list of nothing that has a pointer.
+    fn qemu_0_5() -> Page {
+        const BANKS_AT: u64 = SHARED + 0xa8;
+        const CONSOLES_AT: u64 = SHARED + 0xb8;
+        const ROOT_COMPLEXES_AT: u64 = SHARED + 0xe8;
+        let mut words = vec![5, 0, 1, BANKS_AT, checksum(1, BANKS_AT, &BANK)];
+        words.extend([1, CONSOLES_AT, checksum(1, CONSOLES_AT, &CONSOLE)]);
+        words.extend([0; 9]);
+        words.extend([0, 1, ROOT_COMPLEXES_AT, ROOT_COMPLEXES_AT.wrapping_neg()]);
+        words.extend(BANK);
+        words.extend(CONSOLE);
+        page(&words)
+    }
+
+    #[test]
+    fn version_0_5_is_read_as_tf_a_writes_it() {
+        let dram: Banks = [Bank { base: BANK[0], size_bytes: BANK[1] }].into_iter().collect();
+        let expected =
+            Manifest { dram, console: Some(CONSOLE[0]), console_checksum_deviates: false };
+        assert_eq!(parse(&qemu_0_5()), Ok(expected));
+    }
+
+    #[test]
+    fn a_list_of_nothing_may_point_anywhere_if_its_sum_is_right() {
+        let consoles = |pointer: u64, sum: u64| {
+            let mut page = qemu_0_5();
+            page.0[5..8].copy_from_slice(&[0, pointer, sum]);
+            parse(&page).map(|manifest| manifest.console)
+        };
+        for pointer in [0, SHARED + 0xe8, SHARED - 8, 3, u64::MAX] {
+            assert_eq!(consoles(pointer, pointer.wrapping_neg()), Ok(None), "{pointer:#x}");
+            let wrong = pointer.wrapping_neg().wrapping_add(1);
+            assert_eq!(consoles(pointer, wrong), Err(BootCode::ManifestData), "{pointer:#x}");
+        }
     }
 
     #[test]

@@ -10,13 +10,9 @@ pub use announce::{announce, announce_no_key, announce_stranger};
 use machine::Page;
 use machine::dram::{Bank, Banks};
 use rmm_arch::boot::{BootArgs, BootCode, ImageSpan, Layout};
+use rmm_arch::el3;
 
 use manifest::Manifest;
-
-/// Major version of the RMM-EL3 interface that the monitor speaks.
-const INTERFACE_MAJOR: u64 = 0;
-/// Smallest minor version of it.
-const INTERFACE_MINOR_MIN: u64 = 1;
 
 /// Judges what EL3 passes at cold boot.
 ///
@@ -24,10 +20,9 @@ const INTERFACE_MINOR_MIN: u64 = 1;
 ///
 /// The code for EL3, in the order of the interface: version, CPUs, shared buffer, manifest.
 ///
-/// Source: RMM-EL3 communication interface 0.x, "Cold boot", "RMM_BOOT_COMPLETE".
+/// Source: RMM-EL3 communication interface 0.x and 2.0, "Cold boot", "RMM_BOOT_COMPLETE".
 pub fn plan(args: &BootArgs, image: &ImageSpan, page: &Page) -> Result<Layout, BootCode> {
-    let (major, minor) = (args.interface >> 16, args.interface & 0xffff);
-    if major != INTERFACE_MAJOR || minor < INTERFACE_MINOR_MIN {
+    if el3::interface(args.interface).is_none() {
         return Err(BootCode::InterfaceVersion);
     }
     let cpus = usize::try_from(args.cpus).map_err(|_| BootCode::CpuCount)?;
@@ -48,11 +43,20 @@ pub fn plan(args: &BootArgs, image: &ImageSpan, page: &Page) -> Result<Layout, B
     let own =
         [(image.base, image.limit(shared)), (shared, shared.saturating_add(granule::GRANULE_SIZE))];
     let mut banks = manifest.dram;
+    let mut reserved = Banks::new();
     for (base, top) in own {
+        for bank in &banks {
+            let (from, to) = (bank.base.max(base), bank.end().min(top));
+            if from < to {
+                let piece = Bank { base: from, size_bytes: to - from };
+                reserved.push(piece).map_err(|_| BootCode::ManifestData)?;
+            }
+        }
         banks = without(&banks, base, top).ok_or(BootCode::ManifestData)?;
     }
     Ok(Layout {
         banks,
+        reserved,
         console: manifest.console,
         cpus,
         console_checksum_deviates: manifest.console_checksum_deviates,
@@ -93,6 +97,8 @@ mod tests {
         let layout = plan(&args(), &IMAGE, &qemu()).unwrap();
         let banks: Vec<_> = layout.banks.iter().map(|bank| (bank.base, bank.size_bytes)).collect();
         assert_eq!(banks, [(0x4000_0000, 0x10_0000), (0x4190_0000, 0xbe70_0000)]);
+        let reserved: Vec<_> = layout.reserved.iter().map(|bank| (bank.base, bank.end())).collect();
+        assert_eq!(reserved, [(0x4010_0000, 0x418f_f000), (0x418f_f000, 0x4190_0000)]);
         assert_eq!((layout.console, layout.cpus), (Some(0x0900_0000), 32));
         assert!(layout.console_checksum_deviates);
     }
@@ -102,8 +108,14 @@ mod tests {
         assert_eq!(code(args()), None);
         assert_eq!(code(BootArgs { interface: 1, ..args() }), None);
         assert_eq!(code(BootArgs { interface: 0, ..args() }), Some(BootCode::InterfaceVersion));
+        assert_eq!(code(BootArgs { interface: 0x2_0000, ..args() }), None);
+        assert_eq!(code(BootArgs { interface: 0x2_0007, ..args() }), None);
         assert_eq!(
-            code(BootArgs { interface: 0x2_0000, ..args() }),
+            code(BootArgs { interface: 0x1_0000, ..args() }),
+            Some(BootCode::InterfaceVersion)
+        );
+        assert_eq!(
+            code(BootArgs { interface: 0x3_0000, ..args() }),
             Some(BootCode::InterfaceVersion)
         );
         assert_eq!(

@@ -105,15 +105,11 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> O
         }
         // ICC_PMR_EL1, ICC_DIR_EL1, ICC_SGI1R_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1.
         ((3, 0, 4, 6, 0) | (3, 0, 12, 11, 1 | 5..=7), false) => {
-            let gpr0 = rec.gpr(access.rt);
-            rec.advance_pc();
-            remember(rec, exit.esr, 0, 0);
-            return Some(Exit::Sync {
-                esr: exit.esr & !RT,
-                far: PageOffset::default(),
-                hpfar: 0,
-                gpr0,
-            });
+            return Some(tell_host(rec, exit, access));
+        }
+        // A Host that has the virtual interrupts in the hardware may have set traps there, for any register of the CPU interface.
+        ((3, 0, 4, 6, 0) | (3, 0, 12, 8..=12, _), _) if rec.registers.gic.in_hardware != 0 => {
+            return Some(tell_host(rec, exit, access));
         }
         // ACTLR_EL1, SCXTNUM_EL1, SCXTNUM_EL0: a Realm may have them, with nothing in them.
         ((3, 0, 1, 0, 1) | (3, 0 | 3, 13, 0, 7), read) => {
@@ -156,6 +152,16 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> O
     }
     rec.advance_pc();
     None
+}
+
+/// The exit for an access that the Host handles: it gets the value of a write, and its X0 at the next entry is that of a read.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A4.3.4.4; 2.0, A6.1: ESR_EL2.ISS.Rt is 0, whatever the instruction says.
+fn tell_host(rec: &mut Rec, exit: &VcpuExit, access: Access) -> Exit {
+    let gpr0 = if access.read { 0 } else { rec.gpr(access.rt) };
+    rec.advance_pc();
+    remember(rec, exit.esr, 0, 0);
+    Exit::Sync { esr: exit.esr & !RT, far: PageOffset::default(), hpfar: 0, gpr0 }
 }
 
 fn report<M: Machine>(rmm: &Rmm<'_, M>, rec: &Rec, exit: &VcpuExit) {

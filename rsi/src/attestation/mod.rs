@@ -45,8 +45,7 @@ pub fn init<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let challenge: [u64; 8] = core::array::from_fn(|word| rec.gpr(1 + word));
     let challenge = zerocopy::transmute!(challenge);
     // One lock for all of it: an extension by another REC is in the token wholly or not at all.
-    let request =
-        with_rd(rmm, rec, |rd| Request::new(challenge, rd.rpv, rd.algorithm(), rd.measurements));
+    let request = with_rd(rmm, rec, |rd| Request::new(challenge, rd));
     // The token before may have been abandoned in the middle of its signature, whose state is
     // secret.
     workspace::wipe(rmm, rec);
@@ -61,6 +60,7 @@ pub fn init<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
 const fn hash_name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Sha256 => "sha-256",
+        Algorithm::Sha384 => "sha-384",
         Algorithm::Sha512 => "sha-512",
     }
 }
@@ -120,6 +120,10 @@ fn draft<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, key: &RealmKey) {
     let algorithm = request.algorithm();
     // A measurement is as long as its hash: without the zeros that the monitor keeps behind it.
     let hashed = |value| <[u8]>::get(value, ..algorithm.hash_bytes()).unwrap_or_default();
+    let instance = request.instance.get().map(|instance| token::Instance {
+        id: instance.id,
+        private_encryption: instance.private_encryption,
+    });
     let claims = Claims {
         challenge: &request.challenge,
         personalization_value: &request.personalization_value,
@@ -127,6 +131,7 @@ fn draft<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, key: &RealmKey) {
         initial_measurement: hashed(&request.measurements.rim),
         extensible_measurements: request.measurements.rem.each_ref().map(|rem| hashed(rem)),
         public_key: key.public(),
+        instance: instance.as_ref(),
     };
     let mut realm = [0; REALM_TOKEN_MAX];
     let (length, digest) = token::draft(&claims, rmm.machine, &mut realm);
@@ -172,10 +177,11 @@ fn complete<M: Machine>(
     let bytes = rmm.machine.platform_token(key.challenge(), &mut platform)?;
     let platform = platform.get(..bytes).unwrap_or_default();
     // A copy, so that the two granules are never locked at once: nothing orders their addresses.
-    let realm = workspace::with(rmm, rec, |workspace| workspace.realm);
+    let (realm, instance) =
+        workspace::with(rmm, rec, |workspace| (workspace.realm, workspace.request.instance.get()));
     let realm = realm.get(..length).unwrap_or_default();
-    let length =
-        workspace::with_complete(rmm, rec, |token| token::container(platform, realm, token));
+    let container = if instance.is_some() { token::collection } else { token::container };
+    let length = workspace::with_complete(rmm, rec, |token| container(platform, realm, token));
     rec.set_token(TokenState::Ready { length, copied: 0 });
     Ok(())
 }

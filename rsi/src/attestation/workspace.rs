@@ -6,6 +6,7 @@ use attest::token::REALM_TOKEN_MAX;
 use granule::{GranuleGuard, RecAuxState};
 use machine::{Memory, Page, Slot};
 use realm::measurement::{Algorithm, Measurements};
+use realm::rd::{InstanceWords, Rd};
 use realm::rec::RecAux;
 use realm::{Rec, Rmm};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -21,17 +22,20 @@ pub struct Request {
     algorithm: u64,
     /// RIM and REMs at that moment.
     pub measurements: Measurements,
+    /// What tells the Realm from all others, if its tokens say that.
+    pub instance: InstanceWords,
 }
 
 impl Request {
     /// Notes what a token is to say.
-    pub fn new(
-        challenge: [u8; 64],
-        personalization_value: [u8; 64],
-        algorithm: Algorithm,
-        measurements: Measurements,
-    ) -> Self {
-        Self { challenge, personalization_value, algorithm: algorithm as u64, measurements }
+    pub fn new(challenge: [u8; 64], rd: &Rd) -> Self {
+        Self {
+            challenge,
+            personalization_value: rd.rpv,
+            algorithm: rd.algorithm() as u64,
+            measurements: rd.measurements,
+            instance: rd.instance,
+        }
     }
 
     /// The Realm's hash algorithm.

@@ -1,10 +1,11 @@
 //! What this EL3 does with each call, on each CPU.
 
-use crate::leaf::{self, Frame, Registers};
-use cairn_el3::gpt::{self, Gpi};
+use crate::leaf::{self, Clock, Frame, Registers};
+use crate::services;
+use cairn_el3::edition::{self, Edition};
+use cairn_el3::kind::Kind;
 use cairn_el3::opening::{self, Opening, Side, Undefined};
-use cairn_el3::refuse::Refuse;
-use cairn_el3::{CPUS_MAX, call, manifest};
+use cairn_el3::{CPUS_MAX, call, gpt, manifest};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use platform_fvp as fvp;
@@ -36,6 +37,16 @@ pub fn opening() -> Opening {
     Opening::from_number(leaf::read(opening::PLACE))
 }
 
+/// Which version of the interface it speaks.
+pub fn edition() -> Edition {
+    Edition::from_number(leaf::read(edition::PLACE))
+}
+
+/// Both.
+fn kind() -> Kind {
+    Kind { opening: opening(), edition: edition() }
+}
+
 /// What a world has left on a CPU.
 #[derive(Clone, Copy)]
 struct Saved {
@@ -49,6 +60,8 @@ struct Cpu {
     /// Where the Normal world wants it, and its X0; 0 while it is off.
     entry: AtomicU64,
     context: AtomicU64,
+    /// What its monitor has handed over at the end of its boot.
+    token: AtomicU64,
     is_on: AtomicBool,
 }
 
@@ -57,12 +70,10 @@ static CPUS: [Cpu; CPUS_MAX] = [const {
         worlds: Mutex::new([None; 2]),
         entry: AtomicU64::new(0),
         context: AtomicU64::new(0),
+        token: AtomicU64::new(0),
         is_on: AtomicBool::new(false),
     }
 }; CPUS_MAX];
-
-/// The granule protection tables are changed by who holds this.
-static REFUSE: Mutex<Refuse> = Mutex::new(Refuse::new());
 
 /// The monitor did not boot: the Normal world gets -1.
 static FAILED: AtomicBool = AtomicBool::new(false);
@@ -86,7 +97,10 @@ pub fn stop(why: fmt::Arguments<'_>) -> ! {
 
 /// The first CPU.
 pub fn cold(frame: &mut Frame) {
-    leaf::print(format_args!("Stand-in for the firmware of Arm FVP, opening: {:?}\n", opening()));
+    let Kind { opening, edition } = kind();
+    leaf::print(format_args!(
+        "Stand-in for the firmware of Arm FVP, opening: {opening:?}, {edition:?}\n"
+    ));
     for gib in 0..gpt::LEVEL_0_ENTRIES {
         leaf::write(gpt::LEVEL_0_BASE + gib * 8, gpt::level_0_entry(gib));
     }
@@ -98,7 +112,7 @@ pub fn cold(frame: &mut Frame) {
         }
     }
     let page = fvp::SHARED_BUFFER.start;
-    for (at, word) in (page..).step_by(8).zip(manifest::words(page)) {
+    for (at, word) in (page..).step_by(8).zip(manifest::words(page, edition)) {
         leaf::write(at, word);
     }
     copy_device_tree();
@@ -106,7 +120,7 @@ pub fn cold(frame: &mut Frame) {
     let own = cpu(0);
     own.entry.store(fvp::BL33, Ordering::Relaxed);
     own.context.store(fvp::DEVICE_TREE.start, Ordering::Relaxed);
-    let boot = [0, call::INTERFACE, fvp::CPUS_MAX, page];
+    let boot = [0, edition.version(), fvp::CPUS_MAX, page, 0];
     enter(0, frame, boot);
 }
 
@@ -124,7 +138,11 @@ pub fn wait(index: usize, frame: &mut Frame) {
     while own.entry.load(Ordering::Acquire) == 0 {
         leaf::wait_for_event();
     }
-    enter(index, frame, [named(index), 0, 0, 0]);
+    // X1 is the monitor's own token, and X4 what happened to be there, with interface 2.0.
+    let is_v2 = edition().is_v2;
+    let token = if is_v2 { own.token.load(Ordering::Relaxed) } else { 0 };
+    let undefined = if is_v2 { 0xdead_0004_dead_0004 } else { 0 };
+    enter(index, frame, [named(index), token, 0, 0, undefined]);
 }
 
 /// What the monitor is told that this CPU is: of each two CPUs the second, for both. TF-A 2.12.1 does that to CPUs that
@@ -134,8 +152,9 @@ const fn named(index: usize) -> u64 {
 }
 
 /// Starts the monitor on this CPU; the Normal world follows when it has booted.
-fn enter(index: usize, frame: &mut Frame, boot: [u64; 4]) {
-    let opening = opening();
+fn enter(index: usize, frame: &mut Frame, boot: [u64; 5]) {
+    let kind = kind();
+    let opening = kind.opening;
     leaf::init_cpu(index, gpt::LEVEL_0_BASE, gpt::GPCCR, opening.mdcr(), is_stranger(index));
     let own = cpu(index);
     own.is_on.store(true, Ordering::Release);
@@ -148,7 +167,10 @@ fn enter(index: usize, frame: &mut Frame, boot: [u64; 4]) {
         frame.set(n, value);
     }
     select(World::Realm);
-    leaf::restore(&registers, opening);
+    leaf::restore(&registers, kind);
+    if !kind.edition.keeps_virtual_interrupts() {
+        leaf::start_virtual_interrupts();
+    }
 }
 
 /// Chooses the world that is entered next, and whose registers are reached.
@@ -158,26 +180,27 @@ fn select(world: World) {
 }
 
 /// Leaves one world for the other.
-fn switch(index: usize, frame: &mut Frame, from: World, to: World) {
+fn switch(index: usize, frame: &mut Frame, clock: &mut Clock, from: World, to: World) {
+    clock.switches += 1;
     let mut worlds = cpu(index).worlds.lock();
     let [realm, normal] = &mut *worlds;
     let (leaving, entering) = if from == World::Realm { (realm, normal) } else { (normal, realm) };
-    let opening = opening();
-    *leaving = Some(Saved { frame: *frame, registers: leaf::save(opening) });
+    let kind = kind();
+    *leaving = Some(Saved { frame: *frame, registers: leaf::save(kind) });
     let Some(saved) = entering else { stop(format_args!("there is no {to:?} world")) };
     *frame = saved.frame;
     select(to);
-    leaf::restore(&saved.registers, opening);
+    leaf::restore(&saved.registers, kind);
 }
 
 /// A call from a world below.
-pub fn called(index: usize, frame: &mut Frame, from: World) {
+pub fn called(index: usize, frame: &mut Frame, clock: &mut Clock, from: World) {
     if let Some(reply) = architecture(frame) {
         return frame.set(0, reply);
     }
     match from {
-        World::Normal => from_normal(index, frame),
-        World::Realm => from_realm(index, frame),
+        World::Normal => from_normal(index, frame, clock),
+        World::Realm => from_realm(index, frame, clock),
     }
 }
 
@@ -210,14 +233,14 @@ pub fn refused_register(frame: &mut Frame) {
     frame.go_on(vectors + taken.vector, taken.pstate);
 }
 
-fn from_normal(index: usize, frame: &mut Frame) {
+fn from_normal(index: usize, frame: &mut Frame, clock: &mut Clock) {
     let [x0, x1, x2, x3, ..] = frame.arguments();
-    if call::is_rmi(x0) {
+    if call::is_rmi(x0, edition()) {
         if FAILED.load(Ordering::Relaxed) {
             return frame.set(0, call::UNKNOWN);
         }
         let arguments = frame.arguments();
-        switch(index, frame, World::Normal, World::Realm);
+        switch(index, frame, clock, World::Normal, World::Realm);
         for (n, value) in arguments.into_iter().enumerate() {
             frame.set(n, value);
         }
@@ -237,25 +260,17 @@ fn from_normal(index: usize, frame: &mut Frame) {
             return wait(index, frame);
         }
         call::PSCI_SYSTEM_OFF => leaf::power_off(),
-        call::REFUSE_NTH => {
-            REFUSE.lock().nth(x1, x2.cast_signed());
-            0
-        }
-        call::REFUSE_GRANULE => {
-            REFUSE.lock().keep(x1, x2.cast_signed());
-            0
-        }
         call::STRANGER => {
             STRANGER.store(x1, Ordering::Release);
             0
         }
-        call::COUNTS => {
-            let refuse = *REFUSE.lock();
-            frame.set(1, refuse.moved);
-            frame.set(2, refuse.refused);
+        call::SPENT => {
+            frame.set(1, clock.ticks);
+            frame.set(2, clock.services);
+            frame.set(3, clock.switches);
             0
         }
-        _ => call::UNKNOWN,
+        _ => services::of_normal_world(frame, edition()),
     };
     frame.set(0, reply);
 }
@@ -276,15 +291,16 @@ fn cpu_on(mpidr: u64, entry: u64, context: u64) -> u64 {
     0
 }
 
-fn from_realm(index: usize, frame: &mut Frame) {
-    let [x0, x1, x2, x3, x4, x5, ..] = frame.arguments();
-    let reply = match x0 {
+fn from_realm(index: usize, frame: &mut Frame, clock: &mut Clock) {
+    let [x0, x1, x2, ..] = frame.arguments();
+    let edition = edition();
+    match x0 {
         call::REQUEST_COMPLETE => {
-            switch(index, frame, World::Realm, World::Normal);
-            for (n, value) in [x1, x2, x3, x4, x5].into_iter().enumerate() {
+            let results = frame.results();
+            switch(index, frame, clock, World::Realm, World::Normal);
+            for (n, value) in results.into_iter().take(edition.results()).enumerate() {
                 frame.set(n, value);
             }
-            return;
         }
         call::BOOT_COMPLETE => {
             if x1 != 0 {
@@ -292,51 +308,15 @@ fn from_realm(index: usize, frame: &mut Frame) {
                 // As TF-A: one CPU fails for all, unless this EL3 has made that CPU different on purpose.
                 FAILED.fetch_or(!is_stranger(index), Ordering::Relaxed);
             }
-            return switch(index, frame, World::Realm, World::Normal);
+            cpu(index).token.store(x2, Ordering::Relaxed);
+            switch(index, frame, clock, World::Realm, World::Normal);
         }
-        call::DELEGATE => change(x1, Gpi::NonSecure, Gpi::Realm),
-        call::UNDELEGATE => change(x1, Gpi::Realm, Gpi::NonSecure),
-        call::REALM_KEY => realm_key(frame, x1, x2),
-        call::FEATURES => {
-            frame.set(1, 0);
-            0
+        _ => {
+            clock.services += 1;
+            let reply = services::of_realm_world(frame, edition);
+            frame.set(0, reply);
         }
-        _ => call::UNKNOWN,
-    };
-    frame.set(0, reply);
-}
-
-/// Moves a granule, or not.
-fn change(pa: u64, from: Gpi, to: Gpi) -> u64 {
-    let mut refuse = REFUSE.lock();
-    if let Some(code) = refuse.asked(pa) {
-        return code.cast_unsigned();
     }
-    let Some((at, shift)) = gpt::place(pa).filter(|_| pa.is_multiple_of(0x1000)) else {
-        return call::BAD_ADDRESS;
-    };
-    let word = leaf::read(at);
-    // The monitor's own memory and the shared page are Realm too, but were never the Normal world's.
-    if !gpt::is(word, shift, from) || gpt::initial(pa) != Gpi::NonSecure {
-        return call::BAD_PAS;
-    }
-    leaf::write(at, gpt::with(word, shift, to));
-    leaf::forget_granule_protection();
-    refuse.moved += 1;
-    0
-}
-
-/// A key that anybody may know.
-fn realm_key(frame: &mut Frame, buffer: u64, size: u64) -> u64 {
-    const BYTES: u64 = 48;
-    if !fvp::SHARED_BUFFER.contains(&buffer) || size < BYTES || !buffer.is_multiple_of(8) {
-        return call::BAD_ADDRESS;
-    }
-    for offset in (0..BYTES).step_by(8) {
-        leaf::write(buffer + offset, 0x0102_0304_0506_0708_u64.wrapping_mul(offset + 1));
-    }
-    frame.set(1, BYTES);
-    0
 }
 
 /// Anything but a call.

@@ -1,6 +1,7 @@
 //! The only module that touches hardware: entry, exceptions, registers, devices.
 
 use crate::firmware::{self, World};
+use cairn_el3::kind::{Kept, Kind};
 use cairn_el3::opening::{Opening, Register, asked};
 use core::arch::{asm, global_asm};
 use core::fmt::{self, Write};
@@ -27,6 +28,12 @@ impl Frame {
         [a, b, c, d, e, f, g, h]
     }
 
+    /// X1 to X8.
+    pub const fn results(&self) -> [u64; 8] {
+        let [_, a, b, c, d, e, f, g, h, ..] = self.x;
+        [a, b, c, d, e, f, g, h]
+    }
+
     /// Sets a register.
     pub fn set(&mut self, register: usize, value: u64) {
         if let Some(x) = self.x.get_mut(register) {
@@ -44,6 +51,28 @@ impl Frame {
         (self.elr, self.spsr)
     }
 }
+
+/// What a CPU has spent at EL3. Behind its frame, where a change of the world does not reach it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Clock {
+    /// The counter when this exception was taken.
+    begun: u64,
+    /// Ticks until the last return.
+    pub ticks: u64,
+    /// Services that the monitor has asked for.
+    pub services: u64,
+    /// Changes between the worlds.
+    pub switches: u64,
+}
+
+/// Where the clock is, from the frame on.
+const CLOCK: usize = 272;
+const _: () = assert!(size_of::<Frame>() <= CLOCK && CLOCK + size_of::<Clock>() <= 512);
+
+/// Instructions of an exception before its first look at the counter and after its second: ticks,
+/// where QEMU counts instructions.
+const UNCOUNTED: u64 = 10 + 25;
 
 global_asm!(
     r#"
@@ -68,6 +97,9 @@ _start:
     movk    x0, #0x0830
     msr     sctlr_el3, x0
     isb
+    mrs     x0, cntpct_el0
+    stp     x0, xzr, [sp, #{clock}]
+    stp     xzr, xzr, [sp, #{clock} + 16]
     mov     x0, sp
     cbnz    x19, 2f
     ldr     x1, ={bss_start}
@@ -89,7 +121,13 @@ _start:
     bl      {secondary}
 
     // Back to the world below. sp is the frame.
-9:  ldp     x0, x1, [sp, #248]
+9:  mrs     x0, cntpct_el0
+    ldp     x1, x2, [sp, #{clock}]
+    sub     x0, x0, x1
+    add     x2, x2, x0
+    add     x2, x2, #{uncounted}
+    str     x2, [sp, #{clock} + 8]
+    ldp     x0, x1, [sp, #248]
     msr     elr_el3, x0
     msr     spsr_el3, x1
     ldp     x0, x1, [sp]
@@ -123,6 +161,8 @@ el3_vectors:
     .endr
     .balign 0x80
 8:  stp     x2, x3, [sp, #16]
+    mrs     x2, cntpct_el0
+    str     x2, [sp, #{clock}]
     stp     x4, x5, [sp, #32]
     stp     x6, x7, [sp, #48]
     stp     x8, x9, [sp, #64]
@@ -141,6 +181,7 @@ el3_vectors:
     str     x30, [sp, #240]
     stp     x1, x2, [sp, #248]
     mov     x1, sp
+    add     x2, sp, #{clock}
     bl      {exception}
     b       9b
     .ltorg
@@ -148,6 +189,8 @@ el3_vectors:
     cold = sym cold,
     secondary = sym secondary,
     exception = sym exception,
+    clock = const CLOCK,
+    uncounted = const UNCOUNTED,
     bss_start = sym __bss_start,
     bss_end = sym __bss_end,
     ready = const READY,
@@ -179,7 +222,7 @@ extern "C" fn secondary(index: usize, frame: &mut Frame) {
 }
 
 /// Any exception. 8 is a synchronous one of a world below.
-extern "C" fn exception(kind: u64, frame: &mut Frame) {
+extern "C" fn exception(kind: u64, frame: &mut Frame, clock: &mut Clock) {
     const CALL: u64 = 0x17;
     const REGISTER: u64 = 0x18;
     let (esr, far) = (read_register!("esr_el3"), read_register!("far_el3"));
@@ -192,7 +235,7 @@ extern "C" fn exception(kind: u64, frame: &mut Frame) {
     let index = index_of(read_register!("mpidr_el1"));
     let is_realm = read_register!("scr_el3") >> 62 & 1 == 1;
     let from = if is_realm { World::Realm } else { World::Normal };
-    firmware::called(index, frame, from);
+    firmware::called(index, frame, clock, from);
 }
 
 /// Linear index of a CPU of QEMU virt: clusters of 16.
@@ -236,14 +279,17 @@ macro_rules! banked {
         const REGISTERS: usize = [$($name),*].len();
 
         /// Reads all of them that this EL3 keeps.
-        pub fn save(opening: Opening) -> Registers {
-            Registers([$(if is_kept($name, opening) { read_register!($name) } else { 0 }),*])
+        pub fn save(kind: Kind) -> Registers {
+            Registers([$({
+                let is_kept = const { Kept::of($name) }.by(kind);
+                if is_kept { read_register!($name) } else { 0 }
+            }),*])
         }
 
         /// Writes all of them that this EL3 keeps.
-        pub fn restore(registers: &Registers, opening: Opening) {
+        pub fn restore(registers: &Registers, kind: Kind) {
             let mut values = registers.0.iter();
-            $(if let Some(value) = values.next() && is_kept($name, opening) {
+            $(if let Some(value) = values.next() && const { Kept::of($name) }.by(kind) {
                 write_register!($name, *value);
             })*
             isb();
@@ -269,17 +315,6 @@ macro_rules! banked {
     };
 }
 
-/// Whether each world has a register of this name for itself.
-fn is_kept(name: &str, opening: Opening) -> bool {
-    match name {
-        "pmcr_el0" => opening.keeps_pmcr(),
-        // HCRX_EL2, HFG*_EL2, HDFG*_EL2. QEMU has no HAFGRTR_EL2: it has no activity monitors.
-        "S3_4_C1_C2_2" | "S3_4_C1_C1_4" | "S3_4_C1_C1_5" | "S3_4_C1_C1_6" | "S3_4_C3_C1_4"
-        | "S3_4_C3_C1_5" => opening.has_traps(),
-        _ => true,
-    }
-}
-
 // Source: TF-A 2.12.1, what `ENABLE_RME` banks; those without a name here are HCRX_EL2, FGT, CNTPOFF_EL2, ICC_SRE_EL2,
 // ICH_HCR_EL2, ICH_VMCR_EL2, SCXTNUM_EL2, VDISR_EL2, VSESR_EL2, and the keys of pointer authentication.
 banked!(
@@ -293,6 +328,18 @@ banked!(
     "S3_0_C2_C1_0" "S3_0_C2_C1_1" "S3_0_C2_C1_2" "S3_0_C2_C1_3" "S3_0_C2_C2_0" "S3_0_C2_C2_1"
     "S3_0_C2_C2_2" "S3_0_C2_C2_3" "S3_0_C2_C3_0" "S3_0_C2_C3_1"
 );
+
+/// The Normal world's ICC_SRE_EL2, ICH_HCR_EL2 and ICH_VMCR_EL2 at its start, where they are not
+/// kept for each world: the monitor boots with them.
+///
+/// Source: TF-A main of 2026-08, `services/std_svc/rmmd/rmmd_main.c`.
+pub fn start_virtual_interrupts() {
+    write_register!("S3_4_C12_C9_5", 0xf);
+    isb();
+    write_register!("S3_4_C12_C11_0", 0);
+    write_register!("S3_4_C12_C11_7", 0);
+    isb();
+}
 
 /// Chooses the world that is entered next, and whose registers are reached: SCR_EL3 and CPTR_EL3.
 pub fn select(scr: u64, cptr: u64) {

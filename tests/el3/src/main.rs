@@ -12,3 +12,5 @@ mod firmware;
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 #[expect(unsafe_code, reason = "the leaf: everything that touches hardware")]
 mod leaf;
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+mod services;

@@ -28,6 +28,12 @@ impl Refuse {
         self.code = code;
     }
 
+    /// The next request gets `code` as well: the last one could not be told.
+    pub fn again(&mut self, code: i64) {
+        self.nth(0, code);
+        self.refused = self.refused.saturating_sub(1);
+    }
+
     /// Requests about the granule at `pa` get `code`; code 0 ends that.
     pub fn keep(&mut self, pa: u64, code: i64) {
         self.kept = (code != 0).then_some((pa, code));

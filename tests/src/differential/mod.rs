@@ -10,6 +10,7 @@
 //! | [`session`] | one sequence, from boot until everything is given back |
 //! | [`fuzz`] | the same, driven by a fuzzer |
 //! | [`shorten`] | the least part of a failing sequence that still fails |
+//! | [`v2_0`] | the same for RMI 2.0 |
 //!
 //! Sequences are not made in advance, as a strategy of `proptest` would: what is done next depends on the state that the
 //! specification is in, so that most commands succeed and the states are deep. What was done is kept as plain operations, which
@@ -22,3 +23,4 @@ pub mod operation;
 pub mod pair;
 pub mod session;
 pub mod shorten;
+pub mod v2_0;

@@ -6,7 +6,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use cairn_spec::{Access, Act, Call};
+use cairn_spec::v1_0::{Access, Act, Call};
 
 use crate::abi::HostPage;
 use crate::world::secret_page;

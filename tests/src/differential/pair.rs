@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use cairn_spec::{Act, Call, Model, Platform, Seen, Witness, fid};
+use cairn_spec::v1_0::{Act, Call, Model, Platform, Seen, Witness, fid};
 
 use super::operation::Operation;
 use crate::abi::{Command, HostPage};
@@ -72,7 +72,7 @@ impl Witness for Observations {
 }
 
 fn action_of(act: &Act) -> Action {
-    let access = |how: cairn_spec::Access| Access {
+    let access = |how: cairn_spec::v1_0::Access| Access {
         size: how.size,
         sign: how.sign,
         wide: how.wide,
@@ -96,6 +96,11 @@ fn action_of(act: &Act) -> Action {
     }
 }
 
+/// A VMID as the machine has it.
+fn number(vmid: u64) -> u16 {
+    u16::try_from(vmid).unwrap_or(0)
+}
+
 fn seen_of(observed: Observed) -> Seen {
     match observed {
         Observed::Smc(results) => Seen::Smc(results),
@@ -105,7 +110,7 @@ fn seen_of(observed: Observed) -> Seen {
         Observed::Exception { esr, far, vector, at_instruction, .. } => {
             Seen::Exception(esr, far, vector, at_instruction)
         }
-        Observed::Reply(reply) => Seen::Reply(reply),
+        Observed::Reply([x0, x1, x2, x3, x4, ..]) => Seen::Reply([x0, x1, x2, x3, x4]),
         Observed::ProtectionFault => Seen::ProtectionFault,
         Observed::Lost(pc) => Seen::Lost(pc),
         other => Seen::Other(format!("{other:?}")),
@@ -234,10 +239,10 @@ impl<'m> Pair<'m> {
     fn call(&mut self, cpu: usize, call: &Call) -> Result<(), String> {
         self.show_pages(call);
         self.arm(call);
-        let Some(answer) = self.machine.cpu(cpu).handle(call) else {
+        let Some([x0, x1, x2, x3, x4, ..]) = self.machine.cpu(cpu).handle(call) else {
             return Err(format!("no answer to {call:x?}: {:?}", self.machine.take_violations()));
         };
-        let mut port = FakePort::new(self.machine);
+        let answer = [x0, x1, x2, x3, x4];
         let command = Command::called(call[0]);
         let mut recs: Vec<u64> = Vec::new();
         let mut seen = HashMap::new();
@@ -245,7 +250,7 @@ impl<'m> Pair<'m> {
             recs.extend(self.model.recs().keys());
             for &rec in &recs {
                 let Some((vmid, index)) = self.identity(rec) else { continue };
-                let observed = port.observed(vmid, index);
+                let observed = self.machine.take_observed(number(vmid), index);
                 seen.insert(rec, observed.into_iter().map(seen_of).collect());
             }
         }
@@ -268,7 +273,8 @@ impl<'m> Pair<'m> {
         let new: Vec<u64> =
             self.model.realms().keys().filter(|rd| !realms.contains(rd)).copied().collect();
         for rd in new {
-            let count = port.call([fid::REC_AUX_COUNT, rd, 0, 0, 0, 0, 0, 0]);
+            let count =
+                FakePort::new(self.machine).call([fid::REC_AUX_COUNT, rd, 0, 0, 0, 0, 0, 0]);
             self.model.learn_aux_count(rd, count.map_or(0, |[_, count, ..]| count));
         }
         // A new REC has nothing to do yet, whatever the last one with its numbers had.
@@ -276,7 +282,7 @@ impl<'m> Pair<'m> {
             self.model.recs().keys().filter(|rec| !known.contains(rec)).copied().collect();
         for rec in new {
             if let Some((vmid, index)) = self.identity(rec) {
-                port.program(vmid, index, &[]);
+                self.machine.set_program(number(vmid), index, &[]);
             }
         }
         Ok(())
@@ -294,7 +300,7 @@ impl<'m> Pair<'m> {
             violations => return Err(format!("at the end: {violations:#?}")),
         }
         match self.machine.census() {
-            [_, 0, 0, 0, 0, 0, 0] => Ok(()),
+            [_, 0, 0, 0, 0, 0, 0, 0] => Ok(()),
             census => Err(format!("not given back: {census:?}")),
         }
     }

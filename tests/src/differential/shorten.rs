@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::operation::Operation;
-use cairn_spec::Act;
+use cairn_spec::v1_0::Act;
 
 /// A shorter sequence that fails as well, found within `patience`.
 pub fn shorten(

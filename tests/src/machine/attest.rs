@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ::attest::RealmKey;
 use ::attest::key;
-use machine::{AttestRoot, El3Error};
+use cairn_el3::edition::Edition;
+use machine::{AttestRoot, El3Error, El3Interface, Hasher};
 
 use super::config::Profile;
 use super::{FakeCpu, FakeMachine};
@@ -30,12 +31,13 @@ pub struct Attestation {
     busy: AtomicU64,
     polls: AtomicU64,
     interrupt_every: AtomicU64,
+    drawn: AtomicU64,
 }
 
 impl FakeMachine {
     /// A machine whose EL3 has no realm attestation key.
     pub fn without_attestation_key(profile: Profile) -> Self {
-        Self::with_key(profile, None)
+        Self::with_key(profile, Edition::V0, None)
     }
 
     /// EL3 gives no platform tokens from now on, or gives them again.
@@ -77,6 +79,15 @@ pub(super) fn realm_key() -> Option<RealmKey> {
 }
 
 impl AttestRoot for FakeCpu<'_> {
+    fn entropy(&self) -> Option<[u8; 32]> {
+        // Hosts of 1.0 get signatures that can be compared.
+        if self.machine.shared.el3 == El3Interface::V0 {
+            return None;
+        }
+        let number = self.machine.attestation.drawn.fetch_add(1, Ordering::Relaxed);
+        Some(self.sha256(&number.to_le_bytes()))
+    }
+
     fn realm_key(&self) -> Result<[u8; 48], El3Error> {
         Ok(REALM_KEY)
     }

@@ -4,9 +4,10 @@
 use core::sync::atomic::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use granule::{GRANULE_SIZE, GranuleState};
+use granule::{GRANULE_SIZE, GranuleAddr, GranuleState};
 use machine::Page;
-use realm::rd::Rd;
+use realm::operation::{Unfinished, Work};
+use realm::rd::{Numbering, Rd};
 use realm::rec::Rec;
 use realm::rtt::{Entry, Format, Level, Ripas, Tree};
 
@@ -51,10 +52,11 @@ impl FakeMachine {
             }
         }
         for (&pa, &state) in objects {
-            if state == GranuleState::Rec {
-                self.check_rec(pa, &mut found);
+            if matches!(state, GranuleState::Rec | GranuleState::Partial) {
+                self.check_rec(pa, state, &mut found);
             }
         }
+        self.check_operations(objects);
         self.check_links(objects, &found);
         found.leaves.sort();
         found.branches.sort();
@@ -78,6 +80,9 @@ impl FakeMachine {
             let pas = granule.pas();
             self.violation(format!("{pa:#x} is {state:?} and {pas:?}"));
         }
+        if state == GranuleState::Delegated && !granule.is_zero() {
+            self.violation(format!("{pa:#x} is DELEGATED and not zero"));
+        }
         // The bits of a DELEGATED granule are its history.
         let counts =
             matches!(state, GranuleState::Rd | GranuleState::Rtt | GranuleState::Delegated);
@@ -89,7 +94,7 @@ impl FakeMachine {
         }
     }
 
-    fn page(&self, pa: u64) -> Page {
+    pub(crate) fn page(&self, pa: u64) -> Page {
         Page(self.dram.at(pa).map_or([0; 512], |granule| *granule.copy()))
     }
 
@@ -221,7 +226,8 @@ impl FakeMachine {
         }
     }
 
-    fn check_rec(&self, pa: u64, found: &mut Found) {
+    /// A REC, or one that an unfinished operation builds or takes apart.
+    fn check_rec(&self, pa: u64, state: GranuleState, found: &mut Found) {
         let page = self.page(pa);
         let rec: &Rec = page.view();
         let owner = rec.owner().as_u64();
@@ -232,16 +238,63 @@ impl FakeMachine {
         if !found.indexes.insert((owner, rec.index().as_u64())) {
             self.violation(format!("REC {pa:#x} has the index of another"));
         }
-        if rec.index().as_u64() >= self.page(owner).view::<Rd>().next_rec_index {
-            self.violation(format!("REC {pa:#x} has an index that was never given"));
-        }
-        if rec.aux().count() != realm::rec::aux_count(&rec.registers.extensions) {
-            self.violation(format!("REC {pa:#x} has {} auxiliary granules", rec.aux().count()));
+        self.check_number(pa, rec, state);
+        let count = realm::rec::aux_count(&rec.registers.extensions);
+        let held = rec.aux().count();
+        if held > count || state == GranuleState::Rec && held != count {
+            self.violation(format!("REC {pa:#x} has {held} auxiliary granules"));
         }
         for aux in rec.aux() {
             if !found.aux.insert(aux.as_u64()) {
                 self.violation(format!("{:#x} is auxiliary twice", aux.as_u64()));
             }
+        }
+    }
+
+    /// A REC's Realm knows it by its index, and finds it if it is one.
+    fn check_number(&self, pa: u64, rec: &Rec, state: GranuleState) {
+        let index = rec.index();
+        let rd_page = self.page(rec.owner().as_u64());
+        let rd: &Rd = rd_page.view();
+        let is_given = match rd.numbering() {
+            Numbering::InOrder => index.as_u64() < rd.next_rec_index,
+            Numbering::Free => !rd.may_add_rec(index),
+        };
+        if !is_given {
+            self.violation(format!("REC {pa:#x} has an index that was never given"));
+        }
+        let work = self.operation_on(pa).map(|unfinished| unfinished.work);
+        let is_rec = state == GranuleState::Rec || work == Some(Work::RecDestroy);
+        if rd.rec_exists(index) != is_rec {
+            self.violation(format!("REC {pa:#x} ({state:?}, {work:?}) is known wrongly"));
+        }
+        let place = rd.find_rec(index).map(GranuleAddr::as_u64);
+        if rd.numbering() == Numbering::Free && place != is_rec.then_some(pa) {
+            self.violation(format!("REC {pa:#x} is found at {place:x?}"));
+        }
+    }
+
+    /// The operation that builds a granule or takes it apart.
+    fn operation_on(&self, pa: u64) -> Option<Unfinished> {
+        let mut waiting = self.shared.operations.waiting();
+        waiting.find(|(_, unfinished)| unfinished.object.as_u64() == pa).map(|(_, found)| found)
+    }
+
+    /// Each PARTIAL granule has its operation, and each operation its granule, and knows what it
+    /// holds.
+    fn check_operations(&self, objects: &BTreeMap<u64, GranuleState>) {
+        let is_partial = |pa: u64| objects.get(&pa) == Some(&GranuleState::Partial);
+        let mut partial = 0;
+        for (&pa, _) in objects.iter().filter(|(pa, _)| is_partial(**pa)) {
+            partial += 1;
+            let held = self.page(pa).view::<Rec>().aux().count() as u64;
+            if self.operation_on(pa).is_none_or(|unfinished| unfinished.held != held) {
+                self.violation(format!("{pa:#x} is PARTIAL, holds {held}, and is no operation's"));
+            }
+        }
+        let operations = self.shared.operations.waiting().count();
+        if operations != partial || self.shared.operations.is_idle() != (partial == 0) {
+            self.violation(format!("{operations} operations on {partial} PARTIAL granules"));
         }
     }
 
@@ -259,7 +312,10 @@ impl FakeMachine {
                     }
                     true
                 }
-                GranuleState::Undelegated | GranuleState::Delegated | GranuleState::Rec => true,
+                GranuleState::Undelegated
+                | GranuleState::Delegated
+                | GranuleState::Rec
+                | GranuleState::Partial => true,
             };
             if !linked {
                 self.violation(format!("{pa:#x} is {state:?} and belongs to nothing"));

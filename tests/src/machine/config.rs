@@ -26,6 +26,10 @@ pub enum Profile {
 const MIB: u64 = 1 << 20;
 
 /// First bank, where granules come from.
+/// Where the simulated monitor would be, next to the simulated memory and no part of it.
+pub(crate) const MONITOR: u64 = 0x7fe0_0000;
+/// Bytes of it.
+pub(crate) const MONITOR_BYTES: u64 = 0x10_0000;
 pub(crate) const MAIN_BASE: u64 = 0x8000_0000;
 /// The last granules of the first bank are not the Host's.
 pub(crate) const RESERVED_GRANULES: u64 = 4;

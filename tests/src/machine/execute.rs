@@ -254,7 +254,7 @@ impl FakeCpu<'_> {
             Action::State => Step::Complete(Observed::State(registers.pc, registers.pstate)),
             Action::Meanwhile(call) => {
                 let reply = self.machine.cpu(self.number() + 1).handle_nested(call);
-                Step::Silent.after(program, Observed::Reply(reply.unwrap_or([u64::MAX; 5])))
+                Step::Silent.after(program, Observed::Reply(reply.unwrap_or([u64::MAX; 8])))
             }
             Action::Raw(raw) => raw_exit(*raw),
         }

@@ -6,7 +6,7 @@
 //! | `dram` | granules: contents and physical address space |
 //! | `memory`, `host`, `root`, `attest` | access for the monitor: slots, Host memory, EL3 |
 //! | `walk`, `tlb` | stage 2 as hardware does it, and what is cached of it |
-//! | `vcpu` | a Realm's CPU, which runs a scripted program |
+//! | `vcpu`, [`vgic`] | a Realm's CPU, which runs a scripted program; interrupts in the hardware |
 //! | `journal` | what one command changed |
 //! | `check` | what must be true after each command |
 //!
@@ -15,8 +15,10 @@
 pub mod attest;
 pub mod config;
 pub mod dram;
+pub mod vgic;
 
 mod check;
+mod direct;
 mod execute;
 mod extensions;
 mod host;
@@ -40,6 +42,7 @@ use granule::sync::AtomicU16;
 use machine::{Event, Hasher, Log};
 use realm::{Rmm, Shared};
 
+use cairn_el3::edition::Edition;
 use config::{MAIN_BASE, Profile, RESERVED_GRANULES};
 use dram::{Dram, Pas};
 use host::HostPlan;
@@ -86,6 +89,8 @@ pub struct FakeMachine {
     pub(crate) words: &'static [AtomicU16],
     pub(crate) shared: Shared<'static>,
     pub(crate) el3: Mutex<El3>,
+    pub(crate) firmware: root::Firmware,
+    pub(crate) vgics: Mutex<HashMap<usize, vgic::HardwareGic>>,
     pub(crate) host: Mutex<HostPlan>,
     pub(crate) tlb: Mutex<Tlb>,
     pub(crate) journal: Mutex<Journal>,
@@ -105,10 +110,15 @@ pub struct FakeMachine {
 impl FakeMachine {
     /// Builds a machine and boots the monitor's shared state on it.
     pub fn new(profile: Profile) -> Self {
-        Self::with_key(profile, attest::realm_key())
+        Self::with_key(profile, Edition::V0, attest::realm_key())
     }
 
-    fn with_key(profile: Profile, attestation: Option<RealmKey>) -> Self {
+    /// The same over an EL3 that speaks this version of the interface.
+    pub fn over(profile: Profile, edition: Edition) -> Self {
+        Self::with_key(profile, edition, attest::realm_key())
+    }
+
+    fn with_key(profile: Profile, edition: Edition, attestation: Option<RealmKey>) -> Self {
         let banks = profile.banks();
         let dram = Dram::new(&banks);
         let main_granules = banks.first().map_or(0, |bank| bank.1 / 4096);
@@ -123,16 +133,22 @@ impl FakeMachine {
             banks.iter().map(|&(base, size_bytes)| Bank { base, size_bytes }).collect();
         let needed = usize::try_from(granule_count(&table_banks)).unwrap_or(0);
         let words = Self::take_words(needed);
+        let monitor = Bank { base: config::MONITOR, size_bytes: config::MONITOR_BYTES };
+        let reserved: Banks = core::iter::once(monitor).collect();
         let Some(granules) = GranuleTable::new(table_banks, words) else {
             unreachable!("granule table of {needed} words")
         };
+        let firmware = root::Firmware::new(edition);
+        let el3 = firmware.interface();
         Self {
             profile,
             counters: Counters::default(),
             dram,
             words,
-            shared: Shared { attestation, ..Shared::new(granules, profile.facts()) },
+            shared: Shared { attestation, el3, reserved, ..Shared::new(granules, profile.facts()) },
             el3: Mutex::default(),
+            firmware,
+            vgics: Mutex::default(),
             host: Mutex::default(),
             tlb: Mutex::default(),
             journal: Mutex::default(),
@@ -233,7 +249,7 @@ impl FakeMachine {
     }
 
     /// How many granules the monitor holds in each state.
-    pub fn census(&self) -> [u64; 7] {
+    pub fn census(&self) -> [u64; 8] {
         self.shared.granules.census()
     }
 
@@ -259,6 +275,8 @@ pub(crate) struct Local {
     /// Tables stored to since the last barrier.
     pub(crate) unpublished: BTreeSet<u64>,
     pub(crate) vcpu: Option<vcpu::Loaded>,
+    gic_put_away: vgic::PutAway,
+    gic_use: vgic::Use,
     /// VTCR_EL2, which keeps the value of the last Realm.
     pub(crate) vtcr: u64,
 }
@@ -272,8 +290,10 @@ pub struct FakeCpu<'m> {
 }
 
 impl FakeCpu<'_> {
-    /// Carries out one call of the Host: X0 to X7 in, X0 to X4 out. `None` if the monitor panicked, now or before.
-    pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+    /// Carries out one call of the Host: X0 to X7 in and out. `None` if the monitor panicked, now or before.
+    ///
+    /// X5 to X7 are the Host's own with interface 0.x of EL3, which hands it no more.
+    pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 8]> {
         let machine = self.machine;
         if machine.dead.load(Ordering::Relaxed) {
             return None;
@@ -285,30 +305,31 @@ impl FakeCpu<'_> {
         }
         let reply = self.enter_monitor(call)?;
         if single {
-            machine.end_command(call, &reply);
+            let [x0, x1, x2, x3, x4, ..] = reply;
+            machine.end_command(call, &[x0, x1, x2, x3, x4]);
         }
         Some(reply)
     }
 
     /// The same, while another CPU is inside a command: only this CPU is checked afterwards.
-    pub(crate) fn handle_nested(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+    pub(crate) fn handle_nested(&self, call: &[u64; 8]) -> Option<[u64; 8]> {
         lock(&self.machine.host).begin_command(self.number);
         self.enter_monitor(call)
     }
 
-    fn enter_monitor(&self, call: &[u64; 8]) -> Option<[u64; 5]> {
+    fn enter_monitor(&self, call: &[u64; 8]) -> Option<[u64; 8]> {
         let machine = self.machine;
+        let gic = self.host_gic();
         let rmm = Rmm::new(self, &machine.shared);
-        let mut registers = *call;
-        let handled = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, &mut registers)));
+        let mut reply = *call;
+        let handled = catch_unwind(AssertUnwindSafe(|| rmm::handle(&rmm, &mut reply)));
         if handled.is_err() {
             machine.dead.store(true, Ordering::Relaxed);
             machine.violation(format!("the monitor panicked in {call:x?}"));
             return None;
         }
-        // EL3 of interface 0.x hands the Host no more.
-        let [x0, x1, x2, x3, x4, ..] = registers;
-        let reply = [x0, x1, x2, x3, x4];
+        let reply = machine.firmware.reply(call, &reply);
+        self.check_gic(&gic);
         self.check_cpu();
         let entered = Command::called(call[0]) == Some(Command::RecEnter);
         if machine.is_single() && entered && reply[0] == 0 {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use machine::Vcpu;
 use machine::extensions::{DebugRegisters, PmuRegisters};
 use machine::vcpu::{
-    El1Registers, GicRegisters, LiveRegister, SimdRegisters, VcpuExit, VcpuRegisters,
+    El1Registers, GicRegisters, HostVgic, LiveRegister, SimdRegisters, VcpuExit, VcpuRegisters,
 };
 
 use super::extensions::{self, Sve};
@@ -111,7 +111,7 @@ impl Vcpu for FakeCpu<'_> {
             hcr: registers.hcr_el2,
             vmpidr: registers.vmpidr_el2,
             el1: registers.el1,
-            gic: registers.gic,
+            gic: self.load_gic(&mut registers.gic),
             masked: [false; 2],
             simd: None,
             sve: None,
@@ -125,6 +125,10 @@ impl Vcpu for FakeCpu<'_> {
         if local.vcpu.replace(loaded).is_some() {
             self.machine.violation("a REC loaded on a CPU that has one");
         }
+    }
+
+    fn host_vgic(&self) -> HostVgic {
+        self.read_host_vgic()
     }
 
     fn run(&self, registers: &mut VcpuRegisters) -> VcpuExit {
@@ -151,8 +155,7 @@ impl Vcpu for FakeCpu<'_> {
             panic!("unload without load")
         };
         registers.el1 = loaded.el1;
-        registers.gic = loaded.gic;
-        registers.gic.misr = misr(&loaded.gic);
+        self.unload_gic(&mut registers.gic, &loaded.gic);
         registers.vserror = loaded.vserror.map_or(0, |syndrome| 1 << 63 | syndrome);
         if let Some(simd) = loaded.simd {
             registers.simd = simd;
@@ -244,7 +247,7 @@ impl Vcpu for FakeCpu<'_> {
 }
 
 /// ICH_MISR_EL2 as far as ICH_HCR_EL2 and the list registers decide it: U and NP.
-fn misr(gic: &GicRegisters) -> u64 {
+pub(super) fn misr(gic: &GicRegisters) -> u64 {
     let valid = gic.lrs.iter().filter(|lr| **lr >> 62 != 0).count();
     let pending = gic.lrs.iter().any(|lr| *lr >> 62 & 1 == 1);
     let underflow = gic.hcr >> 1 & 1 == 1 && valid <= 1;

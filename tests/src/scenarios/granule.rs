@@ -130,7 +130,7 @@ pub(super) fn add(registry: &mut Registry) {
 /// RMI_VERSION by an X0 that has these bits too; each names the same command.
 fn version_by(w: &mut World<'_>, others: &[u64]) -> Outcome {
     for other in others {
-        let reply = w.port.call([Command::Version.fid() | other, 0x1_0000, 0, 0, 0, 0, 0, 0]);
+        let reply = w.raw([Command::Version.fid() | other, 0x1_0000, 0, 0, 0, 0, 0, 0]);
         same("reply", reply, Some([0, 0x1_0000, 0x1_0000, 0, 0]))?;
     }
     Ok(())

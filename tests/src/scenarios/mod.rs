@@ -30,7 +30,7 @@ mod rec;
 mod ripas;
 mod rsi;
 
-pub use registry::{Cpu, Registry, Scenario};
+pub use registry::{Cpu, Ended, Registry, Run, Scenario};
 
 /// Every scenario.
 pub fn all() -> Registry {

@@ -22,6 +22,15 @@ const AFFINITY_INFO: u64 = rsi::PSCI_AFFINITY_INFO;
 /// Bit 30 of a function identifier: the 64-bit form.
 const SMC64: u64 = 0x4000_0000;
 
+/// Another CPU's command returned this code and zeros.
+#[track_caller]
+fn replied(observed: &[Observed], code: u64) -> Outcome {
+    let [Observed::Reply([x0, x1, x2, x3, x4, ..])] = observed else {
+        return fail(format!("no reply but {observed:x?}"));
+    };
+    same("reply", [*x0, *x1, *x2, *x3, *x4], [code, 0, 0, 0, 0])
+}
+
 pub(super) fn add(registry: &mut Registry) {
     add_simple(registry);
     add_cpu_on(registry);
@@ -337,7 +346,7 @@ fn add_complete(registry: &mut Registry) {
             w.run(&calling, &[smc(&[fid, 1, entry, 0])])?;
             let call = [COMPLETE.fid(), calling.pa, target.pa, 0, 0, 0, 0, 0];
             let observed = w.observe(&target, &[Action::Meanwhile(call)])?;
-            same("reply", observed, [Observed::Reply([0; 5])].into())?;
+            replied(&observed, 0)?;
             completed(&w.finish(&calling, &RecEnter::default())?, expected)
         });
     }
@@ -455,7 +464,7 @@ fn add_complete_refused(registry: &mut Registry) {
         w.run(&calling, &[smc(&[CPU_ON, 1, 0x4000, 0])])?;
         let call = [COMPLETE.fid(), calling.pa, target.pa, psci::DENIED, 0, 0, 0, 0];
         let observed = w.observe(&target, &[Action::Meanwhile(call)])?;
-        same("reply", observed, [Observed::Reply([INPUT, 0, 0, 0, 0])].into())
+        replied(&observed, INPUT)
     });
     registry.add("psci_complete/target_state/destroyed", |w| {
         let (calling, target) = cpu_on_request(w)?;

@@ -291,7 +291,7 @@ fn while_running(
     call[1..=arguments.len()].copy_from_slice(arguments);
     let observed = w.observe(rec, &[Action::Meanwhile(call)])?;
     match observed.as_slice() {
-        [Observed::Reply(reply)] => Ok(*reply),
+        [Observed::Reply([x0, x1, x2, x3, x4, ..])] => Ok([*x0, *x1, *x2, *x3, *x4]),
         other => fail(format!("no reply but {other:x?}")),
     }
 }

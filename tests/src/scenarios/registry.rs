@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use crate::need::{Backend, Need};
 use crate::outcome::Outcome;
+use crate::port::Port;
+use crate::v2_0;
 use crate::world::World;
 
 /// The machine that a scenario needs.
@@ -21,6 +23,23 @@ pub enum Cpu {
     Narrow,
 }
 
+/// What a scenario does, as a Host of one interface or the other.
+pub enum Run {
+    /// RMI 1.0.
+    V1(Box<dyn Fn(&mut World<'_>) -> Outcome + Send + Sync>),
+    /// RMI 2.0.
+    V2(Box<dyn Fn(&mut v2_0::world::World<'_>) -> Outcome + Send + Sync>),
+}
+
+/// How a scenario ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its expectations.
+    pub outcome: Outcome,
+    /// Giving everything back afterwards.
+    pub closing: Outcome,
+}
+
 /// A scenario.
 pub struct Scenario {
     /// `command/condition`, unique.
@@ -32,7 +51,7 @@ pub struct Scenario {
     /// Where the specification leaves room, how this scenario reads it.
     pub interpretation: Option<&'static str>,
     /// Carries it out.
-    pub run: Box<dyn Fn(&mut World<'_>) -> Outcome + Send + Sync>,
+    pub run: Run,
 }
 
 impl Scenario {
@@ -46,6 +65,22 @@ impl Scenario {
     pub fn reading(&mut self, interpretation: &'static str) -> &mut Self {
         self.interpretation = Some(interpretation);
         self
+    }
+
+    /// Carries it out on a machine, and gives everything back that its Host still has.
+    pub fn carry_out(&self, port: &mut dyn Port) -> Ended {
+        match &self.run {
+            Run::V1(run) => {
+                let mut world = World::new(port);
+                let outcome = run(&mut world);
+                Ended { outcome, closing: world.give_everything_back() }
+            }
+            Run::V2(run) => {
+                let mut world = v2_0::world::World::new(port);
+                let outcome = run(&mut world);
+                Ended { outcome, closing: world.give_everything_back() }
+            }
+        }
     }
 
     /// Why a backend cannot run it; `None` if it can.
@@ -78,10 +113,14 @@ impl Registry {
         name: impl Into<String>,
         run: impl Fn(&mut World<'_>) -> Outcome + Send + Sync + 'static,
     ) -> &mut Scenario {
+        self.add_run(cpu, name.into(), Run::V1(Box::new(run)))
+    }
+
+    /// Adds a scenario of either interface.
+    pub fn add_run(&mut self, cpu: Cpu, name: String, run: Run) -> &mut Scenario {
         let (needs, interpretation) = (Vec::new(), None);
-        let run = Box::new(run);
         let index = self.scenarios.len();
-        self.scenarios.push(Scenario { name: name.into(), cpu, needs, interpretation, run });
+        self.scenarios.push(Scenario { name, cpu, needs, interpretation, run });
         &mut self.scenarios[index]
     }
 }

@@ -13,7 +13,7 @@ pub(super) fn add(registry: &mut Registry) {
             if Command::from_fid(fid).is_some() {
                 continue;
             }
-            let reply = w.port.call([fid, 1, 2, 3, 0, 5, 6, 7]);
+            let reply = w.raw([fid, 1, 2, 3, 0, 5, 6, 7]);
             same("reply", reply, Some([NOT_SUPPORTED, 0, 0, 0, 0]))?;
         }
         Ok(())
@@ -21,7 +21,7 @@ pub(super) fn add(registry: &mut Registry) {
     registry
         .add("unknown/host/other_owners", |w| {
             for fid in [0, 1, 0x8000_0000, 0x8400_0150, 0xc300_0150, 0x4400_0151, u64::MAX] {
-                let reply = w.port.call([fid, 0, 0, 0, 0, 0, 0, 0]);
+                let reply = w.raw([fid, 0, 0, 0, 0, 0, 0, 0]);
                 same("X0", reply.map(|[code, ..]| code), Some(NOT_SUPPORTED))?;
             }
             Ok(())
@@ -31,7 +31,7 @@ pub(super) fn add(registry: &mut Registry) {
         // Bit 16 is the SVE hint of the SMCCC and makes no difference to what a command does; bits
         // 23:17 make another call.
         for command in Command::ALL {
-            let mut with = |bits: u64| w.port.call([command.fid() | bits, 1, 2, 3, 0, 5, 0, 0]);
+            let mut with = |bits: u64| w.raw([command.fid() | bits, 1, 2, 3, 0, 5, 0, 0]);
             let without = with(0);
             same("with the SVE hint", with(1 << 16), without)?;
             for bit in 17..24 {

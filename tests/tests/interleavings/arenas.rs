@@ -73,7 +73,7 @@ fn active(w: &mut World<'_>) -> Outcome<Scene> {
         smc(&[rsi::REALM_CONFIG, 0]),
         Action::Load(0, Access::WORD),
     ];
-    w.port.program(realm.vmid, 0, &program);
+    w.port.program(realm.rd, 0, &program);
     w.port.write_page(rec.run, &[0; 512]);
     let other_run = w.granule();
     let (granule, fresh) = (w.delegated()?, w.granule());

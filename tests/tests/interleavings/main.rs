@@ -31,7 +31,7 @@ const TRIPLES: usize = 100;
 /// A command is through after a few hundred steps; one that is not waits for ever.
 const STEPS_MAX: usize = 400_000;
 /// How a race ended: the replies, how many granules are in each state, and what the tables say.
-type Ending = (Vec<[u64; 5]>, [u64; 7], Vec<[u64; 5]>);
+type Ending = (Vec<[u64; 8]>, [u64; 8], Vec<[u64; 8]>);
 
 /// A machine in the state of an arena, with nobody looking yet.
 fn stage(arena: &Arena) -> (FakeMachine, Scene) {
@@ -44,7 +44,7 @@ fn stage(arena: &Arena) -> (FakeMachine, Scene) {
 }
 
 /// The end of the race on `machine`, which is in order.
-fn ending(machine: &FakeMachine, scene: &Scene, replies: Vec<[u64; 5]>) -> Ending {
+fn ending(machine: &FakeMachine, scene: &Scene, replies: Vec<[u64; 8]>) -> Ending {
     machine.quiesce();
     let violations = machine.take_violations();
     assert!(violations.is_empty(), "{violations:#?}");
@@ -57,7 +57,7 @@ fn ending(machine: &FakeMachine, scene: &Scene, replies: Vec<[u64; 5]>) -> Endin
 /// The commands `chosen` in the order `order`.
 fn one_by_one(arena: &Arena, chosen: &[usize], order: &[usize]) -> Ending {
     let (machine, scene) = stage(arena);
-    let mut replies = vec![[0; 5]; chosen.len()];
+    let mut replies = vec![[0; 8]; chosen.len()];
     for &turn in order {
         let (_, call) = scene.commands[chosen[turn]];
         replies[turn] = machine.cpu(turn).handle(&call).unwrap();
@@ -68,7 +68,7 @@ fn one_by_one(arena: &Arena, chosen: &[usize], order: &[usize]) -> Ending {
 /// The commands `chosen` at once, each on a CPU of its own.
 fn at_once(arena: &Arena, chosen: &[usize]) -> Ending {
     let (machine, scene) = stage(arena);
-    let replies = Mutex::new(vec![[0; 5]; chosen.len()]);
+    let replies = Mutex::new(vec![[0; 8]; chosen.len()]);
     shuttle::thread::scope(|scope| {
         for (turn, &number) in chosen.iter().enumerate() {
             let (machine, replies, call) = (&machine, &replies, scene.commands[number].1);
@@ -109,7 +109,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 }
 
 /// Codes of a race that no order explains, and that are right all the same: see [`arenas::EXCUSED`].
-fn is_excused(names: &[&str], replies: &[[u64; 5]]) -> bool {
+fn is_excused(names: &[&str], replies: &[[u64; 8]]) -> bool {
     let ([one, other], [first, second]) = (names, replies) else { return false };
     let there = ([*one, *other], [first[0], second[0]]);
     let back = ([*other, *one], [second[0], first[0]]);

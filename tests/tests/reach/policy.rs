@@ -8,7 +8,7 @@ use cairn_tests::harness;
 use cairn_tests::outcome::{Outcome, fail, same};
 use cairn_tests::program::{Action, El1, Observed, SystemRegister};
 use cairn_tests::rec::{Rec, VECTORS};
-use cairn_tests::scenarios::{Cpu, Scenario};
+use cairn_tests::scenarios::{Cpu, Run, Scenario};
 use cairn_tests::world::World;
 
 use super::{all, encoding};
@@ -109,7 +109,7 @@ const fn name(of: Encoding) -> SystemRegister {
 /// Carries out one access in a REC that has just been entered: nothing is lent yet.
 fn attempt(w: &mut World<'_>, rec: &Rec, action: Action) -> Outcome<End> {
     let actions = [Action::SetEl1(El1::Vbar, VECTORS), action];
-    w.port.program(rec.realm.vmid, rec.index, &actions);
+    w.port.program(rec.realm.rd, rec.index, &actions);
     let enter = RecEnter { gicv3_hcr: TDIR, ..RecEnter::default() };
     let exit = w.enter_with(rec, &enter)?;
     let asked = exit.exit_reason == exit_reason::SYNC && exit.esr >> 26 == SYSTEM_REGISTER;
@@ -149,7 +149,7 @@ fn run(name: &str, run: impl Fn(&mut World<'_>) -> Outcome + Send + Sync + 'stat
         cpu: Cpu::Max,
         needs: Vec::new(),
         interpretation: None,
-        run: Box::new(run),
+        run: Run::V1(Box::new(run)),
     };
     harness::run(&Arc::new(scenario)).unwrap_or_else(|why| panic!("{name}: {why}"));
 }

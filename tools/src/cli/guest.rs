@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cairn_host::job::HashAlgorithm;
+use cairn_host::job::{HashAlgorithm, Interface};
 use clap::Args;
 
 /// What the guest is: everything that its initial measurement depends on.
@@ -12,6 +12,10 @@ pub struct GuestOptions {
     /// verdict
     #[arg(long)]
     pub check: bool,
+    /// The version of the Realm Management Interface that the host speaks: 1.0, 2.0, or both: Realms under 1.0 and,
+    /// when all of that is gone, Realms under 2.0
+    #[arg(long, value_name = "VERSION", default_value = "1.0", value_parser = parse_interface)]
+    pub rmi: Interface,
     /// Realms side by side, which share the physical CPUs
     #[arg(long, value_name = "1..8", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
     pub realms: u32,
@@ -28,7 +32,7 @@ pub struct GuestOptions {
     /// Guest initial RAM disk (default: made from busybox and tools/assets/init.sh)
     #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
-    /// How the Realm is measured: sha-256 or sha-512
+    /// How the Realm is measured: sha-256, sha-512 or, with --rmi 2.0, sha-384
     #[arg(long, value_name = "NAME", default_value = "sha-256", value_parser = parse_hash_algorithm)]
     pub hash_algo: HashAlgorithm,
     /// Text to add to the guest's kernel command line
@@ -54,10 +58,15 @@ fn parse_guest_memory(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
+/// Parses versions of the interface.
+fn parse_interface(text: &str) -> Result<Interface, String> {
+    Interface::from_name(text).ok_or_else(|| "it is 1.0, 2.0 or both".to_owned())
+}
+
 /// Parses the name of a hash algorithm.
 fn parse_hash_algorithm(text: &str) -> Result<HashAlgorithm, String> {
     HashAlgorithm::from_name(text)
-        .ok_or_else(|| "the algorithms are sha-256 and sha-512".to_owned())
+        .ok_or_else(|| "the algorithms are sha-256, sha-384 and sha-512".to_owned())
 }
 
 /// Parses a decimal number of bytes with an optional suffix `K`, `M` or `G` (powers of 1024).

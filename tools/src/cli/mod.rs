@@ -21,8 +21,8 @@ pub use logs::{DecodeOptions, LedgerOptions};
 pub use manual::{CompletionsOptions, ManOptions, Shell};
 pub use run::{ModelOptions, RunOptions};
 pub use suites::{
-    Backend, BenchOptions, ConformanceOptions, CoverageOptions, FuzzOptions, MiriOptions,
-    StressKind, StressOptions, TestOptions,
+    Backend, BenchOptions, ConformanceOptions, CoverageOptions, El3Edition, FuzzOptions,
+    MiriOptions, StressKind, StressOptions, TestOptions,
 };
 
 use crate::token::TokenCommand;

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_host::job::HashAlgorithm;
+use cairn_el3::edition::Edition;
+use cairn_host::job::{HashAlgorithm, Interface};
 use clap::Args;
 
-use super::{GuestOptions, HostOptions, ImageOptions, Platform};
+use super::{El3Edition, GuestOptions, HostOptions, ImageOptions, Platform};
 use crate::patience;
 
 /// The model that runs what is built for Arm FVP Base RevC.
@@ -39,6 +40,11 @@ pub struct RunOptions {
     /// A host other than ours.
     #[command(flatten)]
     pub host: HostOptions,
+    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A, and let it speak this version
+    /// of its interface with the monitor [default: 2.0 with --rmi 2.0 and both, because stock TF-A has no such; with --tfa,
+    /// that TF-A]
+    #[arg(long, value_name = "VERSION", conflicts_with = "tfa")]
+    pub el3: Option<El3Edition>,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
@@ -71,10 +77,26 @@ impl RunOptions {
         self.timeout.map_or(usual, Duration::from_secs)
     }
 
+    /// What the EL3 of the tests speaks, if the machine boots with that one.
+    pub fn stand_in(&self) -> Option<Edition> {
+        let needed = self.guest.rmi != Interface::V1_0 && self.image.tfa.is_none();
+        self.el3.or(needed.then_some(El3Edition::V2)).map(El3Edition::edition)
+    }
+
+    /// Whether kernel or initial RAM disk come from set-up.
+    pub fn needs_guest(&self) -> bool {
+        let Self { guest, host, .. } = self;
+        match &host.host_kernel {
+            Some(kernel) => kernel.is_none() || host.host_initrd.is_none(),
+            None => host.bl33.is_none() && (guest.kernel.is_none() || guest.initrd.is_none()),
+        }
+    }
+
     /// The options of `run --check` with this many CPUs and this much memory.
     pub fn check(cpus: u32, memory: u64) -> Self {
         let guest = GuestOptions {
             check: true,
+            rmi: Interface::V1_0,
             realms: 1,
             cpus,
             memory,
@@ -86,6 +108,7 @@ impl RunOptions {
         Self {
             guest,
             host: HostOptions::default(),
+            el3: None,
             qemu: None,
             model: ModelOptions::default(),
             gdb: None,
@@ -122,7 +145,28 @@ mod tests {
         let patient = run(&["xtask", "run", "--check", "--timeout", "9"]);
         assert_eq!(patient.patience(), Duration::from_secs(9));
         assert!(Cli::try_parse_from(["xtask", "run", "--cpus", "9"]).is_err());
+        assert!(Cli::try_parse_from(["xtask", "run", "--rmi", "3.0"]).is_err());
+        let stand_in = |words: &[&str]| run(&[&["xtask", "run"], words].concat()).stand_in();
+        assert_eq!(stand_in(&[]), None);
+        assert_eq!(stand_in(&["--rmi", "both"]), Some(Edition::V2));
+        assert_eq!(stand_in(&["--rmi", "2.0", "--tfa", "tree"]), None);
+        assert_eq!(stand_in(&["--el3", "2.0-all"]), Some(Edition::V2_ALL));
         assert!(Cli::try_parse_from(["xtask", "stress", "--commands", "0"]).is_err());
+    }
+
+    #[test]
+    fn who_brings_kernel_and_initrd_needs_nothing_of_debian_s() {
+        let mut options = RunOptions::check(2, 256 << 20);
+        assert!(options.needs_guest());
+        options.guest.kernel = Some("Image".into());
+        assert!(options.needs_guest());
+        options.guest.initrd = Some("initrd".into());
+        assert!(!options.needs_guest());
+        options.host.host_kernel = Some(None);
+        options.host.host_initrd = Some("initrd".into());
+        assert!(options.needs_guest(), "Debian's kernel is the host");
+        options.host.host_kernel = Some(Some("Image".into()));
+        assert!(!options.needs_guest());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cairn_el3::edition::Edition;
 use clap::{Args, ValueEnum};
 
 use super::{ImageOptions, ModelOptions, Platform};
@@ -109,6 +110,9 @@ pub struct ConformanceOptions {
     /// The model.
     #[command(flatten)]
     pub model: ModelOptions,
+    /// With --backend qemu: boot the EL3 of the tests, which speaks this
+    #[arg(long, hide = true, value_enum)]
+    pub el3: Option<El3Edition>,
     /// With --backend qemu: use this monitor (flat image or ELF file) instead of building Cairn
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
@@ -178,6 +182,9 @@ pub struct StressOptions {
     /// (`refusals` always does); `registers` then runs once for each way to open things
     #[arg(long)]
     pub stand_in: bool,
+    /// What the EL3 of the tests speaks
+    #[arg(long, hide = true, value_enum, default_value_t)]
+    pub el3: El3Edition,
     /// Give up when there was no sign of progress for this many seconds [default: 120, and 60 more
     /// for each CPU]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -188,6 +195,36 @@ pub struct StressOptions {
     /// What to run.
     #[command(flatten)]
     pub image: ImageOptions,
+}
+
+/// What the EL3 of the tests speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum El3Edition {
+    /// Interface 0.4.
+    #[default]
+    #[value(name = "0.4")]
+    V0,
+    /// Interface 2.0 as TF-A main on QEMU virt.
+    #[value(name = "2.0")]
+    V2,
+    /// Interface 2.0 with runs of granules and memory to reserve.
+    #[value(name = "2.0-all")]
+    V2All,
+    /// Interface 2.0 without FIRME.
+    #[value(name = "2.0-old")]
+    V2Old,
+}
+
+impl El3Edition {
+    /// As that EL3 names it.
+    pub const fn edition(self) -> Edition {
+        match self {
+            Self::V0 => Edition::V0,
+            Self::V2 => Edition::V2,
+            Self::V2All => Edition::V2_ALL,
+            Self::V2Old => Edition::V2_OLD,
+        }
+    }
 }
 
 impl StressOptions {
@@ -204,6 +241,7 @@ impl StressOptions {
             cpus: None,
             seed: 1,
             stand_in: false,
+            el3: El3Edition::default(),
             timeout: None,
             qemu: None,
             image: ImageOptions::default(),

@@ -123,7 +123,10 @@ fn stage(options: &ConformanceOptions, output: &Path) -> anyhow::Result<Stage> {
         ..ImageOptions::default()
     };
     stage::check(&image, &options.model)?;
-    Stage::prepare(&image, options.qemu.as_ref(), &options.model, output)
+    match options.el3 {
+        Some(el3) => Stage::stand_in(el3.edition(), &image, options.qemu.as_ref(), output),
+        None => Stage::prepare(&image, options.qemu.as_ref(), &options.model, output),
+    }
 }
 
 /// The scenarios that wait, by machine; the long ones each on a machine of their own.

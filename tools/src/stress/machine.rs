@@ -5,21 +5,24 @@
 
 use std::path::{Path, PathBuf};
 
+use cairn_el3::edition::{self, Edition};
 use cairn_el3::opening::{self, Opening};
 
 use crate::cli::{ImageOptions, StressOptions};
-use crate::image::{self, HOST_UNDER_STAND_IN, STAND_IN};
+use crate::image::{self, HOST_UNDER_STAND_IN, Packed, STAND_IN};
 use crate::job;
 use crate::output;
 use crate::qemu::{Load, Machine};
 use crate::run;
+use crate::stage::Shape;
 
 /// What a machine boots.
+#[derive(Debug)]
 pub struct Firmware {
     qemu: PathBuf,
     flash: PathBuf,
-    /// The monitor's ELF file, if there is one.
-    pub elf: Option<PathBuf>,
+    /// The monitor.
+    pub monitor: Packed,
     loads: Vec<Load>,
     job: u64,
     extra: Vec<String>,
@@ -34,7 +37,7 @@ impl Firmware {
         Ok(Self {
             qemu: firmware.qemu,
             flash: firmware.flash,
-            elf: firmware.monitor.elf,
+            monitor: firmware.monitor,
             loads: Vec::new(),
             job: job::QEMU.job(),
             extra: Vec::new(),
@@ -42,9 +45,12 @@ impl Firmware {
     }
 
     /// The EL3 of the tests, monitor and host at the addresses of Arm FVP.
-    pub fn stand_in(options: &StressOptions, folder: &Path) -> anyhow::Result<Self> {
-        let image: &ImageOptions = &options.image;
-        let ready = run::prepare(image, options.qemu.as_ref())?;
+    pub fn stand_in(
+        image: &ImageOptions,
+        qemu: Option<&PathBuf>,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let ready = run::prepare(image, qemu)?;
         let _building = output::building()?;
         let monitor = run::pack_monitor(image, folder)?;
         let flat = |name: &str| folder.join(name);
@@ -54,11 +60,11 @@ impl Firmware {
         Ok(Self {
             qemu: ready.qemu,
             flash: el3.flat,
-            elf: monitor.elf,
             loads: vec![
-                Load { file: monitor.flat, address: platform_fvp::MONITOR.start },
+                Load { file: monitor.flat.clone(), address: platform_fvp::MONITOR.start },
                 Load { file: host.flat, address: platform_fvp::BL33 },
             ],
+            monitor,
             job: job::FVP.job(),
             extra: memory(),
         })
@@ -85,9 +91,44 @@ impl Firmware {
     }
 }
 
+impl Firmware {
+    /// A machine of this shape with these files, whose EL3, that of the tests, speaks `edition`.
+    pub fn stage(
+        &self,
+        edition: Edition,
+        shape: Shape,
+        loads: Vec<Load>,
+        messages: PathBuf,
+    ) -> Machine {
+        Machine {
+            program: self.qemu.clone(),
+            cpus: shape.cpus,
+            cpu_properties: shape.cpu_properties,
+            firmware: self.flash.clone(),
+            loads: self.loads.iter().cloned().chain(loads).collect(),
+            gdb: None,
+            messages,
+            extra: [
+                self.extra.clone(),
+                // As TF-A, it opens to Realms what the Host has of the SIMD unit.
+                self::opening(Opening::All).to_vec(),
+                self::edition(edition).to_vec(),
+                shape.extra,
+            ]
+            .concat(),
+        }
+    }
+}
+
 /// What tells the EL3 of the tests what to open.
 pub fn opening(opening: Opening) -> [String; 2] {
     let (place, number) = (opening::PLACE, opening.number());
+    ["-device".to_owned(), format!("loader,addr={place:#x},data={number},data-len=8")]
+}
+
+/// What tells the EL3 of the tests which version of the interface to speak.
+pub fn edition(edition: Edition) -> [String; 2] {
+    let (place, number) = (edition::PLACE, edition.number());
     ["-device".to_owned(), format!("loader,addr={place:#x},data={number},data-len=8")]
 }
 

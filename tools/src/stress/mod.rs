@@ -1,7 +1,7 @@
 //! `cargo xtask stress`: many CPUs at once, Realms by the thousand, CPUs that go and come back; on QEMU, for ours or any monitor.
 
 mod listen;
-mod machine;
+pub mod machine;
 
 use std::fmt::Write;
 use std::time::Instant;
@@ -70,7 +70,7 @@ pub fn command(options: &StressOptions) -> anyhow::Result<()> {
     runs.iter().try_for_each(|run| {
         let folder = Folder::begin(&format!("stress-{}", run.kind.mode()))?;
         let firmware = if run.is_stand_in {
-            Firmware::stand_in(options, folder.folder())?
+            Firmware::stand_in(&options.image, options.qemu.as_ref(), folder.folder())?
         } else {
             Firmware::tf_a(options, folder.folder())?
         };
@@ -141,8 +141,9 @@ fn one(
     let mut machine = firmware.machine(cpus, &job, file("qemu.log"), kind.machine());
     if is_stand_in {
         machine.extra.extend(machine::opening(opening));
+        machine.extra.extend(machine::edition(options.el3.edition()));
     }
-    let decoder = match &firmware.elf {
+    let decoder = match &firmware.monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,
     };

@@ -1,17 +1,19 @@
 //! The container of both tokens.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.
+//! Source: RMM specification (Arm DEN0137) 1.0, A7.2.3, and 2.0; draft-ietf-rats-msg-wrap.
 
 use super::cbor::{Value, decode};
 use super::cose::{Sign1, labels};
 use super::platform::Platform;
-use super::realm::Realm;
+use super::realm::{Profile, Realm};
 use super::refusal::{Class, Refusal};
 
 /// Tag of the container.
 const CCA_TOKEN: u64 = 399;
-/// Tag of the container of later drafts.
+/// Tag of the collection of version 2.0, whose parts say what they are.
 const CMW_COLLECTION: u64 = 907;
+/// A part that is a COSE_Sign1 of an EAT.
+const EAT: i128 = 263;
 const PLATFORM_TOKEN: i128 = 44234;
 const REALM_TOKEN: i128 = 44241;
 
@@ -44,21 +46,30 @@ impl Token {
         }
         let file = decode(bytes).map_err(|text| fail(format!("the file {text}")))?;
         let kind = file.kind();
+        let is_collection;
         let item = match file.untagged() {
-            (Some(CCA_TOKEN), item) => item,
-            (Some(CMW_COLLECTION), _) => {
-                return Err(fail(format!(
-                    "it has the tag {CMW_COLLECTION} of a later profile, which is not supported"
-                )));
+            (Some(tag @ (CCA_TOKEN | CMW_COLLECTION)), item) => {
+                is_collection = tag == CMW_COLLECTION;
+                item
             }
             (Some(other), _) => {
-                return Err(fail(format!("it has the tag {other}; a token has {CCA_TOKEN}")));
+                return Err(fail(format!(
+                    "it has the tag {other}; a token has {CCA_TOKEN} or {CMW_COLLECTION}"
+                )));
             }
-            (None, _) => return Err(fail(format!("it is {kind} without the tag {CCA_TOKEN}"))),
+            (None, _) => {
+                return Err(fail(format!(
+                    "it is {kind} without the tag {CCA_TOKEN} or {CMW_COLLECTION}"
+                )));
+            }
         };
         let mut parts = labels(item).ok_or_else(|| fail("what is tagged is not a map".into()))?;
         let mut part = |label, name: &str| match parts.remove(&label) {
-            Some(Value::Bytes(bytes)) => Ok(bytes),
+            Some(Value::Bytes(bytes)) if !is_collection => Ok(bytes),
+            Some(Value::Array(record)) if is_collection => match record.as_slice() {
+                [Value::Integer(EAT), Value::Bytes(bytes)] => Ok(bytes.clone()),
+                _ => Err(fail(format!("the {name} is not a record of type {EAT}"))),
+            },
             Some(other) => Err(fail(format!("the {name} is {}, not a byte string", other.kind()))),
             None => Err(fail(format!("there is no {name} (key {label})"))),
         };
@@ -72,7 +83,13 @@ impl Token {
             return Err(fail(format!(
                 "the platform's profile {:?} does not go with the Realm's {:?}",
                 platform.profile,
-                realm.profile.as_deref().unwrap_or("(none)")
+                realm.profile.map_or("(none)", Profile::name)
+            )));
+        }
+        if is_collection != (realm.profile == Some(Profile::V2_0)) {
+            return Err(fail(format!(
+                "the container does not go with the Realm's profile {:?}",
+                realm.profile.map_or("(none)", Profile::name)
             )));
         }
         Ok(Self { platform_signed, realm_signed, platform, realm })

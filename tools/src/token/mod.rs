@@ -168,7 +168,9 @@ pub fn command(command: &TokenCommand) -> anyhow::Result<()> {
         }
         TokenCommand::Verify(options) => verify_file(options),
         TokenCommand::Rim(options) => {
-            println!("{}", hex(&rim::predict(&run::job(options)?)?));
+            for measurement in rim::predict(&run::job(options)?)? {
+                println!("{}", hex(&measurement));
+            }
             Ok(())
         }
     }

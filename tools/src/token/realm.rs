@@ -1,6 +1,6 @@
 //! The Realm's token: what runs in it, signed by the key that the platform vouches for.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.1; RFC 9053, 7.1.1.
+//! Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.1, and 2.0; RFC 9053, 7.1.1.
 
 use p384::ecdsa::VerifyingKey;
 use p384::{EncodedPoint, FieldBytes};
@@ -11,8 +11,41 @@ use super::claims::{CHALLENGE, Claims, PROFILE, hash_bytes};
 use super::cose::{Sign1, labels};
 use super::refusal::Refusal;
 
-/// The profile of the specification; before it, there was none.
-pub const PROFILE_NAME: &str = "tag:arm.com,2023:realm#1.0.0";
+/// Which claims a Realm's token has, and what its RIM is made of. Before the specification there was no profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Version 1.0.
+    V1_0,
+    /// Version 2.0, which tells instances of a Realm apart.
+    V2_0,
+}
+
+impl Profile {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V1_0, Self::V2_0];
+
+    /// Its name in the claim.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V1_0 => "tag:arm.com,2023:realm#1.0.0",
+            Self::V2_0 => "tag:arm.com,2024:realm#2.0.0",
+        }
+    }
+
+    /// The one of Realms that are made through this version of the interface.
+    pub const fn of_interface(version: u64) -> Self {
+        if version >> 16 >= 2 { Self::V2_0 } else { Self::V1_0 }
+    }
+}
+
+/// What tells a Realm from all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Random bytes, after one that says so.
+    pub id: [u8; 33],
+    /// Whether a memory encryption context of its own was asked for.
+    pub private_encryption: bool,
+}
 
 const PERSONALIZATION_VALUE: i128 = 44235;
 const HASH_ALGORITHM: i128 = 44236;
@@ -20,12 +53,16 @@ const PUBLIC_KEY: i128 = 44237;
 const INITIAL_MEASUREMENT: i128 = 44238;
 const EXTENSIBLE_MEASUREMENTS: i128 = 44239;
 const PUBLIC_KEY_HASH_ALGORITHM: i128 = 44240;
+const INSTANCE_ID: i128 = 256;
+const ENCRYPTION_POLICY: i128 = 44243;
 
 /// What the monitor says of a Realm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Realm {
     /// Which claims there are; `None` for the profile before the specification.
-    pub profile: Option<String>,
+    pub profile: Option<Profile>,
+    /// Only in tokens of version 2.0.
+    pub instance: Option<Instance>,
     /// The bytes that the Realm asked the token for.
     pub challenge: [u8; 64],
     /// Realm Personalization Value.
@@ -42,6 +79,19 @@ pub struct Realm {
     pub key_hash_algorithm: String,
 }
 
+impl Instance {
+    fn new(claims: &Claims<'_>) -> Result<Self, Refusal> {
+        /// The kind of an identifier that is random bytes. Source: RFC 9711 (EAT), "UEID types".
+        const RANDOM: u8 = 1;
+        let id: [u8; 33] = claims.array(INSTANCE_ID, "instance ID")?;
+        if id.first() != Some(&RANDOM) {
+            return Err(claims.refuse("has an instance ID that is not random bytes"));
+        }
+        let policy = claims.number(ENCRYPTION_POLICY, "memory encryption policy", 1)?;
+        Ok(Self { id, private_encryption: policy == 1 })
+    }
+}
+
 impl Realm {
     /// Reads the claims of a Realm's token.
     ///
@@ -50,10 +100,18 @@ impl Realm {
     /// One is missing or wrong.
     pub fn new(token: &Sign1) -> Result<Self, Refusal> {
         let claims = Claims { owner: "Realm's token", map: &token.claims };
-        let profile = claims.optional_text(PROFILE, "profile")?;
-        if let Some(other) = profile.filter(|profile| *profile != PROFILE_NAME) {
-            return Err(claims.refuse(format!("has the unknown profile {other:?}")));
-        }
+        let profile = match claims.optional_text(PROFILE, "profile")? {
+            None => None,
+            Some(name) => {
+                let known = Profile::ALL.into_iter().find(|profile| profile.name() == name);
+                let unknown = || claims.refuse(format!("has the unknown profile {name:?}"));
+                Some(known.ok_or_else(unknown)?)
+            }
+        };
+        let instance = match profile {
+            Some(Profile::V2_0) => Some(Instance::new(&claims)?),
+            Some(Profile::V1_0) | None => None,
+        };
         let algorithm = claims.text(HASH_ALGORITHM, "hash algorithm")?;
         let unknown =
             |name: &str| claims.refuse(format!("has the unknown hash algorithm {name:?}"));
@@ -70,7 +128,8 @@ impl Realm {
                 .refuse(format!("has extensible measurements that are not 4 times {length} bytes"))
         })?;
         Ok(Self {
-            profile: profile.map(Into::into),
+            profile,
+            instance,
             challenge: claims.array(CHALLENGE, "challenge")?,
             personalization_value: claims.array(PERSONALIZATION_VALUE, "personalization value")?,
             algorithm: algorithm.to_owned(),

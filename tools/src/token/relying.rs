@@ -4,25 +4,40 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, bail};
+
 use crate::fault::IoContext;
 use crate::paths::write_whole;
 
 use super::cbor::hex;
 use super::key::PlatformKey;
 use super::parse_hex;
+use super::realm::Profile;
 use super::verify::{Expected, verify};
 
-/// Who wants to know what runs in the Realm.
+/// A Realm that should run.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The version of the interface through which it is made.
+    pub rmi: u64,
+    /// Its initial measurement.
+    pub rim: Vec<u8>,
+}
+
+/// Who wants to know what runs in the Realms.
 pub struct RelyingParty {
-    expected: Expected,
+    platform: PlatformKey,
+    challenge: [u8; 64],
+    /// One for each version of the interface.
+    wanted: Vec<Wanted>,
     /// Where the token is put.
     file: PathBuf,
 }
 
 impl RelyingParty {
-    /// One that trusts the key of TF-A's sample, which is the platform's on QEMU, and expects a Realm with this initial
-    /// measurement. It puts the token into `file`.
-    pub fn new(rim: Vec<u8>, file: PathBuf) -> anyhow::Result<Self> {
+    /// One that trusts the key of TF-A's sample, which is the platform's on QEMU, and expects these Realms. It puts the token into
+    /// `file`.
+    pub fn new(wanted: Vec<Wanted>, file: PathBuf) -> anyhow::Result<Self> {
         let source = Path::new("/dev/urandom");
         let mut challenge = [0; 64];
         File::open(source)
@@ -30,36 +45,47 @@ impl RelyingParty {
             .at("read", source)?;
         // What an earlier run has left is not taken for the token of this one.
         drop(std::fs::remove_file(&file));
-        let expected = Expected { platform: PlatformKey::sample()?, challenge, rim: Some(rim) };
-        Ok(Self { expected, file })
+        Ok(Self { platform: PlatformKey::sample()?, challenge, wanted, file })
     }
 
     /// The challenge, as hexadecimal digits.
     pub fn challenge(&self) -> String {
-        hex(&self.expected.challenge)
+        hex(&self.challenge)
     }
 
-    /// Puts the token, given as hexadecimal digits, into its file, and verifies it.
+    /// Puts the token, given as hexadecimal digits, into its file, and verifies it as that of the Realm with this number among
+    /// those that are wanted.
     ///
     /// # Errors
     ///
     /// The token is not what it should be.
-    pub fn judge(&self, digits: &str) -> anyhow::Result<()> {
+    pub fn judge(&self, number: usize, digits: &str) -> anyhow::Result<()> {
         let token = parse_hex(digits)
             .map_err(|why| anyhow::anyhow!("the guest's token cannot be read: {why}"))?;
         write_whole(&self.file, &token)?;
-        verify(&token, &self.expected)?;
+        let wanted = self.wanted.get(number).context("there is a token of a Realm too many")?;
+        let expected = Expected {
+            platform: self.platform.clone(),
+            challenge: self.challenge,
+            rim: Some(wanted.rim.clone()),
+        };
+        let token = verify(&token, &expected)?;
+        // What a RIM is made of depends on it.
+        let profile = Profile::of_interface(wanted.rmi);
+        if token.realm.profile != Some(profile) {
+            bail!("the guest's token has the profile {:?}, not {profile:?}", token.realm.profile);
+        }
         Ok(())
     }
 
     /// Where the token is and how to verify it again, as rows of a table.
     pub fn rows(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("token", self.file.display().to_string()),
-            ("  --challenge", self.challenge()),
-            ("  --rim", self.expected.rim.as_deref().map_or_else(String::new, hex)),
-            ("  --sample-key", "the platform's key, which everybody has".to_owned()),
-        ]
+        let rims = self.wanted.iter().map(|wanted| ("  --rim", hex(&wanted.rim)));
+        let mut rows =
+            vec![("token", self.file.display().to_string()), ("  --challenge", self.challenge())];
+        rows.extend(rims);
+        rows.push(("  --sample-key", "the platform's key, which everybody has".to_owned()));
+        rows
     }
 }
 
@@ -73,15 +99,19 @@ mod tests {
         let name = format!("cairn-relying-{}", std::process::id());
         let file = std::env::temp_dir().join(name);
         let sample = Sample::default();
-        let mut party = RelyingParty::new(vec![0x11; 32], file.clone()).unwrap();
-        let other = RelyingParty::new(vec![0x11; 32], file.clone()).unwrap();
+        let wanted = || vec![Wanted { rmi: 0x1_0000, rim: vec![0x11; 32] }];
+        let mut party = RelyingParty::new(wanted(), file.clone()).unwrap();
+        let other = RelyingParty::new(wanted(), file.clone()).unwrap();
         assert_ne!(party.challenge(), other.challenge());
-        party.expected = Expected { rim: party.expected.rim, ..sample.expected() };
-        party.judge(&hex(&sample.token())).unwrap();
+        let Expected { platform, challenge, .. } = sample.expected();
+        (party.platform, party.challenge) = (platform, challenge);
+        party.judge(0, &hex(&sample.token())).unwrap();
+        let newer = hex(&Sample { newer: true, ..Sample::default() }.token());
+        assert!(party.judge(0, &newer).unwrap_err().to_string().contains("has the profile"));
         assert_eq!(std::fs::read(&file).unwrap(), sample.token());
-        let error = other.judge(&hex(&sample.token())).unwrap_err().to_string();
+        let error = other.judge(0, &hex(&sample.token())).unwrap_err().to_string();
         assert!(error.contains("not to be believed"), "{error}");
-        assert!(file.exists() && other.judge("d28").is_err());
+        assert!(file.exists() && other.judge(0, "d28").is_err());
         std::fs::remove_file(file).unwrap();
     }
 }

@@ -29,6 +29,8 @@ pub struct Sample {
     pub public_key: Option<Vec<u8>>,
     /// The profile before the specification.
     pub older: bool,
+    /// The profile of version 2.0.
+    pub newer: bool,
     /// Tags of the container and of its parts.
     pub tags: [u64; 3],
     /// COSE's number of the algorithm.
@@ -48,6 +50,7 @@ impl Default for Sample {
             vouched: None,
             public_key: None,
             older: false,
+            newer: false,
             tags: [399, 18, 18],
             algorithm: -35,
             hash: "sha-256",
@@ -76,6 +79,16 @@ pub fn cose_key(key: &SigningKey, curve: i64) -> Vec<u8> {
     })
 }
 
+/// The container of version 2.0 around two parts.
+fn collection(platform: &[u8], realm: &[u8]) -> Vec<u8> {
+    encode(|e| {
+        e.tag(Tag::new(907))?.map(2)?;
+        e.u16(44234)?.array(2)?.u16(263)?.bytes(platform)?;
+        e.u16(44241)?.array(2)?.u16(263)?.bytes(realm)?;
+        Ok(())
+    })
+}
+
 impl Sample {
     /// What makes the token acceptable.
     pub fn expected(&self) -> Expected {
@@ -86,9 +99,14 @@ impl Sample {
 
     /// The whole token.
     pub fn token(&self) -> Vec<u8> {
+        self.around(&self.realm_claims())
+    }
+
+    /// The same with other claims of the Realm.
+    pub fn around(&self, realm_claims: &[u8]) -> Vec<u8> {
         let platform = self.sign(&self.platform_claims(), &self.platform_signer, self.tags[1]);
-        let realm = self.sign(&self.realm_claims(), &self.realm_signer, self.tags[2]);
-        self.container(&platform, &realm)
+        let realm = self.sign(realm_claims, &self.realm_signer, self.tags[2]);
+        if self.newer { collection(&platform, &realm) } else { self.container(&platform, &realm) }
     }
 
     /// The container around any two parts.
@@ -157,11 +175,16 @@ impl Sample {
     pub fn realm_claims(&self) -> Vec<u8> {
         let key = self.public_key();
         encode(|e| {
-            e.map(if self.older { 7 } else { 8 })?.u8(10)?.bytes(&[0x33; 64])?;
+            let count = if self.older { 7 } else { 8 };
+            e.map(if self.newer { count + 2 } else { count })?.u8(10)?.bytes(&[0x33; 64])?;
             e.u16(44235)?.bytes(&[0x44; 64])?.u16(44237)?.bytes(&key)?;
             e.u16(44236)?.str("sha-256")?.u16(44240)?.str("sha-256")?;
             if !self.older {
-                e.u16(265)?.str(super::realm::PROFILE_NAME)?;
+                let version = if self.newer { 0x2_0000 } else { 0x1_0000 };
+                e.u16(265)?.str(super::realm::Profile::of_interface(version).name())?;
+            }
+            if self.newer {
+                e.u16(256)?.bytes(&[1; 33])?.u16(44243)?.u8(0)?;
             }
             e.u16(44238)?.bytes(&[0x11; 32])?.u16(44239)?.array(4)?;
             for _ in 0..4 {

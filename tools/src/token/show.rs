@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use super::cbor::{Value, hex};
 use super::container::Token;
+use super::realm::Profile;
 
 /// Labels of claims that this tool knows; it shows the others by number.
-const KNOWN: [i128; 17] = [
+const KNOWN: [i128; 18] = [
     10, 256, 265, 2395, 2396, 2399, 2400, 2401, 2402, 44235, 44236, 44237, 44238, 44239, 44240,
-    44234, 44241,
+    44234, 44241, 44243,
 ];
 
 /// The claims of both parts, verified or not.
@@ -38,8 +39,13 @@ pub fn show(token: &Token) -> String {
     }
     let realm = &token.realm;
     line("REALM", "");
-    line("profile", realm.profile.as_deref().unwrap_or("-"));
+    line("profile", realm.profile.map_or("-", Profile::name));
     line("challenge", &hex(&realm.challenge));
+    if let Some(instance) = &realm.instance {
+        line("instance ID", &hex(&instance.id));
+        let policy = if instance.private_encryption { "private" } else { "shared" };
+        line("memory encryption", policy);
+    }
     let value = &realm.personalization_value;
     line("personalization value", &format!("{}{}", hex(value), text_of(value)));
     line("hash algorithm", &realm.algorithm);

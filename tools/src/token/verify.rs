@@ -97,6 +97,19 @@ mod tests {
     }
 
     #[test]
+    fn the_profile_of_version_2_0_is_believed_in_its_own_container() {
+        let sample = Sample { newer: true, ..Sample::default() };
+        let token = verify(&sample.token(), &sample.expected()).unwrap();
+        assert!(!token.realm.instance.unwrap().private_encryption);
+        for (outside, inside) in [(true, false), (false, true)] {
+            let claims = Sample { newer: inside, ..Sample::default() };
+            let odd = Sample { newer: outside, ..Sample::default() };
+            let token = odd.around(&claims.realm_claims());
+            assert_eq!(verify(&token, &odd.expected()).unwrap_err().class, Class::Decode);
+        }
+    }
+
+    #[test]
     fn each_broken_promise_has_its_class() {
         let sample = Sample::default();
         let expected = sample.expected();

@@ -94,7 +94,7 @@ impl Prober {
         let mut buffer = Vec::new();
         for ipa in (UNPROTECTED..).step_by(0x1000).take(PAGES) {
             let page = host.take_page()?;
-            host.rmi().rtt_map_unprotected(realm.rd, ipa, page | SHARED)?;
+            host.v1_0().rtt_map_unprotected(realm.rd, ipa, page | SHARED)?;
             buffer.push(page);
         }
         realm.rec(host, PROGRAM, &[UNPROTECTED, PLACE])?;
@@ -174,7 +174,7 @@ impl Prober {
     /// Something is refused.
     pub fn destroy(self, host: &Host) -> Result<(), Failure> {
         for ipa in (UNPROTECTED..).step_by(0x1000).take(self.buffer.len()) {
-            host.rmi().rtt_unmap_unprotected(self.realm.rd, ipa)?;
+            host.v1_0().rtt_unmap_unprotected(self.realm.rd, ipa)?;
         }
         self.realm.destroy(host)?;
         self.buffer.into_iter().for_each(|page| host.put_page(page));

@@ -64,7 +64,6 @@ cairn_entry:
     mov     x20, x1
     mov     x21, x2
     mov     x22, x3
-    mov     x23, x4
     msr     daifset, #0xf
     msr     spsel, #1
     ldr     x9, ={sctlr_boot}
@@ -215,8 +214,15 @@ cairn_boot_failed:
     ldr     x0, ={boot_complete}
 31: smc     #0
     ldr     x0, ={req_complete}
-    mov     x1, #-1
+    // As of an unknown function: the Host's X0 is -1, and X1 to X7 are its own.
+    mov     x8, x7
+    mov     x7, x6
+    mov     x6, x5
     mov     x5, x4
+    mov     x4, x3
+    mov     x3, x2
+    mov     x2, x1
+    mov     x1, #-1
     b       31b
     .ltorg
 

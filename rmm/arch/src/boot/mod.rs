@@ -13,7 +13,10 @@
 //!
 //! A warm boot enters at "turn the MMU on". It reads only what the cold boot wrote with the MMU off.
 //!
-//! Source: RMM-EL3 communication interface 0.x, "Cold boot", "Warm boot".
+//! What EL3 passes at a warm boot besides X0 is not looked at: with interface 2.0 X1 is the
+//! activation token, which the monitor has no use for, and X4 is undefined.
+//!
+//! Source: RMM-EL3 communication interface 0.x and 2.0, "Cold boot", "Warm boot".
 
 pub mod carve;
 #[cfg(target_os = "none")]
@@ -36,6 +39,7 @@ use machine::{Event, Page};
 
 #[cfg(target_os = "none")]
 use crate::cpu::Cpu;
+use crate::el3::GranuleCalls;
 use crate::traps::Openings;
 
 #[cfg(target_os = "none")]
@@ -86,6 +90,8 @@ impl ImageSpan {
 pub struct Layout {
     /// DRAM that the Host may delegate; without the monitor's own window.
     pub banks: Banks,
+    /// DRAM of the monitor's own window.
+    pub reserved: Banks,
     /// Physical address of the console's PL011.
     pub console: Option<u64>,
     /// Number of CPUs.
@@ -129,6 +135,8 @@ pub struct ColdEnv {
     pub args: BootArgs,
     /// What EL3 has opened to Realms on this CPU.
     pub openings: Openings,
+    /// What EL3 offers to change granules with.
+    pub granule_calls: GranuleCalls,
     /// Where the image lies.
     pub image: ImageSpan,
     /// First address past all memory that the monitor uses.

@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
-use machine::CpuFacts;
+use machine::{CpuFacts, El3Interface};
 
 use super::cold::{self, FOUND, Found};
 use super::{BootCode, ColdEnv, Firmware, openings};
@@ -12,6 +12,7 @@ use crate::area;
 use crate::boot::racy::Racy;
 use crate::console;
 use crate::cpu::Cpu;
+use crate::el3::{self, GranuleCalls};
 use crate::errata;
 use crate::facts;
 use crate::features::{self, Features};
@@ -70,6 +71,10 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     cpu_features(&facts);
     let openings = openings::close(args.interface);
     check_errors()?;
+    let granule_calls = match el3::interface(args.interface) {
+        Some(El3Interface::V2) => el3::v2::discover(),
+        Some(El3Interface::V0) | None => GranuleCalls::OneByOne,
+    };
     let features = area::here().features.get();
     let Ok(address) = usize::try_from(carve.words) else { return Err(BootCode::Unknown) };
     let Ok(bytes) = usize::try_from(carve.end - carve.words) else { return Err(BootCode::Unknown) };
@@ -79,7 +84,9 @@ fn cold_start<F: Firmware>(cpu: &Cpu<F>) -> Result<(), BootCode> {
     let words: *const AtomicU16 = core::ptr::with_exposed_provenance(address);
     // SAFETY: mapped for ever, zeroed, long enough by `carve`, and shared as atomics only.
     let words = unsafe { slice::from_raw_parts(words, count) };
-    F::cold_init(ColdEnv { layout, words, facts, args, openings, image, used_end: carve.end }, cpu)
+    let used_end = carve.end;
+    let env = ColdEnv { layout, words, facts, args, openings, granule_calls, image, used_end };
+    F::cold_init(env, cpu)
 }
 
 /// A CPU that boots after the first, or again. Nothing that depends on its features comes before.
@@ -128,10 +135,12 @@ fn set_controls() {
     msr!("mdcr_el2", registers::MDCR | counters);
     msr!("cnthctl_el2", registers::CNTHCTL);
     msr!("cntvoff_el2", 0);
-    // ICC_SRE_EL2: system registers, no legacy bypass, and EL1 may use them.
-    msr!("s3_4_c12_c9_5", 0xf);
-    // ICH_HCR_EL2: no virtual interrupts until a Realm is loaded.
-    msr!("s3_4_c12_c11_0", 0);
+    // With interface 2.0 the Host's values are in both registers, from EL3's first entry on.
+    if !area::here().features.get().shares_vgic {
+        msr!("s3_4_c12_c9_5", registers::ICC_SRE);
+        // ICH_HCR_EL2: no virtual interrupts until a Realm is loaded.
+        msr!("s3_4_c12_c11_0", 0);
+    }
     msr!("hstr_el2", 0);
     // Before a Realm runs here this CPU invalidates for others: with 8-bit VMIDs it would miss theirs.
     msr!("vtcr_el2", registers::vtcr_without_realm(facts.id_aa64mmfr1));
@@ -147,9 +156,13 @@ fn set_controls() {
 ///
 /// Source: TF-A 2.12.1, services/std_svc/rmmd/rmmd_main.c, `rmmd_cpu_on_finish_handler`.
 fn refuse(code: BootCode) -> ! {
-    let [.., mut x4, _, _, _] = smc::boot_complete(code as i64);
+    let mut request = smc::boot_complete(code as i64);
     loop {
-        [.., x4, _, _, _] = smc::complete([u64::MAX, 0, 0, 0, x4]);
+        // As of an unknown function, whatever the interface: X0 is -1, and the others are the
+        // Host's.
+        let [_, others @ ..] = request;
+        let [x1, x2, x3, x4, x5, x6, x7] = others;
+        request = smc::complete([u64::MAX, x1, x2, x3, x4, x5, x6, x7]);
     }
 }
 

@@ -1,9 +1,11 @@
 //! The virtual CPU interface (GICv3, system registers).
 
-use machine::vcpu::GicRegisters;
+use aarch64_cpu::asm::barrier::{self, SY};
+use machine::vcpu::{GicRegisters, HostVgic, returned_hcr};
 
+use crate::area::CpuArea;
 use crate::features::Features;
-use crate::registers::{mrs, msr};
+use crate::registers::{ICC_SRE, mrs, msr};
 
 /// Runs `$body` for each register whose number is below `$count`, in one chain: the first missing one ends it.
 macro_rules! chain {
@@ -80,4 +82,75 @@ pub(super) fn unload(to: &mut GicRegisters, features: &Features) {
     active_priorities_1!(features.active_priorities, to.ap1r, save_one);
     list_registers!(features.list_registers, to.lrs, save_one);
     msr!("s3_4_c12_c11_0", 0);
+}
+
+/// Reads the Host's control and list registers. They are UNDEFINED while ICC_SRE_EL2.SRE is 0,
+/// which with interface 2.0 is the Host's to choose.
+pub(super) fn read_host(features: &Features) -> HostVgic {
+    let host_sre = features.shares_vgic.then(use_system_registers);
+    let mut host = HostVgic { hcr: mrs!("s3_4_c12_c11_0"), ..HostVgic::default() };
+    list_registers!(features.list_registers, host.lrs, save_one);
+    if let Some(sre) = host_sre {
+        give_back_system_registers(sre);
+    }
+    host
+}
+
+/// Exchanges ICC_SRE_EL2 for the monitor's; the Host's. Nearly always they are equal.
+#[inline(always)]
+pub(crate) fn use_system_registers() -> u64 {
+    let host = mrs!("s3_4_c12_c9_5");
+    if host != ICC_SRE {
+        msr!("s3_4_c12_c9_5", ICC_SRE);
+        // The registers of the interface can be reached from here on.
+        barrier::isb(SY);
+    }
+    host
+}
+
+/// Brings the Host's ICC_SRE_EL2 back, after the last access to the registers that depend on it.
+#[inline(always)]
+pub(crate) fn give_back_system_registers(host: u64) {
+    if host != ICC_SRE {
+        barrier::isb(SY);
+        msr!("s3_4_c12_c9_5", host);
+    }
+}
+
+/// [`load`] with interface 2.0: what EL3 does not switch any more is put away first.
+///
+/// The list registers, priorities and ICH_VMCR_EL2 of a Host that enters the REC with its
+/// interrupts in the hardware are those of the Realm; only ICH_HCR_EL2, of which the monitor sets
+/// bits, is exchanged. A Host of RMI 1.0 passes them in memory, and its own are unknown to it
+/// afterwards but for those that EL3 used to switch.
+#[cold]
+#[inline(never)]
+pub(super) fn load_shared(area: &CpuArea, gic: &mut GicRegisters) {
+    let features = &area.features.get();
+    area.host_sre.set(use_system_registers());
+    gic.host_hcr = mrs!("s3_4_c12_c11_0");
+    if gic.in_hardware == 0 {
+        area.host_vmcr.set(mrs!("s3_4_c12_c11_7"));
+        load(gic, features);
+    } else {
+        msr!("s3_4_c12_c11_0", gic.hcr);
+    }
+}
+
+/// [`unload`] with interface 2.0: brings back what [`load_shared`] has put away.
+#[cold]
+#[inline(never)]
+pub(super) fn unload_shared(area: &CpuArea, gic: &mut GicRegisters) {
+    let features = &area.features.get();
+    if gic.in_hardware == 0 {
+        unload(gic, features);
+        msr!("s3_4_c12_c11_7", area.host_vmcr.get());
+        msr!("s3_4_c12_c11_0", gic.host_hcr);
+    } else {
+        // ICH_MISR_EL2 follows ICH_HCR_EL2: it is read while that is the Realm's.
+        gic.misr = mrs!("s3_4_c12_c11_2");
+        gic.hcr = mrs!("s3_4_c12_c11_0");
+        msr!("s3_4_c12_c11_0", returned_hcr(gic.host_hcr, gic.hcr));
+    }
+    give_back_system_registers(area.host_sre.get());
 }

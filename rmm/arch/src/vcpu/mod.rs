@@ -11,7 +11,7 @@
 
 mod debug;
 mod el1;
-mod gic;
+pub(crate) mod gic;
 mod hidden;
 mod keys;
 mod pmu;
@@ -22,7 +22,7 @@ use core::arch::asm;
 
 use aarch64_cpu::asm::barrier::{self, ISH, NSH, SY};
 use machine::Vcpu;
-use machine::vcpu::{Cause, LiveRegister, VcpuExit, VcpuRegisters};
+use machine::vcpu::{Cause, HostVgic, LiveRegister, VcpuExit, VcpuRegisters};
 
 use crate::area::{LAST_RUN_ENTRIES, LastRun};
 use crate::boot::Firmware;
@@ -85,7 +85,11 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         if features.pauth {
             keys::write(&registers.pauth.0);
         }
-        gic::load(&registers.gic, &features);
+        if features.shares_vgic {
+            gic::load_shared(area, &mut registers.gic);
+        } else {
+            gic::load(&registers.gic, &features);
+        }
         msr!("vtcr_el2", registers.vtcr_el2);
         msr!("vttbr_el2", registers.vttbr_el2);
         msr!("vmpidr_el2", registers.vmpidr_el2);
@@ -113,6 +117,10 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         }
         // The timers' ISTATUS, which the caller looks at before it runs the Realm, follows their new values.
         barrier::isb(SY);
+    }
+
+    fn host_vgic(&self) -> HostVgic {
+        gic::read_host(&self.area().features.get())
     }
 
     #[inline(always)]
@@ -152,7 +160,11 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         if features.pauth {
             registers.pauth.0 = keys::read();
         }
-        gic::unload(&mut registers.gic, &features);
+        if features.shares_vgic {
+            gic::unload_shared(area, &mut registers.gic);
+        } else {
+            gic::unload(&mut registers.gic, &features);
+        }
         registers.vserror = if mrs!("hcr_el2") & HCR_VSE != 0 {
             // Not taken yet: it pends again when the Realm is loaded next.
             msr!("hcr_el2", registers.hcr_el2 & !HCR_VSE);

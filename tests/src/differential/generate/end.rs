@@ -1,6 +1,6 @@
 //! What every sequence ends with, and where some begin.
 
-use cairn_spec::{Entry, Model, Realm, State, Table, entry_size, fid};
+use cairn_spec::v1_0::{Entry, Model, Realm, State, Table, entry_size, fid};
 
 use super::command;
 use crate::differential::operation::Operation;

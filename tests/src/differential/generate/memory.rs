@@ -1,6 +1,6 @@
 //! Translation tables, memory, RIPAS.
 
-use cairn_spec::{Entry, Realm, RealmState, State, entry_size, fid};
+use cairn_spec::v1_0::{Entry, Realm, RealmState, State, entry_size, fid};
 
 use super::super::choices::Choices;
 use super::super::operation::Operation;

@@ -6,7 +6,7 @@ mod memory;
 mod realm;
 mod run;
 
-use cairn_spec::{Call, Model, Pending, Realm, Rec, State, entry_size, fid};
+use cairn_spec::v1_0::{Call, Model, Pending, Realm, Rec, State, entry_size, fid};
 
 use super::choices::Choices;
 use super::operation::Operation;

@@ -1,6 +1,6 @@
 //! Granules, Realms, RECs.
 
-use cairn_spec::{Pending, RealmState, State, fid};
+use cairn_spec::v1_0::{Pending, RealmState, State, fid};
 
 use super::super::choices::Choices;
 use super::super::operation::Operation;

@@ -1,6 +1,6 @@
 //! REC_ENTER, and what a Realm does.
 
-use cairn_spec::{Access, Act, Pending, Realm, RealmState, Rec, fid};
+use cairn_spec::v1_0::{Access, Act, Pending, Realm, RealmState, Rec, fid};
 
 use super::super::choices::Choices;
 use super::super::operation::Operation;

@@ -111,7 +111,7 @@ fn add_hcr(registry: &mut Registry) {
         let mut enter = RecEnter::default();
         enter.gicv3_lrs[..3].copy_from_slice(&[pending(27), 0, pending(40)]);
         let actions = [Action::Acknowledge, Action::EndOfInterrupt, Action::Acknowledge];
-        w.port.program(rec.realm.vmid, 0, &actions);
+        w.port.program(rec.realm.rd, 0, &actions);
         let exit = w.enter_with(&rec, &enter)?;
         let mut expected = idle_exit();
         expected.gicv3_lrs[..3].copy_from_slice(&[1 << 60 | 27, 0, 2 << 62 | 1 << 60 | 40]);

@@ -50,7 +50,7 @@ fn add_wait(registry: &mut Registry) {
     ] {
         let scenario = registry.add(format!("rec_exit/wait/{name}"), move |w| {
             let rec = w.running()?;
-            w.port.program(rec.realm.vmid, 0, &[Action::Wait(wait, DEADLINE), Action::Gprs]);
+            w.port.program(rec.realm.rd, 0, &[Action::Wait(wait, DEADLINE), Action::Gprs]);
             let exit = w.enter_with(&rec, &RecEnter::flags(flag))?;
             let timed = matches!(wait, Wait::Wfit | Wait::Wfet);
             let mut expected = RecExit {
@@ -75,18 +75,14 @@ fn add_wait(registry: &mut Registry) {
         }
         registry.add(format!("rec_run/wait/{name}_not_trapped"), move |w| {
             let rec = w.running()?;
-            w.port.program(rec.realm.vmid, 0, &[Action::Wait(wait, 0)]);
+            w.port.program(rec.realm.rd, 0, &[Action::Wait(wait, 0)]);
             let other = enter_flags::TRAP_WFI ^ enter_flags::TRAP_WFE ^ flag;
             same("exit", w.enter_with(&rec, &RecEnter::flags(other))?, idle_exit())
         });
     }
     registry.add("rec_exit/wait/trap_is_asked_for_each_time", |w| {
         let rec = w.running()?;
-        w.port.program(
-            rec.realm.vmid,
-            0,
-            &[Action::Wait(Wait::Wfi, 0), Action::Wait(Wait::Wfi, 0)],
-        );
+        w.port.program(rec.realm.rd, 0, &[Action::Wait(Wait::Wfi, 0), Action::Wait(Wait::Wfi, 0)]);
         let exit = w.enter_with(&rec, &RecEnter::flags(enter_flags::TRAP_WFI))?;
         same("esr", exit.esr, 0x01 << 26)?;
         same("exit", w.enter(&rec)?, idle_exit())
@@ -128,11 +124,7 @@ fn add_registers(registry: &mut Registry) {
     for (number, register) in GIC.into_iter().enumerate() {
         let scenario = registry.add(format!("rec_exit/system_register/gic_{number}"), move |w| {
             let rec = w.running()?;
-            w.port.program(
-                rec.realm.vmid,
-                0,
-                &[Action::Write(register, 0x5005_0001), Action::Gprs],
-            );
+            w.port.program(rec.realm.rd, 0, &[Action::Write(register, 0x5005_0001), Action::Gprs]);
             // The Host asks for the trap of ICC_DIR_EL1.
             let exit = w.enter_with(&rec, &RecEnter { gicv3_hcr: TDIR, ..RecEnter::default() })?;
             let (op0, op1, crn, crm, op2) = register;

@@ -6,16 +6,24 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cairn_host::machine::Machine;
-use cairn_host::rmi::abi::{Command, VERSION_1_0, realm_params, rec_params};
+use cairn_host::rmi::abi::{VERSION_2_0, realm_params, rec_params};
+use cairn_host::rmi::{Command, command, v1_0, v2_0};
 
-use super::measure::{Measurement, Page};
+use super::measure::{Measurement, Page, Rules};
 use super::tables::Tables;
 
 /// Physical addresses that the host may use as it likes.
 pub const FREE: Range<u64> = 0x1_0000_0000..0x2_0000_0000;
 
-/// `RmiFeatureRegister0`: 48 bits of IPA, two breakpoints and watchpoints, SHA-256 and SHA-512.
-const FEATURES: u64 = 48 | 1 << 14 | 1 << 20 | 0b11 << 32;
+/// `RmiFeatureRegister0` as both versions have it: 48 bits of IPA, two breakpoints and watchpoints.
+const FEATURES: u64 = 48 | 1 << 14 | 1 << 20;
+/// `RmiFeatureRegister1`: granules of 4 KiB, SHA-256, SHA-384 and SHA-512.
+const FEATURES_1: u64 = 1 | 0b111 << 3;
+
+/// Memory is tracked by granules.
+const FINE: u64 = 2;
+/// Granule protection tables are there.
+const MADE_BY_EL3: u64 = 1;
 
 const PAGE_SIZE: u64 = 0x1000;
 
@@ -82,6 +90,8 @@ fn offset(pa: u64) -> usize {
 #[derive(Debug, Default)]
 struct State {
     memory: Memory,
+    /// Of the interface, as the host speaks it.
+    version: u64,
     realm: Option<(Tables, Measurement)>,
 }
 
@@ -93,7 +103,7 @@ impl MeasuringMachine {
     /// A machine with these files in its memory.
     pub fn new(files: Vec<(u64, Vec<u8>)>) -> Self {
         let memory = Memory { files, ..Memory::default() };
-        Self(Arc::new(Mutex::new(State { memory, realm: None })))
+        Self(Arc::new(Mutex::new(State { memory, ..State::default() })))
     }
 
     /// The measurement of the Realm, if there is one.
@@ -109,18 +119,29 @@ impl MeasuringMachine {
 impl State {
     /// X1 to X4 of a command that succeeds, or X0 of one that fails.
     fn command(&mut self, function: u64, args: [u64; 5]) -> Result<[u64; 4], u64> {
-        let is = |command: Command| function == u64::from(command as u32);
-        if is(Command::Version) {
-            Ok([VERSION_1_0, VERSION_1_0, 0, 0])
-        } else if is(Command::Features) {
-            Ok([FEATURES, 0, 0, 0])
-        } else if is(Command::GranuleDelegate) || is(Command::GranuleUndelegate) {
+        let is = |command: Command| function == command.number();
+        let [a1, a2, ..] = args;
+        if is(command::VERSION) {
+            self.version = a1;
+            Ok([a1, a1, 0, 0])
+        } else if is(command::FEATURES) {
+            Ok([self.features(a1), 0, 0, 0])
+        } else if is(v1_0::command::GRANULE_DELEGATE) || is(v1_0::command::GRANULE_UNDELEGATE) {
             Ok([0; 4])
-        } else if is(Command::RealmCreate) {
-            let [_, params, ..] = args;
+        } else if is(v2_0::command::RMM_CONFIG_SET) || is(v2_0::command::RMM_ACTIVATE) {
+            Ok([0; 4])
+        } else if is(v2_0::command::GRANULE_TRACKING_GET) {
+            Ok([0, FINE, a2, 0])
+        } else if is(v2_0::command::GPT_INFO) {
+            Ok([a2, MADE_BY_EL3, 0, 0])
+        } else if is(v2_0::command::GRANULE_RANGE_DELEGATE)
+            || is(v2_0::command::GRANULE_RANGE_UNDELEGATE)
+        {
+            Ok([a2, 0, 0, 0])
+        } else if is(command::REALM_CREATE) {
             let measurement =
-                Measurement::of_realm(&self.memory.page(params)).ok_or(ERROR_INPUT)?;
-            let start = self.memory.word(params + realm_params::RTT_LEVEL_START);
+                Measurement::of_realm(&self.memory.page(a2), self.rules()).ok_or(ERROR_INPUT)?;
+            let start = self.memory.word(a2 + realm_params::RTT_LEVEL_START);
             self.realm = Some((Tables::new(start), measurement));
             Ok([0; 4])
         } else {
@@ -128,19 +149,35 @@ impl State {
         }
     }
 
+    /// What is measured in the version of the interface that the host speaks.
+    fn rules(&self) -> Rules {
+        if self.version == VERSION_2_0 { Rules::V2_0 } else { Rules::V1_0 }
+    }
+
+    /// A feature register.
+    fn features(&self, index: u64) -> u64 {
+        match (self.rules(), index) {
+            (Rules::V1_0, _) => FEATURES | 0b11 << 32,
+            (Rules::V2_0, 0) => FEATURES,
+            (Rules::V2_0, 1) => FEATURES_1,
+            (Rules::V2_0, _) => 0,
+        }
+    }
+
     /// A command about the Realm.
     fn build(&mut self, is: impl Fn(Command) -> bool, args: [u64; 5]) -> Result<[u64; 4], u64> {
         let (tables, measurement) = self.realm.as_mut().ok_or(ERROR_INPUT)?;
         let missing = |level: u64| ERROR_RTT | level << 8;
-        if is(Command::RttInitRipas) {
+        if is(command::RTT_INIT_RIPAS) {
             let [_, base, top, ..] = args;
             let entries = tables.entries(base, top).map_err(missing)?;
             entries.iter().for_each(|(base, top)| measurement.add_ripas(*base, *top));
             Ok([entries.last().map_or(base, |(_, top)| *top), 0, 0, 0])
-        } else if is(Command::RttCreate) {
+        } else if is(command::RTT_CREATE) {
             let [_, _, ipa, level, _] = args;
             tables.create(ipa, level).map_err(missing).map(|()| [0; 4])
-        } else if is(Command::DataCreate) {
+        // The same number, and the same registers.
+        } else if is(v1_0::command::DATA_CREATE) || is(v2_0::command::RTT_DATA_MAP_INIT) {
             let [_, _, ipa, source, flags] = args;
             let level = tables.level(ipa);
             if level != 3 {
@@ -148,15 +185,15 @@ impl State {
             }
             measurement.add_data(ipa, flags, &self.memory.page(source));
             Ok([0; 4])
-        } else if is(Command::RecAuxCount) {
+        } else if is(v1_0::command::REC_AUX_COUNT) {
             Ok([1, 0, 0, 0])
-        } else if is(Command::RecCreate) {
+        } else if is(command::REC_CREATE) {
             let [_, _, params, ..] = args;
             if self.memory.word(params + rec_params::FLAGS) & 1 == 1 {
                 measurement.add_rec(&self.memory.page(params));
             }
             Ok([0; 4])
-        } else if is(Command::RealmActivate) {
+        } else if is(command::REALM_ACTIVATE) {
             Ok([0; 4])
         } else {
             Err(u64::MAX)

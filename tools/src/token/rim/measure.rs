@@ -2,9 +2,10 @@
 //!
 //! Written from that text alone: an agreement with the monitor is no accident.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A7.1, B4.3.1.4, B4.3.9.4, B4.3.12.4, B4.3.18.4, C1.11 to C1.13.
+//! Source: RMM specification (Arm DEN0137) 1.0, A7.1, B4.3.1.4, B4.3.9.4, B4.3.12.4, B4.3.18.4, C1.11 to C1.13; 2.0-bet3, "Realm
+//! Initial Measurement".
 
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// A granule.
 pub type Page = [u8; 4096];
@@ -33,11 +34,21 @@ const LENGTH: usize = 0x08;
 const RIM: usize = 0x10;
 const BODY: usize = 0x50;
 
+/// What is measured, by version of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// The parameters of the Realm, pages, RECs that can run, and RIPAS.
+    V1_0,
+    /// Pages and RECs that can run.
+    V2_0,
+}
+
 /// How a Realm is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
     Sha256,
     Sha512,
+    Sha384,
 }
 
 impl Algorithm {
@@ -45,6 +56,7 @@ impl Algorithm {
         match self {
             Self::Sha256 => Sha256::digest(message).to_vec(),
             Self::Sha512 => Sha512::digest(message).to_vec(),
+            Self::Sha384 => Sha384::digest(message).to_vec(),
         }
     }
 }
@@ -52,19 +64,26 @@ impl Algorithm {
 /// The measurement of a Realm that is being built.
 #[derive(Clone, Debug)]
 pub struct Measurement {
+    rules: Rules,
     algorithm: Algorithm,
     value: Vec<u8>,
 }
 
 impl Measurement {
     /// RMI_REALM_CREATE with these parameters; `None` if they name no hash algorithm.
-    pub fn of_realm(params: &Page) -> Option<Self> {
+    pub fn of_realm(params: &Page, rules: Rules) -> Option<Self> {
         let algorithm = match params.get(HASH_ALGO) {
             Some(0) => Algorithm::Sha256,
             Some(1) => Algorithm::Sha512,
+            Some(2) if rules == Rules::V2_0 => Algorithm::Sha384,
             Some(_) | None => return None,
         };
-        Some(Self { algorithm, value: algorithm.hash(&only(params, &REALM_FIELDS)) })
+        let mut value = algorithm.hash(&only(params, &REALM_FIELDS));
+        if rules == Rules::V2_0 {
+            // Where the parameters are not measured, it begins with zeros.
+            value.fill(0);
+        }
+        Some(Self { rules, algorithm, value })
     }
 
     /// RMI_DATA_CREATE of `page` at `ipa`. Also a page whose content is not measured leaves a trace.
@@ -81,6 +100,9 @@ impl Measurement {
 
     /// One entry that RMI_RTT_INIT_RIPAS made RAM, `[base, top)`.
     pub fn add_ripas(&mut self, base: u64, top: u64) {
+        if self.rules == Rules::V2_0 {
+            return;
+        }
         self.extend(RIPAS, &[&base.to_le_bytes(), &top.to_le_bytes()]);
     }
 
@@ -124,13 +146,13 @@ mod tests {
 
     /// The vectors of the specification's reading: what a Realm of one page, an unmeasured page and a REC measures, step by
     /// step; all other bytes of the parameters are set, and must not count.
-    fn steps(algorithm: u8) -> Vec<String> {
+    fn steps(algorithm: u8, rules: Rules) -> Vec<String> {
         let mut params = [0xee; 4096];
         for (offset, bytes) in REALM_FIELDS {
             params[offset..offset + bytes].fill(0);
         }
         (params[8], params[0x18], params[0x20], params[HASH_ALGO]) = (40, 1, 1, algorithm);
-        let mut rim = Measurement::of_realm(&params).unwrap();
+        let mut rim = Measurement::of_realm(&params, rules).unwrap();
         let mut seen = vec![hex(rim.value())];
         let mut step = |rim: &Measurement| seen.push(hex(rim.value()));
         rim.add_ripas(0x8000_0000, 0x8000_1000);
@@ -155,7 +177,7 @@ mod tests {
     #[test]
     fn sha_256_gives_the_vectors() {
         assert_eq!(
-            steps(0),
+            steps(0, Rules::V1_0),
             [
                 "045cb3602843a6845cb710fbbfbb92f0c7d611afe0106ac2953e46950a70c42b",
                 "6155de4f1d36b0a59eef577936e21cf6f3eb891ebe720da030e8517ba5535c6a",
@@ -169,7 +191,7 @@ mod tests {
     #[test]
     fn sha_512_gives_the_vectors() {
         assert_eq!(
-            steps(1),
+            steps(1, Rules::V1_0),
             [
                 "066e19aa2c3418dadc20ef31b5595907c612991952553e1e99731a677b5797c9\
                  898dffb6e3963a20b8e1af6d136cd2fe6fe25f048577dc3d7e5bf3a79a4b1e81",
@@ -187,6 +209,27 @@ mod tests {
 
     #[test]
     fn other_algorithms_are_unknown() {
-        assert!(Measurement::of_realm(&[2; 4096]).is_none());
+        assert!(Measurement::of_realm(&[2; 4096], Rules::V1_0).is_none());
+        assert!(Measurement::of_realm(&[2; 4096], Rules::V2_0).is_some());
+        assert!(Measurement::of_realm(&[3; 4096], Rules::V2_0).is_none());
+    }
+
+    #[test]
+    fn version_2_0_begins_with_zeros_and_measures_no_ripas() {
+        let [sha_256, sha_384] = [0, 2].map(|algorithm| steps(algorithm, Rules::V2_0));
+        assert_eq!(
+            sha_256[1..],
+            [
+                "0000000000000000000000000000000000000000000000000000000000000000",
+                "269e6e5fa823fe7d4a143545b48f933ae716d4bd1c0a7ff9e61970fbe655ca12",
+                "4a5658b4acf2c8291b93477c571697989648fafd30e030158766aecc48466dbf",
+                "5082d826581d8bbdb06945ce1453ef57381e58dca314a3ac797a1fee46b12f21",
+            ]
+        );
+        assert_eq!(
+            sha_384[4],
+            "fe1e091a52d693be1db1bf89645c6e378014738e8c9a9ce2ee659a3a84922cdc\
+             9b1a8aaaca55535134e9e0c2abc796c1"
+        );
     }
 }

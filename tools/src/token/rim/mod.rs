@@ -11,6 +11,7 @@ mod tables;
 mod tests;
 
 use anyhow::Context;
+use cairn_host::dialect::Dialect;
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
 use cairn_host::job::Job as HostJob;
@@ -22,23 +23,28 @@ use crate::qemu::Load;
 
 use machine::{FREE, MeasuringMachine};
 
-/// The initial measurement of the Realm that the host builds for `job`.
+/// The initial measurement of the Realm that the host builds for `job`, for each version of the interface that it speaks.
 ///
 /// # Errors
 ///
 /// A file cannot be read, or the host cannot build a Realm from it.
-pub fn predict(job: &Job) -> anyhow::Result<Vec<u8>> {
+pub fn predict(job: &Job) -> anyhow::Result<Vec<Vec<u8>>> {
     let (text, files) = job.contents(&crate::job::QEMU)?;
     let read = |load: Load| Ok((load.address, std::fs::read(&load.file).at("read", &load.file)?));
-    let files = files.into_iter().map(read).collect::<anyhow::Result<_>>()?;
-    measure(&text, files)
+    let files: Vec<_> = files.into_iter().map(read).collect::<anyhow::Result<_>>()?;
+    let dialects = job.interface.dialects().iter();
+    dialects.map(|dialect| measure(&text, files.clone(), *dialect)).collect()
 }
 
-/// The same, for a job text and the files that it mentions, with the address of each.
-fn measure(text: &str, files: Vec<(u64, Vec<u8>)>) -> anyhow::Result<Vec<u8>> {
+/// The same in one version, for a job text and the files that it mentions, with the address of each.
+fn measure(
+    text: &str,
+    files: Vec<(u64, Vec<u8>)>,
+    dialect: &'static dyn Dialect,
+) -> anyhow::Result<Vec<u8>> {
     let machine = MeasuringMachine::new(files);
     let result = HostJob::parse(text.as_bytes()).and_then(|job| {
-        let host = Host::new(Box::new(machine.clone()), Pool::new(&[FREE]))?;
+        let host = Host::new(Box::new(machine.clone()), Pool::new(&[FREE]), dialect)?;
         Realm::create(&host, &job, 1)?.build(&host, &job)
     });
     result.map_err(|failure| anyhow::anyhow!("no Realm can be built: {failure}"))?;

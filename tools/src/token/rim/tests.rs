@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cairn_host::dialect::V1_0;
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
 use cairn_host::job::Job as HostJob;
@@ -49,7 +50,9 @@ impl MonitorMachine {
 impl Machine for MonitorMachine {
     fn smc(&self, args: [u64; 7]) -> [u64; 5] {
         let [a0, a1, a2, a3, a4, a5, a6] = args;
-        self.0.cpu(0).handle(&[a0, a1, a2, a3, a4, a5, a6, 0]).unwrap()
+        let call = [a0, a1, a2, a3, a4, a5, a6, 0];
+        let [x0, x1, x2, x3, x4, ..] = self.0.cpu(0).handle(&call).unwrap();
+        [x0, x1, x2, x3, x4]
     }
 
     fn read_u64(&self, pa: u64) -> u64 {
@@ -128,7 +131,7 @@ impl Guest {
 
     fn predicted(&self) -> Vec<u8> {
         let files = vec![(KERNEL, self.kernel.clone()), (INITRD, self.initrd.clone())];
-        measure(&self.text(), files).unwrap()
+        measure(&self.text(), files, &V1_0).unwrap()
     }
 
     /// What the Realm itself reads as its RIM, once the monitor has built it.
@@ -141,14 +144,14 @@ impl Guest {
             }
         }
         let job = HostJob::parse(self.text().as_bytes()).unwrap();
-        let host = Host::new(Box::new(machine), Pool::new(&[POOL])).unwrap();
+        let host = Host::new(Box::new(machine), Pool::new(&[POOL]), &V1_0).unwrap();
         let mut realm = Realm::create(&host, &job, VMID).unwrap();
         realm.build(&host, &job).unwrap();
         let rec = realm.vcpus[0].rec.unwrap();
         let mut port = FakePort::new(fake);
-        port.program(VMID, 0, &[smc(&[rsi::MEASUREMENT_READ, 0])]);
+        port.program(realm.rd(), 0, &[smc(&[rsi::MEASUREMENT_READ, 0])]);
         host.rmi().rec_enter(rec, RUN).unwrap();
-        let observed = port.observed(VMID, 0);
+        let observed = port.observed(realm.rd(), 0);
         let [Observed::Smc(results)] = observed.as_slice() else { panic!("{observed:?}") };
         assert_eq!(results[0], 0);
         let value: Vec<u8> = results[1..9].iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -202,6 +205,6 @@ fn a_guest_that_cannot_be_built_is_a_sentence() {
     let mut guest = Guest::new("cpus=1\nmemory=67108864");
     guest.kernel[56] = 0;
     let files = vec![(KERNEL, guest.kernel.clone())];
-    let error = measure(&guest.text(), files).unwrap_err().to_string();
+    let error = measure(&guest.text(), files, &V1_0).unwrap_err().to_string();
     assert!(error.starts_with("no Realm can be built: the kernel is not"), "{error}");
 }

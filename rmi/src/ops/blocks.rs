@@ -1,0 +1,132 @@
+//! Output addresses of mappings: what a Host supplies to be mapped, and where what is unmapped is
+//! told.
+
+use granule::{GRANULE_SIZE, GranuleAddr};
+use realm::rtt::Level;
+
+use super::Cause;
+
+/// Contiguous physical memory that a Host wants to be mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// First granule.
+    pub pa: GranuleAddr,
+    /// Length: a multiple of the granule size, not 0.
+    pub bytes: u64,
+}
+
+/// The memory that a Host wants to be mapped, in the order of the addresses where it is to appear.
+///
+/// Blocks are taken one by one, as they are needed, and never looked at twice. How they are cut
+/// does not decide how they are mapped: neighbours that go on in physical memory count as one.
+pub trait Supply {
+    /// The next block; `None` if there are no more.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in the dialect's own view.
+    fn next(&mut self) -> Result<Option<Block>, Cause>;
+}
+
+/// Told of each mapping that is taken away, in ascending order of intermediate physical addresses.
+pub trait Sink {
+    /// Takes note of a mapping of one entry of `level` to the memory at `pa`. False if there is no
+    /// room for it: it stays mapped.
+    fn take(&mut self, pa: GranuleAddr, level: Level) -> bool;
+}
+
+/// Nobody wants to know.
+impl Sink for () {
+    fn take(&mut self, _: GranuleAddr, _: Level) -> bool {
+        true
+    }
+}
+
+/// What is left of the supply, from the next address to be mapped on.
+pub(super) struct Window<'s, S> {
+    supply: &'s mut S,
+    /// What comes next; no bytes if it has to be asked for.
+    front: Option<Block>,
+    /// A block that does not go on from `front`.
+    behind: Option<Block>,
+}
+
+impl<'s, S: Supply> Window<'s, S> {
+    pub(super) fn new(supply: &'s mut S) -> Self {
+        Self { supply, front: None, behind: None }
+    }
+
+    /// The next memory, `bytes` of it if so much goes on without a gap, else less.
+    ///
+    /// # Errors
+    ///
+    /// `OutputMissing` if nothing is left; what the supply says of itself.
+    pub(super) fn front(&mut self, bytes: u64) -> Result<Block, Cause> {
+        let mut front = match self.front {
+            Some(front) => front,
+            None => self.pull()?.ok_or(Cause::OutputMissing)?,
+        };
+        while front.bytes < bytes {
+            let Some(next) = self.pull()? else { break };
+            if front.pa.add(front.bytes / GRANULE_SIZE) != Some(next.pa) {
+                self.behind = Some(next);
+                break;
+            }
+            front.bytes = front.bytes.saturating_add(next.bytes);
+        }
+        self.front = Some(front);
+        Ok(front)
+    }
+
+    fn pull(&mut self) -> Result<Option<Block>, Cause> {
+        match self.behind.take() {
+            Some(block) => Ok(Some(block)),
+            None => self.supply.next(),
+        }
+    }
+
+    /// The first `bytes` of what [`Window::front`] returned have been mapped.
+    pub(super) fn advance(&mut self, bytes: u64) {
+        self.front = self.front.and_then(|front| {
+            let pa = front.pa.add(bytes / GRANULE_SIZE)?;
+            let bytes = front.bytes.checked_sub(bytes).filter(|bytes| *bytes != 0)?;
+            Some(Block { pa, bytes })
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct List(Vec<(u64, u64)>);
+
+    impl Supply for List {
+        fn next(&mut self) -> Result<Option<Block>, Cause> {
+            if self.0.is_empty() {
+                return Ok(None);
+            }
+            let (pa, bytes) = self.0.remove(0);
+            Ok(Some(block(pa, bytes)))
+        }
+    }
+
+    fn block(pa: u64, bytes: u64) -> Block {
+        Block { pa: GranuleAddr::new(pa).unwrap(), bytes }
+    }
+
+    #[test]
+    fn neighbours_count_as_one_and_a_gap_does_not() {
+        let mut list = List(vec![(0x1000, 0x1000), (0x2000, 0x2000), (0x9000, 0x1000)]);
+        let mut window = Window::new(&mut list);
+        assert_eq!(window.front(0x1000), Ok(block(0x1000, 0x1000)));
+        assert_eq!(window.front(0x2000), Ok(block(0x1000, 0x3000)));
+        window.advance(0x2000);
+        assert_eq!(window.front(0x8000), Ok(block(0x3000, 0x1000)));
+        assert_eq!(window.front(0x8000), Ok(block(0x3000, 0x1000)), "asking takes nothing");
+        window.advance(0x1000);
+        assert_eq!(window.front(0x1000), Ok(block(0x9000, 0x1000)));
+        window.advance(0x1000);
+        assert_eq!(window.front(0x1000), Err(Cause::OutputMissing));
+    }
+}
