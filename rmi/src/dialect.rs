@@ -65,6 +65,12 @@ impl Stage {
         }
     }
 
+    /// Whether this is the stage of now.
+    #[inline(always)]
+    pub(crate) fn is_now(self, shared: &Shared<'_>) -> bool {
+        shared.host.choice() == self as u8
+    }
+
     /// Goes from this stage to another; false if it is not the stage of now (any more).
     #[must_use]
     pub(crate) fn change(self, shared: &Shared<'_>, to: Self) -> bool {
@@ -142,8 +148,7 @@ pub(crate) fn choose<M>(rmm: &Rmm<'_, M>, known: Known) -> Dialect {
 /// `RMI_VERSION`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, `RMI_VERSION`.
-#[cold]
-#[inline(never)]
+#[inline(always)] // perf: its result is large (`rmi_version`).
 pub(crate) fn version<M>(rmm: &Rmm<'_, M>, requested: u64) -> Negotiated {
     loop {
         let stage = Stage::of(rmm);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
-use cairn_host::job::HashAlgorithm;
+use cairn_host::job::{HashAlgorithm, Interface};
 
 use crate::cli::{
     Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, StressKind, StressOptions,
@@ -109,6 +109,8 @@ const STEPS: &[Step] = &[
     step("linux-1cpu", Check(1, 256)),
     step("linux-2cpu", Check(2, 256)),
     step("linux-3realms", Realms(3, 2)),
+    step("linux-2.0", Tool(|| linux_through(Interface::V2_0, 2))),
+    step("linux-both", Tool(|| linux_through(Interface::Both, 1))),
     long(
         "fuzz-tokens",
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
@@ -229,6 +231,13 @@ fn perform(action: &Action) -> anyhow::Result<()> {
             run::command(&options)
         }
     }
+}
+
+/// `run --check` through these versions of the interface, above interface 2.0 of EL3.
+fn linux_through(rmi: Interface, cpus: u32) -> anyhow::Result<()> {
+    let mut options = RunOptions::check(cpus, 256 << 20);
+    options.guest.rmi = rmi;
+    run::command(&options)
 }
 
 /// `run --check` of a guest that differs in everything else that is measured.

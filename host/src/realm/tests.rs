@@ -1,6 +1,7 @@
 //! Whole lives of Realms on the fake machine.
 
 use super::*;
+use crate::dialect::{Dialect, V1_0, V2_0};
 use crate::ipa::{RAM_BASE, SHARED_BIT, UART_BASE};
 use crate::machine::Machine;
 use crate::realm::teardown;
@@ -25,9 +26,17 @@ fn build(machine: &FakeMachine, host: &Host, script: &[testing::Exit]) -> Result
     }
 }
 
+/// Both versions of the interface: a guest cannot tell which one it is.
+const DIALECTS: [&dyn Dialect; 2] = [&V1_0, &V2_0];
+
 /// Runs the first CPU to its end; gives back what the host wrote at each entry.
 fn run(script: &[testing::Exit]) -> (FakeMachine, Host, Realm) {
-    let (machine, host) = testing::host();
+    run_in(&V1_0, script)
+}
+
+/// The same in this version of the interface.
+fn run_in(dialect: &'static dyn Dialect, script: &[testing::Exit]) -> (FakeMachine, Host, Realm) {
+    let (machine, host) = testing::host_of(dialect);
     let realm = build(&machine, &host, script).unwrap();
     let realm = Group::new(alloc::vec![realm], 1).run_until_one_stops(&host, 0).unwrap();
     (machine, host, realm)
@@ -35,56 +44,76 @@ fn run(script: &[testing::Exit]) -> (FakeMachine, Host, Realm) {
 
 #[test]
 fn a_guest_that_powers_off_leaves_nothing_behind() {
-    let (machine, host, realm) = run(&[
-        exits::fault(RAM_MIDDLE),
-        exits::fault(RAM_MIDDLE | SHARED_BIT),
-        exits::store(UART_BASE, u64::from(b'!')),
-        exits::psci(SYSTEM_OFF, 0),
-    ]);
-    assert_eq!(realm.take_failure(), None);
-    teardown::destroy(&host, realm).unwrap();
-    host.account().unwrap();
-    let state = machine.0.lock();
-    assert!(state.console.contains('!'));
-    assert!(state.console.contains("\"leaked\":0"));
-    assert!(state.console.contains("\"sync_abort\":2,\"sync_mmio\":1"));
+    for dialect in DIALECTS {
+        let (machine, host, realm) = run_in(
+            dialect,
+            &[
+                exits::fault(RAM_MIDDLE),
+                exits::fault(RAM_MIDDLE | SHARED_BIT),
+                exits::store(UART_BASE, u64::from(b'!')),
+                exits::psci(SYSTEM_OFF, 0),
+            ],
+        );
+        assert_eq!(realm.take_failure(), None);
+        teardown::destroy(&host, realm).unwrap();
+        host.account().unwrap();
+        host.end().unwrap();
+        let state = machine.0.lock();
+        assert!(state.own.is_idle());
+        assert!(state.console.contains('!'));
+        assert!(state.console.contains("\"leaked\":0"));
+        assert!(state.console.contains("\"sync_abort\":2,\"sync_mmio\":1"));
+    }
 }
 
 #[test]
 fn a_read_is_answered_at_the_next_entry() {
-    let (machine, ..) = run(&[exits::load(UART_BASE + 5), exits::psci(SYSTEM_OFF, 0)]);
-    let state = machine.0.lock();
-    assert_eq!(state.entries[1], (0b101, 0x60), "EMUL_MMIO, TRAP_WFI and the line status");
+    for dialect in DIALECTS {
+        let (machine, ..) =
+            run_in(dialect, &[exits::load(UART_BASE + 5), exits::psci(SYSTEM_OFF, 0)]);
+        let state = machine.0.lock();
+        assert_eq!(state.entries[1], (0b101, 0x60), "EMUL_MMIO, TRAP_WFI and the line status");
+    }
 }
 
 #[test]
 fn memory_goes_to_shared_and_back() {
-    let end = RAM_MIDDLE + 0x3000;
-    let (_, host, realm) = run(&[
-        exits::fault(RAM_MIDDLE + 0x1000),
-        exits::ripas(RAM_MIDDLE, end, 0),
-        exits::fault(RAM_MIDDLE + 0x1000 + SHARED_BIT),
-        exits::ripas(RAM_MIDDLE, end, 1),
-        exits::psci(SYSTEM_OFF, 0),
-    ]);
-    assert_eq!(realm.take_failure(), None);
-    assert!(realm.shared.lock().is_empty(), "the alias is gone");
-    teardown::destroy(&host, realm).unwrap();
-    host.account().unwrap();
+    for dialect in DIALECTS {
+        let end = RAM_MIDDLE + 0x3000;
+        let (_, host, realm) = run_in(
+            dialect,
+            &[
+                exits::fault(RAM_MIDDLE + 0x1000),
+                exits::ripas(RAM_MIDDLE, end, 0),
+                exits::fault(RAM_MIDDLE + 0x1000 + SHARED_BIT),
+                exits::ripas(RAM_MIDDLE, end, 1),
+                exits::psci(SYSTEM_OFF, 0),
+            ],
+        );
+        assert_eq!(realm.take_failure(), None);
+        assert!(realm.shared.lock().is_empty(), "the alias is gone");
+        teardown::destroy(&host, realm).unwrap();
+        host.account().unwrap();
+    }
 }
 
 #[test]
 fn a_sleeping_guest_wakes_up_with_its_timer() {
-    let (machine, _, realm) = run(&[
-        exits::store(ipa::GICD_BASE, 2),
-        exits::store(ipa::GICR_BASE + 0x1_0103, 1 << 3),
-        exits::wfi(5000),
-        exits::psci(SYSTEM_OFF, 0),
-    ]);
-    assert_eq!(realm.take_failure(), None);
-    assert!(machine.counter() >= 5000);
-    let lr = machine.0.lock().first_list_registers.pop().unwrap();
-    assert_eq!((lr >> 62, lr & 0xffff), (1, 27), "the timer is pending at the next entry");
+    for dialect in DIALECTS {
+        let (machine, _, realm) = run_in(
+            dialect,
+            &[
+                exits::store(ipa::GICD_BASE, 2),
+                exits::store(ipa::GICR_BASE + 0x1_0103, 1 << 3),
+                exits::wfi(5000),
+                exits::psci(SYSTEM_OFF, 0),
+            ],
+        );
+        assert_eq!(realm.take_failure(), None);
+        assert!(machine.counter() >= 5000);
+        let lr = machine.0.lock().first_list_registers.pop().unwrap();
+        assert_eq!((lr >> 62, lr & 0xffff), (1, 27), "the timer is pending at the next entry");
+    }
 }
 
 #[test]
@@ -97,8 +126,11 @@ fn a_wait_may_be_one_with_a_time_limit_and_does_not_last() {
 
 #[test]
 fn starting_a_cpu_is_completed_and_the_other_loop_sees_it() {
-    let (machine, ..) = run(&[exits::psci(0xc400_0003, 1), exits::psci(SYSTEM_OFF, 0)]);
-    assert!(machine.0.lock().console.contains("the guest starts its CPU 1"));
+    for dialect in DIALECTS {
+        let (machine, ..) =
+            run_in(dialect, &[exits::psci(0xc400_0003, 1), exits::psci(SYSTEM_OFF, 0)]);
+        assert!(machine.0.lock().console.contains("the guest starts its CPU 1"));
+    }
 }
 
 #[test]
@@ -132,9 +164,81 @@ fn each_refused_step_of_the_construction_gives_everything_back() {
 
 #[test]
 fn a_fault_outside_ram_stops_the_realm_with_a_sentence() {
-    let (_, host, realm) = run(&[exits::fault(0x1000)]);
-    let why = realm.take_failure().unwrap().to_string();
-    assert_eq!(why, "the guest faulted at 0x1000, which is not RAM");
+    for dialect in DIALECTS {
+        let (_, host, realm) = run_in(dialect, &[exits::fault(0x1000)]);
+        let why = realm.take_failure().unwrap().to_string();
+        assert_eq!(why, "the guest faulted at 0x1000, which is not RAM");
+        teardown::destroy(&host, realm).unwrap();
+        host.account().unwrap();
+    }
+}
+
+#[test]
+fn a_guest_gets_blocks_where_nothing_is_in_the_way_and_gives_parts_of_them_up() {
+    let (machine, host, realm) = run_in(
+        &V2_0,
+        &[
+            exits::fault(RAM_MIDDLE + 0x1000),
+            exits::fault(RAM_BASE + 0x7000),
+            exits::ripas(RAM_MIDDLE + 0x5000, RAM_MIDDLE + 0x7000, 0),
+            exits::psci(SYSTEM_OFF, 0),
+        ],
+    );
+    assert_eq!(realm.take_failure(), None);
+    assert_eq!(machine.0.lock().own.largest_mapping, 2 << 20);
     teardown::destroy(&host, realm).unwrap();
     host.account().unwrap();
+    host.end().unwrap();
+}
+
+#[test]
+fn without_a_block_of_its_own_the_host_gives_pages() {
+    let (machine, host) = testing::host_of(&V2_0);
+    let blocks: Vec<_> = core::iter::from_fn(|| host.take_granules(512, 2 << 20).ok()).collect();
+    let freed = blocks.first().copied().unwrap();
+    (0..256).for_each(|n| host.reclaim(freed + n * 0x2000, crate::granules::Purpose::Data));
+    let realm = build(&machine, &host, &[exits::fault(RAM_MIDDLE), exits::psci(SYSTEM_OFF, 0)]);
+    let realm = Group::new(alloc::vec![realm.unwrap()], 1).run_until_one_stops(&host, 0).unwrap();
+    assert_eq!(realm.take_failure(), None);
+    assert_eq!(machine.0.lock().own.largest_mapping, 0x1000);
+    teardown::destroy(&host, realm).unwrap();
+}
+
+#[test]
+fn a_rec_may_get_its_memory_in_parts() {
+    let (machine, host, realm) = run_in(&V2_0, &[exits::psci(SYSTEM_OFF, 0)]);
+    assert_eq!(machine.0.lock().own.donations, 3, "one of the two in two parts");
+    teardown::destroy(&host, realm).unwrap();
+    host.account().unwrap();
+}
+
+#[test]
+fn a_host_without_memory_cancels_what_it_has_begun() {
+    let (machine, host) = testing::host_of(&V2_0);
+    let mut realm = Realm::create(&host, &testing::job(1), 1).unwrap();
+    // REC, run page and parameters, and then one granule of the three that a REC needs.
+    let taken = host.only_from(u64::MAX);
+    taken.iter().take(5).for_each(|page| host.put_page(*page));
+    let why = realm.add_recs(&host, 1, RAM_BASE, 0).unwrap_err().to_string();
+    assert!(why.contains("no 1 contiguous free pages"), "{why}");
+    host.put_away(taken.into_iter().skip(5).collect());
+    realm.add_recs(&host, 1, RAM_BASE, 0).unwrap();
+    teardown::destroy(&host, realm).unwrap();
+    host.account().unwrap();
+    host.end().unwrap();
+    assert!(machine.0.lock().own.is_idle());
+}
+
+#[test]
+fn one_version_follows_the_other_when_everything_is_back() {
+    let (machine, host, realm) = run_in(&V1_0, &[exits::psci(SYSTEM_OFF, 0)]);
+    teardown::destroy(&host, realm).unwrap();
+    let host = host.switch(&V2_0).unwrap();
+    let realm = build(&machine, &host, &[]).unwrap();
+    assert!(host.end().is_err(), "there is a Realm");
+    teardown::destroy(&host, realm).unwrap();
+    host.account().unwrap();
+    let host = host.switch(&V1_0).unwrap();
+    assert_eq!(host.dialect().version(), 0x1_0000);
+    assert!(machine.0.lock().own.is_idle());
 }

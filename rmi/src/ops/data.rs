@@ -28,6 +28,7 @@ pub struct Source {
 /// # Errors
 ///
 /// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`, `EntryState`, `HostFault`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`data_create_unmeasured`).
 pub fn create<M: Memory + HostMemory + Hasher>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -75,6 +76,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
 /// # Errors
 ///
 /// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`data_create_unknown`).
 pub fn create_unknown<M: Memory>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -131,6 +133,7 @@ pub struct Taken {
 /// # Errors
 ///
 /// `State`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`, the last two with `next`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`data_destroy`).
 pub fn destroy<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

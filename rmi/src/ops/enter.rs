@@ -64,6 +64,7 @@ pub struct Entry<'e> {
 ///
 /// `State`; `RealmNew`, `RealmOff`; `RecRunning`, `RecOff`, `RecPsciPending`, `Vgic`, `NotEmulatable`; what `told` fails
 /// with, although the REC has run.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rec_enter_host_call`).
 pub fn enter<M: Memory>(
     rmm: &Rmm<'_, M>,
     rec: Named<'_>,
@@ -85,6 +86,7 @@ pub fn enter<M: Memory>(
 ///
 /// The REC's own conditions are checked under its lock, so that a REC that is off is never seen running: another CPU may be
 /// completing a CPU_ON about it. The Realm's state needs the RD, whose lock must not be taken while the REC's is held.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rec_enter_host_call`).
 fn start<'t, M: Memory>(
     rmm: &Rmm<'_, M>,
     rec: Named<'t>,

@@ -22,6 +22,7 @@ pub type Mapping = (GranuleAddr, HostAttributes);
 /// # Errors
 ///
 /// `State`, `HostAttributes`, `LevelBound`, `OutputUnaligned`, `OutputBound`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_map_unprotected`).
 pub fn map<M: Memory>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -57,6 +58,7 @@ pub fn map<M: Memory>(
 /// # Errors
 ///
 /// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`; with `next`: `Walk`, `EntryState`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_unmap_unprotected`).
 pub fn unmap<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

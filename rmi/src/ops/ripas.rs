@@ -25,6 +25,7 @@ pub struct Init {
 /// # Errors
 ///
 /// `State`, `RangeEmpty`, `RangeBound`, `RangeUnaligned`, `RealmState`, `BaseUnaligned`, `EntryState`, `NoProgress`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`init_ripas_per_page`).
 pub fn init<M: Memory + Hasher>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -74,6 +75,7 @@ pub fn init<M: Memory + Hasher>(
 /// # Errors
 ///
 /// `State`, `RangeEmpty`, `RangeUnaligned`, `RecRunning`, `RecOwner`, `RequestBase`, `RequestTop`, `BaseUnaligned`, `NoProgress`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`set_ripas_1g_1g_block`).
 pub fn set<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

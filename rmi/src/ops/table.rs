@@ -17,6 +17,7 @@ use super::{Cause, Named, Operand, entry};
 /// # Errors
 ///
 /// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`, `NotEncodable`, `Walk`, `EntryState`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_unfold_2m`).
 pub fn create<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -123,6 +124,7 @@ fn unlink<M: Memory + Stage2Tlb>(
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_DESTROY`. The text says UNASSIGNED, DESTROYED for both halves;
 /// that is a confirmed mistake for the unprotected one, whose entry becomes UNASSIGNED_NS.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_destroy_l3`).
 pub fn destroy<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -172,6 +174,7 @@ pub(crate) fn is_holding<M: Memory>(machine: &M, table: &TableGuard<'_>, level: 
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_FOLD`. For an ASSIGNED level 1 table the reference monitor
 /// reports level 0; the text says the level of the table.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_fold_512`).
 pub fn fold<M: Memory + Stage2Tlb + Log>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -214,6 +217,7 @@ pub fn fold<M: Memory + Stage2Tlb + Log>(
 /// # Errors
 ///
 /// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_read_entry`).
 pub fn read<M: Memory, R>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

@@ -1,14 +1,17 @@
 //! A machine for tests: memory in a map, a monitor that keeps books, a guest that is a script.
 //!
+//! The monitor speaks version 1.0 here; what is different in 2.0 is in `v2_0`.
+//!
 //! The monitor knows no Realm but one, has a start level of 2 and is written for the tests' eyes:
 //! it refuses what a real one refuses, so a host that forgets a step fails here too.
 
-use crate::dialect::V1_0;
+use crate::dialect::{Dialect, V1_0};
 use crate::granules::{PAGE_SIZE, Pool};
 use crate::host::Host;
 use crate::ipa::{self, SHARED_BIT, entry_base, entry_size};
 use crate::job::{Job, Payload};
-use crate::machine::Machine;
+use crate::machine::{Machine, VirtualInterrupts};
+use crate::rmi::abi::VERSION_2_0;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
@@ -16,6 +19,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use spin::Mutex;
+
+mod v2_0;
 
 const INPUT: u64 = 1;
 const REC_ERROR: u64 = 3;
@@ -42,6 +47,12 @@ pub(crate) struct State {
     realm: Option<(u64, u64)>,
     active: bool,
     recs: Vec<u64>,
+    /// The version of the interface that the host has chosen.
+    version: u64,
+    /// What only version 2.0 has.
+    pub own: v2_0::Own,
+    /// The virtual interrupts of the only CPU.
+    pub interrupts: VirtualInterrupts,
     /// What the guest does next.
     pub script: VecDeque<Exit>,
     /// What the host wrote at each entry: flags and `gprs[0]`.
@@ -84,12 +95,17 @@ pub(crate) fn job(cpus: usize) -> Job {
     }
 }
 
-/// A machine with a kernel in its memory, and a host on it.
+/// A machine with a kernel in its memory, and a host on it that speaks 1.0.
 pub(crate) fn host() -> (FakeMachine, Host) {
+    host_of(&V1_0)
+}
+
+/// The same with a host that speaks this version.
+pub(crate) fn host_of(dialect: &'static dyn Dialect) -> (FakeMachine, Host) {
     let machine = FakeMachine::default();
     machine.write_bytes(0x1000_0000 + 56, b"ARMd");
     let pool = Pool::new(&[0x4000_0000..0x4080_0000, 0x5000_0000..0x5080_0000]);
-    let host = Host::new(Box::new(machine.clone()), pool, &V1_0).unwrap();
+    let host = Host::new(Box::new(machine.clone()), pool, dialect).unwrap();
     (machine, host)
 }
 
@@ -105,6 +121,17 @@ impl State {
     fn free(&mut self, pa: u64, name: &str) {
         assert_eq!(self.used.remove(&pa), Some(name), "{pa:#x}");
         self.delegated.insert(pa);
+    }
+
+    /// Gives a granule back to the Normal world; `false` if it is in use, or EL3 refuses.
+    fn undelegate(&mut self, pa: u64) -> bool {
+        if self.stuck == Some(pa) || !self.delegated.remove(&pa) {
+            return false;
+        }
+        if self.residue == Some(pa) {
+            self.memory.insert(pa + PAGE_SIZE - 8, 1 << 63);
+        }
+        true
     }
 
     /// Level 2 without a table, level 3 with one.
@@ -131,6 +158,14 @@ impl State {
         if self.refuse == Some(function) {
             return Err(fail(INPUT));
         }
+        if function == 0xc400_0150 {
+            self.version = a;
+        }
+        if self.version == VERSION_2_0
+            && let Some(reply) = self.command_2_0(function, args)
+        {
+            return reply;
+        }
         let out = match function & 0xff {
             0x50 => [0x1_0000, 0x1_0000, 0, 0],
             0x65 => [40 | 5 << 14 | 3 << 20 | 1 << 32 | 3 << 34, 0, 0, 0],
@@ -139,13 +174,7 @@ impl State {
                 return if new { Ok([0; 4]) } else { Err(fail(INPUT)) };
             }
             0x52 => {
-                if self.stuck == Some(a) || !self.delegated.remove(&a) {
-                    return Err(fail(INPUT));
-                }
-                if self.residue == Some(a) {
-                    self.memory.insert(a + PAGE_SIZE - 8, 1 << 63);
-                }
-                [0; 4]
+                return if self.undelegate(a) { Ok([0; 4]) } else { Err(fail(INPUT)) };
             }
             0x58 => {
                 let word = |at: u64| self.memory.get(&(b + at)).copied().unwrap_or(0);
@@ -271,12 +300,23 @@ impl State {
         }
         let word = |at: u64| self.memory.get(&(run + at)).copied().unwrap_or(0);
         self.entries.push((word(0), word(0x200)));
-        self.first_list_registers.push(word(0x308));
+        let first = if self.version == VERSION_2_0 {
+            assert_eq!(self.interrupts.hcr & 1, 1, "the virtual interface is off");
+            self.interrupts.hcr &= !1;
+            self.interrupts.lrs[0]
+        } else {
+            word(0x308)
+        };
+        self.first_list_registers.push(first);
         let exit = self.script.pop_front().expect("the guest's script is at its end");
         (0x800..0x1000).step_by(8).for_each(|at| {
             self.memory.remove(&(run + at));
         });
-        self.memory.insert(run + 0xb90, 0xff << 24 | 2);
+        if self.version == VERSION_2_0 {
+            self.interrupts.interface.vmcr = 0xff << 24 | 2;
+        } else {
+            self.memory.insert(run + 0xb90, 0xff << 24 | 2);
+        }
         for (at, value) in exit {
             self.memory.insert(run + 0x800 + at, value);
         }
@@ -291,6 +331,14 @@ impl Machine for FakeMachine {
             Ok([x1, x2, x3, x4]) => [0, x1, x2, x3, x4],
             Err([x0, x1, x2]) => [x0, x1, x2, 0, 0],
         }
+    }
+
+    fn virtual_interrupts(&self) -> VirtualInterrupts {
+        self.0.lock().interrupts
+    }
+
+    fn set_virtual_interrupts(&self, interrupts: &VirtualInterrupts) {
+        self.0.lock().interrupts = *interrupts;
     }
 
     fn read_u64(&self, pa: u64) -> u64 {
