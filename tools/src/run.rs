@@ -114,7 +114,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     check(options)?;
     let ready = match options.image.platform {
         Platform::Qemu => {
-            let guest = needs_guest(options);
+            let guest = options.needs_guest();
             Some(prepare_with(&options.image, options.qemu.as_ref(), guest)?)
         }
         Platform::Fvp => None,
@@ -124,7 +124,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         None => guest_parts(&options.guest, options.image.offline)?,
     };
     if let Some(ready) = ready.as_ref().filter(|_| options.host.is_foreign()) {
-        return foreign_host(options, ready);
+        return host::command(options, ready);
     }
     // What a printed command line names is for somebody to use later.
     let is_printed = options.model.print;
@@ -172,34 +172,16 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     }
 }
 
-/// The same with a host that the user brings.
-fn foreign_host(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
-    let run = Run::begin(&name(options))?;
-    let (monitor, machine) = host::machine(options, ready, run.folder())?;
-    announce_debugger(options, &monitor, platform_qemu::MONITOR.start);
-    println!("Booting {}: {} CPUs.", host::name(&options.host), options.guest.cpus);
-    attended(options, &machine, decoder(&monitor)?, &run)
-}
-
 /// What reads the monitor's log; `None` if it has none that can be read.
-fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
+pub fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
     match &monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?),
         None => Ok(None),
     }
 }
 
-/// Whether kernel or initial RAM disk come from set-up.
-fn needs_guest(options: &RunOptions) -> bool {
-    let RunOptions { guest, host, .. } = options;
-    match &host.host_kernel {
-        Some(kernel) => kernel.is_none() || host.host_initrd.is_none(),
-        None => host.bl33.is_none() && (guest.kernel.is_none() || guest.initrd.is_none()),
-    }
-}
-
 /// The kind of run, which its log has its name from.
-fn name(options: &RunOptions) -> String {
+pub fn name(options: &RunOptions) -> String {
     let GuestOptions { check, rmi, realms, cpus, memory, .. } = options.guest;
     if options.host.is_foreign() {
         return "host".to_owned();
@@ -338,7 +320,7 @@ fn on_stand_in(
 }
 
 /// Says how a debugger gets to a machine that waits for one, whose monitor begins at `start`.
-fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
+pub fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
     if let (Some(port), Some(elf)) = (options.gdb, &monitor.elf) {
         println!("The machine waits for a debugger. In another terminal:");
         println!(
@@ -373,7 +355,8 @@ fn command_line(options: &GuestOptions) -> String {
     words.join(" ")
 }
 
-fn attended(
+/// A person types, and sees text and log.
+pub fn attended(
     options: &RunOptions,
     board: &dyn Board,
     decoder: Option<Decoder>,
@@ -510,21 +493,6 @@ mod tests {
         options.image.platform = Platform::Fvp;
         options.model.print = true;
         assert!(check(&options).unwrap_err().to_string().contains("--gdb is for QEMU"));
-    }
-
-    #[test]
-    fn who_brings_kernel_and_initrd_needs_nothing_of_debian_s() {
-        let mut options = RunOptions::check(2, 256 << 20);
-        assert!(needs_guest(&options));
-        options.guest.kernel = Some("Image".into());
-        assert!(needs_guest(&options));
-        options.guest.initrd = Some("initrd".into());
-        assert!(!needs_guest(&options));
-        options.host.host_kernel = Some(None);
-        options.host.host_initrd = Some("initrd".into());
-        assert!(needs_guest(&options), "Debian's kernel is the host");
-        options.host.host_kernel = Some(Some("Image".into()));
-        assert!(!needs_guest(&options));
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-/// What is about the guest of our own host.
-const GUEST: [&str; 7] = ["check", "realms", "memory", "kernel", "initrd", "hash_algo", "append"];
+/// What is about the guest of our own host, or about the EL3 of the tests, which only that host knows.
+const GUEST: [&str; 9] =
+    ["check", "rmi", "el3", "realms", "memory", "kernel", "initrd", "hash_algo", "append"];
 
 /// A Normal-world host, or first program, that the user brings.
 #[derive(Clone, Debug, Default, Args)]

@@ -83,6 +83,15 @@ impl RunOptions {
         self.el3.or(needed.then_some(El3Edition::V2)).map(El3Edition::edition)
     }
 
+    /// Whether kernel or initial RAM disk come from set-up.
+    pub fn needs_guest(&self) -> bool {
+        let Self { guest, host, .. } = self;
+        match &host.host_kernel {
+            Some(kernel) => kernel.is_none() || host.host_initrd.is_none(),
+            None => host.bl33.is_none() && (guest.kernel.is_none() || guest.initrd.is_none()),
+        }
+    }
+
     /// The options of `run --check` with this many CPUs and this much memory.
     pub fn check(cpus: u32, memory: u64) -> Self {
         let guest = GuestOptions {
@@ -143,6 +152,21 @@ mod tests {
         assert_eq!(stand_in(&["--rmi", "2.0", "--tfa", "tree"]), None);
         assert_eq!(stand_in(&["--el3", "2.0-all"]), Some(Edition::V2_ALL));
         assert!(Cli::try_parse_from(["xtask", "stress", "--commands", "0"]).is_err());
+    }
+
+    #[test]
+    fn who_brings_kernel_and_initrd_needs_nothing_of_debian_s() {
+        let mut options = RunOptions::check(2, 256 << 20);
+        assert!(options.needs_guest());
+        options.guest.kernel = Some("Image".into());
+        assert!(options.needs_guest());
+        options.guest.initrd = Some("initrd".into());
+        assert!(!options.needs_guest());
+        options.host.host_kernel = Some(None);
+        options.host.host_initrd = Some("initrd".into());
+        assert!(options.needs_guest(), "Debian's kernel is the host");
+        options.host.host_kernel = Some(Some("Image".into()));
+        assert!(!options.needs_guest());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::cli::{HostOptions, Platform, RunOptions};
 use crate::fault::IoContext;
 use crate::image::Packed;
 use crate::kernel_image::Image;
+use crate::output::Run;
 use crate::paths::{check_regular, write_whole};
 use crate::qemu::{Load, Machine};
 use crate::setup::Ready;
@@ -49,8 +50,17 @@ pub fn check(options: &RunOptions) -> anyhow::Result<()> {
     })
 }
 
+/// Boots it, and connects it to the terminal until something ends it.
+pub fn command(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
+    let folder = Run::begin(&run::name(options))?;
+    let (monitor, machine) = machine(options, ready, folder.folder())?;
+    run::announce_debugger(options, &monitor, platform_qemu::MONITOR.start);
+    println!("Booting {}: {} CPUs.", name(&options.host), options.guest.cpus);
+    run::attended(options, &machine, run::decoder(&monitor)?, &folder)
+}
+
 /// Builds what is missing and describes the machine; what is made for it goes to `folder`.
-pub fn machine(
+fn machine(
     options: &RunOptions,
     ready: &Ready,
     folder: &Path,
@@ -89,7 +99,7 @@ pub fn machine(
 }
 
 /// What is booted, for people.
-pub fn name(options: &HostOptions) -> String {
+fn name(options: &HostOptions) -> String {
     match (&options.host_kernel, &options.bl33) {
         (_, Some(bl33)) => format!("{} as BL33", bl33.display()),
         (Some(Some(kernel)), None) => format!("{} as the host", kernel.display()),
