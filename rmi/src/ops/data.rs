@@ -28,7 +28,6 @@ pub struct Source {
 /// # Errors
 ///
 /// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`, `EntryState`, `HostFault`.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`data_create_unmeasured`).
 pub fn create<M: Memory + HostMemory + Hasher>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

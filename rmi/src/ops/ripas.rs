@@ -25,7 +25,6 @@ pub struct Init {
 /// # Errors
 ///
 /// `State`, `RangeEmpty`, `RangeBound`, `RangeUnaligned`, `RealmState`, `BaseUnaligned`, `EntryState`, `NoProgress`.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`init_ripas_per_page`).
 pub fn init<M: Memory + Hasher>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

@@ -17,7 +17,6 @@ use super::{Cause, Named, Operand, entry};
 /// # Errors
 ///
 /// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`, `NotEncodable`, `Walk`, `EntryState`.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_unfold_2m`).
 pub fn create<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -174,7 +173,6 @@ pub(crate) fn is_holding<M: Memory>(machine: &M, table: &TableGuard<'_>, level: 
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_FOLD`. For an ASSIGNED level 1 table the reference monitor
 /// reports level 0; the text says the level of the table.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_fold_512`).
 pub fn fold<M: Memory + Stage2Tlb + Log>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
