@@ -17,10 +17,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use cairn_el3::edition::Edition;
 use cairn_tests::fake_port::FakePort;
 use cairn_tests::machine::FakeMachine;
 use cairn_tests::machine::config::Profile;
-use cairn_el3::edition::Edition;
 use cairn_tests::v2_0;
 use cairn_tests::v2_0::abi::BUSY;
 use cairn_tests::world::World;
@@ -252,6 +252,7 @@ fn three_at_once() {
         &arenas::BARE,
         &arenas_2_0::ACTIVE,
         &arenas_2_0::NEW,
+        &arenas_2_0::CHOICE,
     ] {
         triples(arena);
     }
@@ -273,4 +274,5 @@ fn pairs_in_a_new_realm_of_2_0() {
 #[test]
 fn pairs_about_a_monitor_of_2_0() {
     pairs(&arenas_2_0::BARE);
+    pairs(&arenas_2_0::CHOICE);
 }
