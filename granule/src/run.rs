@@ -150,14 +150,13 @@ fn release(words: &[AtomicU16], unlocked: impl Fn(&AtomicU16) -> u16) {
 }
 
 /// Why [`try_lock`] has failed.
+///
+/// A granule in another state is refused for that, also while somebody holds it: until the lock goes it is what it was. And who
+/// holds it may be the caller itself, for whom waiting would never end.
 #[cold]
 fn why_not<S: State>(word: &AtomicU16) -> GranuleError {
     let word = word.load(Ordering::Relaxed);
-    if word & LOCKED != 0 || is_in::<S>(word) {
-        GranuleError::Held
-    } else {
-        GranuleError::WrongState(state_of(word))
-    }
+    if is_in::<S>(word) { GranuleError::Held } else { GranuleError::WrongState(state_of(word)) }
 }
 
 /// Locks a granule if it is in `S` and nobody holds it.
@@ -266,6 +265,9 @@ mod tests {
         let other = GranuleError::WrongState(GranuleState::Undelegated);
         assert_eq!(table.try_lock_all(range(20, 11)).err(), Some(other));
         assert_eq!(table.try_lock_all(range(30, 11)).err(), Some(GranuleError::Untracked));
+        let held = table.lock::<Undelegated>(at(30)).unwrap();
+        assert_eq!(table.try_lock_all(range(20, 11)).err(), Some(other), "held or not");
+        drop(held);
         let free = |word: &AtomicU16| word.load(Ordering::Relaxed) == word_in::<Delegated>(9);
         assert!(words.iter().take(30).all(free), "a refusal changes nothing");
         table.claim_run::<Data>(table.try_lock_all(range(0, 30)).unwrap());

@@ -54,7 +54,7 @@ impl Algorithm {
     }
 
     /// Writes the hash of `message` to the beginning of `value`, whose rest stays.
-    #[inline]
+    #[inline(always)] // perf: the caller knows the length (`rsi_measurement_extend`).
     fn hash_to(self, hasher: &impl Hasher, message: &[u8], value: &mut [u8; VALUE_BYTES]) {
         match self {
             Self::Sha256 => {

@@ -65,6 +65,12 @@ impl Stage {
         }
     }
 
+    /// Whether this is the stage of now.
+    #[inline(always)]
+    pub(crate) fn is_now(self, shared: &Shared<'_>) -> bool {
+        shared.host.choice() == self as u8
+    }
+
     /// Goes from this stage to another; false if it is not the stage of now (any more).
     #[must_use]
     pub(crate) fn change(self, shared: &Shared<'_>, to: Self) -> bool {
@@ -92,11 +98,11 @@ impl Stage {
 }
 
 impl Dialect {
-    /// The versions that may be used, ascending: 2.0 needs what only EL3's interface 2.0 carries.
-    const fn supported(el3: El3Interface) -> &'static [Version] {
+    /// The lowest and the highest version that may be used: 2.0 needs what only EL3's interface 2.0 carries.
+    const fn supported(el3: El3Interface) -> (Version, Version) {
         match el3 {
-            El3Interface::V0 => &[Version::V1_0],
-            El3Interface::V2 => &[Version::V1_0, Version::V2_0],
+            El3Interface::V0 => (Version::V1_0, Version::V1_0),
+            El3Interface::V2 => (Version::V1_0, Version::V2_0),
         }
     }
 }
@@ -142,8 +148,7 @@ pub(crate) fn choose<M>(rmm: &Rmm<'_, M>, known: Known) -> Dialect {
 /// `RMI_VERSION`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, `RMI_VERSION`.
-#[cold]
-#[inline(never)]
+#[inline(always)] // perf: its result is large (`rmi_version`).
 pub(crate) fn version<M>(rmm: &Rmm<'_, M>, requested: u64) -> Negotiated {
     loop {
         let stage = Stage::of(rmm);
@@ -152,9 +157,9 @@ pub(crate) fn version<M>(rmm: &Rmm<'_, M>, requested: u64) -> Negotiated {
             let _ = stage.change(rmm, Stage::Unchosen);
             continue;
         }
-        let supported: &[Version] = match (stage.is_final(), stage.preferred()) {
-            (true, Dialect::V1_0) => &[Version::V1_0],
-            (true, Dialect::V2_0) => &[Version::V2_0],
+        let supported = match (stage.is_final(), stage.preferred()) {
+            (true, Dialect::V1_0) => (Version::V1_0, Version::V1_0),
+            (true, Dialect::V2_0) => (Version::V2_0, Version::V2_0),
             (false, _) => Dialect::supported(rmm.el3),
         };
         let answer = negotiate(supported, requested);

@@ -65,26 +65,44 @@ const fn identifier(x0: u64) -> u64 {
 // A function of its own in the image: profiles and crash reports go by its name.
 #[inline(never)]
 pub fn serve<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers, run: &impl Run<M>) {
-    let [x0, x1, x2, x3, ..] = registers;
-    let number = identifier(*x0);
+    let [x0, ..] = *registers;
+    let number = identifier(x0);
     if number == VERSION {
-        let Negotiated { agreed, lower, higher } = dialect::version(rmm, *x1);
-        // RMI_SUCCESS or RMI_ERROR_INPUT, which have the same numbers in every version.
-        let status = u64::from(agreed.is_none());
-        [*x0, *x1, *x2, *x3] = [status, lower.as_u64(), higher.as_u64(), 0];
-        return;
+        return version(rmm, registers);
     }
+    // perf: one comparison before the commands of 1.0 (`granule_delegate` and all others).
+    if Stage::V1_0.is_now(rmm) {
+        v1_0::table::serve(rmm, registers, run);
+    } else {
+        serve_other(rmm, registers, run);
+    }
+}
+
+/// Handles a call of a Host that does not use 1.0, or may not.
+#[inline(never)]
+fn serve_other<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers, run: &impl Run<M>) {
+    let [x0, ..] = *registers;
     let dialect = match Stage::of(rmm) {
         Stage::V1_0 => Dialect::V1_0,
         Stage::V2_0Inactive | Stage::V2_0Active | Stage::V2_0Leaving => Dialect::V2_0,
         Stage::Unchosen | Stage::V1_0Asked | Stage::V2_0Asked => {
-            dialect::choose(rmm, known(number))
+            dialect::choose(rmm, known(identifier(x0)))
         }
     };
     match dialect {
         Dialect::V1_0 => v1_0::table::serve(rmm, registers, run),
         Dialect::V2_0 => v2_0::table::serve(rmm, registers, run),
     }
+}
+
+/// RMI_VERSION.
+#[inline(never)]
+fn version<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers) {
+    let [x0, x1, x2, x3, ..] = registers;
+    let Negotiated { agreed, lower, higher } = dialect::version(rmm, *x1);
+    // RMI_SUCCESS or RMI_ERROR_INPUT, which have the same numbers in every version.
+    let status = u64::from(agreed.is_none());
+    [*x0, *x1, *x2, *x3] = [status, lower.as_u64(), higher.as_u64(), 0];
 }
 
 /// What is known of the command with this number.

@@ -28,24 +28,28 @@ pub(crate) struct Negotiated {
     pub(crate) higher: Version,
 }
 
-/// Negotiates over `supported`, which is ascending and not empty.
+/// Negotiates over the versions that are supported: the lowest and the highest, and none between.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_VERSION`, B2; 2.0 has the same text.
-pub(crate) fn negotiate(supported: &[Version], requested: u64) -> Negotiated {
+#[inline(always)]
+pub(crate) fn negotiate((lowest, highest): (Version, Version), requested: u64) -> Negotiated {
     let requested = Version(requested);
-    let higher = supported.iter().copied().max().unwrap_or(requested);
-    let agreed = supported.iter().copied().find(|&version| version == requested);
-    let below = supported.iter().copied().filter(|&version| version < requested).max();
-    // Bits 63:31 are no part of a version: what has one of them set is none, and nothing is below it.
-    let below = below.filter(|_| requested.0 >> 31 == 0);
-    Negotiated { agreed, lower: agreed.or(below).unwrap_or(higher), higher }
+    let is_supported = requested == lowest || requested == highest;
+    // Bits 63:31 are no part of a version: what has one of them set is above all, and nothing is below it.
+    let is_between = lowest < requested && requested < highest;
+    let lower = match (is_supported, is_between) {
+        (true, _) => requested,
+        (false, true) => lowest,
+        (false, false) => highest,
+    };
+    Negotiated { agreed: is_supported.then_some(requested), lower, higher: highest }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(supported: &[Version], requested: u64) -> (bool, u64, u64) {
+    fn answer(supported: (Version, Version), requested: u64) -> (bool, u64, u64) {
         let Negotiated { agreed, lower, higher } = negotiate(supported, requested);
         (agreed.is_some(), lower.as_u64(), higher.as_u64())
     }
@@ -59,19 +63,22 @@ mod tests {
             (0x2_0000, false),
             (1 << 63 | 0x1_0000, false),
         ] {
-            assert_eq!(answer(&[Version::V1_0], request), (supported, 0x1_0000, 0x1_0000));
+            assert_eq!(
+                answer((Version::V1_0, Version::V1_0), request),
+                (supported, 0x1_0000, 0x1_0000)
+            );
         }
     }
 
     #[test]
     fn of_two_versions_the_host_gets_its_own_or_the_next_below() {
-        let both = &[Version::V1_0, Version::V2_0];
+        let both = (Version::V1_0, Version::V2_0);
         assert_eq!(answer(both, 0x1_0000), (true, 0x1_0000, 0x2_0000));
         assert_eq!(answer(both, 0x2_0000), (true, 0x2_0000, 0x2_0000));
         assert_eq!(answer(both, 0x2_0001), (false, 0x2_0000, 0x2_0000));
         assert_eq!(answer(both, 0x1_0001), (false, 0x1_0000, 0x2_0000));
         assert_eq!(answer(both, 0), (false, 0x2_0000, 0x2_0000));
         assert_eq!(answer(both, 1 << 31 | 0x1_0000), (false, 0x2_0000, 0x2_0000));
-        assert_eq!(answer(&[Version::V2_0], 0x1_0000), (false, 0x2_0000, 0x2_0000));
+        assert_eq!(answer((Version::V2_0, Version::V2_0), 0x1_0000), (false, 0x2_0000, 0x2_0000));
     }
 }

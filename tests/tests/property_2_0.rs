@@ -8,6 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use cairn_el3::edition::Edition;
 use cairn_tests::differential::choices::Random;
 use cairn_tests::differential::operation::{Operation, write_script};
 use cairn_tests::differential::shorten::shorten;
@@ -28,7 +29,7 @@ fn with_session<R>(
     act: impl FnOnce(&mut Session<&FakeMachine>) -> Result<(), String>,
     then: impl FnOnce(&Session<&FakeMachine>) -> R,
 ) -> (Result<(), String>, R) {
-    let machine = FakeMachine::new(profile);
+    let machine = FakeMachine::over(profile, Edition::V2_ALL);
     let platform = platform_of(&machine).expect("RMI 2.0 and the features of the profile");
     let mut session = Session::new(&machine, platform, layout_of(&machine));
     let all = || act(&mut session).and_then(|()| session.finish());
@@ -66,7 +67,6 @@ fn explore(seed: u64) -> Tally {
 }
 
 #[test]
-#[ignore = "until the monitor speaks 2.0 on the fake machine"]
 fn monitor_and_specification_agree() {
     let enough = std::env::var("CAIRN_PROPERTY_COMMANDS");
     let enough = enough.map_or(100_000, |text| text.parse().unwrap());

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# /init of the host's kernel under `run --host-kernel`: mounts the usual things, loads disk, network and file system,
-# and gives a shell on the console.
+# /init of the host's kernel under `run --host-kernel`: mounts the usual things, loads disk, network
+# and file system, and gives a shell on the console.
 
 export PATH=/bin HOME=/ TERM=linux
 /bin/busybox --install -s /bin
@@ -29,8 +29,8 @@ fi
 level=$(dmesg | grep -o 'started at EL[12]' | head -n 1)
 {
     echo
-    echo "This is Linux $(uname -r) as the host: $(grep -c '^processor' /proc/cpuinfo) CPU(s), ${level:-level unknown}," \
-        "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MiB."
+    echo "This is Linux $(uname -r) as the host: $(grep -c '^processor' /proc/cpuinfo) CPU(s)," \
+        "${level:-level unknown}, $(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo) MiB."
     echo "Disk: ${disk:-none}. Network: ${network:-none}."
     echo "'poweroff' or Ctrl-A x ends the machine."
     echo

@@ -1,7 +1,7 @@
 //! `cargo xtask decode`: what came from a UART as text, the monitor's log among it.
 //!
-//! The bytes may have been saved by anything, from a machine that this tool has not started, and the frames of the
-//! log may stand between any two bytes of another program's lines.
+//! The bytes may have been saved by anything, from a machine that this tool has not started, and
+//! the frames of the log may stand between any two bytes of another program's lines.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -57,8 +57,8 @@ fn decoder(elf: &Path) -> anyhow::Result<Decoder> {
     decoder.with_context(|| format!("{} has no table of log messages", elf.display()))
 }
 
-/// Hands each line to `show`, the monitor's with their level, in the order in which they were whole; returns how many of
-/// them were the monitor's.
+/// Hands each line to `show`, the monitor's with their level, in the order in which they were
+/// whole; returns how many of them were the monitor's.
 fn text(
     raw: &[u8],
     decoder: Decoder,

@@ -1,4 +1,5 @@
-//! `cargo xtask image`: the firmware of a board, or the monitor in a firmware package that the user has.
+//! `cargo xtask image`: the firmware of a board, or the monitor in a firmware package that the user
+//! has.
 
 use std::path::Path;
 use std::process::Command;

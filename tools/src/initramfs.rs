@@ -1,7 +1,9 @@
-//! Initial RAM disks. The guest's: busybox, a handful of kernel modules, `assets/init.sh` as `/init` and
-//! `assets/token.sh`, which fetches attestation tokens. That of a host's kernel: other modules, and `assets/host.sh`.
+//! Initial RAM disks. The guest's: busybox, a handful of kernel modules, `assets/init.sh` as
+//! `/init` and `assets/token.sh`, which fetches attestation tokens. That of a host's kernel: other
+//! modules, and `assets/host.sh`.
 //!
-//! They are the same bytes each time (fixed times and owners), because the Realm's measurement covers the guest's.
+//! They are the same bytes each time (fixed times and owners), because the Realm's measurement
+//! covers the guest's.
 
 use std::io::Write;
 use std::path::Path;

@@ -31,7 +31,8 @@ const SUITES: [&str; 2] = ["trixie trixie-backports", "trixie trixie-backports s
 /// Modules that the guest loads, by the name of their file.
 const MODULES: [&str; 5] = ["virtio_mmio", "virtio-rng", "configfs", "tsm_report", "arm-cca-guest"];
 
-/// Modules that the same kernel loads as a host of its own (`run --host-kernel`): disk, network, file system.
+/// Modules that the same kernel loads as a host of its own (`run --host-kernel`): disk, network,
+/// file system.
 const HOST_MODULES: [&str; 3] = ["virtio_blk", "virtio_net", "ext4"];
 
 /// Prefix of cache entries made here.
@@ -160,8 +161,8 @@ fn install(tree: &Path, made: &Path) -> anyhow::Result<()> {
     install_modules(&all, &HOST_MODULES, &made.join("host-modules"))
 }
 
-/// Copies the modules of these names, and those that they need, into `folder`; its file `depends` names for each what has
-/// to be loaded before.
+/// Copies the modules of these names, and those that they need, into `folder`; its file `depends`
+/// names for each what has to be loaded before.
 fn install_modules(all: &[PathBuf], names: &[&str], folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).at("make the folder", folder)?;
     let mut order = String::new();

@@ -62,8 +62,9 @@ pub struct Image {
 impl Image {
     /// Reads the header of the Image at `path`, which need not be Linux.
     ///
-    /// Source: Linux, `Documentation/arch/arm64/booting.rst`, "Call the kernel image": `text_offset` at
-    /// byte 8, `image_size` at byte 16; where that is zero, `text_offset` is 0x80000.
+    /// Source: Linux, `Documentation/arch/arm64/booting.rst`, "Call the kernel image":
+    /// `text_offset` at byte 8, `image_size` at byte 16; where that is zero, `text_offset` is
+    /// 0x80000.
     ///
     /// # Errors
     ///

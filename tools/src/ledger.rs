@@ -224,7 +224,7 @@ mod tests {
 [rmm] ERROR ledger: leaked granule 0x42001000, was DATA of Realm 1, step gpt_to_non_secure, EL3 -3, try 2, number 0
 [rmm] INFO  ledger: recovered granule 0x42002000 after 1 failures (rmm::log::log:22)
 [rmm] INFO  Realm 1 destroyed, RD 0x42000000; held at most 3 DATA, 4 RTT, 2 REC and REC_AUX; 1 leaked (rmm::log)
-[rmm] INFO  granules: 7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT, 0 PARTIAL (rmm::log::census:60)
+[rmm] INFO  granules: 7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT (rmm::log::census:60)
 ";
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
         assert!(row("0x42003000").contains("RTT"));
         assert!(table.contains("1 given back after all"));
         assert!(table.ends_with(
-            "7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT, 0 PARTIAL\n"
+            "7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT\n"
         ));
     }
 

@@ -14,11 +14,13 @@ mod console;
 mod coverage;
 mod crash;
 mod decode;
+mod documented;
 mod drive;
 mod fault;
 mod fip;
 mod fuzz;
 mod fvp;
+mod gdb;
 mod host;
 mod image;
 mod initramfs;
@@ -86,6 +88,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Miri(options) => miri::command(options),
         Command::Stress(options) => stress::command(options),
         Command::Fuzz(options) => fuzz::command(options),
+        Command::Gdb(options) => gdb::command(options),
         Command::Decode(options) => decode::command(options),
         Command::Completions(options) => manual::completions(options),
         Command::Man(options) => manual::man(options),

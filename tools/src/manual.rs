@@ -30,8 +30,8 @@ pub fn man(options: &ManOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The script that a shell reads. Who types is in the middle of a command line of cargo, so each shell gets what its
-/// completions of cargo can be added to.
+/// The script that a shell reads. Who types is in the middle of a command line of cargo, so each
+/// shell gets what its completions of cargo can be added to.
 fn script(shell: Shell) -> anyhow::Result<String> {
     // Bash and fish describe cargo with this one command.
     let cargo = || clap::Command::new("cargo").subcommand(Cli::command().name("xtask"));
@@ -49,7 +49,8 @@ fn script(shell: Shell) -> anyhow::Result<String> {
     }
 }
 
-/// Bash has one function for each program: this one takes over `cargo xtask` and leaves the rest to the one before.
+/// Bash has one function for each program: this one takes over `cargo xtask` and leaves the rest to
+/// the one before.
 const GLUE: &str = r#"
 _cairn_cargo() {
     if [[ ${COMP_WORDS[1]} == xtask ]]; then

@@ -18,7 +18,7 @@ use crate::image::{self, HOST, MONITOR, Packed};
 use crate::job::{self, Job};
 use crate::output::Run;
 use crate::qemu::{Load, Machine};
-use crate::setup::{self, Ready};
+use crate::setup::{self, Parts, Ready};
 use crate::stage::Shape;
 use crate::terminal::{Keys, RawMode};
 use crate::token::key::PlatformKey;
@@ -53,10 +53,21 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets up what is missing, and builds the TF-A that the user brings.
+/// Sets up what is missing of everything but the guest, and builds the TF-A that the user brings.
 pub fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
+    prepare_with(options, qemu, false)
+}
+
+/// The same, with the guest's parts if they are needed.
+pub fn prepare_with(
+    options: &ImageOptions,
+    qemu: Option<&PathBuf>,
+    guest: bool,
+) -> anyhow::Result<Ready> {
     let setup = SetupOptions { offline: options.offline, update: false };
-    let mut ready = setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path))?;
+    let parts = Parts { tf_a: options.tfa.is_none(), guest };
+    let qemu = qemu.map(PathBuf::as_path);
+    let mut ready = setup::ensure(&Cache::locate()?, &setup, qemu, parts)?;
     if let Some(tree) = &options.tfa {
         let _building = output::building()?;
         ready.tf_a = tfa::QEMU.build_tree(tree, &paths::output()?)?;
@@ -102,7 +113,10 @@ pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Res
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     check(options)?;
     let ready = match options.image.platform {
-        Platform::Qemu => Some(prepare(&options.image, options.qemu.as_ref())?),
+        Platform::Qemu => {
+            let guest = options.needs_guest();
+            Some(prepare_with(&options.image, options.qemu.as_ref(), guest)?)
+        }
         Platform::Fvp => None,
     };
     let (parts, version) = match &ready {
@@ -110,7 +124,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
         None => guest_parts(&options.guest, options.image.offline)?,
     };
     if let Some(ready) = ready.as_ref().filter(|_| options.host.is_foreign()) {
-        return foreign_host(options, ready);
+        return host::command(options, ready);
     }
     // What a printed command line names is for somebody to use later.
     let is_printed = options.model.print;
@@ -158,17 +172,8 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     }
 }
 
-/// The same with a host that the user brings.
-fn foreign_host(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
-    let run = Run::begin(&name(options))?;
-    let (monitor, machine) = host::machine(options, ready, run.folder())?;
-    announce_debugger(options, &monitor, platform_qemu::MONITOR.start);
-    println!("Booting {}: {} CPUs.", host::name(&options.host), options.guest.cpus);
-    attended(options, &machine, decoder(&monitor)?, &run)
-}
-
 /// What reads the monitor's log; `None` if it has none that can be read.
-fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
+pub fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
     match &monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?),
         None => Ok(None),
@@ -176,7 +181,7 @@ fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
 }
 
 /// The kind of run, which its log has its name from.
-fn name(options: &RunOptions) -> String {
+pub fn name(options: &RunOptions) -> String {
     let GuestOptions { check, rmi, realms, cpus, memory, .. } = options.guest;
     if options.host.is_foreign() {
         return "host".to_owned();
@@ -315,7 +320,7 @@ fn on_stand_in(
 }
 
 /// Says how a debugger gets to a machine that waits for one, whose monitor begins at `start`.
-fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
+pub fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
     if let (Some(port), Some(elf)) = (options.gdb, &monitor.elf) {
         println!("The machine waits for a debugger. In another terminal:");
         println!(
@@ -350,7 +355,8 @@ fn command_line(options: &GuestOptions) -> String {
     words.join(" ")
 }
 
-fn attended(
+/// A person types, and sees text and log.
+pub fn attended(
     options: &RunOptions,
     board: &dyn Board,
     decoder: Option<Decoder>,

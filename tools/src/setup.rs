@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use crate::apt::root::Wanted;
 use crate::apt::sources::Machine;
 use crate::apt::{self, PrivateApt};
-use crate::cache::{Cache, Locked, Qemu, Record};
+use crate::cache::{Cache, Entry, Locked, Qemu, Record};
 use crate::cli::SetupOptions;
 use crate::paths::{TARGET, find_program};
 use crate::process;
@@ -24,7 +24,30 @@ const SPACE: u64 = 1 << 30;
 /// The Debian package of QEMU for arm64 machines.
 const QEMU_PACKAGE: &str = "qemu-system-arm";
 
-/// What the other commands work with.
+/// The Debian package, and program, of a debugger for arm64.
+const DEBUGGER: &str = "gdb-multiarch";
+
+/// What a command needs of set-up besides QEMU. What the user brings is not set up, so that a
+/// machine without Debian's tools can do without.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    /// TF-A.
+    pub tf_a: bool,
+    /// The guest's kernel and busybox.
+    pub guest: bool,
+}
+
+impl Parts {
+    /// Everything.
+    pub const ALL: Self = Self { tf_a: true, guest: true };
+
+    /// Whether the cache has them.
+    fn are_there(self, cache: &Cache, record: &Record) -> bool {
+        (!self.tf_a || has_tf_a(cache, record)) && (!self.guest || has_guest(cache, record))
+    }
+}
+
+/// What the other commands work with. A folder that was not asked for may be empty.
 #[derive(Debug)]
 pub struct Ready {
     /// A QEMU that has RME.
@@ -40,7 +63,7 @@ pub struct Ready {
 /// The `setup` subcommand.
 pub fn command(options: &SetupOptions) -> anyhow::Result<()> {
     let cache = Cache::locate()?;
-    let ready = ensure(&cache, options, None)?;
+    let ready = ensure(&cache, options, None, Parts::ALL)?;
     rust_components()?;
     let record = cache.record();
     fact(&format!("Rust target {TARGET}"));
@@ -59,28 +82,36 @@ pub fn command(options: &SetupOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes sure that everything is there, using `qemu` instead of the machine's own if it is given.
-pub fn ensure(cache: &Cache, options: &SetupOptions, qemu: Option<&Path>) -> anyhow::Result<Ready> {
+/// Makes sure that these parts are there, using `qemu` instead of the machine's own if it is given.
+pub fn ensure(
+    cache: &Cache,
+    options: &SetupOptions,
+    qemu: Option<&Path>,
+    parts: Parts,
+) -> anyhow::Result<Ready> {
     rust_target(options.offline)?;
     if let Some(path) = qemu {
         qemu::probe(path)?;
     }
     let record = cache.record();
     let has_qemu = qemu.is_some() || record.qemu.as_ref().is_some_and(qemu::is_unchanged);
-    let complete = has_qemu && has_tf_a(cache, &record) && has_guest(cache, &record);
-    let record = if complete && !options.update {
+    let record = if has_qemu && parts.are_there(cache, &record) && !options.update {
         record
     } else {
-        complete_parts(cache, options, qemu.is_some())?
+        complete_parts(cache, options, qemu.is_some(), parts)?
     };
     let missing = "set-up is not complete; run `cargo xtask setup`";
+    let folder = |is_needed: bool, entry: Option<&Entry>| match cache.folder(entry) {
+        None if is_needed => bail!(missing),
+        found => Ok(found.unwrap_or_default()),
+    };
     Ok(Ready {
         qemu: match qemu {
             Some(path) => path.to_path_buf(),
             None => record.qemu.clone().context(missing)?.path,
         },
-        tf_a: cache.folder(record.tf_a.as_ref()).context(missing)?,
-        guest: cache.folder(record.guest.as_ref()).context(missing)?,
+        tf_a: folder(parts.tf_a, record.tf_a.as_ref())?,
+        guest: folder(parts.guest, record.guest.as_ref())?,
         guest_version: record.guest.map(|entry| entry.version).unwrap_or_default(),
     })
 }
@@ -99,15 +130,16 @@ fn complete_parts(
     cache: &Cache,
     options: &SetupOptions,
     other_qemu: bool,
+    parts: Parts,
 ) -> anyhow::Result<Record> {
     let locked = cache.lock()?;
     let mut record = cache.record(); // another process may have finished it meanwhile
     let found = qemu::find();
     if options.offline {
-        return offline(cache, &locked, record, found, other_qemu);
+        return offline(cache, &locked, record, found, other_qemu, parts);
     }
-    let needs_tf_a = !has_tf_a(cache, &record);
-    let needs_guest = options.update || !has_guest(cache, &record);
+    let needs_tf_a = parts.tf_a && !has_tf_a(cache, &record);
+    let needs_guest = parts.guest && (options.update || !has_guest(cache, &record));
     let needs_qemu = found.is_none() && !other_qemu;
     if needs_tf_a || needs_guest || needs_qemu {
         locked.require_space(SPACE)?;
@@ -208,15 +240,16 @@ fn offline(
     mut record: Record,
     found: Option<Qemu>,
     other_qemu: bool,
+    parts: Parts,
 ) -> anyhow::Result<Record> {
     let mut missing = Vec::new();
     if found.is_none() && !other_qemu {
         missing.push("QEMU with RME");
     }
-    if !has_tf_a(cache, &record) {
+    if parts.tf_a && !has_tf_a(cache, &record) {
         missing.push("TF-A");
     }
-    if !has_guest(cache, &record) {
+    if parts.guest && !has_guest(cache, &record) {
         missing.push("guest kernel");
     }
     if !missing.is_empty() {
@@ -236,9 +269,22 @@ fn offline(
     Ok(record)
 }
 
+/// Makes sure that there is a debugger for arm64, and returns it.
+pub fn ensure_debugger(cache: &Cache) -> anyhow::Result<PathBuf> {
+    if find_program(DEBUGGER).is_none() {
+        install(&cache.lock()?, apt::missing(&[DEBUGGER]), false)?;
+    }
+    find_program(DEBUGGER)
+        .with_context(|| format!("{DEBUGGER} is not there; pass a gdb with --gdb"))
+}
+
 /// Installs Debian packages that are missing on this machine.
 fn install_packages(locked: &Locked<'_>, tools: bool, qemu: bool) -> anyhow::Result<()> {
     let missing = if tools { apt::missing(&tfa::BUILD_PACKAGES) } else { Vec::new() };
+    install(locked, missing, qemu)
+}
+
+fn install(locked: &Locked<'_>, missing: Vec<&'static str>, qemu: bool) -> anyhow::Result<()> {
     if missing.is_empty() && !qemu {
         return Ok(());
     }

@@ -51,8 +51,8 @@ pub fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs this tool with `arguments` on a terminal, where `converse` types until the tool is about to end; returns all that was
-/// shown.
+/// Runs this tool with `arguments` on a terminal, where `converse` types until the tool is about to
+/// end; returns all that was shown.
 ///
 /// # Errors
 ///

@@ -14,8 +14,8 @@ use crate::cli::{
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
-    bench, conformance, coverage, crash, fuzz, host, miri, process, release, run, setup, shell,
-    signals, size, stress, unsafe_count,
+    bench, conformance, coverage, crash, documented, fuzz, gdb, host, miri, process, release, run,
+    setup, shell, signals, size, stress, unsafe_count,
 };
 
 /// One thing to test.
@@ -102,7 +102,10 @@ const STEPS: &[Step] = &[
     step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
     step("stand-in-races", Tool(races_on_the_stand_in)),
     step("linux-shell", Tool(shell::check)),
+    step("release", Tool(release::check)),
     step("host-kernel", Tool(host::check::check)),
+    step("gdb", Tool(gdb::check)),
+    step("docs-commands", Tool(documented::check)),
     step("linux-1cpu", Check(1, 256)),
     step("linux-2cpu", Check(2, 256)),
     step("linux-3realms", Realms(3, 2)),
@@ -113,7 +116,6 @@ const STEPS: &[Step] = &[
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
     long("fuzz", Tool(fuzz::step)),
-    long("release", Tool(release::check)),
     long("linux-sha-512", Tool(other_guest)),
     long(
         "property-1e9",
@@ -199,6 +201,12 @@ fn chosen(name: &str, with_long: bool) -> Vec<&'static Step> {
     }
     let wanted = |step: &&Step| step.name.contains(name) && (with_long || !step.long);
     STEPS.iter().filter(wanted).collect()
+}
+
+/// Whether there is a step of this name.
+#[cfg(test)]
+pub fn exists(name: &str) -> bool {
+    STEPS.iter().any(|step| step.name == name)
 }
 
 fn perform(action: &Action) -> anyhow::Result<()> {

@@ -66,6 +66,15 @@ impl Functions {
         self.sorted.iter().find(|function| function.name.ends_with(name)).map(|found| found.start)
     }
 
+    /// Where those begin whose path is `name`, or ends with it.
+    pub fn all_named(&self, name: &str) -> Vec<u64> {
+        let is_it = |path: &str| {
+            path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with("::"))
+        };
+        let found = self.sorted.iter().filter(|function| is_it(&function.name));
+        found.map(|function| function.start).collect()
+    }
+
     /// The one that `address` belongs to.
     pub fn of(&self, address: u64) -> Option<&Function> {
         if address >= self.end {

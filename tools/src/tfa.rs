@@ -94,8 +94,8 @@ const OPTIONS: [&str; 6] = [
     "BUILD_MESSAGE_TIMESTAMP=\"for Cairn\"",
 ];
 
-/// The same for releases after 2.12, which earlier ones do not look at: RME has two switches, and EL3 speaks to a monitor
-/// of the interface 0.x.
+/// The same for releases after 2.12, which earlier ones do not look at: RME has two switches, and
+/// EL3 speaks to a monitor of the interface 0.x.
 ///
 /// Source: TF-A, August 2026, `docs/getting_started/build-options.rst`.
 const LATER_OPTIONS: [&str; 3] = ["ENABLE_FEAT_RME=1", "ENABLE_RMM=1", "RMM_V1_COMPAT=1"];
@@ -137,8 +137,9 @@ impl Recipe {
         Ok(Entry { folder, version: format!("TF-A {version} for {}", self.platform) })
     }
 
-    /// Builds the user's source tree at `source`, below `folder`, and returns the folder with the recipe's files and fiptool.
-    /// The tree is not written to, but for its tool `fiptool` in releases that build that in place.
+    /// Builds the user's source tree at `source`, below `folder`, and returns the folder with the
+    /// recipe's files and fiptool. The tree is not written to, but for its tool `fiptool` in
+    /// releases that build that in place.
     pub fn build_tree(&self, source: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
         self.check_tree(source)?;
         let missing = apt::missing(&BUILD_PACKAGES);

@@ -140,6 +140,7 @@ impl Tree {
     ///
     /// Tables are locked hand over hand, so at most two at a time; the last one stays locked and mapped
     /// in [`Slot::Table`] while `then` looks at it.
+    #[inline(always)] // perf: the long part of it is `descend` (`rtt_read_entry`).
     pub fn walk<'t, M: Memory, R>(
         &self,
         machine: &M,

@@ -75,6 +75,7 @@ pub fn create<M: Memory + HostMemory + Hasher>(
 /// # Errors
 ///
 /// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`data_create_unknown`).
 pub fn create_unknown<M: Memory>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -131,6 +132,7 @@ pub struct Taken {
 /// # Errors
 ///
 /// `State`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`, the last two with `next`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`data_destroy`).
 pub fn destroy<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

@@ -64,6 +64,7 @@ pub struct Entry<'e> {
 ///
 /// `State`; `RealmNew`, `RealmOff`; `RecRunning`, `RecOff`, `RecPsciPending`, `Vgic`, `NotEmulatable`; what `told` fails
 /// with, although the REC has run.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rec_enter_host_call`).
 pub fn enter<M: Memory>(
     rmm: &Rmm<'_, M>,
     rec: Named<'_>,
@@ -85,6 +86,7 @@ pub fn enter<M: Memory>(
 ///
 /// The REC's own conditions are checked under its lock, so that a REC that is off is never seen running: another CPU may be
 /// completing a CPU_ON about it. The Realm's state needs the RD, whose lock must not be taken while the REC's is held.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rec_enter_host_call`).
 fn start<'t, M: Memory>(
     rmm: &Rmm<'_, M>,
     rec: Named<'t>,
@@ -123,6 +125,7 @@ fn check_realm<M: Memory>(rmm: &Rmm<'_, M>, rd: GranuleAddr) -> Result<(), Cause
 }
 
 /// The conditions of the REC itself.
+#[inline(always)] // perf: each dialect has one source of interrupts (`rec_enter_host_call`).
 fn check_rec(rec: &Rec, entry: &Entry<'_>, features: &Features) -> Result<(), Cause> {
     if !rec.is_runnable() {
         return Err(Cause::RecOff);
@@ -157,6 +160,7 @@ fn was_unprotected_abort(rec: &Rec) -> bool {
 }
 
 /// Brings the REC to where it goes on, as far as that needs no access to the Realm's memory.
+#[inline(always)] // perf: each dialect has one source of interrupts (`rec_enter_host_call`).
 fn prepare(rec: &mut Rec, entry: &Entry<'_>, features: &Features) {
     vgic::give(&mut rec.registers.gic, entry.source, entry.vgic, features);
     // Both look at the last exit, which is forgotten only then.

@@ -23,7 +23,6 @@ pub enum AlreadyThere {
 /// # Errors
 ///
 /// Of the first granule: `NotTracked`, `RangeState`, `NotDelegated`, `El3Busy`, `El3Conflict`.
-#[inline(always)] // perf: a range of one is a command of its own (`granule_delegate`).
 pub fn delegate<M: Memory + RootWorld + Vcpu>(
     rmm: &Rmm<'_, M>,
     range: GranuleRange,
@@ -37,8 +36,24 @@ pub fn delegate<M: Memory + RootWorld + Vcpu>(
                 return Ok(Moved { count, is_short: false });
             }
         }
-        delegation::delegate(rmm.machine, &rmm.granules, rest)
+        let moved = delegation::delegate(rmm.machine, &rmm.granules, rest);
+        moved.or_else(|refusal| unless_there(refusal, GranuleState::Delegated, already))
     })
+}
+
+/// Hands one granule from the Host to the monitor: [`delegate`] without the loop (perf: `granule_delegate`).
+///
+/// # Errors
+///
+/// `NotTracked`, `RangeState`, `Blocked`, `NotDelegated`, `El3Busy`, `El3Conflict`.
+#[inline(always)]
+pub fn delegate_one<M: Memory + RootWorld>(
+    rmm: &Rmm<'_, M>,
+    granule: GranuleAddr,
+) -> Result<(), Cause> {
+    delegation::delegate(rmm.machine, &rmm.granules, GranuleRange::one(granule))
+        .map(|_| ())
+        .map_err(|refusal| cause(refusal, granule, Cause::NotDelegated))
 }
 
 /// Hands granules back to the Host.
@@ -47,7 +62,6 @@ pub fn delegate<M: Memory + RootWorld + Vcpu>(
 ///
 /// Of the first granule: `NotTracked`, `RangeState`, `El3Busy`, `El3Conflict`; `NotUndelegated` if
 /// EL3 refuses, which the specification does not foresee.
-#[inline(always)] // perf: as above (`granule_undelegate`).
 pub fn undelegate<M: RootWorld + Vcpu + Log>(
     rmm: &Rmm<'_, M>,
     range: GranuleRange,
@@ -61,8 +75,41 @@ pub fn undelegate<M: RootWorld + Vcpu + Log>(
                 return Ok(Moved { count, is_short: false });
             }
         }
-        delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, rest, is_first)
+        let moved =
+            delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, rest, is_first);
+        moved.or_else(|refusal| unless_there(refusal, GranuleState::Undelegated, already))
     })
+}
+
+/// A granule that another CPU held, and has brought to the wanted state meanwhile, is done as well.
+#[cold]
+fn unless_there(
+    refusal: Refusal,
+    wanted: GranuleState,
+    already: AlreadyThere,
+) -> Result<Moved, Refusal> {
+    let is_there = refusal == Refusal::Granule(GranuleError::WrongState(wanted));
+    if is_there && already == AlreadyThere::IsProgress {
+        Ok(Moved { count: 1, is_short: false })
+    } else {
+        Err(refusal)
+    }
+}
+
+/// Hands one granule back to the Host: [`undelegate`] without the loop (perf: `granule_undelegate`).
+///
+/// # Errors
+///
+/// `NotTracked`, `RangeState`, `Blocked`, `NotUndelegated`, `El3Busy`, `El3Conflict`.
+#[inline(always)]
+pub fn undelegate_one<M: RootWorld + Log>(
+    rmm: &Rmm<'_, M>,
+    granule: GranuleAddr,
+) -> Result<(), Cause> {
+    let range = GranuleRange::one(granule);
+    delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, range, true)
+        .map(|_| ())
+        .map_err(|refusal| cause(refusal, granule, Cause::NotUndelegated))
 }
 
 /// Goes through a range in steps, until one fails or is short, an interrupt is pending or the

@@ -78,6 +78,7 @@ impl<'t> Named<'t> {
 ///
 /// `State` or `Blocked` of whichever is in another state; the same granule twice is a wrong state
 /// of the second.
+#[inline(always)] // perf: its result is large (`data_create_unmeasured`).
 pub(crate) fn pair<'t, A: State, B: State>(
     a: Named<'t>,
     b: Named<'t>,

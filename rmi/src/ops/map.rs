@@ -22,6 +22,7 @@ pub type Mapping = (GranuleAddr, HostAttributes);
 /// # Errors
 ///
 /// `State`, `HostAttributes`, `LevelBound`, `OutputUnaligned`, `OutputBound`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_map_unprotected`).
 pub fn map<M: Memory>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -57,6 +58,7 @@ pub fn map<M: Memory>(
 /// # Errors
 ///
 /// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`; with `next`: `Walk`, `EntryState`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_unmap_unprotected`).
 pub fn unmap<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -138,13 +140,14 @@ fn map_entry<S: Supply>(
         return Err(Cause::NoProgress(level));
     }
     let block = window.front(size)?;
+    // First, or the Host makes a table in vain.
+    if !tree.format.can_hold(block.pa.as_u64()) {
+        return Err(Cause::OutputBound);
+    }
     let wanted = Entry::AssignedNs(block.pa, attributes);
     if there == Entry::UnassignedNs {
         if block.bytes < size || !level.is_aligned(block.pa.as_u64()) {
             return Err(Cause::NoProgress(level));
-        }
-        if !tree.format.can_hold(block.pa.as_u64()) {
-            return Err(Cause::OutputBound);
         }
         at.set_at(index, wanted);
         at.count_up();

@@ -79,14 +79,13 @@ fn map_entry<M: Memory, S: Supply>(
     let size = level.entry_size();
     match at.entry_at(index) {
         Entry::Unassigned(ripas) => {
-            if level < LARGEST_BLOCK {
-                return Err(Cause::NoProgress(level));
-            }
             let block = window.front(size)?;
-            if block.bytes < size || !level.is_aligned(block.pa.as_u64()) {
+            // Before the Host makes a table in vain.
+            encodable(tree.format, Operand::Data, block.pa)?;
+            let fits = block.bytes >= size && level.is_aligned(block.pa.as_u64());
+            if level < LARGEST_BLOCK || !fits {
                 return Err(Cause::NoProgress(level));
             }
-            encodable(tree.format, Operand::Data, block.pa)?;
             let range = range_of(block.pa, level);
             let mut run = rmm.granules.try_lock_all(range).map_err(refused)?;
             machine.renew_code_run(Slot::Object, run.exclusive());
@@ -98,6 +97,7 @@ fn map_entry<M: Memory, S: Supply>(
         }
         Entry::Assigned(_, pa) => {
             let block = window.front(size)?;
+            encodable(tree.format, Operand::Data, block.pa)?;
             if block.pa != pa || block.bytes < size {
                 return Err(Cause::EntryState { level, next: 0 });
             }

@@ -177,6 +177,7 @@ fn lock_all<'t, M>(
 /// # Errors
 ///
 /// `State`, `RealmState`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`realm_activate`).
 pub fn activate<M: Memory + Log>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<(), Cause> {
     let mut rd = rd.lock::<RdState>()?;
     let number = {

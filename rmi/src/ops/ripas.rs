@@ -14,7 +14,7 @@ use super::{Cause, Named};
 /// How a Host makes a range of a new Realm RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Init {
-    /// Whether the RIM tells of it.
+    /// Whether the RIM tells of it. That of a Realm without an instance always does.
     pub is_measured: bool,
     /// What may become RAM.
     pub rules: InitRules,
@@ -58,7 +58,9 @@ pub fn init<M: Memory + Hasher>(
         if has_memory && rules == InitRules::Unassigned {
             return Err(Cause::EntryState { level: at.level, next: 0 });
         }
-        let reached = if is_measured {
+        // What a RIM tells of is as the Realm was made: a Host whose CPUs still speak one version while others have changed to the
+        // other must not mix their rules.
+        let reached = if is_measured || rd.instance.get().is_none() {
             let mut extension = rd.measurements.extend_ripas(algorithm);
             ripas::init(&at, base, top, rules, |base, top| extension.extend(machine, base, top))
         } else {
@@ -74,6 +76,7 @@ pub fn init<M: Memory + Hasher>(
 /// # Errors
 ///
 /// `State`, `RangeEmpty`, `RangeUnaligned`, `RecRunning`, `RecOwner`, `RequestBase`, `RequestTop`, `BaseUnaligned`, `NoProgress`.
+#[inline(always)] // perf: two dialects call it, and neither should pay for that (`set_ripas_1g_1g_block`).
 pub fn set<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

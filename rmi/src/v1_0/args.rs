@@ -1,6 +1,6 @@
 //! Arguments in registers, checked as far as that is possible without looking at any state.
 
-use granule::{GranuleAddr, GranuleRange};
+use granule::GranuleAddr;
 use realm::Rmm;
 use realm::rtt::ripas::{InitRules, WishRules};
 
@@ -8,15 +8,14 @@ pub(super) use crate::args::{granule, host_page, level, rd, rec, rec_index, sour
 use crate::ops::ripas::Init;
 use crate::ops::{Cause, Named, Operand};
 
-/// The range of the one granule that is to be delegated or given back.
+/// The one granule that is to be delegated or given back.
 ///
 /// # Errors
 ///
 /// `Unaligned`.
 #[inline]
-pub(super) fn one_granule(raw: u64) -> Result<GranuleRange, Cause> {
-    let granule = GranuleAddr::new(raw).ok_or(Cause::Unaligned(Operand::Granule))?;
-    Ok(GranuleRange::one(granule))
+pub(super) fn one_granule(raw: u64) -> Result<GranuleAddr, Cause> {
+    GranuleAddr::new(raw).ok_or(Cause::Unaligned(Operand::Granule))
 }
 
 /// RTT_INIT_RIPAS is measured, and leaves memory alone.

@@ -1,17 +1,18 @@
 //! Every command of RMI 1.0, a row each: its number, its name, what it takes, and what it does.
 
-use ::granule::Budget;
 use ::realm::Rmm;
 use machine::{Event, Machine};
 
 use super::{args, create, entry, features, run_page, status};
 use crate::ops::enter::enter;
-use crate::ops::granule::AlreadyThere::IsRefused;
 use crate::ops::{Cause, HostPage, Operand, data, granule, map, psci, realm, rec, ripas, table};
 use crate::{NOT_SUPPORTED, Registers, Run};
 
 /// Outputs of a command: X1 to X4. Those that a command does not have are zero, but for X4.
 type Outputs = [u64; 4];
+
+/// Arguments of a command: X1 to X5.
+type Arguments = [u64; 5];
 
 /// How the outputs of a command stand in the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,9 @@ enum Shape {
 }
 
 /// Makes [`serve`] of rows `number NAME [arguments] shape => call`. A call ends with its outputs, from X1 on.
+///
+/// Each row is a function of its own, to which [`serve`] jumps (perf: all rows): it saves the
+/// registers that it needs, and what it calls is inlined, so that no result goes through memory.
 macro_rules! commands {
     (($rmm:ident, $run:ident)
      $($number:literal $name:ident [$($argument:ident),*] $shape:ident => $call:expr;)*) => {
@@ -34,28 +38,42 @@ macro_rules! commands {
         ///
         /// Source: RMM specification (Arm DEN0137) 1.0, B4.1.
         #[inline(always)]
+        #[expect(non_snake_case, reason = "a row's function has the name of its command")]
         pub(crate) fn serve<M: Machine>(
-            $rmm: &Rmm<'_, M>,
+            rmm: &Rmm<'_, M>,
             registers: &mut Registers,
-            $run: &impl Run<M>,
+            run: &impl Run<M>,
         ) {
-            let [x0, arguments @ .., _, _] = *registers;
-            match crate::identifier(x0) {
-                $($number => {
-                    let [$($argument,)* ..] = arguments;
-                    let call = || -> Result<Outputs, Cause> { Ok(padded($call)) };
-                    match call() {
+            $(
+                #[inline(never)]
+                fn $name<M: Machine>(
+                    rmm: &Rmm<'_, M>,
+                    registers: &mut Registers,
+                    run: &impl Run<M>,
+                ) {
+                    #[inline(always)]
+                    #[allow(unused_variables, reason = "one command runs a REC, one has no Realm")]
+                    fn call<M: Machine>(
+                        $rmm: &Rmm<'_, M>,
+                        $run: &impl Run<M>,
+                        [$($argument,)* ..]: Arguments,
+                    ) -> Result<Outputs, Cause> {
+                        Ok(padded($call))
+                    }
+                    let [_, arguments @ .., _, _] = *registers;
+                    match call(rmm, run, arguments) {
                         Ok(outputs) => done(Shape::$shape, &outputs, registers),
                         Err(cause) => {
                             let name = concat!("RMI_", stringify!($name));
-                            refused($rmm, name, Shape::$shape, cause, registers)
+                            refused(rmm, name, Shape::$shape, cause, registers)
                         }
                     }
-                })*
-                _ => {
-                    $rmm.machine.log(Event::UnknownCommand { fid: x0 });
-                    set_low(registers, [NOT_SUPPORTED, 0, 0, 0]);
                 }
+            )*
+            let [x0, ..] = *registers;
+            match crate::identifier(x0) {
+                $($number => $name(rmm, registers, run),)*
+                _ => unknown(rmm, registers),
             }
         }
 
@@ -72,11 +90,11 @@ macro_rules! commands {
 
 commands! { (rmm, run)
     0xc400_0151 GRANULE_DELEGATE [addr] Plain => {
-        granule::delegate(rmm, args::one_granule(addr)?, IsRefused, Budget::ONE)?;
+        granule::delegate_one(rmm, args::one_granule(addr)?)?;
         []
     };
     0xc400_0152 GRANULE_UNDELEGATE [addr] Plain => {
-        granule::undelegate(rmm, args::one_granule(addr)?, IsRefused, Budget::ONE)?;
+        granule::undelegate_one(rmm, args::one_granule(addr)?)?;
         []
     };
     0xc400_0153 DATA_CREATE [rd, data, ipa, src, flags] Plain => {
@@ -169,6 +187,15 @@ const fn padded<const COUNT: usize>(outputs: [u64; COUNT]) -> Outputs {
     let (first, _) = padded.split_at_mut(COUNT);
     first.copy_from_slice(&outputs);
     padded
+}
+
+/// The reply to a call that is no command.
+#[cold]
+#[inline(never)]
+fn unknown<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers) {
+    let [fid, ..] = *registers;
+    rmm.machine.log(Event::UnknownCommand { fid });
+    set_low(registers, [NOT_SUPPORTED, 0, 0, 0]);
 }
 
 /// Sets X0 to X3; the rest keep the Host's values.

@@ -78,6 +78,17 @@ impl List {
         Ok(Self { page, offset: small(within), count: small(count.min(room)) })
     }
 
+    /// Looks whether the list can be read and written. All of it is in one page, so that its first word tells, which keeps its value.
+    ///
+    /// # Errors
+    ///
+    /// `HostFault`.
+    pub(super) fn probe(&self, machine: &impl HostMemory) -> Result<(), Cause> {
+        let mut first = [0];
+        self.read(machine, 0, &mut first)?;
+        self.write(machine, 0, &first)
+    }
+
     /// Reads descriptors from number `first` on. Each is to be read once.
     ///
     /// # Errors

@@ -84,9 +84,10 @@ pub(super) fn donate<M: Memory + HostMemory>(
     // The operation looks whether it waits for a list before it has it read.
     let Donated { granules, awaits } = sro::donate(rmm, handle, || {
         let list = List::new(rmm, list, count)?;
-        let read: &mut [u64] = descriptors.get_mut(..list.count).unwrap_or_default();
+        // A list without descriptors has to be one that could be read.
+        let read = descriptors.get_mut(..list.count.max(1)).unwrap_or_default();
         list.read(rmm.machine, 0, read)?;
-        Ok(gifts(read))
+        Ok(gifts(read.get(..list.count).unwrap_or_default()))
     })?;
     Ok(incomplete(awaits, granules))
 }
@@ -109,6 +110,7 @@ pub(super) fn reclaim<M: Memory + HostMemory>(
     let room = place.as_ref().map_or(0, |list| list.count.min(RECLAIM_MAX)) as u64;
     let tell = |granules: &[GranuleAddr]| {
         let list = place?;
+        list.probe(rmm.machine)?;
         let mut descriptors = [0; RECLAIM_MAX];
         for (desc, &base) in descriptors.iter_mut().zip(granules) {
             *desc = AddrRange { base, level: Level::PAGE, count: 1 }.encode();

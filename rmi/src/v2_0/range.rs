@@ -1,6 +1,6 @@
 //! Commands on ranges: what the Host passes with them, and how far they got.
 
-use ::granule::{Budget, GranuleAddr, GranuleRange, Progress, RangeError};
+use ::granule::{Budget, GRANULE_SIZE, GranuleAddr, GranuleRange, Progress, RangeError};
 use machine::{HostMemory, Log, Machine, Memory, RootWorld, Vcpu};
 use realm::Rmm;
 use realm::rtt::{HostAttributes, Level};
@@ -10,12 +10,14 @@ use super::descriptor::{AddrRange, COUNT_MAX, List};
 use crate::ops::granule::{self, AlreadyThere};
 use crate::ops::{Block, Cause, Named, Sink, Supply, map, memory};
 
-/// A range of physical addresses.
+/// A range of physical addresses. Where it goes on past all of them, a command has not to look: it never gets there.
 ///
 /// # Errors
 ///
-/// `RangeUnaligned`, `RangeEmpty`, `RangeBound`.
+/// `RangeUnaligned`, `RangeEmpty`, `RangeBound` if it begins there.
 fn granules(base: u64, top: u64) -> Result<GranuleRange, Cause> {
+    const END: u64 = 1 << 52;
+    let top = if base < END && top.is_multiple_of(GRANULE_SIZE) { top.min(END) } else { top };
     GranuleRange::new(base, top).map_err(|error| match error {
         RangeError::Unaligned => Cause::RangeUnaligned,
         RangeError::Empty => Cause::RangeEmpty,
@@ -193,11 +195,8 @@ impl Told {
             Addresses::List(0) => return Err(Cause::AddressType),
             Addresses::List(count) => {
                 let list = List::new(rmm, addresses, count)?;
-                // Nothing shall be taken away that the Host cannot be told of. All of a list is in one page, so that its first word
-                // tells, which keeps its value.
-                let mut first = [0];
-                list.read(rmm.machine, 0, &mut first)?;
-                list.write(rmm.machine, 0, &first)?;
+                // Nothing shall be taken away that the Host cannot be told of.
+                list.probe(rmm.machine)?;
                 TellTo::List(list)
             }
         };

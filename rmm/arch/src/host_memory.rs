@@ -131,6 +131,7 @@ impl<F: Firmware> HostMemory for Cpu<F> {
         unsafe { copy(into.as_mut_ptr(), from, size_of_val(into), self.area().features.get().mops) }
     }
 
+    #[inline(always)] // perf: every exit writes its page (`rec_enter_host_call`).
     fn write_host(
         &self,
         granule: GranuleAddr,

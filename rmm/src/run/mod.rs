@@ -25,11 +25,14 @@ use timers::Timers;
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.1 to A4.5.
 pub fn run<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, answer: &Answer<'_>) -> Exit {
-    if let Some(exit) = rsi::resume(rmm, rec, answer) {
-        return exit;
-    }
+    // A REC that cannot go on is loaded all the same: what its exit leaves in the registers that the Host shares with it does not
+    // depend on how far it got.
+    let resumed = rsi::resume(rmm, rec, answer);
     rmm.machine.load(&mut rec.registers);
-    let exit = run_loaded(rmm, rec);
+    let exit = match resumed {
+        Some(exit) => exit,
+        None => run_loaded(rmm, rec),
+    };
     rmm.machine.unload(&mut rec.registers);
     let el1 = &rec.registers.el1;
     rec.reported_timers = [el1.cntp_ctl_el0, el1.cntv_ctl_el0];

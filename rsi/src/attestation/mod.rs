@@ -24,7 +24,7 @@ use crate::abi::{ERROR_INPUT, ERROR_STATE, ERROR_UNKNOWN, INCOMPLETE, SUCCESS};
 use crate::guest;
 use crate::measurement::with_rd;
 
-use workspace::Request;
+use workspace::{Request, Subject};
 
 /// Upper bound of a token's length in bytes.
 const TOKEN_MAX: usize = size_of::<Page>();
@@ -42,14 +42,20 @@ const _: () = assert!(CONTAINER_MAX + PLATFORM_TOKEN_MAX + REALM_TOKEN_MAX <= TO
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_INIT`, A7.2.2.
 pub fn init<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
-    let challenge: [u64; 8] = core::array::from_fn(|word| rec.gpr(1 + word));
-    let challenge = zerocopy::transmute!(challenge);
     // One lock for all of it: an extension by another REC is in the token wholly or not at all.
-    let request = with_rd(rmm, rec, |rd| Request::new(challenge, rd));
+    let (subject, instance) = with_rd(rmm, rec, |rd| (Subject::new(rd), rd.instance.get()));
     // The token before may have been abandoned in the middle of its signature, whose state is
     // secret.
     workspace::wipe(rmm, rec);
-    workspace::with(rmm, rec, |workspace| workspace.request = request);
+    workspace::with(rmm, rec, |workspace| {
+        let challenge: [u64; 8] = core::array::from_fn(|word| rec.gpr(1 + word));
+        workspace.request.challenge = zerocopy::transmute!(challenge);
+        workspace.request.subject = subject;
+        // All zero since the wipe, which says that there is none (perf: `attest_token_init`).
+        if let Some(instance) = instance {
+            workspace.request.instance = instance.into();
+        }
+    });
     rec.set_token(TokenState::Requested);
     Outcome::Return([SUCCESS, TOKEN_MAX as u64, 0, 0])
 }
@@ -116,20 +122,21 @@ pub fn proceed<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
 // Out of line: its buffers would make the stack of the signature larger.
 #[inline(never)]
 fn draft<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, key: &RealmKey) {
-    let request = workspace::with(rmm, rec, |workspace| workspace.request);
-    let algorithm = request.algorithm();
+    let Request { challenge, subject, instance } =
+        workspace::with(rmm, rec, |workspace| workspace.request);
+    let algorithm = subject.algorithm();
     // A measurement is as long as its hash: without the zeros that the monitor keeps behind it.
     let hashed = |value| <[u8]>::get(value, ..algorithm.hash_bytes()).unwrap_or_default();
-    let instance = request.instance.get().map(|instance| token::Instance {
+    let instance = instance.get().map(|instance| token::Instance {
         id: instance.id,
         private_encryption: instance.private_encryption,
     });
     let claims = Claims {
-        challenge: &request.challenge,
-        personalization_value: &request.personalization_value,
+        challenge: &challenge,
+        personalization_value: &subject.personalization_value,
         hash_algorithm: hash_name(algorithm),
-        initial_measurement: hashed(&request.measurements.rim),
-        extensible_measurements: request.measurements.rem.each_ref().map(|rem| hashed(rem)),
+        initial_measurement: hashed(&subject.measurements.rim),
+        extensible_measurements: subject.measurements.rem.each_ref().map(|rem| hashed(rem)),
         public_key: key.public(),
         instance: instance.as_ref(),
     };

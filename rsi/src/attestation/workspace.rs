@@ -17,24 +17,31 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub struct Request {
     /// The Realm's own bytes, for freshness.
     pub challenge: [u8; 64],
+    /// What the token is about.
+    pub subject: Subject,
+    /// What tells the Realm from all others, if its tokens say that.
+    pub instance: InstanceWords,
+}
+
+/// What is true of a Realm at the moment when it asks for a token.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Subject {
     /// Realm Personalization Value.
     pub personalization_value: [u8; 64],
     algorithm: u64,
     /// RIM and REMs at that moment.
     pub measurements: Measurements,
-    /// What tells the Realm from all others, if its tokens say that.
-    pub instance: InstanceWords,
 }
 
-impl Request {
+impl Subject {
     /// Notes what a token is to say.
-    pub fn new(challenge: [u8; 64], rd: &Rd) -> Self {
+    #[inline(always)] // perf: made where it is kept (`attest_token_init`).
+    pub fn new(rd: &Rd) -> Self {
         Self {
-            challenge,
             personalization_value: rd.rpv,
             algorithm: rd.algorithm() as u64,
             measurements: rd.measurements,
-            instance: rd.instance,
         }
     }
 

@@ -112,7 +112,10 @@ pub enum Stateful {
 }
 
 macro_rules! commands {
-    ($($name:ident = $number:literal, $label:literal, $arguments:literal, $outputs:literal, $when:ident, $stateful:ident;)*) => {
+    ($(
+        $name:ident = $number:literal, $label:literal, $arguments:literal, $outputs:literal,
+        $when:ident, $stateful:ident;
+    )*) => {
         /// A command of RMI 2.0 without devices and planes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[expect(missing_docs, reason = "each variant is the command of that name")]

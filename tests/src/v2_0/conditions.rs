@@ -1,7 +1,9 @@
-//! The conditions of RMI 2.0 that must have a scenario, how sure each is, and the readings that follow from that.
+//! The conditions of RMI 2.0 that must have a scenario, how sure each is, and the readings that
+//! follow from that.
 //!
-//! Written from the notes on the interface, not from what happens to be tested: a scenario `v2/command/condition`, or one
-//! whose name goes on from there, covers a condition. A condition without a scenario fails the build's tests.
+//! Written from the notes on the interface, not from what happens to be tested: a scenario
+//! `v2/command/condition`, or one whose name goes on from there, covers a condition. A condition
+//! without a scenario fails the build's tests.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,9 +1,11 @@
 //! The states in which commands race, and the commands: all of one arena want the same few granules.
 
 use cairn_tests::abi::{Command, REC, ripas, rsi};
+use cairn_tests::v2_0::abi::REALM;
 use cairn_tests::outcome::Outcome;
 use cairn_tests::program::{Access, Action};
 use cairn_tests::rec::smc;
+use cairn_tests::v2_0;
 /// Where the second table of a Realm is.
 const IPA: u64 = 0x20_0000;
 use cairn_tests::world::World;
@@ -13,7 +15,16 @@ pub struct Arena {
     /// For people.
     pub name: &'static str,
     /// Makes the state.
-    pub build: fn(&mut World<'_>) -> Outcome<Scene>,
+    pub build: Build,
+}
+
+/// Which Host makes a state.
+#[derive(Clone, Copy)]
+pub enum Build {
+    /// One of RMI 1.0.
+    V1_0(fn(&mut World<'_>) -> Outcome<Scene>),
+    /// One of RMI 2.0.
+    V2_0(fn(&mut v2_0::world::World<'_>) -> Outcome<Scene>),
 }
 
 /// What there is in a state.
@@ -30,6 +41,8 @@ pub static EXCUSED: &[([&str; 2], [u64; 2], &str)] = &[
     (["rec_enter waiting", "rec_enter waiting"], [0, REC], "B4.3.14 rec_state"),
     (["rec_enter", "rec_destroy"], [0, REC], "B4.3.13 rec_state: it runs"),
     (["rec_enter waiting", "rec_destroy waiting"], [0, REC], "B4.3.13 rec_state"),
+    (["rec_enter", "realm_terminate"], [0, REALM], "2.0: a REC of the Realm runs"),
+    (["rec_enter waiting", "realm_terminate"], [0, REALM], "2.0: a REC of the Realm runs"),
     (["rec_enter waiting", "rtt_set_ripas"], [0, REC], "B4.3.21 rec_state: it runs"),
 ];
 
@@ -48,7 +61,7 @@ fn probes(rd: u64, shared: u64) -> Vec<[u64; 8]> {
 
 /// An active Realm: page 0 has memory, page 1 wants some; an empty table at [`IPA`]; a mapped unprotected page; a REC that runs,
 /// and one that waits for a RIPAS change. One delegated granule, one that is the Host's.
-pub static ACTIVE: Arena = Arena { name: "active Realm", build: active };
+pub static ACTIVE: Arena = Arena { name: "active Realm", build: Build::V1_0(active) };
 
 fn active(w: &mut World<'_>) -> Outcome<Scene> {
     let realm = w.realm()?;
@@ -109,7 +122,7 @@ fn active(w: &mut World<'_>) -> Outcome<Scene> {
 }
 
 /// A new Realm: page 0 has memory; an empty table at [`IPA`]; no REC. Two delegated granules, one of them wanted by everybody.
-pub static NEW: Arena = Arena { name: "new Realm", build: new };
+pub static NEW: Arena = Arena { name: "new Realm", build: Build::V1_0(new) };
 
 fn new(w: &mut World<'_>) -> Outcome<Scene> {
     let realm = w.realm()?;
@@ -149,7 +162,7 @@ fn new(w: &mut World<'_>) -> Outcome<Scene> {
 }
 
 /// A new Realm with nothing but its start table, and parameters for another one with the same VMID.
-pub static BARE: Arena = Arena { name: "bare Realm", build: bare };
+pub static BARE: Arena = Arena { name: "bare Realm", build: Build::V1_0(bare) };
 
 fn bare(w: &mut World<'_>) -> Outcome<Scene> {
     let realm = w.realm()?;

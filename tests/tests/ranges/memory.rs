@@ -306,3 +306,20 @@ fn memory_that_was_destroyed_becomes_ram_by_one_rule_only() {
     assert_eq!(stage.entry(2 * PAGE).1, Entry::Unassigned(Ripas::Ram));
     stage.done();
 }
+
+/// Whichever version a command belongs to, the RIM of a Realm of 1.0 tells of what becomes RAM: the Host's CPUs may speak both for a
+/// moment.
+#[test]
+fn the_rim_of_a_realm_of_1_0_tells_of_ripas() {
+    let rims = [false, true].map(|is_measured| {
+        let stage = Stage::new(3);
+        stage.machine.cpu(0).directly(|rmm| {
+            let how = Init { is_measured, rules: InitRules::Unassigned };
+            let before = stage.rim(rmm);
+            assert_eq!(ripas::init(rmm, stage.rd(rmm), 0, 8 * PAGE, how), Ok(8 * PAGE));
+            assert_ne!(stage.rim(rmm), before);
+            stage.rim(rmm)
+        })
+    });
+    assert_eq!(rims[0], rims[1]);
+}

@@ -4,8 +4,10 @@ use cairn_tests::fake_port::FakePort;
 use cairn_tests::machine::config::Profile;
 use cairn_tests::machine::{FakeCpu, FakeMachine};
 use cairn_tests::world::{Realm, World};
-use granule::{Budget, GranuleAddr, GranuleRange, Progress};
+use granule::{Budget, GranuleAddr, GranuleRange, Progress, RdState};
+use machine::{Memory, Slot};
 use realm::Rmm;
+use realm::rd::Rd;
 use realm::rtt::{Entry, HostAttributes, Level};
 use rmi::ops::granule::AlreadyThere::{self, IsProgress};
 use rmi::ops::{
@@ -107,6 +109,13 @@ impl Stage {
 
     pub(crate) fn rd<'r>(&self, rmm: &Rmm1<'r, '_>) -> Named<'r> {
         Named::new(rmm, Operand::Rd, self.realm.rd).unwrap()
+    }
+
+    /// The RIM.
+    pub(crate) fn rim(&self, rmm: &Rmm1<'_, '_>) -> [u8; 64] {
+        let mut rd = rmm.granules.lock::<RdState>(at(self.realm.rd)).unwrap();
+        let page = rmm.machine.page(Slot::Rd, rd.exclusive());
+        page.view::<Rd>().measurements.rim
     }
 
     pub(crate) fn delegate(&self, base: u64, bytes: u64) {

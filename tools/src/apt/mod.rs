@@ -68,8 +68,8 @@ impl PrivateApt {
     fn new(folder: &Path, sources: &str, own: &str) -> anyhow::Result<Self> {
         if find_program("apt-get").is_none() {
             bail!(
-                "set-up needs apt-get of Debian 12 or 13, and there is none here; work in a Debian container on another \
-                 system"
+                "set-up needs apt-get of Debian 12 or 13, and there is none here; bring your own TF-A and guest (--tfa, \
+                 --kernel, --initrd), or work in a Debian container (docs/supported.md)"
             );
         }
         for name in ["lists/partial", "cache/archives/partial", "parts", "preferences"] {

@@ -8,7 +8,8 @@ use clap::Args;
 /// What the guest is: everything that its initial measurement depends on.
 #[derive(Debug, Clone, Args)]
 pub struct GuestOptions {
-    /// An unattended run: the guest checks itself and powers off, and the exit code tells the verdict
+    /// An unattended run: the guest checks itself and powers off, and the exit code tells the
+    /// verdict
     #[arg(long)]
     pub check: bool,
     /// The version of the Realm Management Interface that the host speaks: 1.0, 2.0, or both: Realms under 1.0 and,

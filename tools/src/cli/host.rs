@@ -5,17 +5,21 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
+/// What is about the guest of our own host, or about the EL3 of the tests, which only that host knows.
+const GUEST: [&str; 9] =
+    ["check", "rmi", "el3", "realms", "memory", "kernel", "initrd", "hash_algo", "append"];
+
 /// A Normal-world host, or first program, that the user brings.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "A host of your own, instead of ours and its Realm")]
 pub struct HostOptions {
-    /// Boot this kernel (an uncompressed arm64 Image) in the Normal world at EL2, above the monitor;
-    /// without FILE: Debian's, from the cache
+    /// Boot this kernel (an uncompressed arm64 Image) in the Normal world at EL2, above the
+    /// monitor; without FILE: Debian's, from the cache
     #[arg(
         long,
         value_name = "FILE",
         num_args = 0..=1,
-        conflicts_with_all = ["check", "realms", "memory", "kernel", "initrd", "hash_algo", "append"],
+        conflicts_with_all = GUEST,
     )]
     #[expect(clippy::option_option, reason = "clap's way to say: given, but without a value")]
     pub host_kernel: Option<Option<PathBuf>>,
@@ -43,7 +47,7 @@ pub struct HostOptions {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["check", "realms", "memory", "kernel", "initrd", "hash_algo", "append"],
+        conflicts_with_all = GUEST,
     )]
     pub bl33: Option<PathBuf>,
 }

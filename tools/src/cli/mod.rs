@@ -2,6 +2,7 @@
 //!
 //! One module for each group of commands; this one has the commands and what the groups share.
 
+mod debugger;
 mod firmware;
 mod guest;
 mod host;
@@ -12,6 +13,7 @@ mod suites;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use debugger::GdbOptions;
 pub use firmware::{ImageOptions, PackOptions, ReleaseOptions};
 pub use guest::GuestOptions;
 pub use host::HostOptions;
@@ -37,29 +39,38 @@ pub struct Cli {
 /// The subcommands, in the order in which a newcomer meets them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Boot a Linux guest as a Realm on Cairn under QEMU, to a shell (sets up and builds what is missing)
+    /// Boot a Linux guest as a Realm on Cairn under QEMU, to a shell (sets up and builds what is
+    /// missing)
     #[command(after_help = crate::terminal::KEYS)]
     Run(Box<RunOptions>),
     /// Run every test of the repository
     Test(TestOptions),
-    /// Count the instructions of each command under QEMU, and compare them with the committed figures
+    /// Count the instructions of each command under QEMU, and compare them with the committed
+    /// figures
     Bench(BenchOptions),
     /// Run the conformance suite against a monitor: ours or any other
     Conformance(ConformanceOptions),
-    /// Count the lines and branches of the logic crates that tests run, and fail below 95 % and 90 %
+    /// Count the lines and branches of the logic crates that tests run, and fail below 95 % and 90
+    /// %
     Coverage(CoverageOptions),
     /// Run tests under Miri, which finds undefined behaviour and races
     Miri(MiriOptions),
-    /// Let many CPUs fight over the same objects, Realms come and go, and CPUs go off and on, under QEMU
+    /// Let many CPUs fight over the same objects, Realms come and go, and CPUs go off and on, under
+    /// QEMU
     Stress(StressOptions),
-    /// Fuzz the monitor on the simulated machine, and the token parser (installs a nightly compiler and cargo-fuzz)
+    /// Fuzz the monitor on the simulated machine, and the token parser (installs a nightly compiler
+    /// and cargo-fuzz)
     Fuzz(FuzzOptions),
     /// Install and fetch what the other commands need: Rust target, QEMU, TF-A, guest kernel
     Setup(SetupOptions),
     /// Build and pack the firmware image without running it
     Image(PackOptions),
-    /// Build the monitor as a folder to hand on: image, symbols, checksums, bill of materials, licences
+    /// Build the monitor as a folder to hand on: image, symbols, checksums, bill of materials,
+    /// licences
     Release(ReleaseOptions),
+    /// Boot a machine under gdb, which stops in the monitor and knows its data (`help cairn` in
+    /// there)
+    Gdb(GdbOptions),
     /// Print what came from a UART as text, with the monitor's log decoded
     Decode(DecodeOptions),
     /// Print the leak ledger out of a saved log

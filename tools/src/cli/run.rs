@@ -54,8 +54,8 @@ pub struct RunOptions {
     /// Wait for a debugger on this TCP port (1234 if none is given) before the first instruction
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "1234", value_parser = clap::value_parser!(u16).range(1..))]
     pub gdb: Option<u16>,
-    /// With --check: give up when there was no sign of progress for this many seconds [default: for each Realm 120, and 60
-    /// more for each CPU and each 256M]
+    /// With --check: give up when there was no sign of progress for this many seconds [default: for
+    /// each Realm 120, and 60 more for each CPU and each 256M]
     #[arg(long, value_name = "SECONDS", requires = "check", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
     /// Write the log to this file (default: target/cairn/run.log, with --check check-*.log)
@@ -81,6 +81,15 @@ impl RunOptions {
     pub fn stand_in(&self) -> Option<Edition> {
         let needed = self.guest.rmi != Interface::V1_0 && self.image.tfa.is_none();
         self.el3.or(needed.then_some(El3Edition::V2)).map(El3Edition::edition)
+    }
+
+    /// Whether kernel or initial RAM disk come from set-up.
+    pub fn needs_guest(&self) -> bool {
+        let Self { guest, host, .. } = self;
+        match &host.host_kernel {
+            Some(kernel) => kernel.is_none() || host.host_initrd.is_none(),
+            None => host.bl33.is_none() && (guest.kernel.is_none() || guest.initrd.is_none()),
+        }
     }
 
     /// The options of `run --check` with this many CPUs and this much memory.
@@ -143,6 +152,21 @@ mod tests {
         assert_eq!(stand_in(&["--rmi", "2.0", "--tfa", "tree"]), None);
         assert_eq!(stand_in(&["--el3", "2.0-all"]), Some(Edition::V2_ALL));
         assert!(Cli::try_parse_from(["xtask", "stress", "--commands", "0"]).is_err());
+    }
+
+    #[test]
+    fn who_brings_kernel_and_initrd_needs_nothing_of_debian_s() {
+        let mut options = RunOptions::check(2, 256 << 20);
+        assert!(options.needs_guest());
+        options.guest.kernel = Some("Image".into());
+        assert!(options.needs_guest());
+        options.guest.initrd = Some("initrd".into());
+        assert!(!options.needs_guest());
+        options.host.host_kernel = Some(None);
+        options.host.host_initrd = Some("initrd".into());
+        assert!(options.needs_guest(), "Debian's kernel is the host");
+        options.host.host_kernel = Some(Some("Image".into()));
+        assert!(!options.needs_guest());
     }
 
     #[test]

@@ -49,7 +49,8 @@ pub struct BenchOptions {
     /// Measure how many instructions an interrupt for the Host may have to wait instead
     #[arg(long, conflicts_with_all = ["update", "profile", "json"])]
     pub latency: bool,
-    /// Count what each command asks of the machine instead: invalidations, barriers, mappings, locks, calls to EL3
+    /// Count what each command asks of the machine instead: invalidations, barriers, mappings,
+    /// locks, calls to EL3
     #[arg(long, conflicts_with_all = ["latency", "profile", "json", "image"])]
     pub operations: bool,
     /// List the operations and stop
@@ -115,6 +116,9 @@ pub struct ConformanceOptions {
     /// With --backend qemu: use this monitor (flat image or ELF file) instead of building Cairn
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
+    /// With --backend qemu: build TF-A from this source tree of yours, instead of using set-up's
+    #[arg(long, value_name = "DIR")]
+    pub tfa: Option<PathBuf>,
     /// The QEMU to use
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
@@ -151,7 +155,8 @@ pub enum StressKind {
     Lives,
     /// CPUs that sleep, go off and come back, with Realms in between.
     Cpus,
-    /// On the EL3 of the tests: each granule change of a Realm's life is refused, one after the other.
+    /// On the EL3 of the tests: each granule change of a Realm's life is refused, one after the
+    /// other.
     Refusals,
     /// Every register and system instruction that a Realm can name, tried from two Realms in turn.
     Registers,
@@ -163,7 +168,8 @@ pub struct StressOptions {
     /// What it is about (default: each in turn)
     #[arg(value_name = "KIND")]
     pub kind: Option<StressKind>,
-    /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3); `refusals` and `registers` have no such number
+    /// Commands of `races` (default 1,000,000), lives of `lives` (1000), rounds of `cpus` (3);
+    /// `refusals` and `registers` have no such number
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub commands: Option<u64>,
     /// CPUs (default: 4, 2, 32, 2, and 1 for `registers`; at most 8 with the EL3 of the tests)
@@ -172,14 +178,15 @@ pub struct StressOptions {
     /// What the random choices begin with
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
-    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A (`refusals` always does); `registers` then
-    /// runs once for each way to open things
+    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A
+    /// (`refusals` always does); `registers` then runs once for each way to open things
     #[arg(long)]
     pub stand_in: bool,
     /// What the EL3 of the tests speaks
     #[arg(long, hide = true, value_enum, default_value_t)]
     pub el3: El3Edition,
-    /// Give up when there was no sign of progress for this many seconds [default: 120, and 60 more for each CPU]
+    /// Give up when there was no sign of progress for this many seconds [default: 120, and 60 more
+    /// for each CPU]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
     /// The QEMU to use

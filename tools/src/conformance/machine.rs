@@ -118,6 +118,7 @@ fn stage(options: &ConformanceOptions, output: &Path) -> anyhow::Result<Stage> {
     let image = ImageOptions {
         platform: options.platform,
         image: options.image.clone(),
+        tfa: options.tfa.clone(),
         offline: options.offline,
         ..ImageOptions::default()
     };

@@ -1,4 +1,5 @@
-//! The `host-kernel` step of `test`: Debian's kernel as the host, as a person meets it on a terminal.
+//! The `host-kernel` step of `test`: Debian's kernel as the host, as a person meets it on a
+//! terminal.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};

@@ -30,7 +30,8 @@ pub fn arguments(options: &HostOptions) -> anyhow::Result<Vec<String>> {
     Ok(arguments)
 }
 
-/// QEMU is told the format: were it to guess, a host could write another one's header into a raw disk.
+/// QEMU is told the format: were it to guess, a host could write another one's header into a raw
+/// disk.
 fn format(file: &Path) -> anyhow::Result<&'static str> {
     let mut beginning = Vec::new();
     let opened = File::open(file).at("read", file)?;

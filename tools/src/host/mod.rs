@@ -1,7 +1,8 @@
-//! `run --host-kernel` and `run --bl33`: a Normal-world host that the user brings, under our monitor.
+//! `run --host-kernel` and `run --bl33`: a Normal-world host that the user brings, under our
+//! monitor.
 //!
-//! Firmware, monitor and console are those of every run. Instead of our own host, TF-A gets a few instructions
-//! ([`shim`]) that start a kernel, or a program of the user's.
+//! Firmware, monitor and console are those of every run. Instead of our own host, TF-A gets a few
+//! instructions ([`shim`]) that start a kernel, or a program of the user's.
 
 pub mod check;
 mod devices;
@@ -15,6 +16,7 @@ use crate::cli::{HostOptions, Platform, RunOptions};
 use crate::fault::IoContext;
 use crate::image::Packed;
 use crate::kernel_image::Image;
+use crate::output::Run;
 use crate::paths::{check_regular, write_whole};
 use crate::qemu::{Load, Machine};
 use crate::setup::Ready;
@@ -48,8 +50,17 @@ pub fn check(options: &RunOptions) -> anyhow::Result<()> {
     })
 }
 
+/// Boots it, and connects it to the terminal until something ends it.
+pub fn command(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
+    let folder = Run::begin(&run::name(options))?;
+    let (monitor, machine) = machine(options, ready, folder.folder())?;
+    run::announce_debugger(options, &monitor, platform_qemu::MONITOR.start);
+    println!("Booting {}: {} CPUs.", name(&options.host), options.guest.cpus);
+    run::attended(options, &machine, run::decoder(&monitor)?, &folder)
+}
+
 /// Builds what is missing and describes the machine; what is made for it goes to `folder`.
-pub fn machine(
+fn machine(
     options: &RunOptions,
     ready: &Ready,
     folder: &Path,
@@ -88,7 +99,7 @@ pub fn machine(
 }
 
 /// What is booted, for people.
-pub fn name(options: &HostOptions) -> String {
+fn name(options: &HostOptions) -> String {
     match (&options.host_kernel, &options.bl33) {
         (_, Some(bl33)) => format!("{} as BL33", bl33.display()),
         (Some(Some(kernel)), None) => format!("{} as the host", kernel.display()),
@@ -146,9 +157,10 @@ impl Kernel {
         vec![load(&self.image, self.placement.kernel), load(&self.initrd, self.placement.initrd)]
     }
 
-    /// QEMU writes the command line into the device tree if it knows of a kernel, and offers all three in its
-    /// fw_cfg, from where a BL33 that the user brings may take them. QEMU does not write there where the initial
-    /// RAM disk is when firmware boots first, so that Linux is told by its command line.
+    /// QEMU writes the command line into the device tree if it knows of a kernel, and offers all
+    /// three in its fw_cfg, from where a BL33 that the user brings may take them. QEMU does not
+    /// write there where the initial RAM disk is when firmware boots first, so that Linux is told
+    /// by its command line.
     fn arguments(&self, has_own_bl33: bool) -> Vec<String> {
         let mut words = vec!["console=ttyAMA0".to_owned()];
         if !has_own_bl33 {

@@ -1,7 +1,8 @@
 //! The program that starts a kernel where firmware starts BL33.
 //!
-//! TF-A enters BL33 with 0 in X0 on QEMU, and Linux expects its device tree there. A few instructions make
-//! up for that: they are all that is loaded as BL33, and the kernel is put into memory beside them.
+//! TF-A enters BL33 with 0 in X0 on QEMU, and Linux expects its device tree there. A few
+//! instructions make up for that: they are all that is loaded as BL33, and the kernel is put into
+//! memory beside them.
 
 use crate::kernel_image::Image;
 
@@ -18,10 +19,11 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Behind this program, the kernel; behind it and the memory that it clears, the initial RAM disk.
+    /// Behind this program, the kernel; behind it and the memory that it clears, the initial RAM
+    /// disk.
     ///
-    /// Source: Linux, `Documentation/arch/arm64/booting.rst`: an Image lies `text_offset` bytes from a
-    /// multiple of 2 MiB, and the memory up to `image_size` is its own.
+    /// Source: Linux, `Documentation/arch/arm64/booting.rst`: an Image lies `text_offset` bytes
+    /// from a multiple of 2 MiB, and the memory up to `image_size` is its own.
     pub fn of(image: &Image) -> Self {
         let kernel = platform_qemu::BL33 + ALIGNMENT + image.text_offset;
         let initrd = (kernel + image.size).next_multiple_of(ALIGNMENT);

@@ -1,4 +1,5 @@
-//! `cargo xtask release`: the monitor as a folder that can be handed on, the same bytes wherever it is built.
+//! `cargo xtask release`: the monitor as a folder that can be handed on, the same bytes wherever it
+//! is built.
 //!
 //! | File | Holds |
 //! | --- | --- |

@@ -1,4 +1,5 @@
-//! What is compiled into the monitor: a bill of materials in the format of CycloneDX, and everybody's licences.
+//! What is compiled into the monitor: a bill of materials in the format of CycloneDX, and
+//! everybody's licences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -27,7 +28,8 @@ const LICENCES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTI
 #[derive(Debug)]
 pub struct Parts {
     metadata: Metadata,
-    /// Those that cargo compiles for the image: the rest of the workspace's packages does not count.
+    /// Those that cargo compiles for the image: the rest of the workspace's packages does not
+    /// count.
     compiled: BTreeSet<(String, String)>,
 }
 
@@ -56,7 +58,8 @@ impl Parts {
         packages
     }
 
-    /// The bill of materials. It has neither time nor serial number, so that it is the same each time.
+    /// The bill of materials. It has neither time nor serial number, so that it is the same each
+    /// time.
     pub fn bill(&self) -> anyhow::Result<Vec<u8>> {
         let packages = self.packages();
         ensure!(packages.len() == self.compiled.len(), "cargo contradicts itself about packages");
@@ -99,7 +102,8 @@ impl Parts {
         packages.iter().map(of).collect()
     }
 
-    /// Copies the licences that came with each package from elsewhere into a folder of its own in `folder`.
+    /// Copies the licences that came with each package from elsewhere into a folder of its own in
+    /// `folder`.
     pub fn copy_licences(&self, folder: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder).at("make the folder", folder)?;
         for package in self.packages() {
@@ -127,7 +131,8 @@ impl Parts {
     }
 }
 
-/// Names and versions in the output of `cargo tree`: `name v1.2.3 (path)` in each line, some of them twice.
+/// Names and versions in the output of `cargo tree`: `name v1.2.3 (path)` in each line, some of
+/// them twice.
 fn listed(tree: &str) -> BTreeSet<(String, String)> {
     let pair = |line: &str| {
         let mut words = line.split_whitespace();

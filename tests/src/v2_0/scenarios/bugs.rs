@@ -22,6 +22,7 @@ use crate::need::Need;
 use crate::outcome::{holds, same};
 use crate::port::{Mishap, Place};
 use crate::program::{Access, Action, Observed};
+use crate::scenarios::Cpu;
 
 pub(super) fn add(registry: &mut Registry) {
     add_memory(registry);
@@ -270,7 +271,7 @@ fn add_realms(registry: &mut Registry) {
         let seen = w.observe(&rec, &[Action::Load(8, Access::WORD)])?;
         same("hash_algo", seen, [Observed::Value(2)].into())
     });
-    registry.add("bug/b30_pmu_without_pmu", |w| {
+    registry.add_on(Cpu::Plain, "bug/b30_pmu_without_pmu", |w| {
         if w.features(0)? >> 26 & 1 == 1 {
             return Ok(());
         }

@@ -47,6 +47,40 @@ pub(super) fn add(registry: &mut Registry) {
             w.negotiate()
         })
         .reading("memory of a Host of 1.0 keeps RMM with 1.0 (choice of 3.2)");
+    registry
+        .add_before("dialects/latch/command_of_2_0_after_version_1_0", |w| {
+            // What a Host does counts for more than what it has asked for.
+            offers_1_0(w)?;
+            let page = w.page(&[0; 512]);
+            w.call(Command::ConfigSet, &[page])?.ok()?;
+            w.ok(Command::Activate, &[])?;
+            let reply = w.call(Command::Version, &[V1_0])?;
+            same("X0 to X2", &reply.x[..3], &[INPUT, V2_0, V2_0])
+        })
+        .reading("the first command that only one interface has decides (choice of 3.2)");
+    registry
+        .add_before("dialects/latch/command_of_1_0_after_version_2_0", |w| {
+            if !offers_1_0(w)? {
+                return Ok(());
+            }
+            w.negotiate()?;
+            let pa = w.granule();
+            one(w, [0xc400_0151, pa, 0, 0, 0, 0, 0, 0], SUCCESS)?;
+            let reply = w.call(Command::Version, &[V2_0])?;
+            same("X0 to X2", &reply.x[..3], &[INPUT, V1_0, V1_0])?;
+            one(w, [0xc400_0152, pa, 0, 0, 0, 0, 0, 0], SUCCESS)?;
+            w.negotiate()
+        })
+        .reading("the first command that only one interface has decides (choice of 3.2)");
+    registry
+        .add_before("dialects/latch/command_of_2_0_without_version", |w| {
+            let page = w.page(&[0; 512]);
+            w.call(Command::ConfigSet, &[page])?.ok()?;
+            w.ok(Command::Activate, &[])?;
+            w.realm()?;
+            Ok(())
+        })
+        .reading("the first command that only one interface has decides (choice of 3.2)");
     for &(number, name) in GONE {
         registry
             .add(format!("dialects/latch/no_{name}_in_2_0"), move |w| {
@@ -56,6 +90,18 @@ pub(super) fn add(registry: &mut Registry) {
             })
             .reading("a command of 1.0 is unknown while a Host of 2.0 is served (choice of 3.2)");
     }
+    registry
+        .add_before("dialects/latch/absent_feature_chooses_nothing", |w| {
+            if !offers_1_0(w)? {
+                return Ok(());
+            }
+            // PDEV_CREATE: changes nothing, and a Host of 1.0 knows no such command.
+            one(w, [0xc400_0176, 0, 0, 0, 0, 0, 0, 0], UNKNOWN)?;
+            let reply = w.call(Command::Version, &[V1_0])?;
+            same("X0 to X2", &reply.x[..3], &[SUCCESS, V1_0, V2_0])?;
+            first_host(w)
+        })
+        .reading("only a command that changes something chooses a version (3.2)");
     registry
         .add_before("dialects/latch/no_2_0_in_1_0", |w| {
             if !offers_1_0(w)? {

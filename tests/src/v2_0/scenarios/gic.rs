@@ -3,14 +3,16 @@
 
 use alloc::format;
 
-use super::super::abi::REC;
+use super::super::abi::{Command, REC, oaddr};
 use super::super::pages::{RecEnter, exit_reason, idle_exit};
 use super::super::rec::Rec;
 use super::super::registry::Registry;
-use super::super::world::World;
+use super::super::world::{PAGE, World};
+use crate::abi::rsi;
 use crate::outcome::{Outcome, fail, holds, same};
 use crate::port::Vgic;
 use crate::program::{Action, Observed, SystemRegister};
+use crate::rec::smc;
 
 /// ICH_HCR_EL2.
 const EN: u64 = 1;
@@ -29,6 +31,7 @@ const GROUP_1: u64 = 1 << 60;
 pub(super) fn add(registry: &mut Registry) {
     add_checks(registry);
     add_exits(registry);
+    add_early_exit(registry);
     add_traps(registry);
 }
 
@@ -45,6 +48,22 @@ fn set(w: &mut World<'_>, hcr: u64, lrs: &[u64]) -> Vgic {
 /// Leaves nothing behind for others.
 fn clear(w: &mut World<'_>) {
     set(w, 0, &[]);
+}
+
+/// The exit of a REC that could not go on: its Host has taken the page away into which its answer goes.
+fn add_early_exit(registry: &mut Registry) {
+    registry.add("rec_enter/gic/en_is_clear_after_an_exit_before_the_realm_ran", |w| {
+        let rec = w.running()?;
+        w.run(&rec, &[smc(&[rsi::HOST_CALL, 0])])?;
+        w.ok(Command::DataUnmap, &[rec.realm.rd, 0, PAGE, oaddr::SINGLE, 0])?;
+        set(w, EN | UIE, &[PENDING | GROUP_1 | 27]);
+        let exit = w.enter(&rec)?;
+        same("exit", exit.exit_reason, exit_reason::SYNC)?;
+        let after = w.port.vgic();
+        clear(w);
+        same("ICH_HCR_EL2", after.hcr, UIE)?;
+        same("ICH_LR0_EL2", after.lrs[0], PENDING | GROUP_1 | 27)
+    });
 }
 
 fn add_checks(registry: &mut Registry) {

@@ -56,6 +56,14 @@ fn add_checks(registry: &mut Registry, command: Command) {
         let base = sixteen(w, command)?;
         w.through(command, &[base, base + 16 * PAGE])
     });
+    registry.add(format!("{name}/success/top_past_all_addresses"), move |w| {
+        let base = sixteen(w, command)?;
+        for top in [1 << 52 | PAGE, !0xfff] {
+            let reply = w.ok(command, &[base, top])?;
+            holds("progress", reply.x[1] > base)?;
+        }
+        Ok(())
+    });
     registry.add(format!("{name}/success/one_page_per_call"), move |w| {
         let base = sixteen(w, command)?;
         for number in 0..16 {

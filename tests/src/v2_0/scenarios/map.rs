@@ -21,10 +21,25 @@ pub(super) fn add(registry: &mut Registry) {
         add_common(registry, command);
     }
     add_oaddr(registry);
+    add_own(registry);
     add_entries(registry);
     add_blocks(registry);
     add_lists(registry);
     add_init(registry);
+}
+
+/// What the command itself works on is no memory: RMI_BUSY, after which a Host calls again, would have no end.
+fn add_own(registry: &mut Registry) {
+    for (number, what) in ["rd", "start_table", "leaf_table"].into_iter().enumerate() {
+        registry.add(format!("data_map/data_state/own_{what}"), move |w| {
+            let realm = w.realm()?;
+            w.tables(&realm, IPA, 2)?;
+            let leaf = w.table(&realm, IPA, 3)?;
+            let data = [realm.rd, realm.rtt_base, leaf][number];
+            let desc = Desc::pages(data, 1).encode();
+            w.fails(MAP, &[realm.rd, IPA, IPA + PAGE, oaddr::SINGLE, desc], INPUT)
+        });
+    }
 }
 
 /// What the four commands have in common.
@@ -299,6 +314,18 @@ fn add_blocks(registry: &mut Registry) {
             .is_error()?;
         Ok(())
     });
+    registry
+        .add("data_map/level/minus_1", |w| {
+            let mut params = w.realm_params(52, -1, 1)?;
+            params.flags0 = super::super::pages::flags0::LPA2;
+            let realm = w.realm_with(&params)?;
+            let base = w.delegated()?;
+            w.try_map(&realm, 0, Desc::pages(base, 1))?.is(rtt(-1))?;
+            w.tables(&realm, 0, 3)?;
+            w.map(&realm, 0, base, 1)
+        })
+        .needs(Need::Lpa2)
+        .reading("level -1 is 0xff in a result word (OQ-17)");
     registry.add("data_map/level/block_where_a_table_is", |w| {
         let realm = realm_with_tables(w)?;
         let base = w.delegated_run(512, BLOCK)?;

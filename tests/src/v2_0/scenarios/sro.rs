@@ -183,7 +183,8 @@ fn add_cancel(registry: &mut Registry) {
     }
 }
 
-/// A donation that is refused, and what becomes of the operation when the Host goes on all the same.
+/// A donation that is refused, and what becomes of the operation when the Host goes on all the
+/// same.
 fn add_failed(registry: &mut Registry) {
     for (name, some) in [("nothing_given", false), ("some_given", true)] {
         registry
