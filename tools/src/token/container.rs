@@ -70,7 +70,10 @@ impl Token {
                 [Value::Integer(EAT), Value::Bytes(bytes)] => Ok(bytes.clone()),
                 _ => Err(fail(format!("the {name} is not a record of type {EAT}"))),
             },
-            Some(other) => Err(fail(format!("the {name} is {}, not a byte string", other.kind()))),
+            Some(other) => {
+                let wanted = if is_collection { "a record" } else { "a byte string" };
+                Err(fail(format!("the {name} is {}, not {wanted}", other.kind())))
+            }
             None => Err(fail(format!("there is no {name} (key {label})"))),
         };
         let platform_signed =

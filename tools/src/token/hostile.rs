@@ -39,7 +39,7 @@ fn files_that_are_no_tokens_are_refused() {
 fn wrong_tags_are_named() {
     for (tags, reason) in [
         ([400, 18, 18], "it has the tag 400; a token has 399"),
-        ([907, 18, 18], "later profile"),
+        ([907, 18, 18], "the platform token is a byte string, not a record"),
         ([399, 98, 18], "the platform token has the tag 98"),
         ([399, 18, 17], "the Realm's token has the tag 17"),
     ] {

@@ -106,9 +106,9 @@ mod tests {
         let Expected { platform, challenge, .. } = sample.expected();
         (party.platform, party.challenge) = (platform, challenge);
         party.judge(0, &hex(&sample.token())).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), sample.token());
         let newer = hex(&Sample { newer: true, ..Sample::default() }.token());
         assert!(party.judge(0, &newer).unwrap_err().to_string().contains("has the profile"));
-        assert_eq!(std::fs::read(&file).unwrap(), sample.token());
         let error = other.judge(0, &hex(&sample.token())).unwrap_err().to_string();
         assert!(error.contains("not to be believed"), "{error}");
         assert!(file.exists() && other.judge(0, "d28").is_err());

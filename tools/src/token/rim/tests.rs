@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use cairn_host::dialect::V1_0;
+use cairn_el3::edition::Edition;
+use cairn_host::dialect::{Dialect, V1_0, V2_0};
 use cairn_host::granules::Pool;
 use cairn_host::host::Host;
 use cairn_host::job::Job as HostJob;
@@ -129,14 +130,15 @@ impl Guest {
         )
     }
 
-    fn predicted(&self) -> Vec<u8> {
+    fn predicted(&self, dialect: &'static dyn Dialect) -> Vec<u8> {
         let files = vec![(KERNEL, self.kernel.clone()), (INITRD, self.initrd.clone())];
-        measure(&self.text(), files, &V1_0).unwrap()
+        measure(&self.text(), files, dialect).unwrap()
     }
 
     /// What the Realm itself reads as its RIM, once the monitor has built it.
-    fn real(&self) -> Vec<u8> {
-        let fake: &'static FakeMachine = Box::leak(Box::new(FakeMachine::new(Profile::Large)));
+    fn real(&self, dialect: &'static dyn Dialect) -> Vec<u8> {
+        let fake: &'static FakeMachine =
+            Box::leak(Box::new(FakeMachine::over(Profile::Large, Edition::V2)));
         let machine = MonitorMachine(fake);
         for (base, file) in [(KERNEL, &self.kernel), (INITRD, &self.initrd)] {
             for (page, bytes) in (base..).step_by(0x1000).zip(file.chunks(0x1000)) {
@@ -144,11 +146,12 @@ impl Guest {
             }
         }
         let job = HostJob::parse(self.text().as_bytes()).unwrap();
-        let host = Host::new(Box::new(machine), Pool::new(&[POOL]), &V1_0).unwrap();
+        let host = Host::new(Box::new(machine), Pool::new(&[POOL]), dialect).unwrap();
         let mut realm = Realm::create(&host, &job, VMID).unwrap();
         realm.build(&host, &job).unwrap();
         let rec = realm.vcpus[0].rec.unwrap();
         let mut port = FakePort::new(fake);
+        port.bind(realm.rd());
         port.program(realm.rd(), 0, &[smc(&[rsi::MEASUREMENT_READ, 0])]);
         host.rmi().rec_enter(rec, RUN).unwrap();
         let observed = port.observed(realm.rd(), 0);
@@ -157,13 +160,14 @@ impl Guest {
         let value: Vec<u8> = results[1..9].iter().flat_map(|word| word.to_le_bytes()).collect();
         teardown::destroy(&host, realm).unwrap();
         host.account().unwrap();
+        host.end().unwrap();
         assert_eq!(fake.take_violations(), Vec::<String>::new());
         value
     }
 
     /// The prediction, after it was compared with reality.
-    fn checked(&self) -> String {
-        let (predicted, real) = (self.predicted(), self.real());
+    fn checked(&self, dialect: &'static dyn Dialect) -> String {
+        let (predicted, real) = (self.predicted(dialect), self.real(dialect));
         assert_eq!(hex(&predicted), hex(&real[..predicted.len()]), "{}", self.options);
         assert!(real[predicted.len()..].iter().all(|&byte| byte == 0));
         hex(&predicted)
@@ -186,18 +190,27 @@ fn predictions_are_what_realms_measure_and_each_difference_between_guests_shows(
         Guest::new("cpus=1\nmemory=67108864\nappend=quiet debug"),
         Guest::new("cpus=2\nmemory=134217728\nappend=quiet\nhash_algorithm=sha-512"),
     ];
-    let mut seen: Vec<String> = guests.iter().map(Guest::checked).collect();
+    let dialects: [&dyn Dialect; 2] = [&V1_0, &V2_0];
+    let all =
+        dialects.iter().flat_map(|dialect| guests.iter().map(|guest| guest.checked(*dialect)));
+    let mut seen: Vec<String> = all.collect();
     assert_eq!(seen.last().unwrap().len(), 128);
     seen.sort();
     seen.dedup();
-    assert_eq!(seen.len(), guests.len());
+    assert_eq!(seen.len(), 2 * guests.len());
+}
+
+#[test]
+fn version_2_0_measures_with_sha_384() {
+    let guest = Guest::new("cpus=1\nmemory=67108864\nappend=quiet\nhash_algorithm=sha-384");
+    assert_eq!(guest.checked(&V2_0).len(), 96);
 }
 
 #[test]
 fn what_is_not_of_the_guest_does_not_count() {
     let guest = Guest::new("cpus=1\nmemory=67108864\nappend=quiet");
     let same = Guest::new("cpus=1\nmemory=67108864\nappend=quiet\ninteractive=1\nrealms=1");
-    assert_eq!(guest.predicted(), same.predicted());
+    assert_eq!(guest.predicted(&V1_0), same.predicted(&V1_0));
 }
 
 #[test]
