@@ -242,9 +242,9 @@ mod tests {
         );
         assert!(row("0x42003000").contains("RTT"));
         assert!(table.contains("1 given back after all"));
-        assert!(table.ends_with(
-            "7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT\n"
-        ));
+        assert!(
+            table.ends_with("7 UNDELEGATED, 2 DELEGATED, 0 RD, 0 REC, 0 REC_AUX, 0 DATA, 0 RTT\n")
+        );
     }
 
     #[test]

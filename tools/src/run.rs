@@ -1,4 +1,5 @@
-//! `cargo xtask run` and `cargo xtask image`: from sources to a booted machine, and the two ways to watch it.
+//! `cargo xtask run` and `cargo xtask image`: from sources to a booted machine, and the two ways to
+//! watch it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -88,7 +89,8 @@ pub struct Firmware {
     pub qemu: PathBuf,
 }
 
-/// The monitor: one image for every board. Its ELF file is next to it: the next build may be another one.
+/// The monitor: one image for every board. Its ELF file is next to it: the next build may be
+/// another one.
 pub fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Packed> {
     let flat = output.join("rmm.bin");
     let Some(file) = &options.image else {
@@ -236,7 +238,8 @@ fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What `run` makes the host do for this guest, for those who only want to know. What is missing of it is set up.
+/// What `run` makes the host do for this guest, for those who only want to know. What is missing of
+/// it is set up.
 pub fn job(options: &RimOptions) -> anyhow::Result<Job> {
     let guest = &options.guest;
     check_files(guest)?;
@@ -251,7 +254,8 @@ fn guest_parts(guest: &GuestOptions, is_offline: bool) -> anyhow::Result<(PathBu
     setup::ensure_guest(&Cache::locate()?, is_offline)
 }
 
-/// The same, with the folder of the parts that the user does not give; what is made of them goes to `folder`.
+/// The same, with the folder of the parts that the user does not give; what is made of them goes to
+/// `folder`.
 fn job_for(options: &GuestOptions, parts: &Path, folder: &Path) -> anyhow::Result<Job> {
     let initrd = match &options.initrd {
         Some(file) => file.clone(),
@@ -333,8 +337,8 @@ pub fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
 
 /// The guest's kernel command line.
 fn command_line(options: &GuestOptions) -> String {
-    // A panic must end the Realm, not hang it. Each byte on the console is an exit, so a check boots quietly; a
-    // `loglevel=7` in --append brings the kernel's messages back.
+    // A panic must end the Realm, not hang it. Each byte on the console is an exit, so a check
+    // boots quietly; a `loglevel=7` in --append brings the kernel's messages back.
     let mut words = vec!["console=ttyS0".to_owned(), "panic=-1".to_owned()];
     if options.check {
         // What the guest waits for has to fail before the tool gives the whole machine up.
@@ -346,7 +350,8 @@ fn command_line(options: &GuestOptions) -> String {
         ));
     }
     if options.realms > 1 {
-        // Each guest has a part of each CPU only: what looks like a lockup to it is the turn of another.
+        // Each guest has a part of each CPU only: what looks like a lockup to it is the turn of
+        // another.
         words.push("nowatchdog".to_owned());
     }
     if !options.append.is_empty() {

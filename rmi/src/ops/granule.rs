@@ -75,8 +75,7 @@ pub fn undelegate<M: RootWorld + Vcpu + Log>(
                 return Ok(Moved { count, is_short: false });
             }
         }
-        let moved =
-            delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, rest, is_first);
+        let moved = delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, rest, is_first);
         moved.or_else(|refusal| unless_there(refusal, GranuleState::Undelegated, already))
     })
 }

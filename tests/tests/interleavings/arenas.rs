@@ -1,11 +1,11 @@
 //! The states in which commands race, and the commands: all of one arena want the same few granules.
 
 use cairn_tests::abi::{Command, REC, ripas, rsi};
-use cairn_tests::v2_0::abi::REALM;
 use cairn_tests::outcome::Outcome;
 use cairn_tests::program::{Access, Action};
 use cairn_tests::rec::smc;
 use cairn_tests::v2_0;
+use cairn_tests::v2_0::abi::REALM;
 /// Where the second table of a Realm is.
 const IPA: u64 = 0x20_0000;
 use cairn_tests::world::World;

@@ -17,10 +17,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use cairn_el3::edition::Edition;
 use cairn_tests::fake_port::FakePort;
 use cairn_tests::machine::FakeMachine;
 use cairn_tests::machine::config::Profile;
-use cairn_el3::edition::Edition;
 use cairn_tests::v2_0;
 use cairn_tests::v2_0::abi::BUSY;
 use cairn_tests::world::World;
@@ -246,13 +246,9 @@ fn pairs_about_a_bare_realm() {
 
 #[test]
 fn three_at_once() {
-    for arena in [
-        &arenas::ACTIVE,
-        &arenas::NEW,
-        &arenas::BARE,
-        &arenas_2_0::ACTIVE,
-        &arenas_2_0::NEW,
-    ] {
+    for arena in
+        [&arenas::ACTIVE, &arenas::NEW, &arenas::BARE, &arenas_2_0::ACTIVE, &arenas_2_0::NEW]
+    {
         triples(arena);
     }
 }
