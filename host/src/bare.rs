@@ -50,7 +50,8 @@ static DONE: [AtomicUsize; MAX_CPUS] = [const { AtomicUsize::new(0) }; MAX_CPUS]
 /// What went wrong on another CPU.
 static TROUBLE: Mutex<Option<Failure>> = Mutex::new(None);
 
-/// Mailboxes of the conformance suite, in which its Realms ask other CPUs for commands; 0 if it does not run.
+/// Mailboxes of the conformance suite, in which its Realms ask other CPUs for commands; 0 if it
+/// does not run.
 static MAILBOXES: AtomicU64 = AtomicU64::new(0);
 
 /// CPUs besides the first that have arrived.
@@ -261,8 +262,8 @@ fn run_linux(mut host: Host, others: &[&'static dyn Dialect], job: &Job) -> Resu
     }
 }
 
-/// Builds the Realms, runs them to their ends side by side, and takes each down as soon as it has stopped. The first gets the
-/// number `first`.
+/// Builds the Realms, runs them to their ends side by side, and takes each down as soon as it has
+/// stopped. The first gets the number `first`.
 fn run_realms(host: &Arc<Host>, job: &Job, first: usize) -> Result<(), Failure> {
     let mut realms = Vec::new();
     for number in first..first + job.realms {
@@ -349,8 +350,8 @@ fn restart_others(facts: &MachineFacts, job: &Job) -> Result<(), Failure> {
     start_others(facts, job)
 }
 
-/// A CPU that comes back different from the first runs no Realm, although EL3 brings its calls to the monitor; once it is as
-/// it was, it does.
+/// A CPU that comes back different from the first runs no Realm, although EL3 brings its calls to
+/// the monitor; once it is as it was, it does.
 fn run_stranger(host: &Arc<Host>, job: &Job, facts: &MachineFacts) -> Result<(), Failure> {
     const STRANGER: u64 = 1;
     if job.cpus < 2 {

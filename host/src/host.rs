@@ -88,8 +88,8 @@ impl Host {
         Ok(host)
     }
 
-    /// Leaves the monitor as it was before; everything must be back. What comes after may begin with another version of the
-    /// interface.
+    /// Leaves the monitor as it was before; everything must be back. What comes after may begin
+    /// with another version of the interface.
     ///
     /// # Errors
     ///
@@ -200,7 +200,8 @@ impl Host {
         }
     }
 
-    /// Puts a page of the Normal world back that was delegated without the pool: it must be the host's, and empty.
+    /// Puts a page of the Normal world back that was delegated without the pool: it must be the
+    /// host's, and empty.
     ///
     /// # Errors
     ///

@@ -53,7 +53,8 @@ impl fmt::Display for Changed {
 pub struct CpuInterface {
     /// `ICH_VMCR_EL2`: priority mask, groups, and how the guest ends interrupts.
     pub vmcr: u64,
-    /// `ICH_AP0R<n>_EL2` and then `ICH_AP1R<n>_EL2`: priorities that are active. Those that the CPU does not have are 0.
+    /// `ICH_AP0R<n>_EL2` and then `ICH_AP1R<n>_EL2`: priorities that are active. Those that the CPU
+    /// does not have are 0.
     pub active: [u64; 8],
 }
 
@@ -73,8 +74,9 @@ pub trait Machine: Send + Sync {
     /// Issues `SMC #0` with `X0`..`X6` and gives back `X0`..`X4`.
     fn smc(&self, args: [u64; 7]) -> [u64; 5];
 
-    /// Like [`Self::smc`], with a pattern in every register of this CPU that a Realm uses too; gives back
-    /// one that did not survive the call. A machine without registers has nothing to watch.
+    /// Like [`Self::smc`], with a pattern in every register of this CPU that a Realm uses too;
+    /// gives back one that did not survive the call. A machine without registers has nothing to
+    /// watch.
     fn smc_watched(&self, args: [u64; 7]) -> ([u64; 5], Option<Changed>) {
         (self.smc(args), None)
     }

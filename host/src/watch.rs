@@ -1,7 +1,8 @@
-//! Looking for a Realm's secrets where the host can see: in granules that come back, in exits, in registers.
+//! Looking for a Realm's secrets where the host can see: in granules that come back, in exits, in
+//! registers.
 //!
-//! The host does not know the secrets, so it checks something stronger: what comes back is zero, and what it had itself
-//! is unchanged.
+//! The host does not know the secrets, so it checks something stronger: what comes back is zero,
+//! and what it had itself is unchanged.
 //!
 //! | Place | What must hold |
 //! | --- | --- |
@@ -145,7 +146,8 @@ impl Watch {
 ///
 /// Virtual interrupts are in the page in version 1.0 only.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0-bet3, "Realm and REC exit semantics", `RmiRecExit`.
+/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0-bet3, "Realm and REC exit semantics",
+/// `RmiRecExit`.
 fn is_defined(reason: ExitReason, offset: u64, has_interrupts: bool) -> bool {
     let gprs = |count: u64| rec_exit::GPRS..rec_exit::GPRS + 8 * count;
     let always = offset == rec_exit::EXIT_REASON

@@ -1,6 +1,7 @@
 //! The verdict on an unattended run, from what the guest and the host printed.
 //!
-//! A guest could print the host's lines. That is fine for our own test guest; nothing else may be judged this way.
+//! A guest could print the host's lines. That is fine for our own test guest; nothing else may be
+//! judged this way.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -148,7 +149,8 @@ impl Report {
         self.wanted_realms = if count > 1 { count } else { 0 };
     }
 
-    /// Whether a guest wants the relying party's challenge; once for each question, the keys that choose its Realm.
+    /// Whether a guest wants the relying party's challenge; once for each question, the keys that
+    /// choose its Realm.
     pub fn takes_question(&mut self) -> Option<Vec<u8>> {
         if std::mem::take(&mut self.asked) {
             return Some(Vec::new());
@@ -171,7 +173,8 @@ impl Report {
         self.has_passed("token").then_some(&self.token)
     }
 
-    /// The tokens of all guests that printed one whole, with the number of the Realm, which is 1 if there is only one.
+    /// The tokens of all guests that printed one whole, with the number of the Realm, which is 1 if
+    /// there is only one.
     pub fn tokens(&self) -> Vec<(u32, &str)> {
         let others = self.realms.iter().map(|(&number, realm)| (number, realm));
         let all = [(1, self)].into_iter().chain(others);

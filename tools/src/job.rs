@@ -1,4 +1,5 @@
-//! The job text: how the tool tells the Normal-world host what to do, and where things are in memory.
+//! The job text: how the tool tells the Normal-world host what to do, and where things are in
+//! memory.
 
 use std::path::{Path, PathBuf};
 
@@ -54,7 +55,8 @@ pub fn latency(path: &Path, layout: &Layout) -> anyhow::Result<Load> {
     Ok(Load { file: path.to_path_buf(), address: layout.job })
 }
 
-/// Writes a job text to `path` that makes the host measure up to the operation `until`, or everything.
+/// Writes a job text to `path` that makes the host measure up to the operation `until`, or
+/// everything.
 pub fn bench(until: &str, path: &Path, layout: &Layout) -> anyhow::Result<Load> {
     ensure!(!until.contains(['\n', '\0']), "the name of an operation is one word");
     let text = format!("cairn-host-job 1\nmode=bench\ncpus=1\nuntil={until}\n\0");

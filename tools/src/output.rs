@@ -3,10 +3,10 @@
 //! | Path below `target/cairn` | What |
 //! | --- | --- |
 //! | `lock` | held while something is built; its content names the holder |
-//! | `runs/NAME-PROCESS` | what one run needs, and its logs, tokens and monitor, which stay |
+//! | `runs/NAME-PROCESS` | what one run needs, and its logs, tokens, keys and monitor, which stay |
 //! | `runs/NAME-PROCESS/owner` | held while that run lasts; its content names the holder |
 //! | `latest` | a link to the folder of the run that began last |
-//! | `FILE.log`, `FILE.token` | a link to that file of the last run that has one of this name; `FILE.log.1`: of the one before |
+//! | `FILE.log`, `FILE.token`, `FILE.pem` | a link to that file of the last run that has one of this name; `FILE.log.1`: of the one before |
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -23,7 +23,7 @@ use crate::{paths, signals};
 const KEPT_RUNS: usize = 10;
 
 /// What of a run stays when it is over, by extension.
-const KEPT_FILES: [&str; 4] = ["log", "token", "json", "elf"];
+const KEPT_FILES: [&str; 5] = ["log", "token", "pem", "json", "elf"];
 
 /// The file that a run holds as long as it lasts.
 const OWNER: &str = "owner";

@@ -20,7 +20,8 @@ pub fn granules(bench: &Bench<'_>) -> Result<(), Failure> {
     let host = bench.host;
     let version = bench.call(command::VERSION, [VERSION_1_0, 0, 0, 0, 0])?;
     bench.row("rmi_version", version.instructions);
-    // The first granule of its region costs EL3 a table of its own. Usually there are others already.
+    // The first granule of its region costs EL3 a table of its own. Usually there are others
+    // already.
     let neighbour = host.take_granule()?;
     let page = host.take_page()?;
     let delegate = bench.call(v1_0::command::GRANULE_DELEGATE, [page, 0, 0, 0, 0])?;
@@ -92,7 +93,8 @@ pub fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
     realm.destroy(None)
 }
 
-/// The largest table that can go: 256 TiB of a Realm with descriptors of FEAT_LPA2, on a CPU that has not run one.
+/// The largest table that can go: 256 TiB of a Realm with descriptors of FEAT_LPA2, on a CPU that
+/// has not run one.
 ///
 /// A monitor without FEAT_LPA2 has no such row.
 pub fn wide_tables(bench: &Bench<'_>) -> Result<(), Failure> {

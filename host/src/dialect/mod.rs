@@ -1,8 +1,9 @@
-//! What a host does differently for each version of the interface: all of it stands here, side by side.
+//! What a host does differently for each version of the interface: all of it stands here, side by
+//! side.
 //!
 //! | What | 1.0 | 2.0 |
 //! | --- | --- | --- |
-//! | beginning | version, one feature register | version, five of them, configuration, activation, questions about memory |
+//! | beginning | version, features | also: configuration, activation, questions about memory |
 //! | delegation | granule by granule | ranges, and how far each got |
 //! | a Realm's end | destroyed | terminated first |
 //! | memory of a REC | auxiliary granules, listed at creation | donated when the monitor asks |
@@ -87,7 +88,8 @@ pub trait Dialect: Send + Sync {
     /// The parameters are wrong or not supported.
     fn create_realm(&self, host: &Host, rd: u64, params: u64) -> Result<(), Failure>;
 
-    /// Ends the Realm's life, in which no CPU is any more. What it has can be taken away afterwards.
+    /// Ends the Realm's life, in which no CPU is any more. What it has can be taken away
+    /// afterwards.
     ///
     /// # Errors
     ///
@@ -115,7 +117,8 @@ pub trait Dialect: Send + Sync {
     /// The REC is running.
     fn destroy_rec(&self, host: &Host, rec: u64, held: &mut Vec<u64>) -> Result<(), Failure>;
 
-    /// Copies the page `source` of the host into the granule `data` at `ipa` of a new Realm, which is measured.
+    /// Copies the page `source` of the host into the granule `data` at `ipa` of a new Realm, which
+    /// is measured.
     ///
     /// # Errors
     ///

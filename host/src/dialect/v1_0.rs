@@ -132,7 +132,8 @@ impl Dialect for V1_0 {
         }
     }
 
-    /// The list registers go into the run page and come back in it; the rest of the virtual interface is the monitor's.
+    /// The list registers go into the run page and come back in it; the rest of the virtual
+    /// interface is the monitor's.
     fn enter(
         &self,
         host: &Host,

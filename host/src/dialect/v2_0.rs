@@ -26,7 +26,8 @@ pub struct V2_0;
 /// `ICH_HCR_EL2.En`: the virtual interface works.
 const ENABLED: u64 = 1;
 
-/// Issues a range command again and again, each time from where it ended, until it has done all or is refused.
+/// Issues a range command again and again, each time from where it ended, until it has done all or
+/// is refused.
 fn whole(
     name: Command,
     base: u64,
@@ -148,7 +149,8 @@ impl Dialect for V2_0 {
         Operation::new(host, &mut Vec::new()).run(REALM_DESTROY, [rd, 0, 0]).map(drop)
     }
 
-    /// The monitor asks for what it needs. Every second REC gets it in two parts, because a host may have less at hand.
+    /// The monitor asks for what it needs. Every second REC gets it in two parts, because a host
+    /// may have less at hand.
     fn create_rec(&self, host: &Host, new: &NewRec, held: &mut Vec<u64>) -> Result<(), Failure> {
         let operation = Operation::new(host, held);
         let operation = if new.index.is_multiple_of(2) { operation } else { operation.stingily() };
@@ -188,8 +190,8 @@ impl Dialect for V2_0 {
         Ok((unmapped.memory.count != 0, unmapped.top))
     }
 
-    /// The virtual interface is this CPU's own. The monitor runs the REC with what it finds there, and leaves there what the REC
-    /// made of it, switched off.
+    /// The virtual interface is this CPU's own. The monitor runs the REC with what it finds there,
+    /// and leaves there what the REC made of it, switched off.
     fn enter(
         &self,
         host: &Host,

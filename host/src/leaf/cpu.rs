@@ -74,7 +74,8 @@ pub(super) fn resting_vmcr() -> u64 {
     read_register!("ich_vmcr_el2")
 }
 
-/// One after the other, what is done with each list register; those that the CPU does not have are UNDEFINED.
+/// One after the other, what is done with each list register; those that the CPU does not have are
+/// UNDEFINED.
 macro_rules! list_registers {
     ($count:expr, $each:ident) => {
         for number in 0..$count {
@@ -131,7 +132,8 @@ pub(super) fn set_vgic(vgic: &Vgic) {
     isb();
 }
 
-/// Like [`list_registers`], with each register for active priorities that the CPU has; which those are, its number of priorities tells.
+/// Like [`list_registers`], with each register for active priorities that the CPU has; which those
+/// are, its number of priorities tells.
 macro_rules! active_priorities {
     ($vtr:expr, $each:ident) => {
         $each!(0, "ich_ap0r0_el2");
@@ -182,7 +184,8 @@ pub(super) fn has_sve() -> bool {
     read_register!("id_aa64pfr0_el1") >> 32 & 0xf != 0
 }
 
-/// Number of event counters of this CPU's performance monitors; `None` if it has no performance monitors.
+/// Number of event counters of this CPU's performance monitors; `None` if it has no performance
+/// monitors.
 pub(super) fn event_counters() -> Option<u64> {
     match read_register!("id_aa64dfr0_el1") >> 8 & 0xf {
         0 | 0xf => None,
@@ -285,7 +288,8 @@ pub fn is_off(mpidr: u64) -> bool {
 ///
 /// The firmware refuses it.
 pub fn stand_by() -> Result<(), psci::error::Error> {
-    // Both boards: local state 1 of the core, which is retention; the call returns, so the entry point is not used.
+    // Both boards: local state 1 of the core, which is retention; the call returns, so the entry
+    // point is not used.
     psci::cpu_suspend::<Smc>(1, 0, 0)
 }
 

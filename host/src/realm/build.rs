@@ -23,8 +23,9 @@ use spin::Mutex;
 /// Identifies this host's Realms in their attestation tokens.
 const PERSONALIZATION: &[u8] = b"cairn-host";
 
-/// Breakpoints and watchpoints of each Realm, less one: the fewest of any CPU. They are measured, so that asking for all that
-/// there are would give the same guest another measurement on another machine.
+/// Breakpoints and watchpoints of each Realm, less one: the fewest of any CPU. They are measured,
+/// so that asking for all that there are would give the same guest another measurement on another
+/// machine.
 const BREAKPOINTS_MINUS_ONE: u64 = 1;
 
 impl Realm {

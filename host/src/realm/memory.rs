@@ -83,14 +83,16 @@ impl Realm {
         Ok(())
     }
 
-    /// Gives the 2 MiB around `page` in one piece, if nothing of it is there and the host has such a piece.
+    /// Gives the 2 MiB around `page` in one piece, if nothing of it is there and the host has such
+    /// a piece.
     fn give_block(&self, host: &Host, page: u64) -> bool {
         let Some(base) = self.pages.lock().claim_block(page) else { return false };
         let given = host
             .take_granules(BLOCK_PAGES, BLOCK_SIZE)
             .and_then(|data| self.map(host, base, data..data + BLOCK_SIZE));
         if given.is_err() {
-            // What the monitor refuses in one piece it may take page by page, but for the pages that it has taken.
+            // What the monitor refuses in one piece it may take page by page, but for the pages
+            // that it has taken.
             let mut pages = self.pages.lock();
             (0..BLOCK_PAGES as u64).for_each(|n| pages.unclaim(base + n * PAGE_SIZE));
         }
@@ -103,7 +105,8 @@ impl Realm {
         self.map(host, page, data..data + PAGE_SIZE)
     }
 
-    /// Makes the delegated memory `data` the Realm's, from `ipa` on. If that fails, all of it is taken back.
+    /// Makes the delegated memory `data` the Realm's, from `ipa` on. If that fails, all of it is
+    /// taken back.
     fn map(&self, host: &Host, ipa: u64, data: Range<u64>) -> Result<(), Failure> {
         let size = data.end - data.start;
         let mut done = 0;

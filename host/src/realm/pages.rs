@@ -49,7 +49,8 @@ impl PageMap {
         claimed
     }
 
-    /// Claims all pages of the 2 MiB that `page` is in, if all of them are RAM and missing; where they begin.
+    /// Claims all pages of the 2 MiB that `page` is in, if all of them are RAM and missing; where
+    /// they begin.
     pub(super) fn claim_block(&mut self, page: u64) -> Option<u64> {
         let base = entry_base(page, 2);
         let end = base + entry_size(2);

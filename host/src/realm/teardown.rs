@@ -1,8 +1,9 @@
 //! Taking everything back, in the order that Linux does it.
 //!
-//! In version 2.0 the Realm is terminated before anything else. RECs first, then private pages, shared pages, tables from the deepest level up, and last the
-//! Realm itself. A step that the monitor refuses is reported and what it concerns is leaked; the
-//! others go on, so that as much as possible comes back.
+//! In version 2.0 the Realm is terminated before anything else. RECs first, then private pages,
+//! shared pages, tables from the deepest level up, and last the Realm itself. A step that the
+//! monitor refuses is reported and what it concerns is leaked; the others go on, so that as much as
+//! possible comes back.
 
 use super::Realm;
 use super::build::reclaim_descriptor;

@@ -1,6 +1,8 @@
-//! Page layouts and values of the Realm Management Interface, as far as both of its versions have them.
+//! Page layouts and values of the Realm Management Interface, as far as both of its versions have
+//! them.
 //!
-//! Where one version has a field that the other has not, the field says so: version 2.0 ignores what it does not have.
+//! Where one version has a field that the other has not, the field says so: version 2.0 ignores
+//! what it does not have.
 //!
 //! Written from the specification and from nothing else, so that a mistake in the monitor is not
 //! repeated here.

@@ -1,6 +1,7 @@
 //! Commands of the Host to the monitor: number, name, and how many argument registers each has.
 //!
-//! Those here are the same in both versions of the interface; the others are in [`super::v1_0`] and [`super::v2_0`].
+//! Those here are the same in both versions of the interface; the others are in [`super::v1_0`] and
+//! [`super::v2_0`].
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +12,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// A command with this SMC64 function identifier, the specification's name, and so many argument registers.
+    /// A command with this SMC64 function identifier, the specification's name, and so many
+    /// argument registers.
     #[must_use]
     pub const fn new(number: u32, name: &'static str, argument_count: usize) -> Self {
         Self { number, name, argument_count }

@@ -1,11 +1,12 @@
 //! The Realm Management Interface as typed calls: one function per command.
 //!
-//! [`Rmi`] has the commands that are the same in both versions of the interface; [`v1_0`] and [`v2_0`] have the others. The
-//! pages that Host and monitor exchange are in [`abi`]. Which commands a host needs for what, in each of the versions, is in
-//! [`crate::dialect`].
+//! [`Rmi`] has the commands that are the same in both versions of the interface; [`v1_0`] and
+//! [`v2_0`] have the others. The pages that Host and monitor exchange are in [`abi`]. Which
+//! commands a host needs for what, in each of the versions, is in [`crate::dialect`].
 //!
-//! Each function is one SMC, but for those that the monitor wants again. It takes checked numbers, gives back the command's outputs, and turns
-//! everything but `RMI_SUCCESS` into an [`RmiError`] that knows the command and its arguments.
+//! Each function is one SMC, but for those that the monitor wants again. It takes checked numbers,
+//! gives back the command's outputs, and turns everything but `RMI_SUCCESS` into an [`RmiError`]
+//! that knows the command and its arguments.
 
 pub mod abi;
 pub mod command;
@@ -104,11 +105,13 @@ impl Features {
 #[derive(Clone, Copy)]
 pub struct Rmi<'m>(pub &'m dyn Machine);
 
-/// Times that a command is tried again because an unfinished operation owns what it is about, as Linux does it.
+/// Times that a command is tried again because an unfinished operation owns what it is about, as
+/// Linux does it.
 const BLOCKED_ATTEMPTS: usize = 2;
 
 impl Rmi<'_> {
-    /// Issues a command until the monitor does not want it again: `RMI_BUSY` passes by itself, `RMI_BLOCKED` may.
+    /// Issues a command until the monitor does not want it again: `RMI_BUSY` passes by itself,
+    /// `RMI_BLOCKED` may.
     pub(crate) fn call(self, command: Command, args: [u64; 5]) -> Result<[u64; 4], RmiError> {
         let mut blocked = 0;
         loop {

@@ -1,7 +1,7 @@
 //! The monitor of the tests as it speaks version 2.0: what differs from 1.0.
 //!
-//! It is as difficult as the interface allows: ranges are done in pieces, operations ask for memory, and a REC is not there before its
-//! operation has ended.
+//! It is as difficult as the interface allows: ranges are done in pieces, operations ask for
+//! memory, and a REC is not there before its operation has ended.
 
 use super::{INPUT, State, rtt};
 use crate::granules::PAGE_SIZE;
@@ -79,7 +79,8 @@ const fn fail(code: u64) -> [u64; 3] {
 }
 
 impl State {
-    /// The answer to a command that 2.0 has and 1.0 has not, or has with other registers; `None` if it is the same.
+    /// The answer to a command that 2.0 has and 1.0 has not, or has with other registers; `None` if
+    /// it is the same.
     pub(super) fn command_2_0(&mut self, function: u64, args: [u64; 5]) -> Option<Reply> {
         let [a, b, c, d, e] = args;
         let needs_active =

@@ -121,9 +121,10 @@ fn sync(context: &Context<'_>, exit: &RecExit) -> Result<Next, Failure> {
 
 /// Longest sleep for a `WFI`, in milliseconds.
 ///
-/// A `WFI` may end at any time, and this one may be a `WFIT`: QEMU 10.0.2 reports both alike, and the time limit is lost. A Linux that
-/// is shown the instruction (Cairn hides it, other monitors may not) delays by it, also with a lock held and interrupts masked; if its
-/// CPU slept until its next timer, the others would spin.
+/// A `WFI` may end at any time, and this one may be a `WFIT`: QEMU 10.0.2 reports both alike, and
+/// the time limit is lost. A Linux that is shown the instruction (Cairn hides it, other monitors
+/// may not) delays by it, also with a lock held and interrupts masked; if its CPU slept until its
+/// next timer, the others would spin.
 const NAP_MS: u64 = 100;
 
 /// `WFI`, `WFE`, or one of them with a time limit.

@@ -87,8 +87,8 @@ impl Context<'_> {
         Readiness::Waiting([between.timers.deadline(now), until].into_iter().flatten().min())
     }
 
-    /// Enters the REC again and again until the guest waits or switches this CPU off, the Realm stops, or the time
-    /// `end` has come.
+    /// Enters the REC again and again until the guest waits or switches this CPU off, the Realm
+    /// stops, or the time `end` has come.
     pub(super) fn turn(&self, between: &mut Between, end: Option<u64>) -> Result<(), Failure> {
         let machine = self.host.machine();
         loop {
@@ -161,8 +161,8 @@ impl Context<'_> {
 
     /// Tells the harmless reasons for which a REC is not entered from the others.
     fn not_entered(&self, error: RmiError) -> Result<(), Failure> {
-        // Another CPU of the guest has switched it off; that CPU's loop stops the Realm. Version 2.0 tells no reason, but a
-        // Realm that was built and not terminated can have no other.
+        // Another CPU of the guest has switched it off; that CPU's loop stops the Realm. Version
+        // 2.0 tells no reason, but a Realm that was built and not terminated can have no other.
         let tells_reason = self.host.dialect().version() == VERSION_1_0;
         if let Status::Realm(reason) = error.status
             && (reason == 1 || !tells_reason)

@@ -1,8 +1,9 @@
 //! Which virtual CPU runs on which CPU of the machine.
 //!
-//! Every CPU of the machine takes whatever virtual CPU can run, of any Realm, in turn; so a REC moves between CPUs.
-//! If there are more virtual CPUs than CPUs, a turn ends after [`SLICE_MS`]. A CPU that finds nothing sleeps; whoever
-//! makes a virtual CPU able to run kicks the CPU that has it, or those that sleep.
+//! Every CPU of the machine takes whatever virtual CPU can run, of any Realm, in turn; so a REC
+//! moves between CPUs. If there are more virtual CPUs than CPUs, a turn ends after [`SLICE_MS`]. A
+//! CPU that finds nothing sleeps; whoever makes a virtual CPU able to run kicks the CPU that has
+//! it, or those that sleep.
 
 use super::run::{Between, Context, Readiness};
 use super::{NOWHERE, Vcpu};
@@ -13,8 +14,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 
-/// Time without an entry of a virtual CPU that is on after which the host says what everybody waits for, in seconds. (Even
-/// one that does nothing is entered ten times a second, when its `WFI` ends.)
+/// Time without an entry of a virtual CPU that is on after which the host says what everybody waits
+/// for, in seconds. (Even one that does nothing is entered ten times a second, when its `WFI`
+/// ends.)
 const SILENCE_SECONDS: u64 = 30;
 
 /// Length of a turn if there are others that wait, in milliseconds.
@@ -46,8 +48,8 @@ impl Group {
         self.run_while(host, cpu, || !self.realms.lock().is_empty());
     }
 
-    /// Runs on CPU `cpu` until a Realm stops; gives it back when no other CPU uses it any more. `None` if there is
-    /// none left.
+    /// Runs on CPU `cpu` until a Realm stops; gives it back when no other CPU uses it any more.
+    /// `None` if there is none left.
     pub fn run_until_one_stops(&self, host: &Host, cpu: usize) -> Option<Realm> {
         let stopped = |realms: &Vec<Arc<Realm>>| realms.iter().position(|r| r.is_stopping());
         self.run_while(host, cpu, || {
@@ -77,7 +79,8 @@ impl Group {
         let bit = 1_u32 << cpu;
         let mut cursor = cpu;
         loop {
-            // Announced before the search: who makes something runnable after it has been looked at sees this CPU.
+            // Announced before the search: who makes something runnable after it has been looked at
+            // sees this CPU.
             host.idle.fetch_or(bit, Ordering::SeqCst);
             machine.take_interrupts();
             if !wanted() {
@@ -101,7 +104,8 @@ impl Group {
         machine.arm_timer(None);
     }
 
-    /// Takes the next virtual CPU that can run; if there is none, says when to look again at the latest.
+    /// Takes the next virtual CPU that can run; if there is none, says when to look again at the
+    /// latest.
     fn take(
         &self,
         host: &Host,
@@ -123,8 +127,8 @@ impl Group {
                 Readiness::Ready => {
                     *cursor = place + 1;
                     if wake.is_some() {
-                        // Another CPU has to wait for those that were passed over: it may have skipped them
-                        // while this one looked.
+                        // Another CPU has to wait for those that were passed over: it may have
+                        // skipped them while this one looked.
                         host.wake_idle();
                     }
                     return Ok((realm.clone(), vcpu.index));
@@ -138,7 +142,8 @@ impl Group {
         Err(wake)
     }
 
-    /// Every now and then: says what each virtual CPU waits for, if one that is on has not been entered for long.
+    /// Every now and then: says what each virtual CPU waits for, if one that is on has not been
+    /// entered for long.
     fn look(&self, host: &Host) {
         let machine = host.machine();
         let (now, silence) = (machine.counter(), machine.counter_hz() * SILENCE_SECONDS);

@@ -178,7 +178,8 @@ fn realm_key(frame: &mut Frame, buffer: u64, size: u64) -> u64 {
     0
 }
 
-/// The token that the loader has brought; else one that says nothing, and the challenge. Whole: to go on is invalid, as in TF-A up to 2.15.
+/// The token that the loader has brought; else one that says nothing, and the challenge. Whole: to
+/// go on is invalid, as in TF-A up to 2.15.
 fn platform_token(frame: &mut Frame, buffer: u64, size: u64, challenge: u64) -> u64 {
     /// COSE_Sign1 of nothing; then two nulls.
     const HEAD: u64 = u64::from_le_bytes([0xd2, 0x84, 0x40, 0xa0, 0x40, 0x40, 0xf6, 0xf6]);

@@ -1,11 +1,14 @@
-//! What this EL3 has for attestation: a key of Realms, and a platform's token that the machine's loader may bring.
+//! What this EL3 has for attestation: a key of Realms, and a platform's token that the machine's
+//! loader may bring.
 //!
-//! Whoever makes the token knows the key, because everybody does: as TF-A on QEMU and FVP, whose key and token are samples, this
-//! EL3 has always the same of both, and the token vouches for that key whatever the monitor asks.
+//! Whoever makes the token knows the key, because everybody does: as TF-A on QEMU and FVP, whose
+//! key and token are samples, this EL3 has always the same of both, and the token vouches for that
+//! key whatever the monitor asks.
 
 use platform_fvp as fvp;
 
-/// Where the loader puts the token: a word with its length in bytes, then the token. Behind the word of [`crate::edition`].
+/// Where the loader puts the token: a word with its length in bytes, then the token. Behind the
+/// word of [`crate::edition`].
 pub const PLACE: u64 = fvp::EL3.start + 16;
 
 /// Most bytes of a token: what fits the page that EL3 shares with the monitor.
@@ -14,7 +17,8 @@ pub const LENGTH_MAX: u64 = fvp::SHARED_BUFFER.end - fvp::SHARED_BUFFER.start;
 /// Words of the key.
 pub const KEY_WORDS: usize = 6;
 
-/// The private half of the key of all Realms, a scalar of P-384, in words whose bytes are in order from the lowest.
+/// The private half of the key of all Realms, a scalar of P-384, in words whose bytes are in order
+/// from the lowest.
 #[must_use]
 pub fn realm_key() -> [u64; KEY_WORDS] {
     let mut words = [0; KEY_WORDS];

@@ -12,8 +12,8 @@ pub struct GuestOptions {
     /// verdict
     #[arg(long)]
     pub check: bool,
-    /// The version of the Realm Management Interface that the host speaks: 1.0, 2.0, or both: Realms under 1.0 and,
-    /// when all of that is gone, Realms under 2.0
+    /// The version of the Realm Management Interface that the host speaks: 1.0, 2.0, or both:
+    /// Realms under 1.0 and, when all of that is gone, Realms under 2.0
     #[arg(long, value_name = "VERSION", default_value = "1.0", value_parser = parse_interface)]
     pub rmi: Interface,
     /// Realms side by side, which share the physical CPUs

@@ -40,9 +40,9 @@ pub struct RunOptions {
     /// A host other than ours.
     #[command(flatten)]
     pub host: HostOptions,
-    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A, and let it speak this version
-    /// of its interface with the monitor [default: 2.0 with --rmi 2.0 and both, because stock TF-A has no such; with --tfa,
-    /// that TF-A]
+    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A, and
+    /// let it speak this version of its interface with the monitor [default: 2.0 with --rmi 2.0 and
+    /// both, because stock TF-A has no such; with --tfa, that TF-A]
     #[arg(long, value_name = "VERSION", conflicts_with = "tfa")]
     pub el3: Option<El3Edition>,
     /// The QEMU to use

@@ -1,6 +1,8 @@
-//! CBOR as a tree, from bytes that nobody vouches for: every size and depth is bounded, no key occurs twice, nothing follows.
+//! CBOR as a tree, from bytes that nobody vouches for: every size and depth is bounded, no key
+//! occurs twice, nothing follows.
 //!
-//! The encodings are read by crate `minicbor`; any valid one is accepted, also with lengths that are not the shortest or not given.
+//! The encodings are read by crate `minicbor`; any valid one is accepted, also with lengths that
+//! are not the shortest or not given.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -195,7 +197,8 @@ fn item(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, String> {
     })
 }
 
-/// Whether a container of `count` entries, or of as many as come before a break, has another after `seen`.
+/// Whether a container of `count` entries, or of as many as come before a break, has another after
+/// `seen`.
 fn more(decoder: &mut Decoder<'_>, count: Option<u64>, seen: usize) -> Result<bool, String> {
     let broken = broken(decoder.position());
     let more = match count {

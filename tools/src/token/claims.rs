@@ -1,4 +1,5 @@
-//! Claims by label: present, of the right type, of the right length, or a sentence that says what is not.
+//! Claims by label: present, of the right type, of the right length, or a sentence that says what
+//! is not.
 
 use std::collections::BTreeMap;
 

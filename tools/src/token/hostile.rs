@@ -175,8 +175,9 @@ fn look_at(bytes: &[u8]) -> bool {
     true
 }
 
-/// Changes tokens at each depth of their nesting: the whole, one of the two parts, the claims in it. The layers around are made
-/// anew, so that the decoder gets to what was changed. `CAIRN_FUZZ_ROUNDS` says how often.
+/// Changes tokens at each depth of their nesting: the whole, one of the two parts, the claims in
+/// it. The layers around are made anew, so that the decoder gets to what was changed.
+/// `CAIRN_FUZZ_ROUNDS` says how often.
 #[test]
 fn changed_tokens_never_panic() {
     let rounds = std::env::var("CAIRN_FUZZ_ROUNDS").ok().and_then(|text| text.parse().ok());

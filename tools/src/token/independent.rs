@@ -1,8 +1,9 @@
-//! A second opinion: a real token, and the tool's own samples, judged by libraries that neither the monitor nor this tool
-//! uses otherwise.
+//! A second opinion: a real token, and the tool's own samples, judged by libraries that neither the
+//! monitor nor this tool uses otherwise.
 //!
-//! The `ccatoken` crate would be the natural judge, but its published version (0.1.0) knows only the profile before the
-//! specification, with raw public keys; it also needs OpenSSL, and a crate whose licence is not on our list.
+//! The `ccatoken` crate would be the natural judge, but its published version (0.1.0) knows only
+//! the profile before the specification, with raw public keys; it also needs OpenSSL, and a crate
+//! whose licence is not on our list.
 
 use coset::cbor::value::Value;
 use coset::iana::{Algorithm, EllipticCurve, EnumI64};

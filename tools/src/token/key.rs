@@ -10,7 +10,8 @@ use p384::pkcs8::DecodePublicKey;
 use super::container::SIZE_MAX;
 use crate::paths::read_limited;
 
-/// The key that signs TF-A's sample of a platform token, on QEMU and on FVP. Its private half is public.
+/// The key that signs TF-A's sample of a platform token, on QEMU and on FVP. Its private half is
+/// public.
 const SAMPLE: &str = r#"{"kty":"EC","crv":"P-384",
     "x":"IShnxS4rlQiwpCCpBWDzlNLfqiG911FP8akBr-fh94uxHU5m-Kijivp2r2oxxN6M",
     "y":"hM4tr8mWQli1P61xh3T0ViDREbF26DGOEYfbAjWjGNN7pZf-6A4OTHYqEryz6m7U"}"#;

@@ -1,4 +1,5 @@
-//! `cargo xtask token`: what an attestation token says, whether it is to be believed, and what to expect of one.
+//! `cargo xtask token`: what an attestation token says, whether it is to be believed, and what to
+//! expect of one.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -9,7 +10,8 @@
 //! | [`relying`] | who wants to know what runs in the Realm of `run --check` |
 //! | [`rim`] | what the Realm of `run` will measure |
 //!
-//! Nothing here shares code with the monitor that makes tokens, so that both cannot be wrong in the same way.
+//! Nothing here shares code with the monitor that makes tokens, so that both cannot be wrong in the
+//! same way.
 
 mod cbor;
 mod claims;

@@ -11,7 +11,8 @@ use super::claims::{CHALLENGE, Claims, PROFILE, hash_bytes};
 use super::cose::{Sign1, labels};
 use super::refusal::Refusal;
 
-/// Which claims a Realm's token has, and what its RIM is made of. Before the specification there was no profile.
+/// Which claims a Realm's token has, and what its RIM is made of. Before the specification there
+/// was no profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// Version 1.0.

@@ -1,4 +1,5 @@
-//! The relying party of an unattended run: it has a fresh challenge, knows what should run, and judges the token.
+//! The relying party of an unattended run: it has a fresh challenge, knows what should run, and
+//! judges the token.
 
 use std::fs::File;
 use std::io::Read;
@@ -35,7 +36,8 @@ pub struct RelyingParty {
 }
 
 impl RelyingParty {
-    /// One that trusts the platform with this key and expects these Realms. It puts the token into `file`.
+    /// One that trusts the platform with this key and expects these Realms. It puts the token into
+    /// `file`.
     pub fn new(platform: PlatformKey, wanted: Vec<Wanted>, file: PathBuf) -> anyhow::Result<Self> {
         let source = Path::new("/dev/urandom");
         let mut challenge = [0; 64];
@@ -52,8 +54,8 @@ impl RelyingParty {
         hex(&self.challenge)
     }
 
-    /// Puts the token, given as hexadecimal digits, into its file, and verifies it as that of the Realm with this number among
-    /// those that are wanted.
+    /// Puts the token, given as hexadecimal digits, into its file, and verifies it as that of the
+    /// Realm with this number among those that are wanted.
     ///
     /// # Errors
     ///

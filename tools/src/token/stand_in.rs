@@ -1,4 +1,5 @@
-//! The platform of the EL3 of the tests: its key, which everybody has, and the token that it hands out.
+//! The platform of the EL3 of the tests: its key, which everybody has, and the token that it hands
+//! out.
 //!
 //! The token is made here and put into the machine's memory, because that EL3 cannot sign.
 

@@ -12,7 +12,8 @@ use super::refusal::{Class, Refusal};
 pub struct Expected {
     /// Whose signature the platform token must have.
     pub platform: PlatformKey,
-    /// The bytes that the Realm was asked to put into the token; shorter ones were followed by zeros.
+    /// The bytes that the Realm was asked to put into the token; shorter ones were followed by
+    /// zeros.
     pub challenge: [u8; 64],
     /// The initial measurement of what should run, if known.
     pub rim: Option<Vec<u8>>,

@@ -1,4 +1,5 @@
-//! The commands that only version 2.0 has, or has with other registers. (Those for devices and planes are left out.)
+//! The commands that only version 2.0 has, or has with other registers. (Those for devices and
+//! planes are left out.)
 
 use crate::rmi::command::commands;
 

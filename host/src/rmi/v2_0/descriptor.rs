@@ -26,7 +26,8 @@ const STATE_SHIFT: u32 = 62;
 const UNDELEGATED: u64 = 1;
 
 impl AddrRange {
-    /// Delegated memory of `size` bytes, described by the largest blocks that fit its address and size.
+    /// Delegated memory of `size` bytes, described by the largest blocks that fit its address and
+    /// size.
     ///
     /// It must be whole pages, and no more than a descriptor can say.
     #[must_use]

@@ -1,8 +1,9 @@
-//! What only version 2.0 of the interface has: commands on ranges, and operations that take several calls.
+//! What only version 2.0 of the interface has: commands on ranges, and operations that take several
+//! calls.
 //!
-//! A range command ends with how far it got, which may be less than was asked for; the caller goes on from there. The commands
-//! that may become an operation (`RMM_ACTIVATE`, `REALM_CREATE`, `REC_CREATE`, ...) are not here: [`operation::Operation`] drives
-//! them.
+//! A range command ends with how far it got, which may be less than was asked for; the caller goes
+//! on from there. The commands that may become an operation (`RMM_ACTIVATE`, `REALM_CREATE`,
+//! `REC_CREATE`, ...) are not here: [`operation::Operation`] drives them.
 //!
 //! Source: RMM specification (Arm DEN0137) 2.0-bet3.
 
@@ -17,7 +18,8 @@ use descriptor::AddrRange;
 /// Number of feature registers.
 pub const FEATURE_REGISTERS: usize = 5;
 
-/// What the feature registers say, for a CPU with so many list registers: these are hardware, so the monitor does not say.
+/// What the feature registers say, for a CPU with so many list registers: these are hardware, so
+/// the monitor does not say.
 #[must_use]
 pub fn features(registers: [u64; FEATURE_REGISTERS], list_registers: usize) -> Features {
     let [common, sizes, ..] = registers;
@@ -66,7 +68,8 @@ pub struct Unmapped {
 /// Flags of commands on mappings: one descriptor, in a register.
 const SINGLE: u64 = 1;
 
-/// Flags of a shared mapping: Normal write-back memory (MemAttr in bits 18:16), readable and writable (bits 22:19).
+/// Flags of a shared mapping: Normal write-back memory (MemAttr in bits 18:16), readable and
+/// writable (bits 22:19).
 const SHARED: u64 = 0b110 << 16 | 0b11 << 19;
 
 /// The commands, issued on one machine.
@@ -172,7 +175,8 @@ impl Rmi<'_> {
     ///
     /// # Errors
     ///
-    /// See [`RmiError::rtt_level`] for a missing table, or for something else that is there already.
+    /// See [`RmiError::rtt_level`] for a missing table, or for something else that is there
+    /// already.
     pub fn rtt_unprot_map(self, rd: u64, ipa: u64, memory: AddrRange) -> Result<u64, RmiError> {
         let args = [rd, ipa, ipa + memory.size(), SINGLE | SHARED, memory.encode()];
         let [top, ..] = self.call(command::RTT_UNPROT_MAP, args)?;

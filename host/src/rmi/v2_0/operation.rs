@@ -1,7 +1,9 @@
-//! Commands that may take several calls: they ask the Host for memory, give memory back, or have run long enough.
+//! Commands that may take several calls: they ask the Host for memory, give memory back, or have
+//! run long enough.
 //!
-//! `RMI_INCOMPLETE` comes with a handle. The Host then does what the operation waits for (continues it, donates memory, or takes
-//! memory back) until the answer is something else, which is the command's own.
+//! `RMI_INCOMPLETE` comes with a handle. The Host then does what the operation waits for (continues
+//! it, donates memory, or takes memory back) until the answer is something else, which is the
+//! command's own.
 //!
 //! Source: RMM specification (Arm DEN0137) 2.0-bet3, "Stateful RMI operations".
 
@@ -19,8 +21,8 @@ const LIST_MAX: u64 = 256;
 /// Drives commands that may become operations.
 pub struct Operation<'a> {
     host: &'a Host,
-    /// Granules that the monitor holds for what the command is about: what is donated is added, what comes back is taken out and
-    /// is the host's again.
+    /// Granules that the monitor holds for what the command is about: what is donated is added,
+    /// what comes back is taken out and is the host's again.
     held: &'a mut Vec<u64>,
     /// Donates less than is asked for at first, to see that the monitor asks for the rest.
     is_stingy: bool,
@@ -61,7 +63,8 @@ impl<'a> Operation<'a> {
     ///
     /// # Errors
     ///
-    /// The monitor refuses the command, or the host has no memory for it. All that was donated is back then.
+    /// The monitor refuses the command, or the host has no memory for it. All that was donated is
+    /// back then.
     pub fn run(mut self, command: Command, args: [u64; 3]) -> Result<[u64; 4], Failure> {
         let mut handle = None;
         let mut cancelled = None;
@@ -85,7 +88,8 @@ impl<'a> Operation<'a> {
                 Need::Reclaim => self.reclaim(handle)?,
                 Need::Donation => match self.donate(handle, DonateRequest::decode(x2)) {
                     Ok(answer) => answer,
-                    // Whoever cannot give what is asked for has to say so; what was given before comes back.
+                    // Whoever cannot give what is asked for has to say so; what was given before
+                    // comes back.
                     Err(failure) if cancelled.is_none() => {
                         cancelled = Some(failure);
                         self.call(OP_CANCEL, [handle, 0, 0])

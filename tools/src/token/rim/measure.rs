@@ -2,8 +2,8 @@
 //!
 //! Written from that text alone: an agreement with the monitor is no accident.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A7.1, B4.3.1.4, B4.3.9.4, B4.3.12.4, B4.3.18.4, C1.11 to C1.13; 2.0-bet3, "Realm
-//! Initial Measurement".
+//! Source: RMM specification (Arm DEN0137) 1.0, A7.1, B4.3.1.4, B4.3.9.4, B4.3.12.4, B4.3.18.4,
+//! C1.11 to C1.13; 2.0-bet3, "Realm Initial Measurement".
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
@@ -16,7 +16,8 @@ const VALUE_BYTES: usize = 64;
 /// Bytes of a measurement descriptor.
 const DESCRIPTOR_BYTES: usize = 0x100;
 
-/// Measured fields of `RmiRealmParams`: offset and bytes of flags, s2sz, sve_vl, num_bps, num_wps, pmu_num_ctrs, hash_algo.
+/// Measured fields of `RmiRealmParams`: offset and bytes of flags, s2sz, sve_vl, num_bps, num_wps,
+/// pmu_num_ctrs, hash_algo.
 const REALM_FIELDS: [(usize, usize); 7] =
     [(0x00, 8), (0x08, 1), (0x10, 1), (0x18, 1), (0x20, 1), (0x28, 1), (HASH_ALGO, 1)];
 const HASH_ALGO: usize = 0x30;
@@ -86,7 +87,8 @@ impl Measurement {
         Some(Self { rules, algorithm, value })
     }
 
-    /// RMI_DATA_CREATE of `page` at `ipa`. Also a page whose content is not measured leaves a trace.
+    /// RMI_DATA_CREATE of `page` at `ipa`. Also a page whose content is not measured leaves a
+    /// trace.
     pub fn add_data(&mut self, ipa: u64, flags: u64, page: &Page) {
         let content = if flags & 1 == 1 { self.algorithm.hash(page) } else { Vec::new() };
         self.extend(DATA, &[&ipa.to_le_bytes(), &flags.to_le_bytes(), &content]);
@@ -144,8 +146,8 @@ mod tests {
     use super::*;
     use crate::token::cbor::hex;
 
-    /// The vectors of the specification's reading: what a Realm of one page, an unmeasured page and a REC measures, step by
-    /// step; all other bytes of the parameters are set, and must not count.
+    /// The vectors of the specification's reading: what a Realm of one page, an unmeasured page and
+    /// a REC measures, step by step; all other bytes of the parameters are set, and must not count.
     fn steps(algorithm: u8, rules: Rules) -> Vec<String> {
         let mut params = [0xee; 4096];
         for (offset, bytes) in REALM_FIELDS {

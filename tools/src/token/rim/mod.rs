@@ -1,7 +1,8 @@
 //! `cargo xtask token rim`: the initial measurement (RIM) of the Realm that `run` would start.
 //!
-//! The Realm is built here as on the machine, by the same host code, on a [`machine`] that does nothing but measure.
-//! How that is done is this tool's own ([`mod@measure`], [`tables`]), from the specification and not from the monitor.
+//! The Realm is built here as on the machine, by the same host code, on a [`machine`] that does
+//! nothing but measure. How that is done is this tool's own ([`mod@measure`], [`tables`]), from the
+//! specification and not from the monitor.
 
 mod machine;
 mod measure;
@@ -23,7 +24,8 @@ use crate::qemu::Load;
 
 use machine::{FREE, MeasuringMachine};
 
-/// The initial measurement of the Realm that the host builds for `job`, for each version of the interface that it speaks.
+/// The initial measurement of the Realm that the host builds for `job`, for each version of the
+/// interface that it speaks.
 ///
 /// # Errors
 ///
@@ -36,7 +38,8 @@ pub fn predict(job: &Job) -> anyhow::Result<Vec<Vec<u8>>> {
     dialects.map(|dialect| measure(&text, files.clone(), *dialect)).collect()
 }
 
-/// The same in one version, for a job text and the files that it mentions, with the address of each.
+/// The same in one version, for a job text and the files that it mentions, with the address of
+/// each.
 fn measure(
     text: &str,
     files: Vec<(u64, Vec<u8>)>,

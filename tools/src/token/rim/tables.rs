@@ -1,4 +1,5 @@
-//! Which translation tables a Realm has: a RIPAS is measured entry by entry, so that it matters how large they are.
+//! Which translation tables a Realm has: a RIPAS is measured entry by entry, so that it matters how
+//! large they are.
 
 use std::collections::BTreeSet;
 

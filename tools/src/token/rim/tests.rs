@@ -1,4 +1,5 @@
-//! Predictions against the monitor itself, on the fake machine of `tests/`: the same host builds the same Realm on both.
+//! Predictions against the monitor itself, on the fake machine of `tests/`: the same host builds
+//! the same Realm on both.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! `cargo xtask run` and `cargo xtask image`: from sources to a booted machine, and the two ways to watch it.
+//! `cargo xtask run` and `cargo xtask image`: from sources to a booted machine, and the two ways to
+//! watch it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::bail;
 use cairn_el3::edition::Edition;
@@ -21,10 +21,12 @@ use crate::qemu::{Load, Machine};
 use crate::setup::{self, Parts, Ready};
 use crate::stage::Shape;
 use crate::terminal::{Keys, RawMode};
-use crate::token::key::PlatformKey;
-use crate::token::relying::{RelyingParty, Wanted};
-use crate::token::{self, RimOptions, rim};
+use crate::token::{self, RimOptions};
 use crate::{fvp, host, initramfs, kernel_image, output, paths, patience, stage, stress, tfa};
+
+mod unattended;
+
+use unattended::unattended;
 
 /// The `image` subcommand.
 pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
@@ -88,7 +90,8 @@ pub struct Firmware {
     pub qemu: PathBuf,
 }
 
-/// The monitor: one image for every board. Its ELF file is next to it: the next build may be another one.
+/// The monitor: one image for every board. Its ELF file is next to it: the next build may be
+/// another one.
 pub fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Packed> {
     let flat = output.join("rmm.bin");
     let Some(file) = &options.image else {
@@ -236,7 +239,8 @@ fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What `run` makes the host do for this guest, for those who only want to know. What is missing of it is set up.
+/// What `run` makes the host do for this guest, for those who only want to know. What is missing of
+/// it is set up.
 pub fn job(options: &RimOptions) -> anyhow::Result<Job> {
     let guest = &options.guest;
     check_files(guest)?;
@@ -251,7 +255,8 @@ fn guest_parts(guest: &GuestOptions, is_offline: bool) -> anyhow::Result<(PathBu
     setup::ensure_guest(&Cache::locate()?, is_offline)
 }
 
-/// The same, with the folder of the parts that the user does not give; what is made of them goes to `folder`.
+/// The same, with the folder of the parts that the user does not give; what is made of them goes to
+/// `folder`.
 fn job_for(options: &GuestOptions, parts: &Path, folder: &Path) -> anyhow::Result<Job> {
     let initrd = match &options.initrd {
         Some(file) => file.clone(),
@@ -333,8 +338,8 @@ pub fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
 
 /// The guest's kernel command line.
 fn command_line(options: &GuestOptions) -> String {
-    // A panic must end the Realm, not hang it. Each byte on the console is an exit, so a check boots quietly; a
-    // `loglevel=7` in --append brings the kernel's messages back.
+    // A panic must end the Realm, not hang it. Each byte on the console is an exit, so a check
+    // boots quietly; a `loglevel=7` in --append brings the kernel's messages back.
     let mut words = vec!["console=ttyS0".to_owned(), "panic=-1".to_owned()];
     if options.check {
         // What the guest waits for has to fail before the tool gives the whole machine up.
@@ -346,7 +351,8 @@ fn command_line(options: &GuestOptions) -> String {
         ));
     }
     if options.realms > 1 {
-        // Each guest has a part of each CPU only: what looks like a lockup to it is the turn of another.
+        // Each guest has a part of each CPU only: what looks like a lockup to it is the turn of
+        // another.
         words.push("nowatchdog".to_owned());
     }
     if !options.append.is_empty() {
@@ -393,88 +399,6 @@ pub fn attended(
             Ok(())
         }
     }
-}
-
-/// The key of the machine's platform, and how `token verify` is told of it.
-fn platform(
-    options: &RunOptions,
-    run: &Run,
-) -> anyhow::Result<(PlatformKey, (&'static str, String))> {
-    if options.stand_in().is_none() {
-        let value = "TF-A's key, which everybody has".to_owned();
-        return Ok((PlatformKey::sample()?, ("  --sample-key", value)));
-    }
-    let file = run.publish(&format!("{}.pem", name(options)))?;
-    paths::write_whole(&file, token::stand_in::platform_key_text()?.as_bytes())?;
-    let value = file.display().to_string();
-    Ok((token::stand_in::platform_key()?, ("  --platform-key", value)))
-}
-
-fn unattended(
-    options: &RunOptions,
-    job: &Job,
-    board: &dyn Board,
-    decoder: Option<Decoder>,
-    run: &Run,
-) -> anyhow::Result<()> {
-    let token = run.publish(&format!("{}.token", name(options)))?;
-    let wanted = job.interface.dialects().iter().zip(rim::predict(job)?);
-    let wanted = wanted.map(|(dialect, rim)| Wanted { rmi: dialect.version(), rim }).collect();
-    let (platform, key_option) = platform(options, run)?;
-    let party = RelyingParty::new(platform, wanted, token)?;
-    let (file, log) = log(options, run)?;
-    let mut watch = Watch::new(decoder, options.image.log, Mode::Whole, log);
-    watch.answer_with(party.challenge());
-    watch.expect_realms(job.all_realms());
-    let patience = options.patience();
-    let started = Instant::now();
-    let mut running = board.start()?;
-    let ended = running.drive(&mut watch, false, options.gdb.is_none().then_some(patience));
-    let wall = started.elapsed();
-    watch.finish()?;
-    let trouble = match ended? {
-        Ended::ByItself(status) if status.success() => None,
-        Ended::ByItself(status) => {
-            Some(format!("{} failed ({status}): {}", board.name(), running.messages()))
-        }
-        Ended::NoProgress => {
-            Some(format!("there was no sign of progress for {} s (--timeout)", patience.as_secs()))
-        }
-        Ended::Stopped => Some(match watch.fatal() {
-            Some(words) => format!("the monitor gave up: {words}"),
-            None => "the machine did not power off after the host had ended".to_owned(),
-        }),
-    };
-    let mut report = watch.report();
-    trouble.into_iter().for_each(|sentence| report.trouble(sentence));
-    let wrong: Vec<anyhow::Error> = report
-        .tokens()
-        .into_iter()
-        .filter_map(|(number, token)| {
-            // Those of the second version come after all of the first.
-            let version = number.saturating_sub(1) / job.realms;
-            party.judge(version as usize, token).err()
-        })
-        .collect();
-    wrong.iter().for_each(|error| report.trouble(format!("{error:#}")));
-    println!("\n{}  {:<20} {}", report.table(wall), "log", file.display());
-    print!("  {}", report.ledger().table());
-    let rows = party.rows().into_iter().chain([key_option]);
-    rows.for_each(|(name, value)| println!("  {name:<20} {value}"));
-    let problems = report.problems();
-    let Some((first, others)) = problems.split_first() else {
-        println!("\nAll is well.");
-        return Ok(());
-    };
-    for problem in &problems {
-        println!("  {:<20} {problem}", "problem");
-    }
-    let more = if others.is_empty() {
-        String::new()
-    } else {
-        format!(" (and {} more problems, above)", others.len())
-    };
-    fail(format!("the check failed: {first}{more}; the log is {}", file.display()))
 }
 
 fn fail(sentence: String) -> anyhow::Result<()> {
