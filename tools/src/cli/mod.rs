@@ -22,7 +22,7 @@ pub use manual::{CompletionsOptions, ManOptions, Shell};
 pub use run::{ModelOptions, RunOptions};
 pub use suites::{
     Backend, BenchOptions, ConformanceOptions, CoverageOptions, El3Edition, FuzzOptions,
-    MiriOptions, StressKind, StressOptions, TestOptions,
+    MiriOptions, StressKind, StressOptions, SuiteInterface, TestOptions,
 };
 
 use crate::token::TokenCommand;

@@ -80,12 +80,27 @@ pub enum Backend {
     Qemu,
 }
 
+/// Which version of the interface a suite is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SuiteInterface {
+    /// RMI 1.0.
+    #[default]
+    #[value(name = "1.0")]
+    V1_0,
+    /// RMI 2.0, third beta.
+    #[value(name = "2.0")]
+    V2_0,
+}
+
 /// Options of `conformance`.
 #[derive(Debug, Default, Args)]
 pub struct ConformanceOptions {
     /// What to run on
     #[arg(long, value_name = "NAME", default_value = "qemu")]
     pub backend: Backend,
+    /// The version of the Realm Management Interface that is tested. For 2.0 on QEMU EL3 is that of the tests, unless --tfa names one
+    #[arg(long, value_name = "VERSION", value_enum, default_value_t)]
+    pub rmi: SuiteInterface,
     /// Run only the scenarios whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,

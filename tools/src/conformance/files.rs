@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::Context;
-use cairn_tests::conditions;
 use cairn_tests::need::Backend as Kind;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
 use super::outcome::{Outcome, Row, Status, status};
+use super::text;
 use crate::paths::write_whole;
 
 /// Writes JUnit XML: a suite for each command.
@@ -17,15 +17,15 @@ pub fn junit(rows: &[Row], subject: &str, file: &Path) -> anyhow::Result<()> {
     let mut report = Report::new(format!("conformance: {subject}"));
     let mut groups: Vec<&str> = Vec::new();
     for row in rows {
-        let group = conditions::command(&row.scenario.name);
+        let group = text::command(&row.scenario.name);
         if !groups.contains(&group) {
             groups.push(group);
         }
     }
     for group in groups {
         let mut suite = TestSuite::new(group);
-        for row in rows.iter().filter(|row| conditions::command(&row.scenario.name) == group) {
-            suite.add_test_case(case(row));
+        for row in rows.iter().filter(|row| text::command(&row.scenario.name) == group) {
+            suite.add_test_case(case(row, text::title(rows)));
         }
         report.add_test_suite(suite);
     }
@@ -33,7 +33,7 @@ pub fn junit(rows: &[Row], subject: &str, file: &Path) -> anyhow::Result<()> {
     write_whole(file, text.as_bytes())
 }
 
-fn case(row: &Row) -> TestCase {
+fn case(row: &Row, title: &str) -> TestCase {
     let status = match &row.outcome {
         Outcome::Passed => TestCaseStatus::success(),
         Outcome::Failed(why) => {
@@ -49,9 +49,9 @@ fn case(row: &Row) -> TestCase {
     };
     let mut case = TestCase::new(row.scenario.name.clone(), status);
     case.set_time(row.took);
-    let clause = conditions::clause(&row.scenario.name);
+    let clause = text::clause(&row.scenario.name);
     if !clause.is_empty() {
-        case.add_property(Property::new("clause", format!("RMM 1.0 {clause}")));
+        case.add_property(Property::new("clause", format!("{title} {clause}")));
     }
     if let Some(reading) = row.scenario.interpretation {
         case.add_property(Property::new("interpretation", reading));
@@ -72,7 +72,7 @@ fn reason(outcome: &Outcome) -> Cow<'_, str> {
 /// Writes JSON: scenarios and conditions.
 pub fn json(rows: &[Row], kind: Kind, subject: &str, file: &Path) -> anyhow::Result<()> {
     let scenarios: Vec<Value> = rows.iter().map(scenario).collect();
-    let conditions: Vec<Value> = conditions::all()
+    let conditions: Vec<Value> = text::all(rows)
         .iter()
         .map(|name| {
             let (status, reason) = match status(name, rows, kind) {
@@ -81,7 +81,7 @@ pub fn json(rows: &[Row], kind: Kind, subject: &str, file: &Path) -> anyhow::Res
                 Status::Excused(reason) => ("excused", reason),
                 Status::Uncovered => ("uncovered", String::new()),
             };
-            json!({"name": name, "clause": conditions::clause(name), "status": status, "reason": reason})
+            json!({"name": name, "clause": text::clause(name), "status": status, "reason": reason})
         })
         .collect();
     let whole = json!({"subject": subject, "scenarios": scenarios, "conditions": conditions});
@@ -97,7 +97,7 @@ fn scenario(row: &Row) -> Value {
     };
     json!({
         "name": row.scenario.name,
-        "clause": conditions::clause(&row.scenario.name),
+        "clause": text::clause(&row.scenario.name),
         "result": result,
         "why": reason(&row.outcome),
         "interpretation": row.scenario.interpretation,

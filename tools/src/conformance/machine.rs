@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::bail;
+use cairn_el3::edition::Edition;
 use cairn_tests::scenarios::{Cpu, Scenario};
 
 use super::Bar;
 use super::console::{Console, Limits};
 use super::outcome::{Outcome, Results};
-use crate::cli::{ConformanceOptions, ImageOptions};
+use crate::cli::{ConformanceOptions, El3Edition, ImageOptions, SuiteInterface};
 use crate::console::log::Decoder;
 use crate::fault::IoContext;
 use crate::job;
@@ -114,6 +115,15 @@ pub fn print(
     stage.board(Shape::default(), vec![load], output.join("qemu.log")).map(drop)
 }
 
+/// What the EL3 of the tests is to speak; `None` if TF-A is EL3. No TF-A of Debian passes the commands of 2.0 on.
+pub fn edition(options: &ConformanceOptions) -> Option<Edition> {
+    let told = options.el3.map(El3Edition::edition);
+    match options.rmi {
+        SuiteInterface::V2_0 if options.tfa.is_none() => Some(told.unwrap_or(Edition::V2_ALL)),
+        SuiteInterface::V1_0 | SuiteInterface::V2_0 => told,
+    }
+}
+
 fn stage(options: &ConformanceOptions, output: &Path) -> anyhow::Result<Stage> {
     let image = ImageOptions {
         platform: options.platform,
@@ -123,8 +133,8 @@ fn stage(options: &ConformanceOptions, output: &Path) -> anyhow::Result<Stage> {
         ..ImageOptions::default()
     };
     stage::check(&image, &options.model)?;
-    match options.el3 {
-        Some(el3) => Stage::stand_in(el3.edition(), &image, options.qemu.as_ref(), output),
+    match edition(options) {
+        Some(edition) => Stage::stand_in(edition, &image, options.qemu.as_ref(), output),
         None => Stage::prepare(&image, options.qemu.as_ref(), &options.model, output),
     }
 }

@@ -8,6 +8,7 @@
 //! | `console` | what the machine says about the scenario that it runs |
 //! | `table` | the summary for people |
 //! | `files` | JUnit and JSON |
+//! | `text` | what names are about, in the text of 1.0 or in the notes on 2.0 |
 
 mod console;
 mod fake;
@@ -15,6 +16,7 @@ mod files;
 mod machine;
 mod outcome;
 mod table;
+mod text;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -23,9 +25,10 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use cairn_tests::need::Backend as Kind;
 use cairn_tests::scenarios::{self, Cpu, Scenario};
+use cairn_tests::v2_0;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::{Backend, ConformanceOptions, Platform};
+use crate::cli::{Backend, ConformanceOptions, Platform, SuiteInterface};
 use crate::fault::{self, Verdict};
 use crate::{paths, signals};
 use outcome::{Outcome, Results};
@@ -35,9 +38,14 @@ const LONG: &str = "takes minutes: only with --long";
 
 /// The `conformance` subcommand.
 pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
-    let all: Vec<Arc<Scenario>> = scenarios::all().scenarios.into_iter().map(Arc::new).collect();
+    // The payload numbers them in this order.
+    let both = [scenarios::all().scenarios, v2_0::all().scenarios];
+    let all: Vec<Arc<Scenario>> = both.into_iter().flatten().map(Arc::new).collect();
     let filter = options.filter.as_deref().unwrap_or_default();
-    let wanted = |scenario: &Scenario| scenario.name.contains(filter);
+    let is_v2 = options.rmi == SuiteInterface::V2_0;
+    let wanted = |scenario: &Scenario| {
+        scenario.name.starts_with(text::V2) == is_v2 && scenario.name.contains(filter)
+    };
     let chosen: Vec<usize> = (0..).zip(&all).filter(|(_, s)| wanted(s)).map(|(n, _)| n).collect();
     if chosen.is_empty() {
         bail!("no scenario has that in its name; `cargo xtask conformance --list` shows all names");
@@ -74,7 +82,7 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
     let bar = Bar::start(results.waiting(), options.backend);
     let ledgers = match options.backend {
         Backend::Fake => {
-            fake::run(&results, jobs(options), &bar);
+            fake::run(&results, options.rmi, jobs(options), &bar);
             signals::check()?;
             None
         }
@@ -113,7 +121,11 @@ fn subject(options: &ConformanceOptions) -> String {
             let monitor = image
                 .as_ref()
                 .map_or_else(|| "Cairn".to_owned(), |file| file.display().to_string());
-            format!("{monitor} under TF-A on {board}")
+            let el3 = match machine::edition(options) {
+                Some(_) => "the EL3 of the tests",
+                None => "TF-A",
+            };
+            format!("{monitor} under {el3} on {board}")
         }
     }
 }

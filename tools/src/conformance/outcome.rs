@@ -7,6 +7,8 @@ use cairn_tests::conditions;
 use cairn_tests::need::Backend as Kind;
 use cairn_tests::scenarios::Scenario;
 
+use super::text;
+
 /// What became of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -113,6 +115,9 @@ pub fn status(condition: &str, rows: &[Row], kind: Kind) -> Status {
     if about().any(|row| row.outcome == Outcome::Passed) {
         return Status::Covered;
     }
+    if let Some(reason) = text::out_of_reach(condition) {
+        return Status::Excused(reason.to_owned());
+    }
     if about().any(|row| matches!(row.outcome, Outcome::Failed(_))) {
         return Status::Failing;
     }
@@ -127,7 +132,7 @@ pub fn status(condition: &str, rows: &[Row], kind: Kind) -> Status {
 
 /// Conditions that no scenario shows to hold, without a reason.
 pub fn uncovered(rows: &[Row], kind: Kind) -> Vec<String> {
-    let mut all = conditions::all();
+    let mut all = text::all(rows);
     all.retain(|condition| {
         matches!(status(condition, rows, kind), Status::Failing | Status::Uncovered)
     });

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use cairn_tests::conditions;
 use cairn_tests::need::Backend as Kind;
 use cairn_tests::scenarios::{Cpu, Scenario};
 
 use super::outcome::{Outcome, Row, Status, status};
+use super::text;
 use crate::ledger::Ledger;
 
 const fn colour(colour: AnsiColor) -> Style {
@@ -67,24 +67,23 @@ pub fn print(rows: &[Row], kind: Kind, filtered: bool, subject: &str, took: Dura
     anstream::println!(
         "\n{BOLD}{:<32} {:<16} {:>11} {:>8} {:>8} {:>8}{BOLD:#}",
         "",
-        "RMM 1.0",
+        text::title(rows),
         "conditions",
         "passed",
         "failed",
         "not here"
     );
-    let mut groups: Vec<&str> = conditions::CONDITIONS.iter().map(|(name, ..)| *name).collect();
+    let mut groups: Vec<&str> = text::groups(rows);
     for row in rows {
-        let group = conditions::command(&row.scenario.name);
+        let group = text::command(&row.scenario.name);
         if !groups.contains(&group) {
             groups.push(group);
         }
     }
-    let all = conditions::all();
+    let all = text::all(rows);
     let mut statuses = Vec::new();
     for group in groups {
-        let about: Vec<&String> =
-            all.iter().filter(|name| conditions::command(name) == group).collect();
+        let about: Vec<&String> = all.iter().filter(|name| text::command(name) == group).collect();
         let own: Vec<(&String, Status)> =
             about.iter().map(|name| (*name, status(name, rows, kind))).collect();
         line(group, rows, &own);
@@ -97,7 +96,7 @@ pub fn print(rows: &[Row], kind: Kind, filtered: bool, subject: &str, took: Dura
 }
 
 fn line(group: &str, rows: &[Row], own: &[(&String, Status)]) {
-    let members = rows.iter().filter(|row| conditions::command(&row.scenario.name) == group);
+    let members = rows.iter().filter(|row| text::command(&row.scenario.name) == group);
     let count = Count::of(members);
     if count.passed + count.failed + count.skipped == 0 {
         return;
@@ -108,7 +107,7 @@ fn line(group: &str, rows: &[Row], own: &[(&String, Status)]) {
     let cover = if own.is_empty() { "-".to_owned() } else { format!("{covered}/{}", own.len()) };
     anstream::println!(
         "{style}{group:<32}{style:#} {:<16} {cover:>11} {:>8} {:>8} {:>8}",
-        conditions::clause(group),
+        text::clause(group),
         count.passed,
         count.failed,
         count.skipped
@@ -162,8 +161,12 @@ fn failures(rows: &[Row]) {
         if std::mem::take(&mut first) {
             anstream::println!("\n{BOLD}Failures{BOLD:#}");
         }
-        let clause = conditions::clause(&row.scenario.name);
-        let clause = if clause.is_empty() { String::new() } else { format!(" (RMM 1.0 {clause})") };
+        let clause = text::clause(&row.scenario.name);
+        let clause = if clause.is_empty() {
+            String::new()
+        } else {
+            format!(" ({} {clause})", text::title(rows))
+        };
         // One cause may fail hundreds.
         let text = if why == before { "for the same reason" } else { why };
         before = why;
