@@ -151,8 +151,9 @@ fn release(words: &[AtomicU16], unlocked: impl Fn(&AtomicU16) -> u16) {
 
 /// Why [`try_lock`] has failed.
 ///
-/// A granule in another state is refused for that, also while somebody holds it: until the lock goes it is what it was. And who
-/// holds it may be the caller itself, for whom waiting would never end.
+/// A granule in another state is refused for that, also while somebody holds it: until the lock
+/// goes it is what it was. And who holds it may be the caller itself, for whom waiting would never
+/// end.
 #[cold]
 fn why_not<S: State>(word: &AtomicU16) -> GranuleError {
     let word = word.load(Ordering::Relaxed);

@@ -58,8 +58,8 @@ pub fn init<M: Memory + Hasher>(
         if has_memory && rules == InitRules::Unassigned {
             return Err(Cause::EntryState { level: at.level, next: 0 });
         }
-        // What a RIM tells of is as the Realm was made: a Host whose CPUs still speak one version while others have changed to the
-        // other must not mix their rules.
+        // What a RIM tells of is as the Realm was made: a Host whose CPUs still speak one version
+        // while others have changed to the other must not mix their rules.
         let reached = if is_measured || rd.instance.get().is_none() {
             let mut extension = rd.measurements.extend_ripas(algorithm);
             ripas::init(&at, base, top, rules, |base, top| extension.extend(machine, base, top))

@@ -78,7 +78,8 @@ impl List {
         Ok(Self { page, offset: small(within), count: small(count.min(room)) })
     }
 
-    /// Looks whether the list can be read and written. All of it is in one page, so that its first word tells, which keeps its value.
+    /// Looks whether the list can be read and written. All of it is in one page, so that its first
+    /// word tells, which keeps its value.
     ///
     /// # Errors
     ///

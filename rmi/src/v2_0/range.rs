@@ -10,7 +10,8 @@ use super::descriptor::{AddrRange, COUNT_MAX, List};
 use crate::ops::granule::{self, AlreadyThere};
 use crate::ops::{Block, Cause, Named, Sink, Supply, map, memory};
 
-/// A range of physical addresses. Where it goes on past all of them, a command has not to look: it never gets there.
+/// A range of physical addresses. Where it goes on past all of them, a command has not to look: it
+/// never gets there.
 ///
 /// # Errors
 ///

@@ -25,8 +25,8 @@ use timers::Timers;
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.1 to A4.5.
 pub fn run<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, answer: &Answer<'_>) -> Exit {
-    // A REC that cannot go on is loaded all the same: what its exit leaves in the registers that the Host shares with it does not
-    // depend on how far it got.
+    // A REC that cannot go on is loaded all the same: what its exit leaves in the registers that the
+    // Host shares with it does not depend on how far it got.
     let resumed = rsi::resume(rmm, rec, answer);
     rmm.machine.load(&mut rec.registers);
     let exit = match resumed {

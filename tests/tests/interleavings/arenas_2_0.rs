@@ -29,9 +29,10 @@ fn probes(rd: u64, shared: u64) -> Vec<[u64; 8]> {
     ipas.map(|ipa| call(Command::RttReadEntry, [rd, ipa, 3])).into()
 }
 
-/// An active Realm: page 0 has memory, page 1 wants some; an empty table at [`IPA`]; a mapped unprotected page; a REC that runs,
-/// one that waits for a RIPAS change, one that waits for a CPU_ON of one that is off, and one that is being destroyed. One delegated
-/// granule, one that is the Host's.
+/// An active Realm: page 0 has memory, page 1 wants some; an empty table at [`IPA`]; a mapped
+/// unprotected page; a REC that runs, one that waits for a RIPAS change, one that waits for a CPU_ON
+/// of one that is off, and one that is being destroyed. One delegated granule, one that is the
+/// Host's.
 pub static ACTIVE: Arena = Arena { name: "active Realm of 2.0", build: Build::V2_0(active) };
 
 fn active(w: &mut World<'_>) -> Outcome<Scene> {
@@ -109,8 +110,8 @@ fn active(w: &mut World<'_>) -> Outcome<Scene> {
     Ok(Scene { commands, probes: probes(rd, shared) })
 }
 
-/// A new Realm: page 0 has memory; an empty table at [`IPA`]; a REC that waits for its granules. Two delegated granules, one of them
-/// wanted by everybody.
+/// A new Realm: page 0 has memory; an empty table at [`IPA`]; a REC that waits for its granules.
+/// Delegated granules, one of them wanted by everybody.
 pub static NEW: Arena = Arena { name: "new Realm of 2.0", build: Build::V2_0(new) };
 
 fn new(w: &mut World<'_>) -> Outcome<Scene> {
@@ -187,4 +188,26 @@ fn bare(w: &mut World<'_>) -> Outcome<Scene> {
         ("granule_delegate", [0xc400_0151, fresh, 0, 0, 0, 0, 0, 0]),
     ];
     Ok(Scene { commands, probes: vec![call(Command::StateGet, []), call(Command::Version, [7])] })
+}
+
+/// A Host that has asked for 1.0, and delegated nothing. Its first delegation is not here:
+/// RMI_VERSION on another CPU meanwhile finds no granule delegated yet, and lets the Host choose
+/// again.
+pub static CHOICE: Arena = Arena { name: "choice of a version", build: Build::V2_0(choice) };
+
+fn choice(w: &mut World<'_>) -> Outcome<Scene> {
+    w.call(Command::Version, &[0x1_0000])?.ok()?;
+    let (fresh, config) = (w.granule(), w.page(&[0; 512]));
+    let commands = vec![
+        ("version 1.0", call(Command::Version, [0x1_0000])),
+        ("version 2.0", call(Command::Version, [0x2_0000])),
+        ("config_set", call(Command::ConfigSet, [config])),
+        ("activate", call(Command::Activate, [])),
+        ("deactivate", call(Command::Deactivate, [])),
+        ("features", call(Command::Features, [0])),
+        ("granule_undelegate", [0xc400_0152, fresh, 0, 0, 0, 0, 0, 0]),
+        ("delegate", range(Command::RangeDelegate, fresh)),
+        ("absent", [0xc400_0176, 0, 0, 0, 0, 0, 0, 0]),
+    ];
+    Ok(Scene { commands, probes: vec![call(Command::Version, [7]), call(Command::StateGet, [])] })
 }

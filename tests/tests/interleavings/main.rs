@@ -246,9 +246,14 @@ fn pairs_about_a_bare_realm() {
 
 #[test]
 fn three_at_once() {
-    for arena in
-        [&arenas::ACTIVE, &arenas::NEW, &arenas::BARE, &arenas_2_0::ACTIVE, &arenas_2_0::NEW]
-    {
+    for arena in [
+        &arenas::ACTIVE,
+        &arenas::NEW,
+        &arenas::BARE,
+        &arenas_2_0::ACTIVE,
+        &arenas_2_0::NEW,
+        &arenas_2_0::CHOICE,
+    ] {
         triples(arena);
     }
 }
@@ -269,4 +274,5 @@ fn pairs_in_a_new_realm_of_2_0() {
 #[test]
 fn pairs_about_a_monitor_of_2_0() {
     pairs(&arenas_2_0::BARE);
+    pairs(&arenas_2_0::CHOICE);
 }

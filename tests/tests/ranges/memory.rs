@@ -307,8 +307,8 @@ fn memory_that_was_destroyed_becomes_ram_by_one_rule_only() {
     stage.done();
 }
 
-/// Whichever version a command belongs to, the RIM of a Realm of 1.0 tells of what becomes RAM: the Host's CPUs may speak both for a
-/// moment.
+/// Whichever version a command belongs to, the RIM of a Realm of 1.0 tells of what becomes RAM: the
+/// Host's CPUs may speak both for a moment.
 #[test]
 fn the_rim_of_a_realm_of_1_0_tells_of_ripas() {
     let rims = [false, true].map(|is_measured| {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-/// What is about the guest of our own host, or about the EL3 of the tests, which only that host knows.
+/// What is about the guest of our own host, or about the EL3 of the tests, which no other host
+/// knows.
 const GUEST: [&str; 9] =
     ["check", "rmi", "el3", "realms", "memory", "kernel", "initrd", "hash_algo", "append"];
 

@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use super::super::abi::{Command, GONE, INPUT, SUCCESS, UNKNOWN, V1_0, V2_0};
+use super::super::abi::{Command, GLOBAL, GONE, INPUT, NOTSUP, SUCCESS, UNKNOWN, V1_0, V2_0};
 use super::super::registry::Registry;
 use super::super::world::{PAGE, World};
 use crate::outcome::{Outcome, fail, holds, same};
@@ -96,7 +96,10 @@ pub(super) fn add(registry: &mut Registry) {
                 return Ok(());
             }
             // PDEV_CREATE: changes nothing, and a Host of 1.0 knows no such command.
-            one(w, [0xc400_0176, 0, 0, 0, 0, 0, 0, 0], UNKNOWN)?;
+            let Some([x0, ..]) = w.port.call([0xc400_0176, 0, 0, 0, 0, 0, 0, 0]) else {
+                return fail("no answer");
+            };
+            holds("not carried out", [UNKNOWN, GLOBAL, NOTSUP].contains(&x0))?;
             let reply = w.call(Command::Version, &[V1_0])?;
             same("X0 to X2", &reply.x[..3], &[SUCCESS, V1_0, V2_0])?;
             first_host(w)

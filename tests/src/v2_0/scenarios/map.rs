@@ -28,7 +28,8 @@ pub(super) fn add(registry: &mut Registry) {
     add_init(registry);
 }
 
-/// What the command itself works on is no memory: RMI_BUSY, after which a Host calls again, would have no end.
+/// What the command itself works on is no memory: RMI_BUSY, after which a Host calls again, would
+/// have no end.
 fn add_own(registry: &mut Registry) {
     for (number, what) in ["rd", "start_table", "leaf_table"].into_iter().enumerate() {
         registry.add(format!("data_map/data_state/own_{what}"), move |w| {
