@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | a granule that the monitor gave back | every byte is zero |
 //! | the exit half of a run page | every word that this kind of exit does not define is zero |
+//! | `ICH_HCR_EL2`, in version 2.0 | as the host wrote it, but switched off |
 //! | general-purpose, floating-point, SVE, EL1, debug and PMU registers of the CPU | as before the entry |
 
 use crate::failure::Failure;
@@ -94,6 +95,21 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// `ICH_HCR_EL2` as it should be after an exit in version 2.0, and as it is; hardware counts in
+    /// some of its bits.
+    pub fn virtual_interface(&self, host: &Host, entered: Entered, values: [u64; 2]) {
+        const EOI_COUNT: u64 = 0x1f << 27;
+        let [expected, found] = values.map(|value| value & !EOI_COUNT);
+        if expected != found {
+            self.found(
+                host,
+                format_args!("{entered}"),
+                format_args!("ICH_HCR_EL2"),
+                [expected, found],
+            );
+        }
     }
 
     /// A granule came back from the monitor.
@@ -193,6 +209,17 @@ mod tests {
         assert!(console.contains("\"pages\":2,\"findings\":1"));
         let place = "that came back\",\"place\":\"0x";
         assert!(console.contains(place) && console.contains("\"before\":\"0x0\""), "{console}");
+    }
+
+    #[test]
+    fn a_virtual_interface_that_stays_on_is_found() {
+        let (_, host) = watched();
+        let watch = host.watch.as_ref().unwrap();
+        let entered = Entered { number: None, rd: 0x4200_0000, cpu: 0 };
+        watch.virtual_interface(&host, entered, [0b1000, 3 << 27 | 0b1000]);
+        assert!(watch.report(&host).is_ok());
+        watch.virtual_interface(&host, entered, [0, 1]);
+        assert!(watch.report(&host).is_err());
     }
 
     #[test]

@@ -116,11 +116,15 @@ impl Dialect for V2_0 {
         if !held.is_empty() {
             return Err(failure!("the monitor keeps {} granules for itself", held.len()));
         }
-        for range in memory {
+        let checked = memory.iter().try_for_each(|range| {
             self.check_memory(host, range)?;
-            self.check_protection(host, range)?;
+            self.check_protection(host, range)
+        });
+        if checked.is_err() {
+            // Why no Realm is possible matters more than whether the monitor lets go.
+            let _ = self.end(host);
         }
-        Ok(())
+        checked
     }
 
     fn end(&self, host: &Host) -> Result<(), Failure> {
@@ -201,8 +205,9 @@ impl Dialect for V2_0 {
     ) -> Result<RecExit, RmiError> {
         let machine = host.machine();
         rec.run.write_enter(machine, enter);
+        let hcr = interrupts.hcr | ENABLED;
         machine.set_virtual_interrupts(&VirtualInterrupts {
-            hcr: interrupts.hcr | ENABLED,
+            hcr,
             lrs: interrupts.lrs,
             interface: interrupts.interface,
         });
@@ -212,6 +217,9 @@ impl Dialect for V2_0 {
             return Err(error);
         }
         let left = machine.virtual_interrupts();
+        if let Some(watch) = &host.watch {
+            watch.virtual_interface(host, rec.entered, [hcr & !ENABLED, left.hcr]);
+        }
         interrupts.lrs = left.lrs;
         interrupts.interface = left.interface;
         Ok(rec.run.read_exit(machine))

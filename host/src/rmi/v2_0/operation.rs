@@ -104,9 +104,7 @@ impl<'a> Operation<'a> {
     fn donate(&mut self, handle: u64, request: DonateRequest) -> Result<Answer, Failure> {
         let DonateRequest { level, count, contiguous, state } = request;
         if level != 3 || contiguous || state != 0 || count == 0 {
-            return Err(failure!(
-                "the monitor asks for memory of a kind that it needs not: {request:?}"
-            ));
+            return Err(failure!("this host gives single delegated granules, not {request:?}"));
         }
         let mut count = count.min(LIST_MAX);
         if core::mem::take(&mut self.is_stingy) && count > 1 {
