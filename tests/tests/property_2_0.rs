@@ -1,7 +1,7 @@
 //! Random sequences of commands of RMI 2.0: the monitor on the fake machine does what the
 //! specification says, and whatever state they reach, everything can be given back.
 //!
-//! A run sends 100000 commands, or what `CAIRN_PROPERTY_COMMANDS` says, always the same ones. A
+//! A run sends 1000000 commands, or what `CAIRN_PROPERTY_COMMANDS` says, always the same ones. A
 //! sequence that fails is made as short as possible and printed as a script.
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
@@ -69,7 +69,7 @@ fn explore(seed: u64) -> Tally {
 #[test]
 fn monitor_and_specification_agree() {
     let enough = std::env::var("CAIRN_PROPERTY_COMMANDS");
-    let enough = enough.map_or(100_000, |text| text.parse().unwrap());
+    let enough = enough.map_or(1_000_000, |text| text.parse().unwrap());
     let mut total = Tally::new();
     let mut seed = 0;
     while total.values().sum::<u64>() < enough {
