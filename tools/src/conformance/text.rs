@@ -11,10 +11,10 @@ use super::outcome::Row;
 /// What names of 2.0 begin with.
 pub const V2: &str = "v2/";
 
-/// Section of the notes on 2.0 by command, and conditions with the reason why no Host can bring them about, if so.
+/// Section of the notes on 2.0 by command, and the conditions.
 struct Notes {
     sections: BTreeMap<&'static str, &'static str>,
-    conditions: Vec<(String, Option<&'static str>)>,
+    conditions: Vec<String>,
 }
 
 fn notes() -> &'static Notes {
@@ -22,13 +22,7 @@ fn notes() -> &'static Notes {
     NOTES.get_or_init(|| {
         let all = v2_0::conditions::all();
         let sections = all.iter().rev().map(|one| (conditions::command(one.name), one.section));
-        let unreachable = |name: &str| {
-            v2_0::conditions::OUT_OF_REACH
-                .iter()
-                .find(|(other, _)| *other == name)
-                .map(|(_, why)| *why)
-        };
-        let names = all.iter().map(|one| (format!("{V2}{}", one.name), unreachable(one.name)));
+        let names = all.iter().map(|one| format!("{V2}{}", one.name));
         Notes { sections: sections.collect(), conditions: names.collect() }
     })
 }
@@ -67,16 +61,14 @@ pub fn groups(rows: &[Row]) -> Vec<&'static str> {
 
 /// The conditions of the text.
 pub fn all(rows: &[Row]) -> Vec<String> {
-    if is_v2(rows) {
-        notes().conditions.iter().map(|(name, _)| name.clone()).collect()
-    } else {
-        conditions::all()
-    }
+    if is_v2(rows) { notes().conditions.clone() } else { conditions::all() }
 }
 
 /// Why no Host can bring a condition about, if so.
 pub fn out_of_reach(condition: &str) -> Option<&'static str> {
-    notes().conditions.iter().find(|(name, _)| name == condition).and_then(|(_, why)| *why)
+    let name = condition.strip_prefix(V2)?;
+    let reasons = v2_0::conditions::OUT_OF_REACH;
+    reasons.iter().find(|(other, _)| *other == name).map(|(_, why)| *why)
 }
 
 #[cfg(test)]

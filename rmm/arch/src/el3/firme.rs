@@ -131,7 +131,7 @@ impl GranuleService {
         Self(AtomicU8::new(0))
     }
 
-    /// Looks for the service; see [`call`] for `el3`.
+    /// Looks for the service; `el3` takes X0 to X3 and gives X0 to X2.
     ///
     /// Source: FIRME (Arm DEN0149) 1.0, "Discovery".
     pub fn discover(&self, el3: impl Fn([u64; 4]) -> [u64; 3]) -> GranuleCalls {
