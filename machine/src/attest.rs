@@ -25,8 +25,8 @@ pub trait AttestRoot {
     /// it tries again: this never waits.
     fn platform_token(&self, challenge: &[u8; 32], into: &mut [u8]) -> Result<usize, El3Error>;
 
-    /// Random bytes of the CPU, if it has a generator that works. They only ever add to a derived nonce: nothing depends on
-    /// their being random.
+    /// Random bytes of the CPU, if it has a generator that works. To a derived nonce they only add, and no secret depends on their being
+    /// random; they are the identifier of a Realm that has one.
     fn entropy(&self) -> Option<[u8; 32]> {
         None
     }

@@ -300,6 +300,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_is_its_granules() {
+        let run = ExclusiveRun::new(GranuleAddr::containing(0x8000_1000), 3);
+        assert_eq!((run.first(), run.count()), (GranuleAddr::containing(0x8000_1000), 3));
+        let granules: Vec<u64> = run.granules().map(|granule| granule.addr().as_u64()).collect();
+        assert_eq!(granules, [0x8000_1000, 0x8000_2000, 0x8000_3000]);
+    }
+
+    #[test]
     fn the_first_marked_word_is_found_from_anywhere() {
         const MARK: u8 = 0x11;
         // Every bit but the marks, in every word.

@@ -131,6 +131,36 @@ fn a_range_of_granules_is_the_loop_of_its_granules() {
     }
 }
 
+/// EL3 keeps a granule that is the first of a run and not of the range: the Host is not told yet, so nothing is entered.
+#[test]
+fn a_refusal_is_entered_when_the_host_hears_of_it() {
+    /// Granules that are asked for at once.
+    const RUN: u64 = 64;
+    for stuck in [0, 1, RUN - 1, RUN, RUN + 1] {
+        let count = RUN + 8;
+        let trial = Trial {
+            befores: (0..count).map(|_| Before::Delegated).collect(),
+            base: BASE + 0x40_0000,
+            way: Way::Out,
+            already: IsProgress,
+            stuck: Some(stuck),
+            interrupts: 0,
+        };
+        let machine = prepare(&trial);
+        let cpu = machine.cpu(0);
+        let range = GranuleRange::new(trial.base, trial.base + count * PAGE).unwrap();
+        let first = go(&cpu, trial.way, range, trial.already, Budget { units: count });
+        assert_eq!(machine.leaked().0, usize::from(stuck == 0), "{stuck}");
+        if stuck != 0 {
+            let reached = trial.base + stuck * PAGE;
+            assert_eq!(first, Ok(Progress { reached }));
+            let rest = GranuleRange::new(reached, range.top()).unwrap();
+            let second = go(&cpu, trial.way, rest, trial.already, Budget { units: count });
+            assert_eq!((second, machine.leaked().0), (Err(Cause::NotUndelegated), 1));
+        }
+    }
+}
+
 #[test]
 fn a_range_ends_with_the_tracked_memory_and_with_what_is_not_the_hosts() {
     let machine = FakeMachine::new(Profile::Max);

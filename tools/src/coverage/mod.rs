@@ -39,12 +39,16 @@ const LEFT_OUT: [(&str, &str); 3] = [
 ];
 
 /// What is run. Random sequences of commands and races are not: other lines run each time.
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 12] = [
     "--package=cairn-tests",
     "--lib",
     "--test=scenarios",
     "--test=attestation",
     "--test=boards",
+    "--test=v2",
+    "--test=sro",
+    "--test=ranges",
+    "--test=el3",
     "--quiet",
     "--no-fail-fast",
     "--color=never",
