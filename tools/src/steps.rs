@@ -9,7 +9,7 @@ use cairn_host::job::{HashAlgorithm, Interface};
 
 use crate::cli::{
     Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, StressKind, StressOptions,
-    TestOptions,
+    SuiteInterface, TestOptions,
 };
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
@@ -93,7 +93,8 @@ const STEPS: &[Step] = &[
     step("bench-latency", Tool(bench::check_latency)),
     step("crash-report", Tool(crash::check)),
     step("fvp-image", Tool(fvp_image)),
-    step("conformance-qemu", Tool(conformance_on_qemu)),
+    step("conformance-qemu", Tool(|| conformance_on_qemu(SuiteInterface::V1_0))),
+    step("conformance-2.0-qemu", Tool(|| conformance_on_qemu(SuiteInterface::V2_0))),
     step("stress-races", Stress(StressKind::Races, 1_000_000)),
     step("stress-lives", Stress(StressKind::Lives, 1000)),
     step("stress-cpus", Stress(StressKind::Cpus, 1)),
@@ -137,8 +138,8 @@ fn fvp_image() -> anyhow::Result<()> {
 }
 
 /// The scenarios on the simulated machine are unit tests already; here they meet the real image.
-fn conformance_on_qemu() -> anyhow::Result<()> {
-    conformance::command(&ConformanceOptions::default())
+fn conformance_on_qemu(rmi: SuiteInterface) -> anyhow::Result<()> {
+    conformance::command(&ConformanceOptions { rmi, ..ConformanceOptions::default() })
 }
 
 /// Boot, four CPUs and Realms with the memory map of Arm FVP.

@@ -99,10 +99,14 @@ pub(super) fn add(registry: &mut Registry) {
         refused(w, |params| params.flags0 = flags0::LPA2)
     });
     registry.add_on(Cpu::Plain, "realm_create/params_supp/sve_without_sve", |w| {
-        refused(w, |params| params.flags0 = flags0::SVE)
+        // More than there is: none, or the longest vector.
+        let most = if w.features(0)? >> 9 & 1 == 0 { 0 } else { 0xff };
+        refused(w, |params| (params.flags0, params.sve_vl) = (flags0::SVE, most))
     });
     registry.add_on(Cpu::Plain, "realm_create/params_supp/pmu_without_pmu", |w| {
-        refused(w, |params| params.flags0 = flags0::PMU)
+        // More than there are: none, or all.
+        let most = if w.features(0)? >> 26 & 1 == 0 { 0 } else { 0xff };
+        refused(w, |params| (params.flags0, params.pmu_num_ctrs) = (flags0::PMU, most))
     });
     for &(width, start, roots) in INCONSISTENT {
         let name = format!("realm_create/rtt_num_level/{width}_{start}_{roots}");
