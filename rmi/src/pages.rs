@@ -18,6 +18,18 @@ pub(crate) struct RealmParams(pub(crate) AbiWords<512>);
 #[derive(Debug)]
 pub(crate) struct RecParams(pub(crate) AbiWords<512>);
 
+/// The names of the checks on a pointer to a page of the Host's, the same in each version: aligned,
+/// delegable, the Host's.
+pub(crate) const fn host_labels(page: HostPage) -> (&'static str, &'static str, &'static str) {
+    match page {
+        HostPage::Params => ("params_align", "params_bound", "params_pas"),
+        HostPage::Source => ("src_align", "src_bound", "src_pas"),
+        HostPage::Run => ("run_align", "run_bound", "run_pas"),
+        HostPage::Config => ("cfg_align", "cfg_bound", "cfg_pas"),
+        HostPage::List => ("list_align", "list_bound", "list_pas"),
+    }
+}
+
 /// Copies a page of parameters, in place.
 ///
 /// # Errors

@@ -3,7 +3,8 @@
 
 use realm::rtt::Level;
 
-use crate::ops::{Cause, HostPage, Operand};
+use crate::ops::{Cause, Operand};
+use crate::pages::host_labels;
 
 /// `RmiCommandReturnCode`: status in bits `[7:0]`, index in bits `[15:8]`.
 ///
@@ -89,17 +90,6 @@ const fn alias_label(operand: Operand) -> &'static str {
         | Operand::StartRtt
         | Operand::CallingRec
         | Operand::TargetRec => "alias",
-    }
-}
-
-/// A pointer to a page of the Host's: aligned, delegable, the Host's.
-const fn host_labels(page: HostPage) -> (&'static str, &'static str, &'static str) {
-    match page {
-        HostPage::Params => ("params_align", "params_bound", "params_pas"),
-        HostPage::Source => ("src_align", "src_bound", "src_pas"),
-        HostPage::Run => ("run_align", "run_bound", "run_pas"),
-        HostPage::Config => ("cfg_align", "cfg_bound", "cfg_pas"),
-        HostPage::List => ("list_align", "list_bound", "list_pas"),
     }
 }
 

@@ -52,7 +52,7 @@ macro_rules! commands {
                     run: &impl Run<M>,
                 ) {
                     #[inline(always)]
-                    #[allow(unused_variables, reason = "one command runs a REC, one has no Realm")]
+                    #[allow(unused_variables, reason = "not every command uses each of its arguments")]
                     fn call<M: Machine>(
                         $rmm: &Rmm<'_, M>,
                         $run: &impl Run<M>,

@@ -4,7 +4,8 @@ use machine::GranuleAddr;
 use realm::rtt::Level;
 
 use crate::ops::sro::Awaits;
-use crate::ops::{Cause, HostPage, Operand};
+use crate::ops::{Cause, Operand};
+use crate::pages::host_labels;
 
 /// RMI_SUCCESS.
 pub(super) const SUCCESS: u64 = 0;
@@ -108,17 +109,6 @@ const fn labels(operand: Operand) -> Labels {
         Operand::TargetRec => ("target_align", "target_bound", "target_state", "target_blocked"),
     };
     Labels { align, bound, state, blocked }
-}
-
-/// A pointer to a page of the Host's: aligned, delegable, the Host's.
-const fn host_labels(page: HostPage) -> (&'static str, &'static str, &'static str) {
-    match page {
-        HostPage::Params => ("params_align", "params_bound", "params_pas"),
-        HostPage::Source => ("src_align", "src_bound", "src_pas"),
-        HostPage::Run => ("run_align", "run_bound", "run_pas"),
-        HostPage::Config => ("cfg_align", "cfg_bound", "cfg_pas"),
-        HostPage::List => ("list_align", "list_bound", "list_pas"),
-    }
 }
 
 /// What a cause is in RMI 2.0.
