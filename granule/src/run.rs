@@ -104,9 +104,8 @@ impl<'t, S: State> RunGuard<'t, S> {
         };
         release(done, |_| word_in::<T>(bits));
         self.words = rest;
-        if let Some(base) = self.base.add(count) {
-            self.base = base;
-        }
+        // There is no address after the last run of all memory, and nothing left to be at it.
+        self.base = self.base.add(count).unwrap_or(self.base);
     }
 }
 
@@ -169,10 +168,7 @@ fn try_lock<S: State>(word: &AtomicU16) -> bool {
     }
     let locked =
         word.compare_exchange(before, before | LOCKED, Ordering::Acquire, Ordering::Relaxed);
-    if locked.is_ok() {
-        count_lock();
-    }
-    locked.is_ok()
+    locked.inspect(|_| count_lock()).is_ok()
 }
 
 impl RunGuard<'_, Delegated> {
