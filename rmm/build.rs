@@ -26,6 +26,8 @@ fn main() {
         "--no-dynamic-linker",
         "--build-id=none",
         "-znorelro",
+        // A bit for each word to relocate, where the older list has 24 bytes.
+        "--pack-dyn-relocs=relr",
         // Constants with pointers stay in .rodata: they are relocated before anything is write-protected.
         "-znotext",
         "-znognustack",

@@ -81,21 +81,34 @@ cairn_entry:
     ldr     x9, [x24, #{cold}]
     cbz     x9, 20f
 
-    // Cold boot: apply R_AARCH64_RELATIVE, the only kind that a static position-independent image has.
+    // Cold boot: add the load address to each word that holds an address, the only relocation that a
+    // static position-independent image has. The list is RELR: an even entry is the offset of such a
+    // word; an odd one says with a bit each which of the 63 words after the last are others.
     adrp    x9, __image_start
-    adrp    x10, __rela_start
-    add     x10, x10, :lo12:__rela_start
-    adrp    x11, __rela_end
-    add     x11, x11, :lo12:__rela_end
-10: cmp     x10, x11
+    adrp    x10, __relr_start
+    add     x10, x10, :lo12:__relr_start
+    adrp    x11, __relr_end
+    add     x11, x11, :lo12:__relr_end
+    mov     x13, x9
+5:  cmp     x10, x11
     b.hs    11f
-    ldp     x12, x13, [x10], #16
-    ldr     x14, [x10], #8
-    cmp     w13, #1027
-    b.ne    cairn_boot_failed
+    ldr     x12, [x10], #8
+    tbnz    x12, #0, 6f
+    add     x13, x9, x12
+    ldr     x14, [x13]
     add     x14, x14, x9
-    str     x14, [x9, x12]
-    b       10b
+    str     x14, [x13], #8
+    b       5b
+6:  mov     x15, x13
+    add     x13, x13, #504
+7:  lsr     x12, x12, #1
+    cbz     x12, 5b
+    tbz     x12, #0, 8f
+    ldr     x14, [x15]
+    add     x14, x14, x9
+    str     x14, [x15]
+8:  add     x15, x15, #8
+    b       7b
 11: adrp    x10, __bss_start
     add     x10, x10, :lo12:__bss_start
     adrp    x11, __bss_end
