@@ -22,11 +22,12 @@ pub fn read<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     if !ipa.is_multiple_of(GRANULE_SIZE) || !space.is_protected(ipa) {
         return Outcome::code(ERROR_INPUT);
     }
-    let (algorithm, rpv, is_new): (_, [u64; 8], _) = with_rd(rmm, rec, |rd| {
+    let (algorithm, rpv, has_instance): (_, [u64; 8], _) = with_rd(rmm, rec, |rd| {
         (rd.algorithm(), zerocopy::transmute!(rd.rpv), rd.instance.get().is_some())
     });
-    // A field that Realms of 1.0 do not have. Those that follow it are about planes, of which there are none.
-    let gic_vtr = if is_new { rmm.facts.ich_vtr } else { 0 };
+    // A field that came with instances. Those that follow it are about planes, of which there are
+    // none.
+    let gic_vtr = if has_instance { rmm.facts.ich_vtr } else { 0 };
     let written = guest::with_page(rmm, &rec.tree(), ipa, |page| {
         for index in 0..page.0.len() {
             let value = match index {
