@@ -132,14 +132,13 @@ pub fn set(
     } else if !level.is_aligned(base) {
         return None;
     }
+    let size = level.entry_size();
+    let fitting = usize::try_from(top.saturating_sub(addr) / size).unwrap_or(usize::MAX);
     let mut stale = false;
-    for index in first..entries_at(level) {
-        if addr >= top || top - addr < level.entry_size() {
-            break;
-        }
+    for index in (first..entries_at(level)).take(fitting) {
         let Some(was_valid) = change_at(at, index, wish) else { break };
         stale |= was_valid;
-        addr += level.entry_size();
+        addr += size;
     }
     (addr > base).then_some(Progress { reached: addr, stale })
 }

@@ -96,11 +96,13 @@ impl Position<'_, '_> {
     }
 
     /// Writes the entry at `index`: one 64-bit store, so that a table walker sees the old or the new one.
+    #[inline] // perf: where the kind of entry is known, little of it is left (`data_create_unknown`).
     pub fn set_at(&self, index: usize, entry: Entry) {
         self.set_raw_at(index, entry.encode(self.level, self.format));
     }
 
     /// Writes the entry where the walk ended.
+    #[inline]
     pub fn set(&self, entry: Entry) {
         self.set_at(self.index, entry);
     }

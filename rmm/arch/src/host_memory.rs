@@ -115,6 +115,7 @@ fn check(offset: usize, words: usize) {
 }
 
 impl<F: Firmware> HostMemory for Cpu<F> {
+    #[inline] // perf: `rec_enter_host_call`.
     fn read_host(
         &self,
         granule: GranuleAddr,

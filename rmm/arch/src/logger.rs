@@ -88,6 +88,7 @@ unsafe impl defmt::Logger for ConsoleLogger {
     }
 }
 
+#[inline] // perf: `realm_destroy`.
 fn send(packer: &mut Packer, bytes: &[u8]) {
     for &byte in bytes {
         packer.push(byte, console::send);

@@ -112,6 +112,7 @@ fn locked<M: Memory, R>(
     access(&mut page)
 }
 
+#[inline] // perf: `attest_token_init`.
 fn lock<'t, M>(rmm: &Rmm<'t, M>, rec: &Rec, role: RecAux) -> GranuleGuard<'t, RecAuxState> {
     match rmm.granules.lock(rec.aux_for(role)) {
         Ok(granule) => granule,
