@@ -47,22 +47,24 @@ impl<'t, S: State> RunGuard<'t, S> {
         Ok(Self { words, base, state: PhantomData })
     }
 
-    /// Locks all granules of `words`, waiting for none.
+    /// Locks granules of `words` from the first on, as many as can be locked without waiting, and at
+    /// least `least` of them.
     ///
     /// # Errors
     ///
     /// `WrongState` or `Held`, of the first granule that is in another state or that somebody
     /// holds.
     #[inline(always)]
-    pub(crate) fn try_lock_all(
+    pub(crate) fn try_lock(
         words: &'t [AtomicU16],
         base: GranuleAddr,
+        least: u64,
     ) -> Result<Self, GranuleError> {
         let locked = try_lock_leading::<S>(words);
         let run = Self { words: words.get(..locked).unwrap_or(words), base, state: PhantomData };
         match words.get(locked) {
-            None => Ok(run),
-            Some(other) => Err(why_not::<S>(other)),
+            Some(other) if run.count() < least => Err(why_not::<S>(other)),
+            _ => Ok(run),
         }
     }
 
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_range_or_none() {
+    fn all_of_a_range_or_none_or_as_many_as_follow() {
         let words = words();
         let table = table(&words);
         let mut run = table.lock_run::<Undelegated>(range(0, 30)).unwrap();
@@ -256,18 +258,23 @@ mod tests {
         table.account().moved_run(GranuleState::Undelegated, GranuleState::Delegated, 30);
         for number in [0, 3, 8, 29] {
             let held = table.lock::<Delegated>(at(number)).unwrap();
-            assert_eq!(table.try_lock_all(range(0, 30)).err(), Some(GranuleError::Held));
+            assert_eq!(table.try_lock_run(range(0, 30), 30).err(), Some(GranuleError::Held));
+            let part = table.try_lock_run(range(0, 30), 3).map(|run| run.count());
+            assert_eq!(part.ok(), Some(number).filter(|number| *number >= 3), "as many as follow");
             drop(held);
         }
         let other = GranuleError::WrongState(GranuleState::Undelegated);
-        assert_eq!(table.try_lock_all(range(20, 11)).err(), Some(other));
-        assert_eq!(table.try_lock_all(range(30, 11)).err(), Some(GranuleError::Untracked));
+        assert_eq!(table.try_lock_run(range(20, 11), 11).err(), Some(other));
+        assert_eq!(table.try_lock_run(range(20, 11), 10).map(|run| run.count()), Ok(10));
+        let untracked = Some(GranuleError::Untracked);
+        assert_eq!(table.try_lock_run(range(30, 11), 11).err(), untracked);
+        assert_eq!(table.try_lock_run(range(COUNT as u64, 1), 1).err(), untracked);
         let held = table.lock::<Undelegated>(at(30)).unwrap();
-        assert_eq!(table.try_lock_all(range(20, 11)).err(), Some(other), "held or not");
+        assert_eq!(table.try_lock_run(range(20, 11), 11).err(), Some(other), "held or not");
         drop(held);
         let free = |word: &AtomicU16| word.load(Ordering::Relaxed) == word_in::<Delegated>(9);
         assert!(words.iter().take(30).all(free), "a refusal changes nothing");
-        table.claim_run::<Data>(table.try_lock_all(range(0, 30)).unwrap());
+        table.claim_run::<Data>(table.try_lock_run(range(0, 30), 30).unwrap());
         assert_eq!(table.peek(at(29)), Some(GranuleState::Data));
         assert_eq!(table.account().granules(), table.census());
     }

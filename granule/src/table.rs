@@ -158,22 +158,23 @@ impl<'t> GranuleTable<'t> {
         RunGuard::lock(words, range.base()).map_err(GranuleError::WrongState)
     }
 
-    /// Locks all granules of a range, DELEGATED, without waiting for any: for those who hold what
-    /// others wait for.
+    /// Locks DELEGATED granules of a range from its first one on, as many as follow each other in one
+    /// bank, and at least `least`, without waiting for any: for those who hold what others wait for.
     ///
     /// # Errors
     ///
     /// `Untracked`, `WrongState` with the state of the first granule in another one, or `Held`.
     #[inline(always)]
-    pub fn try_lock_all(
+    pub fn try_lock_run(
         &self,
         range: GranuleRange,
+        least: u64,
     ) -> Result<RunGuard<'t, Delegated>, GranuleError> {
         let words = self.words_of(range).ok_or(GranuleError::Untracked)?;
-        if words.len() as u64 != range.count() {
+        if (words.len() as u64) < least {
             return Err(GranuleError::Untracked);
         }
-        RunGuard::try_lock_all(words, range.base())
+        RunGuard::try_lock(words, range.base(), least)
     }
 
     /// Locks all granules of a range that are known to be in state `S`.

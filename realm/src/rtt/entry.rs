@@ -334,6 +334,12 @@ pub mod raw {
         level.entry_size()
     }
 
+    /// What the next entry differs by that is alike: the memory follows, if there is some.
+    #[inline]
+    pub const fn step_of(raw: u64, level: Level) -> u64 {
+        if is_live(raw) { step(level) } else { 0 }
+    }
+
     /// The next table's descriptor bits, if the entry of a level above pages is one.
     #[inline]
     pub const fn is_table(raw: u64) -> bool {

@@ -1,6 +1,6 @@
 //! One Realm's tree of tables: its geometry, and the walk from the root.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use granule::{GranuleAddr, GranuleGuard, GranuleTable, RealmNumber, RttState};
 use machine::{Memory, Slot, Words};
@@ -107,14 +107,41 @@ impl Position<'_, '_> {
         self.set_at(self.index, entry);
     }
 
-    /// Adds to the table's count of live entries.
-    pub fn count_up(&self) {
-        self.table.set_count(self.table.count() + 1);
+    /// How many entries from `first` on, of at most `most`, say the same as it: where it maps memory,
+    /// each maps what follows on the memory of the one before.
+    pub fn alike(&self, first: usize, most: u16) -> u16 {
+        let mut expected = self.raw_at(first);
+        let step = raw::step_of(expected, self.level);
+        let words = self.words.0.get(first..).unwrap_or(&[]);
+        let goes_on = |word: &&AtomicU64| {
+            let is_alike = word.load(Ordering::Relaxed) == expected;
+            // The address of the last memory there is goes on in bits that no entry has set.
+            expected = expected.wrapping_add(step);
+            is_alike
+        };
+        let count = words.iter().take(usize::from(most)).take_while(goes_on).count();
+        u16::try_from(count).unwrap_or(most)
     }
 
-    /// Takes one from the table's count of live entries.
-    pub fn count_down(&self) {
-        self.table.set_count(self.table.count() - 1);
+    /// Writes `count` entries from `first` on that are alike ([`Position::alike`]), beginning with
+    /// `entry`. A table walker sees the old or the new one of each.
+    pub fn set_alike(&self, first: usize, count: u16, entry: Entry) {
+        let mut raw = entry.encode(self.level, self.format);
+        let step = raw::step_of(raw, self.level);
+        for word in self.words.0.iter().skip(first).take(usize::from(count)) {
+            word.store(raw, Ordering::Relaxed);
+            raw = raw.wrapping_add(step);
+        }
+    }
+
+    /// Adds to the table's count of live entries.
+    pub fn count_up(&self, entries: u16) {
+        self.table.set_count(self.table.count() + entries);
+    }
+
+    /// Takes from the table's count of live entries.
+    pub fn count_down(&self, entries: u16) {
+        self.table.set_count(self.table.count() - entries);
     }
 
     /// The `top` output of commands that take something away: the first live entry from `ipa` on, or the

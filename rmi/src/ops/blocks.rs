@@ -2,7 +2,7 @@
 //! told.
 
 use granule::{GRANULE_SIZE, GranuleAddr};
-use realm::rtt::Level;
+use realm::rtt::{Format, Level};
 
 use super::Cause;
 
@@ -13,6 +13,17 @@ pub struct Block {
     pub pa: GranuleAddr,
     /// Length: a multiple of the granule size, not 0.
     pub bytes: u64,
+}
+
+impl Block {
+    /// How many entries of `level` it fills, at most `most`, that can all hold the address of what
+    /// they map; the first can.
+    pub(super) fn entries(&self, format: Format, level: Level, most: u16) -> u16 {
+        let count = (self.bytes / level.entry_size()).min(u64::from(most));
+        let last = self.pa.as_u64() + count.saturating_sub(1) * level.entry_size();
+        let count = if format.can_hold(last) { count } else { count.min(1) };
+        u16::try_from(count).unwrap_or(most)
+    }
 }
 
 /// The memory that a Host wants to be mapped, in the order of the addresses where it is to appear.
@@ -30,15 +41,15 @@ pub trait Supply {
 
 /// Told of each mapping that is taken away, in ascending order of intermediate physical addresses.
 pub trait Sink {
-    /// Takes note of a mapping of one entry of `level` to the memory at `pa`. False if there is no
-    /// room for it: it stays mapped.
-    fn take(&mut self, pa: GranuleAddr, level: Level) -> bool;
+    /// Takes note of mappings of entries of `level` to memory from `pa` on, at most `most` of them;
+    /// says how many. There is no room for the others: they stay mapped.
+    fn take(&mut self, pa: GranuleAddr, level: Level, most: u16) -> u16;
 }
 
 /// Nobody wants to know.
 impl Sink for () {
-    fn take(&mut self, _: GranuleAddr, _: Level) -> bool {
-        true
+    fn take(&mut self, _: GranuleAddr, _: Level, most: u16) -> u16 {
+        most
     }
 }
 
@@ -113,6 +124,21 @@ mod tests {
 
     fn block(pa: u64, bytes: u64) -> Block {
         Block { pa: GranuleAddr::new(pa).unwrap(), bytes }
+    }
+
+    #[test]
+    fn a_block_fills_entries_up_to_the_last_address_that_they_can_hold() {
+        let entries =
+            |pa, bytes, most| block(pa, bytes).entries(Format::Address48, Level::PAGE, most);
+        assert_eq!(entries(0x1000, 0x1000, 512), 1);
+        assert_eq!(entries(0x1000, 0x8000, 512), 8);
+        assert_eq!(entries(0x1000, 0x8000, 3), 3);
+        assert_eq!(
+            block(0x20_0000, 0x1f_f000).entries(Format::Address48, Level::SECOND_LEAF, 9),
+            0
+        );
+        assert_eq!(entries((1 << 48) - 0x2000, 0x2000, 512), 2);
+        assert_eq!(entries((1 << 48) - 0x2000, 0x3000, 512), 1, "the last would not fit");
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn hand_over(
 ) {
     machine.renew_code(Slot::Object, data.exclusive());
     at.set(Entry::Assigned(ripas, data.addr()));
-    at.count_up();
+    at.count_up(1);
     machine.publish();
 }
 
@@ -159,7 +159,7 @@ pub fn destroy<M: Memory + Stage2Tlb>(
             let stale = Stale::Range { ipa, size_bytes: size, leaf_size_bytes: size };
             machine.invalidate(tree.vmid, stale);
         }
-        at.count_down();
+        at.count_down(1);
         let Ok(page) = rmm.granules.lock::<Data>(granule) else {
             unreachable!("DATA of an RTT entry")
         };

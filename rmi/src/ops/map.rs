@@ -9,7 +9,7 @@ use realm::rtt::{Entry, HostAttributes, Level, Position, Tree};
 
 use super::blocks::{Sink, Supply, Window};
 use super::lock::tree_of;
-use super::sweep::{self, Live};
+use super::sweep::{self, Entries};
 use super::table::invalidate_entry;
 use super::{Cause, Named, entry};
 
@@ -47,7 +47,7 @@ pub fn map<M: Memory>(
             return Err(Cause::EntryState { level: at.level, next: 0 });
         }
         at.set(Entry::AssignedNs(addr, attributes));
-        at.count_up();
+        at.count_up(1);
         rmm.machine.publish();
         Ok(())
     })
@@ -78,7 +78,7 @@ pub fn unmap<M: Memory + Stage2Tlb>(
             return Err(Cause::EntryState { level: at.level, next: at.walk_top(machine, ipa) });
         }
         at.set(Entry::UnassignedNs);
-        at.count_down();
+        at.count_down(1);
         invalidate_entry(machine, &tree, &at, ipa);
         Ok(at.walk_top(machine, ipa))
     })
@@ -116,26 +116,26 @@ pub fn map_range<M: Memory + Vcpu>(
     }
     let mut window = Window::new(supply);
     tree.walk(machine, &rmm.granules, base, Level::PAGE, |at| {
-        let reached = sweep::fill(machine, &at, base, top, budget, |index| {
-            map_entry(&tree, &at, index, attributes, &mut window)
+        let reached = sweep::fill(machine, &at, base, top, budget, |entries| {
+            map_entries(&tree, &at, entries, attributes, &mut window)
         })?;
         machine.publish();
         Ok(reached)
     })
 }
 
-/// Maps the next memory of `window` at one entry.
+/// Maps the next memory of `window` at entries that are alike; says at how many.
 #[inline(always)]
-fn map_entry<S: Supply>(
+fn map_entries<S: Supply>(
     tree: &Tree,
     at: &Position<'_, '_>,
-    index: usize,
+    entries: Entries,
     attributes: HostAttributes,
     window: &mut Window<'_, S>,
-) -> Result<(), Cause> {
+) -> Result<u16, Cause> {
     let level = at.level;
     let size = level.entry_size();
-    let there = at.entry_at(index);
+    let there = at.entry_at(entries.first);
     if matches!(there, Entry::UnassignedNs) && !level.may_be_leaf() {
         return Err(Cause::NoProgress(level));
     }
@@ -144,18 +144,19 @@ fn map_entry<S: Supply>(
     if !tree.format.can_hold(block.pa.as_u64()) {
         return Err(Cause::OutputBound);
     }
+    let count = at.alike(entries.first, block.entries(tree.format, level, entries.most));
     let wanted = Entry::AssignedNs(block.pa, attributes);
     if there == Entry::UnassignedNs {
-        if block.bytes < size || !level.is_aligned(block.pa.as_u64()) {
+        if count == 0 || !level.is_aligned(block.pa.as_u64()) {
             return Err(Cause::NoProgress(level));
         }
-        at.set_at(index, wanted);
-        at.count_up();
-    } else if there != wanted || block.bytes < size {
+        at.set_alike(entries.first, count, wanted);
+        at.count_up(count);
+    } else if there != wanted || count == 0 {
         return Err(Cause::EntryState { level, next: 0 });
     }
-    window.advance(size);
-    Ok(())
+    window.advance(u64::from(count) * size);
+    Ok(count)
 }
 
 /// Takes Host memory in a range of unprotected addresses away from the Realm. Returns how far it
@@ -180,19 +181,13 @@ pub fn unmap_range<M: Memory + Stage2Tlb + Vcpu>(
     tree.walk(machine, &rmm.granules, base, Level::PAGE, |at| {
         let level = at.level;
         let size = level.entry_size();
-        sweep::clear(machine, &at, base, top, budget, |Live { first, ipa, most }| {
-            let mut taken = 0;
-            while taken < most {
-                let Entry::AssignedNs(pa, _) = at.entry_at(first + taken) else { break };
-                if !sink.take(pa, level) {
-                    break;
-                }
-                at.set_at(first + taken, Entry::UnassignedNs);
-                at.count_down();
-                taken += 1;
-            }
+        sweep::clear(machine, &at, base, top, budget, |Entries { first, ipa, most }| {
+            let Entry::AssignedNs(pa, _) = at.entry_at(first) else { return 0 };
+            let taken = sink.take(pa, level, at.alike(first, most));
             if taken != 0 {
-                let size_bytes = taken as u64 * size;
+                at.set_alike(first, taken, Entry::UnassignedNs);
+                at.count_down(taken);
+                let size_bytes = u64::from(taken) * size;
                 let stale = Stale::Range { ipa, size_bytes, leaf_size_bytes: size };
                 machine.invalidate(tree.vmid, stale);
             }

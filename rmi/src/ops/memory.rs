@@ -12,11 +12,12 @@ use realm::rtt::{Entry, Level, Position, Ripas, Tree};
 
 use super::blocks::{Sink, Supply, Window};
 use super::lock::encodable;
-use super::sweep::{self, Live};
+use super::sweep::{self, Entries};
 use super::{Cause, Named, Operand, entry};
 
-/// Most granules that are wiped between two looks for an interrupt, unless one entry has more.
-const WIPED_MAX: u64 = 128;
+/// Most granules that are claimed or wiped between two looks for an interrupt, unless one entry has
+/// more.
+const GRANULES_AT_ONCE: u16 = 128;
 
 /// The largest block of memory that a command makes or takes away in one piece.
 ///
@@ -54,60 +55,72 @@ pub fn map<M: Memory + Vcpu>(
     }
     let mut window = Window::new(supply);
     tree.walk(machine, &rmm.granules, base, Level::PAGE, |at| {
-        let reached = sweep::fill(machine, &at, base, top, budget, |index| {
-            let granules = map_entry(rmm, &tree, &at, index, &mut window)?;
+        let reached = sweep::fill(machine, &at, base, top, budget, |entries| {
+            let (filled, granules) = map_entries(rmm, &tree, &at, entries, &mut window)?;
             rd.holdings.add_data(granules);
-            Ok(())
+            Ok(filled)
         })?;
         machine.publish();
         Ok(reached)
     })
 }
 
-/// Maps the next memory of `window` at one entry. Returns how many granules that takes: none if it
-/// is mapped already.
+/// Maps the next memory of `window` at entries that are alike. Returns at how many, and how many
+/// granules that takes: none if they are mapped already.
 #[inline(always)]
-fn map_entry<M: Memory, S: Supply>(
+fn map_entries<M: Memory, S: Supply>(
     rmm: &Rmm<'_, M>,
     tree: &Tree,
     at: &Position<'_, '_>,
-    index: usize,
+    entries: Entries,
     window: &mut Window<'_, S>,
-) -> Result<u64, Cause> {
+) -> Result<(u16, u64), Cause> {
     let machine = rmm.machine;
     let level = at.level;
     let size = level.entry_size();
-    match at.entry_at(index) {
+    match at.entry_at(entries.first) {
         Entry::Unassigned(ripas) => {
             let block = window.front(size)?;
             // Before the Host makes a table in vain.
             encodable(tree.format, Operand::Data, block.pa)?;
-            let fits = block.bytes >= size && level.is_aligned(block.pa.as_u64());
-            if level < LARGEST_BLOCK || !fits {
+            let most = block.entries(tree.format, level, entries.most.min(at_once(level)));
+            if level < LARGEST_BLOCK || most == 0 || !level.is_aligned(block.pa.as_u64()) {
                 return Err(Cause::NoProgress(level));
             }
-            let range = range_of(block.pa, level);
-            let mut run = rmm.granules.try_lock_all(range).map_err(refused)?;
+            let range = range_of(block.pa, level, at.alike(entries.first, most));
+            // Pages that are not to be had end the run; a block is had whole.
+            let mut run = rmm.granules.try_lock_run(range, size / GRANULE_SIZE).map_err(refused)?;
+            let granules = run.count();
+            let Ok(filled) = u16::try_from(granules * GRANULE_SIZE / size) else {
+                unreachable!("a run of more than a table")
+            };
             machine.renew_code_run(Slot::Object, run.exclusive());
-            at.set_at(index, Entry::Assigned(ripas, block.pa));
-            at.count_up();
+            at.set_alike(entries.first, filled, Entry::Assigned(ripas, block.pa));
+            at.count_up(filled);
             rmm.granules.claim_run::<Data>(run);
-            window.advance(size);
-            Ok(range.count())
+            window.advance(u64::from(filled) * size);
+            Ok((filled, granules))
         }
         Entry::Assigned(_, pa) => {
             let block = window.front(size)?;
             encodable(tree.format, Operand::Data, block.pa)?;
-            if block.pa != pa || block.bytes < size {
+            let most = block.entries(tree.format, level, entries.most);
+            if block.pa != pa || most == 0 {
                 return Err(Cause::EntryState { level, next: 0 });
             }
-            window.advance(size);
-            Ok(0)
+            let there = at.alike(entries.first, most);
+            window.advance(u64::from(there) * size);
+            Ok((there, 0))
         }
         Entry::Table(_) | Entry::UnassignedNs | Entry::AssignedNs(..) => {
             Err(Cause::EntryState { level, next: 0 })
         }
     }
+}
+
+/// How many entries of `level` are claimed or wiped between two looks for an interrupt.
+const fn at_once(level: Level) -> u16 {
+    if level.is_page() { GRANULES_AT_ONCE } else { 1 }
 }
 
 /// Why memory for a Realm cannot be taken.
@@ -121,12 +134,13 @@ fn refused(error: GranuleError) -> Cause {
     }
 }
 
-/// The granules that one entry maps.
+/// The granules that `count` entries map, which are alike.
 #[inline(always)]
-fn range_of(pa: GranuleAddr, level: Level) -> GranuleRange {
-    match GranuleRange::new(pa.as_u64(), pa.as_u64() + level.entry_size()) {
+fn range_of(pa: GranuleAddr, level: Level, count: u16) -> GranuleRange {
+    let bytes = u64::from(count) * level.entry_size();
+    match GranuleRange::new(pa.as_u64(), pa.as_u64() + bytes) {
         Ok(range) => range,
-        Err(_) => unreachable!("memory of an entry"),
+        Err(_) => unreachable!("memory of entries"),
     }
 }
 
@@ -153,13 +167,9 @@ pub fn unmap<M: Memory + Stage2Tlb + Vcpu>(
     let tree = rd.tree();
     entry::protected_range(tree.space, base, top)?;
     tree.walk(machine, &rmm.granules, base, Level::PAGE, |at| {
-        let reached = sweep::clear(machine, &at, base, top, budget, |live| {
-            if at.level < LARGEST_BLOCK {
-                return 0;
-            }
-            let taken = block_access(machine, &tree, &at, live, sink);
-            give_back(rmm, &tree, &at, live.first, taken);
-            rd.holdings.remove_data(taken as u64 * (at.level.entry_size() / GRANULE_SIZE));
+        let reached = sweep::clear(machine, &at, base, top, budget, |entries| {
+            let taken = unmap_entries(rmm, &tree, &at, entries, sink);
+            rd.holdings.remove_data(u64::from(taken) * (at.level.entry_size() / GRANULE_SIZE));
             taken
         })?;
         machine.publish();
@@ -167,75 +177,37 @@ pub fn unmap<M: Memory + Stage2Tlb + Vcpu>(
     })
 }
 
-/// Takes the Realm's access to memory away, at entries from the first on that `sink` has room for.
-/// Returns how many. The entries keep their addresses.
+/// Takes the memory away that entries map which are alike, as far as `sink` has room to be told of
+/// it, and makes it DELEGATED. Returns how many.
 #[inline(always)]
-fn block_access<M: Memory + Stage2Tlb>(
-    machine: &M,
-    tree: &Tree,
-    at: &Position<'_, '_>,
-    live: Live,
-    sink: &mut impl Sink,
-) -> usize {
-    let level = at.level;
-    let at_once = usize::try_from(WIPED_MAX * GRANULE_SIZE / level.entry_size()).unwrap_or(1);
-    let mut is_stale = false;
-    let mut taken = 0;
-    while taken < live.most.min(at_once.max(1)) {
-        let index = live.first + taken;
-        let Entry::Assigned(ripas, pa) = at.entry_at(index) else { break };
-        if !sink.take(pa, level) {
-            break;
-        }
-        if ripas == Ripas::Ram {
-            at.set_at(index, Entry::Assigned(Ripas::Destroyed, pa));
-            is_stale = true;
-        }
-        taken += 1;
-    }
-    if is_stale {
-        let size = level.entry_size();
-        let size_bytes = taken as u64 * size;
-        let stale = Stale::Range { ipa: live.ipa, size_bytes, leaf_size_bytes: size };
-        machine.invalidate(tree.vmid, stale);
-    }
-    taken
-}
-
-/// Empties entries whose memory no CPU reaches any more, and makes it DELEGATED.
-#[inline(always)]
-fn give_back<M: Memory>(
+fn unmap_entries<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     tree: &Tree,
     at: &Position<'_, '_>,
-    first: usize,
-    count: usize,
-) {
-    let size = at.level.entry_size();
-    // Neighbours go back together.
-    let mut run: Option<(GranuleAddr, u64)> = None;
-    let release = |run: Option<(GranuleAddr, u64)>| {
-        let Some((pa, bytes)) = run else { return };
-        let Ok(range) = GranuleRange::new(pa.as_u64(), pa.as_u64() + bytes) else {
-            unreachable!("memory of entries")
-        };
-        delegation::release_run::<Data>(rmm.machine, &rmm.granules, range, tree.number);
-    };
-    for index in first..first + count {
-        let Entry::Assigned(left, pa) = at.entry_at(index) else {
-            unreachable!("an entry that has been emptied by another")
-        };
-        at.set_at(index, Entry::Unassigned(left));
-        at.count_down();
-        run = match run {
-            Some((base, bytes)) if base.as_u64() + bytes == pa.as_u64() => {
-                Some((base, bytes + size))
-            }
-            other => {
-                release(other);
-                Some((pa, size))
-            }
-        };
+    Entries { first, ipa, most }: Entries,
+    sink: &mut impl Sink,
+) -> u16 {
+    let level = at.level;
+    let size = level.entry_size();
+    let Entry::Assigned(ripas, pa) = at.entry_at(first) else { return 0 };
+    if level < LARGEST_BLOCK {
+        return 0;
     }
-    release(run);
+    let taken = sink.take(pa, level, at.alike(first, most.min(at_once(level))));
+    if taken == 0 {
+        return 0;
+    }
+    let was_ram = ripas == Ripas::Ram;
+    let left = if was_ram { Ripas::Destroyed } else { ripas };
+    at.set_alike(first, taken, Entry::Unassigned(left));
+    at.count_down(taken);
+    if was_ram {
+        // No CPU reaches the memory any more once this is done: only then may it be wiped.
+        let size_bytes = u64::from(taken) * size;
+        let stale = Stale::Range { ipa, size_bytes, leaf_size_bytes: size };
+        rmm.machine.invalidate(tree.vmid, stale);
+    }
+    let range = range_of(pa, level, taken);
+    delegation::release_run::<Data>(rmm.machine, &rmm.granules, range, tree.number);
+    taken
 }

@@ -7,13 +7,33 @@
 
 use granule::Budget;
 use machine::{Memory, Vcpu};
-use realm::rtt::Position;
-use realm::rtt::scan;
+use realm::rtt::{Level, Position, scan};
 
 use super::Cause;
 
-/// Fills entries from `base` on. `fill` is given the index of each, and says why it cannot be
-/// filled.
+/// Entries of a table, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entries {
+    /// Index of the first.
+    pub(super) first: usize,
+    /// The address that it maps.
+    pub(super) ipa: u64,
+    /// How many may be changed: those up to the end of the range or of the table. At least one.
+    pub(super) most: u16,
+}
+
+impl Entries {
+    /// Those from `first` on that are in `[ipa, top)`, not more than `budget` has left.
+    fn new(level: Level, first: usize, ipa: u64, top: u64, left: u64) -> Option<Self> {
+        let behind = scan::entries_at(level).saturating_sub(first) as u64;
+        let most = ((top - ipa) / level.entry_size()).min(left).min(behind);
+        let most = u16::try_from(most).ok().filter(|most| *most != 0)?;
+        Some(Self { first, ipa, most })
+    }
+}
+
+/// Fills entries from `base` on. `fill` fills the first of the entries that it is given, as many as
+/// it likes, at least one, and says how many; or why it cannot fill the first.
 ///
 /// # Errors
 ///
@@ -26,42 +46,34 @@ pub(super) fn fill<M: Vcpu>(
     base: u64,
     top: u64,
     budget: Budget,
-    mut fill: impl FnMut(usize) -> Result<(), Cause>,
+    mut fill: impl FnMut(Entries) -> Result<u16, Cause>,
 ) -> Result<u64, Cause> {
     let level = at.level;
     if !level.is_aligned(base) {
         return Err(Cause::BaseUnaligned(level));
     }
-    let size = level.entry_size();
-    let mut reached = base;
-    for (done, index) in (1..).zip(at.index..scan::entries_at(level)) {
-        let fits = top - reached >= size;
-        match if fits { fill(index) } else { Err(Cause::NoProgress(level)) } {
-            Ok(()) => reached += size,
+    let (mut index, mut reached, mut done) = (at.index, base, 0_u64);
+    loop {
+        let left = budget.units.saturating_sub(done);
+        let entries = Entries::new(level, index, reached, top, left);
+        match entries.ok_or(Cause::NoProgress(level)).and_then(&mut fill) {
+            Ok(filled) => {
+                index += usize::from(filled);
+                reached += u64::from(filled) * level.entry_size();
+                done += u64::from(filled);
+            }
             Err(cause) if reached == base => return Err(cause),
             // The Host's next call meets the same entry first.
-            Err(_) => break,
+            Err(_) => return Ok(reached),
         }
-        if reached == top || !budget.goes_on(done, machine) {
-            break;
+        if reached == top || index >= scan::entries_at(level) || !budget.goes_on(done, machine) {
+            return Ok(reached);
         }
     }
-    Ok(reached)
 }
 
-/// Entries with a mapping, one after the other in a table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Live {
-    /// Index of the first.
-    pub(super) first: usize,
-    /// The address that it maps.
-    pub(super) ipa: u64,
-    /// How many may be taken away: those up to the end of the range or of the table. At least one.
-    pub(super) most: usize,
-}
-
-/// Takes mappings away from `base` on, stepping over what is not mapped. `take` does so with the
-/// first of the entries that it is given, as many as it likes, and says how many: 0 if not even the
+/// Takes mappings away from `base` on, stepping over what is not mapped. `take` is given entries
+/// the first of which is mapped, takes as many away as it likes, and says how many: 0 if not even the
 /// first can be.
 ///
 /// Where nothing is mapped, neither the alignment of `base` nor the size of the entry matters.
@@ -77,11 +89,10 @@ pub(super) fn clear<M: Memory + Vcpu>(
     base: u64,
     top: u64,
     budget: Budget,
-    mut take: impl FnMut(Live) -> usize,
+    mut take: impl FnMut(Entries) -> u16,
 ) -> Result<u64, Cause> {
     let level = at.level;
     let size = level.entry_size();
-    let end = scan::entries_at(level);
     let (mut index, mut reached, mut done) = (at.index, base, 0_u64);
     loop {
         let void = void_from(machine, at, index);
@@ -89,16 +100,13 @@ pub(super) fn clear<M: Memory + Vcpu>(
             index += void;
             reached = top.min(level.align_down(reached) + void as u64 * size);
         }
-        if reached == top || index >= end {
+        if reached == top || index >= scan::entries_at(level) {
             return Ok(reached);
         }
-        let fitting = ((top - reached) / size).min(budget.units.saturating_sub(done));
-        let most = usize::try_from(fitting).unwrap_or(end).min(end - index);
-        let taken = if most == 0 || !level.is_aligned(reached) {
-            0
-        } else {
-            take(Live { first: index, ipa: reached, most })
-        };
+        let left = budget.units.saturating_sub(done);
+        let taken = Entries::new(level, index, reached, top, left)
+            .filter(|_| level.is_aligned(reached))
+            .map_or(0, &mut take);
         if taken == 0 {
             return if reached > base {
                 Ok(reached)
@@ -108,9 +116,9 @@ pub(super) fn clear<M: Memory + Vcpu>(
                 Err(Cause::BaseUnaligned(level))
             };
         }
-        index += taken;
-        reached += taken as u64 * size;
-        done += taken as u64;
+        index += usize::from(taken);
+        reached += u64::from(taken) * size;
+        done += u64::from(taken);
         if reached == top || !budget.goes_on(done, machine) {
             return Ok(reached);
         }

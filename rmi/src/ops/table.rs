@@ -54,7 +54,7 @@ pub fn create<M: Memory + Stage2Tlb>(
         if at.entry.is_live() {
             return Ok(full(level));
         }
-        at.count_up();
+        at.count_up(1);
         Ok(0)
     })?;
     let table = rmm.granules.claim::<RttState>(table);
@@ -109,7 +109,7 @@ fn unlink<M: Memory + Stage2Tlb>(
     at.set(left);
     machine.publish();
     if !left.is_live() {
-        at.count_down();
+        at.count_down(1);
     }
     // Last: no walker reaches the granule any more.
     delegation::release(machine, &rmm.granules, table, tree.number).unlock();

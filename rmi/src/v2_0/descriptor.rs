@@ -19,11 +19,11 @@ pub(super) struct AddrRange {
     /// Level of the entry that has the size of a block.
     pub(super) level: Level,
     /// How many blocks.
-    pub(super) count: u64,
+    pub(super) count: u16,
 }
 
 /// Most blocks of one descriptor.
-pub(super) const COUNT_MAX: u64 = 0x3ff;
+pub(super) const COUNT_MAX: u16 = 0x3ff;
 
 const COUNT_SHIFT: u32 = 2;
 const ADDRESS: u64 = 0xf_ffff_ffff_f000;
@@ -35,20 +35,20 @@ impl AddrRange {
         let level = Level::new(3 - (desc & 3).cast_signed())?;
         let base =
             GranuleAddr::new(desc & ADDRESS).filter(|base| level.is_aligned(base.as_u64()))?;
-        let count = desc >> COUNT_SHIFT & COUNT_MAX;
-        let end = base.as_u64().checked_add(count.checked_mul(level.entry_size())?)?;
+        let count = u16::try_from(desc >> COUNT_SHIFT & u64::from(COUNT_MAX)).ok()?;
+        let end = base.as_u64().checked_add(u64::from(count).checked_mul(level.entry_size())?)?;
         (end <= 1 << 52).then_some(Self { base, level, count })
     }
 
     /// Writes a descriptor of DELEGATED memory, the state of which is 0.
     pub(super) fn encode(self) -> u64 {
         let size = 3_u64.wrapping_sub(u64::from(self.level.as_u8()));
-        self.base.as_u64() | self.count << COUNT_SHIFT | size & 3
+        self.base.as_u64() | u64::from(self.count) << COUNT_SHIFT | size & 3
     }
 
     /// Bytes of all blocks.
     pub(super) fn bytes(self) -> u64 {
-        self.count * self.level.entry_size()
+        u64::from(self.count) * self.level.entry_size()
     }
 }
 

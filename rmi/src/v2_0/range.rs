@@ -231,26 +231,27 @@ impl Told {
     }
 }
 
-/// Adds the memory of one entry to a descriptor, if it goes on from there with the same size.
-fn grow(range: &mut AddrRange, pa: GranuleAddr, level: Level) -> bool {
-    let goes_on = range.level == level
-        && range.count < COUNT_MAX
-        && range.base.as_u64() + range.bytes() == pa.as_u64();
-    if goes_on {
-        range.count += 1;
-    }
-    goes_on
+/// Adds the memory of up to `most` entries to a descriptor, if it goes on from there with the same
+/// size. Returns how many it has room for.
+fn grow(range: &mut AddrRange, pa: GranuleAddr, level: Level, most: u16) -> u16 {
+    let goes_on = range.level == level && range.base.as_u64() + range.bytes() == pa.as_u64();
+    let added = if goes_on { most.min(COUNT_MAX - range.count) } else { 0 };
+    range.count += added;
+    added
 }
 
 impl Sink for Told {
-    fn take(&mut self, pa: GranuleAddr, level: Level) -> bool {
-        if matches!(self.to, TellTo::Nobody)
-            || self.ranges.last_mut().is_some_and(|range| grow(range, pa, level))
-        {
-            return true;
+    fn take(&mut self, pa: GranuleAddr, level: Level, most: u16) -> u16 {
+        if matches!(self.to, TellTo::Nobody) {
+            return most;
         }
-        let one = AddrRange { base: pa, level, count: 1 };
-        self.ranges.len() < self.room() && self.ranges.push(one).is_ok()
+        let added = self.ranges.last_mut().map_or(0, |range| grow(range, pa, level, most));
+        if added != 0 {
+            return added;
+        }
+        let range = AddrRange { base: pa, level, count: most.min(COUNT_MAX) };
+        let has_room = self.ranges.len() < self.room() && self.ranges.push(range).is_ok();
+        if has_room { range.count } else { 0 }
     }
 }
 

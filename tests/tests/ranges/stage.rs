@@ -74,12 +74,12 @@ pub(crate) struct Note {
 }
 
 impl Sink for Note {
-    fn take(&mut self, pa: GranuleAddr, level: Level) -> bool {
-        let has_room = self.taken.len() < self.room;
-        if has_room {
-            self.taken.push((pa.as_u64(), level));
-        }
-        has_room
+    fn take(&mut self, pa: GranuleAddr, level: Level, most: u16) -> u16 {
+        let room = self.room.saturating_sub(self.taken.len());
+        let count = most.min(u16::try_from(room).unwrap_or(most));
+        let mapped = |number| pa.as_u64() + u64::from(number) * level.entry_size();
+        self.taken.extend((0..count).map(|number| (mapped(number), level)));
+        count
     }
 }
 
