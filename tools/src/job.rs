@@ -46,6 +46,13 @@ pub const FVP: Layout = Layout {
     initrd: ends(&platform_fvp::INITRD),
 };
 
+/// On QEMU sbsa-ref.
+pub const SBSA: Layout = Layout {
+    job: platform_sbsa::JOB.start,
+    kernel: ends(&platform_sbsa::KERNEL),
+    initrd: ends(&platform_sbsa::INITRD),
+};
+
 /// Most bytes of job text.
 const LARGEST_JOB: usize = 64 << 10;
 

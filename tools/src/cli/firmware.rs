@@ -9,7 +9,8 @@ use super::{LogLevel, Platform};
 /// Options of `image`, also part of `run`.
 #[derive(Debug, Default, Args)]
 pub struct ImageOptions {
-    /// The board: QEMU virt, or Arm FVP Base RevC
+    /// The board: QEMU virt, Arm FVP Base RevC, or QEMU sbsa-ref, which boots with the EL3 of the
+    /// tests
     #[arg(long, value_name = "BOARD", default_value = "qemu")]
     pub platform: Platform,
     /// Use this monitor (flat image or ELF file) instead of building Cairn

@@ -18,7 +18,7 @@ use crate::image::Packed;
 use crate::kernel_image::Image;
 use crate::output::Run;
 use crate::paths::{check_regular, write_whole};
-use crate::qemu::{Load, Machine};
+use crate::qemu::{Load, Machine, Model};
 use crate::setup::Ready;
 use crate::{initramfs, output, run, tfa};
 use shim::Placement;
@@ -30,8 +30,8 @@ pub fn check(options: &RunOptions) -> anyhow::Result<()> {
     if !host.is_foreign() {
         return Ok(());
     }
-    if options.image.platform == Platform::Fvp {
-        bail!("--host-kernel and --bl33 are for QEMU; on the model nothing of this has been run");
+    if options.image.platform != Platform::Qemu {
+        bail!("--host-kernel and --bl33 are for QEMU virt; elsewhere nothing of this has been run");
     }
     if let Some(Some(kernel)) = &host.host_kernel {
         Image::read(kernel)?;
@@ -86,6 +86,7 @@ fn machine(
         }
     }
     let machine = Machine {
+        model: Model::Virt,
         program: ready.qemu.clone(),
         cpus: options.guest.cpus,
         cpu_properties: "",

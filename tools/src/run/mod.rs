@@ -17,9 +17,10 @@ use crate::fault::{IoContext, Verdict};
 use crate::image::{self, HOST, MONITOR, Packed};
 use crate::job::{self, Job};
 use crate::output::Run;
-use crate::qemu::{Load, Machine};
+use crate::qemu::{Load, Machine, Model};
 use crate::setup::{self, Parts, Ready};
 use crate::stage::Shape;
+use crate::stand_in::StandIn;
 use crate::terminal::{Keys, RawMode};
 use crate::token::{self, RimOptions};
 use crate::{fvp, host, initramfs, kernel_image, output, paths, patience, stage, stress, tfa};
@@ -44,6 +45,10 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
             firmware.package.bl1.display()
         );
         println!("package:  {} (for the model's flashloader0)", firmware.package.fip.display());
+        return Ok(());
+    }
+    if options.platform == Platform::Sbsa {
+        stress::machine::Firmware::stand_in(options, None, &output)?.print();
         return Ok(());
     }
     let ready = prepare(options, None)?;
@@ -116,7 +121,7 @@ pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Res
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     check(options)?;
     let ready = match options.image.platform {
-        Platform::Qemu => {
+        Platform::Qemu | Platform::Sbsa => {
             let guest = options.needs_guest();
             Some(prepare_with(&options.image, options.qemu.as_ref(), guest)?)
         }
@@ -137,7 +142,9 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     let text = folder.join("job.txt");
     let (monitor, board) = match (&ready, options.stand_in()) {
         (Some(_), Some(edition)) => {
-            on_stand_in(options, edition, job.prepare(&text, &job::FVP)?, folder)?
+            let stand_in = StandIn::of(options.image.platform);
+            let loads = job.prepare(&text, stand_in.layout)?;
+            on_stand_in(options, stand_in, edition, loads, folder)?
         }
         (Some(ready), None) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?, folder)?,
         (None, _) => {
@@ -195,7 +202,8 @@ pub fn name(options: &RunOptions) -> String {
     let realms = if realms > 1 { format!("-{realms}realms") } else { String::new() };
     let rmi = if rmi == Interface::V1_0 { String::new() } else { format!("-rmi-{}", rmi.name()) };
     let el3 = if options.el3.is_some() { "-el3" } else { "" };
-    format!("check-{cpus}cpu-{}M{realms}{rmi}{el3}", memory >> 20)
+    let board = if options.image.platform == Platform::Sbsa { "-sbsa" } else { "" };
+    format!("check-{cpus}cpu-{}M{realms}{rmi}{el3}{board}", memory >> 20)
 }
 
 /// The log of a run: the file that the user names, or one of its own.
@@ -292,6 +300,7 @@ fn on_qemu(
     };
     announce_debugger(options, &firmware.monitor, platform_qemu::MONITOR.start);
     let machine = Machine {
+        model: Model::Virt,
         program: ready.qemu.clone(),
         cpus: options.guest.cpus,
         cpu_properties: "",
@@ -307,19 +316,20 @@ fn on_qemu(
 /// QEMU with the EL3 of the tests, which speaks `edition`.
 fn on_stand_in(
     options: &RunOptions,
+    stand_in: &StandIn,
     edition: Edition,
     loads: Vec<Load>,
     folder: &Path,
 ) -> anyhow::Result<(Packed, Box<dyn Board>)> {
     let firmware =
         stress::machine::Firmware::stand_in(&options.image, options.qemu.as_ref(), folder)?;
-    announce_debugger(options, &firmware.monitor, platform_fvp::MONITOR.start);
+    announce_debugger(options, &firmware.monitor, stand_in.board.monitor.start);
     let shape = Shape { cpus: options.guest.cpus, ..Shape::default() };
     let token = folder.join("platform-token");
     paths::write_whole(&token, &token::stand_in::in_memory()?)?;
-    let token = Load { file: token, address: cairn_el3::token::PLACE };
+    let token = Load { file: token, address: stand_in.board.token() };
     let loads = loads.into_iter().chain([token]).collect();
-    let mut machine = firmware.stage(edition, shape, loads, folder.join("qemu.log"));
+    let mut machine = firmware.stage(stand_in, edition, shape, loads, folder.join("qemu.log"));
     machine.gdb = options.gdb;
     Ok((firmware.monitor, Box::new(machine)))
 }
