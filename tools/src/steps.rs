@@ -112,12 +112,14 @@ const STEPS: &[Step] = &[
     step("linux-3realms", Realms(3, 2)),
     step("linux-2.0", Tool(|| linux_through(Interface::V2_0, 2))),
     step("linux-both", Tool(|| linux_through(Interface::Both, 1))),
+    step("linux-sbsa", Tool(|| linux_on_sbsa(Interface::V1_0))),
     long(
         "fuzz-tokens",
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
     long("fuzz", Tool(fuzz::step)),
     long("linux-sha-512", Tool(other_guest)),
+    long("linux-sbsa-2.0", Tool(|| linux_on_sbsa(Interface::V2_0))),
     long(
         "property-1e9",
         Cargo(
@@ -238,6 +240,14 @@ fn perform(action: &Action) -> anyhow::Result<()> {
 fn linux_through(rmi: Interface, cpus: u32) -> anyhow::Result<()> {
     let mut options = RunOptions::check(cpus, 256 << 20);
     options.guest.rmi = rmi;
+    run::command(&options)
+}
+
+/// `run --check` on the board with its memory at 1 TiB.
+fn linux_on_sbsa(rmi: Interface) -> anyhow::Result<()> {
+    let mut options = RunOptions::check(2, 256 << 20);
+    options.guest.rmi = rmi;
+    options.image.platform = Platform::Sbsa;
     run::command(&options)
 }
 

@@ -52,6 +52,7 @@ pub const TABLE: &[Row] = &[
     row("cargo xtask ledger --elf ELF RAWLOG", AsItIs),
     row("cargo xtask run --platform fvp --fvp PATH", MODEL),
     row("cargo xtask run --platform fvp --print", Step("fvp-image")),
+    row("cargo xtask run --platform sbsa --check", Step("linux-sbsa")),
     row("cargo xtask conformance", Step("conformance-qemu")),
     row("cargo xtask conformance --image rmm.img", Step("conformance-qemu")),
     row("cargo xtask conformance --tfa DIR --image rmm.img", Step("conformance-qemu")),
