@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cairn_el3::edition::Edition;
 use cairn_host::job::{HashAlgorithm, Interface};
+use cairn_host::style::HostStyle;
 use clap::Args;
 
 use super::{El3Edition, GuestOptions, HostOptions, ImageOptions, Platform};
@@ -99,6 +100,7 @@ impl RunOptions {
         let guest = GuestOptions {
             check: true,
             rmi: Interface::V1_0,
+            host_style: HostStyle::Plain,
             realms: 1,
             cpus,
             memory,
@@ -150,6 +152,13 @@ mod tests {
         assert!(Cli::try_parse_from(["xtask", "run", "--rmi", "3.0"]).is_err());
         let stand_in = |words: &[&str]| run(&[&["xtask", "run"], words].concat()).stand_in();
         assert_eq!(stand_in(&[]), None);
+        let style =
+            |words: &[&str]| run(&[&["xtask", "run"], words].concat()).guest.check_style().is_ok();
+        assert!(style(&["--host-style", "linux-v7"]));
+        assert!(style(&["--host-style", "linux-2.0", "--rmi", "2.0"]));
+        assert!(!style(&["--host-style", "linux-2.0"]));
+        assert!(!style(&["--host-style", "linux-v12", "--rmi", "both"]));
+        assert!(Cli::try_parse_from(["xtask", "run", "--host-style", "v7"]).is_err());
         assert_eq!(stand_in(&["--rmi", "both"]), Some(Edition::V2));
         assert_eq!(stand_in(&["--rmi", "2.0", "--tfa", "tree"]), None);
         assert_eq!(stand_in(&["--el3", "2.0-all"]), Some(Edition::V2_ALL));

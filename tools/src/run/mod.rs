@@ -216,7 +216,7 @@ fn log(options: &RunOptions, run: &Run) -> anyhow::Result<(PathBuf, File)> {
 
 /// Refuses wrong options and paths, before minutes of set-up and building.
 fn check(options: &RunOptions) -> anyhow::Result<()> {
-    check_files(&options.guest)?;
+    check_guest(&options.guest)?;
     host::check(options)?;
     stage::check(&options.image, &options.model)?;
     if let Some(file) = &options.log_file {
@@ -236,8 +236,9 @@ fn check(options: &RunOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same for the files of the guest.
-fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
+/// The same for what makes the guest.
+fn check_guest(options: &GuestOptions) -> anyhow::Result<()> {
+    options.check_style()?;
     if let Some(kernel) = &options.kernel {
         kernel_image::check(kernel)?;
     }
@@ -251,7 +252,7 @@ fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
 /// it is set up.
 pub fn job(options: &RimOptions) -> anyhow::Result<Job> {
     let guest = &options.guest;
-    check_files(guest)?;
+    check_guest(guest)?;
     job_for(guest, &guest_parts(guest, options.offline)?.0, &paths::output()?)
 }
 
@@ -276,6 +277,7 @@ fn job_for(options: &GuestOptions, parts: &Path, folder: &Path) -> anyhow::Resul
     };
     Ok(Job {
         interface: options.rmi,
+        style: options.host_style,
         cpus: options.cpus,
         realms: options.realms,
         memory: options.memory,
