@@ -106,6 +106,7 @@ const STEPS: &[Step] = &[
     step("linux-shell", Tool(shell::check)),
     step("release", Tool(release::check)),
     step("host-kernel", Tool(host::check::check)),
+    step("boot-loader", Tool(host::boot_loader::check)),
     step("gdb", Tool(gdb::check)),
     step("docs-commands", Tool(documented::check)),
     step("linux-1cpu", Tool(|| linux_as(HostStyle::LinuxV7, Interface::V1_0, 1))),

@@ -52,6 +52,11 @@ pub const TABLE: &[Row] = &[
     row("cargo xtask ledger --elf ELF RAWLOG", AsItIs),
     row("cargo xtask run --platform fvp --fvp PATH", MODEL),
     row("cargo xtask run --platform fvp --print", Step("fvp-image")),
+    row("cargo xtask run --bl33 FILE --el3 0.4", Step("boot-loader")),
+    row(
+        "cargo xtask run --bl33 FILE",
+        NotHere("the boot loader that Debian has does not start there"),
+    ),
     row("cargo xtask run --check --host-style linux-v7", Step("linux-1cpu")),
     row("cargo xtask run --check --host-style linux-v12", Step("linux-2cpu")),
     row("cargo xtask run --check --rmi 2.0 --host-style linux-2.0", Step("linux-2.0")),

@@ -54,18 +54,28 @@ impl Firmware {
     ) -> anyhow::Result<Self> {
         let ready = run::prepare(image, qemu)?;
         let _building = output::building()?;
-        let monitor = run::pack_monitor(image, folder)?;
-        let flat = |name: &str| folder.join(name);
+        let host = image::build(StandIn::of(image.platform).host, image.log)?;
+        let host = image::pack(host, folder.join("host-stand-in.bin"))?;
+        Self::below(host.flat, image, ready.qemu, folder)
+    }
+
+    /// The EL3 of the tests and the monitor below this first program of the Normal world. Others are
+    /// kept from building already.
+    pub fn below(
+        bl33: PathBuf,
+        image: &ImageOptions,
+        qemu: PathBuf,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         let stand_in = StandIn::of(image.platform);
-        let host = image::build(stand_in.host, image.log)?;
-        let host = image::pack(host, flat("host-stand-in.bin"))?;
-        let el3 = image::pack(image::build(stand_in.el3, image.log)?, flat("el3.bin"))?;
+        let monitor = run::pack_monitor(image, folder)?;
+        let el3 = image::pack(image::build(stand_in.el3, image.log)?, folder.join("el3.bin"))?;
         Ok(Self {
-            qemu: ready.qemu,
+            qemu,
             flash: el3.flat,
             loads: vec![
                 Load { file: monitor.flat.clone(), address: stand_in.board.monitor.start },
-                Load { file: host.flat, address: stand_in.board.bl33 },
+                Load { file: bl33, address: stand_in.board.bl33 },
             ],
             monitor,
             job: stand_in.layout.job(),
