@@ -20,7 +20,8 @@ pub struct ImageOptions {
     /// once; DEFMT_LOG overrides that)
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
-    /// Build TF-A from this source tree of yours, instead of using set-up's
+    /// Build TF-A from this source tree of yours, instead of using set-up's; or the folder of a build
+    /// of it (build/qemu/release), which is taken as it is
     #[arg(long, value_name = "DIR")]
     pub tfa: Option<PathBuf>,
     /// Use only what is in the cache already

@@ -101,6 +101,7 @@ impl Files {
             ("TOKEN", quoted(&token)),
             ("FILE", quoted(&output.join("qemu_fw.fip"))),
             ("ELF", quoted(&output.join("cairn.elf"))),
+            ("BUILT", quoted(&ready.tf_a)),
             ("DIR", quoted(&tree(ready, folder)?)),
         ];
         Ok(Self { words })

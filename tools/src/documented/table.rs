@@ -43,6 +43,7 @@ pub const TABLE: &[Row] = &[
     ),
     row("cargo xtask image --fip FILE", AsItIs),
     row("cargo xtask image --tfa DIR", AsItIs),
+    row("cargo xtask image --tfa build/qemu/release", Instead("cargo xtask image --tfa BUILT")),
     row("cargo xtask run --tfa DIR --check", Step("linux-1cpu")),
     row("cargo xtask release", Step("release")),
     row("cargo xtask release --out DIR", Step("release")),

@@ -65,16 +65,24 @@ pub fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result
     prepare_with(options, qemu, false)
 }
 
+/// Sets up what is missing of these parts.
+pub fn prepare_parts(
+    options: &ImageOptions,
+    qemu: Option<&PathBuf>,
+    parts: Parts,
+) -> anyhow::Result<Ready> {
+    let setup = SetupOptions { offline: options.offline, update: false };
+    setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path), parts)
+}
+
 /// The same, with the guest's parts if they are needed.
 pub fn prepare_with(
     options: &ImageOptions,
     qemu: Option<&PathBuf>,
     guest: bool,
 ) -> anyhow::Result<Ready> {
-    let setup = SetupOptions { offline: options.offline, update: false };
     let parts = Parts { tf_a: options.tfa.is_none(), guest };
-    let qemu = qemu.map(PathBuf::as_path);
-    let mut ready = setup::ensure(&Cache::locate()?, &setup, qemu, parts)?;
+    let mut ready = prepare_parts(options, qemu, parts)?;
     if let Some(tree) = &options.tfa {
         let _building = output::building()?;
         ready.tf_a = tfa::QEMU.build_tree(tree, &paths::output()?)?;
@@ -123,7 +131,12 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     let ready = match options.image.platform {
         Platform::Qemu | Platform::Sbsa => {
             let guest = options.needs_guest();
-            Some(prepare_with(&options.image, options.qemu.as_ref(), guest)?)
+            let qemu = options.qemu.as_ref();
+            Some(match options.stand_in() {
+                // TF-A has no part in that.
+                Some(_) => prepare_parts(&options.image, qemu, Parts { tf_a: false, guest })?,
+                None => prepare_with(&options.image, qemu, guest)?,
+            })
         }
         Platform::Fvp => None,
     };

@@ -13,6 +13,7 @@ use crate::job;
 use crate::output;
 use crate::qemu::{Load, Machine, Model};
 use crate::run;
+use crate::setup::Parts;
 use crate::stage::Shape;
 use crate::stand_in::StandIn;
 
@@ -52,7 +53,8 @@ impl Firmware {
         qemu: Option<&PathBuf>,
         folder: &Path,
     ) -> anyhow::Result<Self> {
-        let ready = run::prepare(image, qemu)?;
+        let parts = Parts { tf_a: false, guest: false };
+        let ready = run::prepare_parts(image, qemu, parts)?;
         let _building = output::building()?;
         let host = image::build(StandIn::of(image.platform).host, image.log)?;
         let host = image::pack(host, folder.join("host-stand-in.bin"))?;
