@@ -206,6 +206,7 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     let (first, others) = job.interface.dialects().split_first().ok_or("no interface")?;
     let mut host = Host::new(Box::new(BareMachine), pool, *first)?;
     host.watch = job.watch.then(Watch::default);
+    host.style = job.style;
     let start = report::start(job.cpus, job.memory, job.interface);
     leaf::console_line(format_args!("{start}"));
     if job.mode == Mode::Linux {

@@ -6,6 +6,7 @@ use crate::granules::{Leak, PAGE_SIZE, Pool, Purpose};
 use crate::machine::Machine;
 use crate::report::Counters;
 use crate::rmi::{Features, Rmi, RmiError, v1_0, v2_0};
+use crate::style::HostStyle;
 use crate::watch::Watch;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -25,6 +26,8 @@ pub struct Host {
     pub counters: Counters,
     /// What is watched for secrets, if anything is.
     pub watch: Option<Watch>,
+    /// In which order things are done.
+    pub style: HostStyle,
     /// CPUs of the machine that have nothing to run, a bit for each.
     pub(crate) idle: AtomicU32,
     input: Mutex<Input>,
@@ -81,6 +84,7 @@ impl Host {
             dialect,
             counters: Counters::default(),
             watch: None,
+            style: HostStyle::default(),
             idle: AtomicU32::new(0),
             input: Mutex::new(Input { focus: 1, is_choosing: false, waiting: None }),
         };
@@ -105,9 +109,9 @@ impl Host {
     /// Those of [`Self::end`] and [`Self::new`].
     pub fn switch(self, dialect: &'static dyn Dialect) -> Result<Self, Failure> {
         self.end()?;
-        let Self { machine, pool, counters, watch, .. } = self;
+        let Self { machine, pool, counters, watch, style, .. } = self;
         let next = Self::new(machine, pool.into_inner(), dialect)?;
-        Ok(Self { counters, watch, ..next })
+        Ok(Self { counters, watch, style, ..next })
     }
 
     /// The version of the interface, where versions differ.

@@ -5,6 +5,7 @@
 
 use crate::dialect::{Dialect, V1_0, V2_0};
 use crate::failure::Failure;
+use crate::style::HostStyle;
 use alloc::string::{String, ToString};
 
 /// Most bytes that a job text can have.
@@ -132,6 +133,8 @@ pub struct Job {
     pub mode: Mode,
     /// The version of the interface.
     pub interface: Interface,
+    /// In which order the host does things.
+    pub style: HostStyle,
     /// RECs of each Realm, and physical CPUs used to run them.
     pub cpus: usize,
     /// Realms that run side by side.
@@ -188,6 +191,7 @@ impl Job {
 struct Draft {
     mode: Mode,
     interface: Interface,
+    style: HostStyle,
     cpus: Option<usize>,
     realms: Option<usize>,
     watch: bool,
@@ -219,6 +223,7 @@ impl Draft {
             "rmi" => {
                 self.interface = Interface::from_name(value).ok_or("not `1.0`, `2.0` or `both`")?;
             }
+            "style" => self.style = HostStyle::from_name(value).ok_or("no such style")?,
             "commands" => self.commands = Some(number(value)?),
             "seed" => self.seed = number(value)?,
             "scenarios" => self.scenarios = value.to_string(),
@@ -270,6 +275,7 @@ impl Draft {
         Job {
             mode: self.mode,
             interface: self.interface,
+            style: self.style,
             cpus,
             realms: self.realms.unwrap_or(1),
             watch: self.watch,
@@ -313,7 +319,7 @@ mod tests {
 
     const TEXT: &str = "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\n\
         kernel=0x62100000,48834048\ninitrd=0x6e000000,1048576\nhash_algorithm=sha-512\n\
-        append=a=b c\ninteractive=1\nrealms=1\nrmi=both\n\0junk";
+        append=a=b c\ninteractive=1\nrealms=1\nrmi=both\nstyle=linux-v12\n\0junk";
 
     #[test]
     fn a_whole_job_is_understood() {
@@ -323,10 +329,11 @@ mod tests {
         assert_eq!(job.initrd.unwrap().base, 0x6e00_0000);
         assert_eq!(job.append, "a=b c");
         assert_eq!(job.hash_algorithm, HashAlgorithm::Sha512);
-        assert_eq!(job.interface, Interface::Both);
+        assert_eq!((job.interface, job.style), (Interface::Both, HostStyle::LinuxV12));
         let versions = job.interface.dialects().iter().map(|dialect| dialect.version());
         assert!(versions.eq([0x1_0000, 0x2_0000]));
         assert!(Job::parse(b"cairn-host-job 1\nrmi=3.0\n").is_err());
+        assert!(Job::parse(b"cairn-host-job 1\nstyle=v7\n").is_err());
     }
 
     #[test]

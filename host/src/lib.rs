@@ -6,7 +6,7 @@
 //! builds and is tested on any machine; `main.rs` and its leaf module supply the real one.
 //!
 //! Read it in this order: [`rmi`] (the interface), [`dialect`] (what a host does differently in
-//! its two versions), [`realm`] (building, populating, tearing down),
+//! its two versions), [`style`] (in which order, as one kind of host or another), [`realm`] (building, populating, tearing down),
 //! [`vcpu`] (running), then what a guest expects to find: [`vgic`], [`vtimer`], [`devices`].
 
 #![no_std]
@@ -33,6 +33,7 @@ pub mod realm;
 pub mod report;
 pub mod rmi;
 pub mod stress;
+pub mod style;
 pub mod vcpu;
 pub mod vgic;
 pub mod vtimer;

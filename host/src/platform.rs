@@ -2,13 +2,15 @@
 
 use core::ops::Range;
 
-#[cfg(all(feature = "fvp", not(feature = "stand-in")))]
+#[cfg(all(feature = "fvp", not(any(feature = "stand-in", feature = "sbsa"))))]
 use platform_fvp as board;
-#[cfg(not(any(feature = "fvp", feature = "stand-in")))]
+#[cfg(not(any(feature = "fvp", feature = "stand-in", feature = "sbsa")))]
 use platform_qemu as board;
+#[cfg(feature = "sbsa")]
+use platform_sbsa as board;
 
 /// What the EL3 of the tests makes of QEMU virt.
-#[cfg(feature = "stand-in")]
+#[cfg(all(feature = "stand-in", not(feature = "sbsa")))]
 mod board {
     pub use platform_fvp::{DEVICE_TREE, HOST, JOB, MONITOR, RAM, RESERVED};
     pub use platform_qemu::{

@@ -24,7 +24,7 @@ struct Board {
     cpus: u64,
 }
 
-fn boards() -> [Board; 2] {
+fn boards() -> [Board; 3] {
     [
         Board {
             name: "QEMU virt",
@@ -43,6 +43,15 @@ fn boards() -> [Board; 2] {
             console: platform_fvp::CONSOLE,
             console_clock: platform_fvp::CONSOLE_CLOCK_HZ,
             cpus: platform_fvp::CPUS_MAX,
+        },
+        Board {
+            name: "QEMU sbsa-ref",
+            monitor: platform_sbsa::MONITOR,
+            shared: platform_sbsa::SHARED_BUFFER,
+            dram: platform_sbsa::DRAM.to_vec(),
+            console: platform_sbsa::CONSOLE,
+            console_clock: 1,
+            cpus: platform_sbsa::CPUS_MAX,
         },
     ]
 }

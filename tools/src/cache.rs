@@ -32,6 +32,8 @@ pub struct Record {
     pub fvp: Option<Entry>,
     /// Guest kernel, its modules and busybox.
     pub guest: Option<Entry>,
+    /// Debian's U-Boot.
+    pub boot_loader: Option<Entry>,
 }
 
 /// A folder in the cache.

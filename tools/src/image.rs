@@ -38,8 +38,14 @@ pub const HOST_FOR_FVP: Program = Program { features: "fvp", ..HOST };
 /// The Normal-world host under the EL3 of the tests.
 pub const HOST_UNDER_STAND_IN: Program = Program { features: "stand-in", ..HOST };
 
+/// The Normal-world host for QEMU sbsa-ref.
+pub const HOST_FOR_SBSA: Program = Program { features: "sbsa", ..HOST };
+
 /// The EL3 of the tests.
 pub const STAND_IN: Program = Program { package: "cairn-el3", bin: "cairn-el3", features: "" };
+
+/// The EL3 of the tests for QEMU sbsa-ref.
+pub const STAND_IN_FOR_SBSA: Program = Program { features: "sbsa", ..STAND_IN };
 
 /// A flat image is no larger than this: the load window of the monitor (24 MiB less the shared page).
 const LARGEST_IMAGE: usize = 0x017f_f000;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use cairn_host::job::{HashAlgorithm, Interface};
+use cairn_host::style::HostStyle;
 
 use crate::fault::IoContext;
 use crate::paths::write_whole;
@@ -46,6 +47,13 @@ pub const FVP: Layout = Layout {
     initrd: ends(&platform_fvp::INITRD),
 };
 
+/// On QEMU sbsa-ref.
+pub const SBSA: Layout = Layout {
+    job: platform_sbsa::JOB.start,
+    kernel: ends(&platform_sbsa::KERNEL),
+    initrd: ends(&platform_sbsa::INITRD),
+};
+
 /// Most bytes of job text.
 const LARGEST_JOB: usize = 64 << 10;
 
@@ -69,6 +77,8 @@ pub fn bench(until: &str, path: &Path, layout: &Layout) -> anyhow::Result<Load> 
 pub struct Job {
     /// The version of the interface that the host speaks.
     pub interface: Interface,
+    /// In which order the host does things.
+    pub style: HostStyle,
     /// RECs of each Realm, and physical CPUs that run them.
     pub cpus: u32,
     /// Realms side by side.
@@ -117,7 +127,7 @@ impl Job {
         ensure!(!self.append.contains(['\n', '\0']), "the text for --append must be one line");
         let text = format!(
             "cairn-host-job 1\nmode=linux\ncpus={}\nmemory={}\nkernel={:#x},{kernel}\ninitrd={:#x},{initrd}\nhash_algorithm={}\n\
-             append={}\ninteractive={}\nrealms={}\nwatch={}\nrmi={}\n\0",
+             append={}\ninteractive={}\nrealms={}\nwatch={}\nrmi={}\nstyle={}\n\0",
             self.cpus,
             self.memory,
             layout.kernel.0,
@@ -128,7 +138,8 @@ impl Job {
             self.realms,
             // One Realm alone is run as fast as it can be.
             u8::from(self.all_realms() > 1),
-            self.interface.name()
+            self.interface.name(),
+            self.style.name()
         );
         ensure!(text.len() <= LARGEST_JOB, "the text for --append is too long");
         Ok(text)
@@ -164,6 +175,7 @@ mod tests {
     fn job(append: &str) -> Job {
         Job {
             interface: Interface::V1_0,
+            style: HostStyle::LinuxV7,
             cpus: 2,
             realms: 1,
             memory: 256 << 20,
@@ -181,7 +193,7 @@ mod tests {
         assert_eq!(
             text,
             "cairn-host-job 1\nmode=linux\ncpus=2\nmemory=268435456\nkernel=0x62100000,48834048\n\
-             initrd=0x6e000000,1048576\nhash_algorithm=sha-256\nappend=console=ttyS0 a=b\ninteractive=0\nrealms=1\nwatch=0\nrmi=1.0\n\0"
+             initrd=0x6e000000,1048576\nhash_algorithm=sha-256\nappend=console=ttyS0 a=b\ninteractive=0\nrealms=1\nwatch=0\nrmi=1.0\nstyle=linux-v7\n\0"
         );
     }
 

@@ -44,6 +44,7 @@ mod shell;
 mod signals;
 mod size;
 mod stage;
+mod stand_in;
 mod steps;
 mod stress;
 mod symbols;

@@ -18,9 +18,35 @@ use crate::process::Group;
 pub use crate::drive::{Ended, Flow, Listener};
 
 const PROGRAM: &str = "qemu-system-aarch64";
-const MACHINE: [&str; 4] =
-    ["-M", "virt,virtualization=on,secure=on,gic-version=3", "-M", "acpi=off"];
 const CPU: &str = "max,x-rme=on,pauth-impdef=on";
+
+/// Which of QEMU's machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    /// `virt`.
+    Virt,
+    /// `sbsa-ref`.
+    Sbsa,
+}
+
+impl Model {
+    const fn arguments(self) -> [&'static str; 4] {
+        match self {
+            Self::Virt => {
+                ["-M", "virt,virtualization=on,secure=on,gic-version=3", "-M", "acpi=off"]
+            }
+            // The board always has this display, whose ROM is in a package of its own.
+            Self::Sbsa => ["-M", "sbsa-ref", "-global", "bochs-display.romfile="],
+        }
+    }
+
+    const fn memory_mib(self) -> u64 {
+        match self {
+            Self::Virt => platform_qemu::MEMORY_MIB,
+            Self::Sbsa => platform_sbsa::MEMORY_MIB,
+        }
+    }
+}
 
 /// A file that QEMU puts into memory before the first instruction.
 #[derive(Debug, Clone)]
@@ -34,6 +60,8 @@ pub struct Load {
 /// Everything that differs from run to run.
 #[derive(Debug)]
 pub struct Machine {
+    /// Which machine of QEMU's.
+    pub model: Model,
     /// The QEMU binary.
     pub program: PathBuf,
     /// Physical CPUs.
@@ -88,7 +116,7 @@ pub fn probe(path: &Path) -> anyhow::Result<String> {
         };
     let mut command = Command::new(path);
     command
-        .args(MACHINE)
+        .args(Model::Virt.arguments())
         .args(["-cpu", CPU])
         .args(["-S", "-display", "none", "-nic", "none", "-serial", "none"]);
     command
@@ -113,8 +141,11 @@ pub fn probe(path: &Path) -> anyhow::Result<String> {
 impl Machine {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(MACHINE).args(["-cpu", &format!("{CPU}{}", self.cpu_properties)]);
-        command.args(["-m", "3G", "-smp", &self.cpus.to_string()]);
+        command
+            .args(self.model.arguments())
+            .args(["-cpu", &format!("{CPU}{}", self.cpu_properties)]);
+        command.args(["-m", &format!("{}M", self.model.memory_mib())]);
+        command.args(["-smp", &self.cpus.to_string()]);
         command.args(["-display", "none", "-monitor", "none", "-nic", "none"]);
         command.args(["-chardev", "stdio,id=uart,signal=off", "-serial", "chardev:uart"]);
         command.arg("-bios").arg(&self.firmware).args(&self.extra);
@@ -207,6 +238,7 @@ mod tests {
 
     fn machine() -> Machine {
         Machine {
+            model: Model::Virt,
             program: "qemu".into(),
             cpus: 2,
             cpu_properties: "",
@@ -233,6 +265,17 @@ mod tests {
         assert!(!arguments(&machine()).iter().any(|a| a == "-S"));
         let waiting = Machine { gdb: Some(1234), ..machine() };
         assert!(arguments(&waiting).iter().any(|a| a == "tcp:127.0.0.1:1234"));
+    }
+
+    #[test]
+    fn each_machine_has_the_memory_of_its_board() {
+        let sbsa = arguments(&Machine { model: Model::Sbsa, ..machine() });
+        for (words, model, memory) in
+            [(arguments(&machine()), "virt,", "3072M"), (sbsa, "sbsa-ref", "4096M")]
+        {
+            assert!(words.iter().any(|word| word.starts_with(model)), "{words:?}");
+            assert!(words.iter().any(|word| word == memory), "{words:?}");
+        }
     }
 
     #[test]

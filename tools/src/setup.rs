@@ -13,6 +13,7 @@ use crate::apt::sources::Machine;
 use crate::apt::{self, PrivateApt};
 use crate::cache::{Cache, Entry, Locked, Qemu, Record};
 use crate::cli::SetupOptions;
+use crate::host::boot_loader;
 use crate::paths::{TARGET, find_program};
 use crate::process;
 use crate::progress::fact;
@@ -203,6 +204,15 @@ pub fn ensure_guest(cache: &Cache, is_offline: bool) -> anyhow::Result<(PathBuf,
             Ok(())
         },
     )
+}
+
+/// Makes sure that Debian's U-Boot is there, and returns its folder.
+pub fn ensure_boot_loader(cache: &Cache) -> anyhow::Result<PathBuf> {
+    let has = |record: &Record| cache.folder(record.boot_loader.as_ref());
+    ensure_part(cache, false, ("U-Boot", "cargo xtask test"), has, |locked, record| {
+        record.boot_loader = Some(boot_loader::fetch(locked, &Machine::read()?)?);
+        Ok(())
+    })
 }
 
 /// Makes sure that one part is there, and returns what `has` says of it. It goes by a name, and the command that gets it.

@@ -13,7 +13,8 @@ use crate::fault::IoContext;
 use crate::image::Packed;
 use crate::job::{self, Layout};
 use crate::paths::check_regular;
-use crate::qemu::{Load, Machine};
+use crate::qemu::{Load, Machine, Model};
+use crate::stand_in::StandIn;
 use crate::{fvp, output, patience, run, stress, tfa};
 
 /// A board with its firmware.
@@ -23,8 +24,8 @@ pub enum Stage {
     Qemu(run::Firmware),
     /// The model.
     Model(fvp::Firmware, ModelOptions),
-    /// QEMU virt with the EL3 of the tests, which speaks this.
-    StandIn(stress::machine::Firmware, Edition),
+    /// QEMU with the EL3 of the tests, which speaks this.
+    StandIn(stress::machine::Firmware, &'static StandIn, Edition),
 }
 
 /// What of a machine is QEMU's alone.
@@ -44,14 +45,17 @@ pub fn check(image: &ImageOptions, model: &ModelOptions) -> anyhow::Result<()> {
         check_regular(file)?;
     }
     if let Some(tree) = &image.tfa {
-        let recipe = if image.platform == Platform::Fvp { &tfa::FVP } else { &tfa::QEMU };
-        recipe.check_tree(tree)?;
+        match image.platform {
+            Platform::Qemu => tfa::QEMU.check_tree(tree)?,
+            Platform::Fvp => tfa::FVP.check_tree(tree)?,
+            Platform::Sbsa => bail!("sbsa boots with the EL3 of the tests: it takes no --tfa"),
+        }
     }
     match image.platform {
-        Platform::Qemu if model.is_given() => {
+        Platform::Qemu | Platform::Sbsa if model.is_given() => {
             bail!("--fvp, --disk and --print need --platform fvp")
         }
-        Platform::Qemu => Ok(()),
+        Platform::Qemu | Platform::Sbsa => Ok(()),
         Platform::Fvp => fvp::check(model),
     }
 }
@@ -70,6 +74,7 @@ impl Stage {
                 let _building = output::building()?;
                 Ok(Self::Qemu(run::pack(image, &ready, folder)?))
             }
+            Platform::Sbsa => Self::stand_in(Edition::V0, image, qemu, folder),
             Platform::Fvp => {
                 let _building = output::building()?;
                 let firmware = fvp::firmware(image, || run::pack_monitor(image, folder), folder)?;
@@ -86,7 +91,7 @@ impl Stage {
         folder: &Path,
     ) -> anyhow::Result<Self> {
         let firmware = stress::machine::Firmware::stand_in(image, qemu, folder)?;
-        Ok(Self::StandIn(firmware, edition))
+        Ok(Self::StandIn(firmware, StandIn::of(image.platform), edition))
     }
 
     /// The monitor.
@@ -94,7 +99,7 @@ impl Stage {
         match self {
             Self::Qemu(firmware) => &firmware.monitor,
             Self::Model(firmware, _) => &firmware.monitor,
-            Self::StandIn(firmware, _) => &firmware.monitor,
+            Self::StandIn(firmware, ..) => &firmware.monitor,
         }
     }
 
@@ -110,7 +115,8 @@ impl Stage {
     pub const fn layout(&self) -> &'static Layout {
         match self {
             Self::Qemu(_) => &job::QEMU,
-            Self::Model(..) | Self::StandIn(..) => &job::FVP,
+            Self::Model(..) => &job::FVP,
+            Self::StandIn(_, stand_in, _) => stand_in.layout,
         }
     }
 
@@ -131,6 +137,7 @@ impl Stage {
     ) -> anyhow::Result<Option<Box<dyn Board>>> {
         match self {
             Self::Qemu(firmware) => Ok(Some(Box::new(Machine {
+                model: Model::Virt,
                 program: firmware.qemu.clone(),
                 cpus: shape.cpus,
                 cpu_properties: shape.cpu_properties,
@@ -140,8 +147,8 @@ impl Stage {
                 messages,
                 extra: shape.extra,
             }))),
-            Self::StandIn(firmware, edition) => {
-                Ok(Some(Box::new(firmware.stage(*edition, shape, loads, messages))))
+            Self::StandIn(firmware, stand_in, edition) => {
+                Ok(Some(Box::new(firmware.stage(stand_in, *edition, shape, loads, messages))))
             }
             Self::Model(firmware, options) => {
                 let logs = messages.parent().unwrap_or(Path::new("."));
@@ -165,13 +172,16 @@ mod tests {
             check(&image, &model).err().map(|error| error.to_string()).unwrap_or_default()
         };
         assert_eq!(fault(Platform::Qemu, None, none()), "");
+        assert_eq!(fault(Platform::Sbsa, None, none()), "");
         // Without the model, nothing is built for it.
         assert!(fault(Platform::Fvp, None, none()).contains("not part of this repository"));
-        for platform in [Platform::Qemu, Platform::Fvp] {
+        for platform in [Platform::Qemu, Platform::Fvp, Platform::Sbsa] {
             assert!(fault(platform, nowhere(), none()).contains("/nonexistent"));
         }
         let model = ModelOptions { fvp: nowhere(), ..none() };
-        assert!(fault(Platform::Qemu, None, model.clone()).contains("need --platform fvp"));
+        for platform in [Platform::Qemu, Platform::Sbsa] {
+            assert!(fault(platform, None, model.clone()).contains("need --platform fvp"));
+        }
         assert!(fault(Platform::Fvp, None, model.clone()).contains("no model at /nonexistent"));
         assert_eq!(fault(Platform::Fvp, None, ModelOptions { print: true, ..model }), "");
         let fvp = std::env::current_exe().ok();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use cairn_host::job::{HashAlgorithm, Interface};
+use cairn_host::style::HostStyle;
 
 use crate::cli::{
     Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, StressKind, StressOptions,
@@ -105,19 +106,22 @@ const STEPS: &[Step] = &[
     step("linux-shell", Tool(shell::check)),
     step("release", Tool(release::check)),
     step("host-kernel", Tool(host::check::check)),
+    step("boot-loader", Tool(host::boot_loader::check)),
     step("gdb", Tool(gdb::check)),
     step("docs-commands", Tool(documented::check)),
-    step("linux-1cpu", Check(1, 256)),
-    step("linux-2cpu", Check(2, 256)),
+    step("linux-1cpu", Tool(|| linux_as(HostStyle::LinuxV7, Interface::V1_0, 1))),
+    step("linux-2cpu", Tool(|| linux_as(HostStyle::LinuxV12, Interface::V1_0, 2))),
     step("linux-3realms", Realms(3, 2)),
-    step("linux-2.0", Tool(|| linux_through(Interface::V2_0, 2))),
-    step("linux-both", Tool(|| linux_through(Interface::Both, 1))),
+    step("linux-2.0", Tool(|| linux_as(HostStyle::LinuxV2, Interface::V2_0, 2))),
+    step("linux-both", Tool(|| linux_as(HostStyle::Plain, Interface::Both, 1))),
+    step("linux-sbsa", Tool(|| linux_on_sbsa(Interface::V1_0))),
     long(
         "fuzz-tokens",
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
     long("fuzz", Tool(fuzz::step)),
     long("linux-sha-512", Tool(other_guest)),
+    long("linux-sbsa-2.0", Tool(|| linux_on_sbsa(Interface::V2_0))),
     long(
         "property-1e9",
         Cargo(
@@ -234,10 +238,19 @@ fn perform(action: &Action) -> anyhow::Result<()> {
     }
 }
 
-/// `run --check` through these versions of the interface, above interface 2.0 of EL3.
-fn linux_through(rmi: Interface, cpus: u32) -> anyhow::Result<()> {
+/// `run --check` through these versions of the interface, with a host that does things in this order.
+fn linux_as(style: HostStyle, rmi: Interface, cpus: u32) -> anyhow::Result<()> {
     let mut options = RunOptions::check(cpus, 256 << 20);
     options.guest.rmi = rmi;
+    options.guest.host_style = style;
+    run::command(&options)
+}
+
+/// `run --check` on the board with its memory at 1 TiB.
+fn linux_on_sbsa(rmi: Interface) -> anyhow::Result<()> {
+    let mut options = RunOptions::check(2, 256 << 20);
+    options.guest.rmi = rmi;
+    options.image.platform = Platform::Sbsa;
     run::command(&options)
 }
 

@@ -8,12 +8,14 @@ use anyhow::{Context, bail, ensure};
 
 use crate::apt::sources::Machine;
 use crate::apt::version::compare;
-use crate::apt::{self, Offer, PrivateApt};
+use crate::apt::{Offer, PrivateApt};
 use crate::cache::{Entry, Locked, Stage};
 use crate::fault::IoContext;
-use crate::paths::{find_program, write_whole};
+use crate::paths::write_whole;
 use crate::process::{self, Stop};
 use crate::progress::Progress;
+
+mod built;
 
 const PACKAGE: &str = "arm-trusted-firmware";
 
@@ -84,12 +86,11 @@ pub const BUILD_PACKAGES: [&str; 8] = [
 
 /// Build options for every board. Release, but with warnings: a quiet console that still says why the monitor was
 /// refused. `E=0`: newer compilers warn about more.
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 5] = [
     "ENABLE_RME=1",
     "DEBUG=0",
     "LOG_LEVEL=30",
     "E=0",
-    "CROSS_COMPILE=aarch64-linux-gnu-",
     // The default is the time of the build; without it two builds are equal.
     "BUILD_MESSAGE_TIMESTAMP=\"for Cairn\"",
 ];
@@ -139,19 +140,17 @@ impl Recipe {
 
     /// Builds the user's source tree at `source`, below `folder`, and returns the folder with the
     /// recipe's files and fiptool. The tree is not written to, but for its tool `fiptool` in
-    /// releases that build that in place.
+    /// releases that build that in place. What is built already is taken as it is.
     pub fn build_tree(&self, source: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
         self.check_tree(source)?;
-        let missing = apt::missing(&BUILD_PACKAGES);
-        let has_compiler = find_program("aarch64-linux-gnu-gcc").is_some();
-        ensure!(
-            has_compiler && find_program("make").is_some() && find_program("dtc").is_some(),
-            "TF-A cannot be built here; these Debian packages are missing: {}",
-            missing.join(" ")
-        );
         let folder = folder.join(format!("tf-a-{}", self.platform));
         let made = folder.join("made");
         std::fs::create_dir_all(&made).at("make the folder", &made)?;
+        if self.is_built(source) {
+            self.adopt(source, &made)?;
+            return Ok(made);
+        }
+        built::check_tools()?;
         let source = std::path::absolute(source).context("the path of TF-A is not usable")?;
         let built = self.build(&folder, &source, &source.display().to_string())?;
         // Where it is depends on the release.
@@ -168,8 +167,12 @@ impl Recipe {
         Ok(made)
     }
 
-    /// Refuses a folder that is no source tree of TF-A with this board, before anything is built.
+    /// Refuses a folder that is neither a source tree of TF-A with this board nor what has been built
+    /// from one, before anything is built.
     pub fn check_tree(&self, source: &Path) -> anyhow::Result<()> {
+        if self.is_built(source) {
+            return Ok(());
+        }
         let is_tree = source.join("Makefile").is_file()
             && (source.join("plat").join(self.platform).is_dir()
                 || source.join("plat/arm/board").join(self.platform).is_dir());
@@ -209,6 +212,8 @@ impl Recipe {
             command.env_remove(variable);
         }
         command.arg(format!("-j{jobs}")).args(OPTIONS).args(LATER_OPTIONS).args(self.options);
+        let prefix = built::cross_compiler().context("there is no GCC for arm64")?;
+        command.arg(format!("CROSS_COMPILE={prefix}"));
         command.arg(format!("BUILD_BASE={}", base.display()));
         command.args(self.targets);
         if self.targets.contains(&"fip") {

@@ -67,7 +67,14 @@ pub fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
     let init = bench.call(command::RTT_INIT_RIPAS, [realm.rd, block, block + L2_SIZE, 0, 0])?;
     bench.row("init_ripas_per_page", init.instructions / ENTRIES);
     let memory = bench.host.take_granules(512, L2_SIZE)?;
-    for page in 0..ENTRIES {
+    realm.create_unknown(block, memory)?;
+    // What Linux is refused most often: to fold a table that is not uniform, and to set the RIPAS
+    // of a page that is there already.
+    let fold = bench.refused(command::RTT_FOLD, [realm.rd, block, 3, 0, 0])?;
+    bench.row("rtt_fold_refused", fold);
+    let init = [realm.rd, block, block + L2_SIZE, 0, 0];
+    bench.row("init_ripas_refused", bench.refused(command::RTT_INIT_RIPAS, init)?);
+    for page in 1..ENTRIES {
         realm.create_unknown(block + page * PAGE, memory + page * PAGE)?;
     }
     realm.fold_table(Some("rtt_fold_512"), block, 3)?;

@@ -63,6 +63,20 @@ impl Bench<'_> {
         }
     }
 
+    /// Issues a command that has to be refused for the state of a table's entry; its instructions.
+    fn refused(&self, command: Command, args: [u64; 5]) -> Result<u64, Failure> {
+        const ERROR_RTT: u64 = 4;
+        let [a1, a2, a3, a4, a5] = args;
+        let function = command.number();
+        let ([x0, ..], instructions) = self.timed.timed_smc([function, a1, a2, a3, a4, a5, 0]);
+        if x0 & 0xff == ERROR_RTT {
+            Ok(instructions)
+        } else {
+            let name = command.name();
+            Err(failure!("{name}({a1:#x}, {a2:#x}, {a3:#x}) was not refused: {x0:#x}"))
+        }
+    }
+
     /// Reports one row, right after the command that it is about.
     fn row(&self, name: &str, instructions: u64) {
         self.host.machine().console_line(format_args!(

@@ -1,9 +1,9 @@
 //! From the first instruction to the first line of Rust, and the exception vectors.
 //!
 //! The MMU goes on before anything is written: the tables are constants in the image, so there is
-//! nothing whose cached and uncached views could differ. Addresses are mapped to themselves, in
-//! 39 bits: the first GiB as device memory, the GiBs with RAM as normal memory. Only the 2 MiB block
-//! with the image's code is executable.
+//! nothing whose cached and uncached views could differ. Addresses are mapped to themselves: the
+//! GiBs with devices as device memory, the GiBs with RAM as normal memory. Only the 2 MiB block with
+//! the image's code is executable.
 
 use crate::{bare, platform};
 use core::arch::global_asm;
@@ -126,25 +126,48 @@ host_vectors:
     vector  14
     vector  15
 
-    // Level 1: the first GiB holds devices; GiBs with RAM; a table for the GiB with the image.
+    // Level 0: tables for the 512 GiBs with devices, which are the first, and for those with RAM.
     .section .rodata, "a"
     .balign 4096
     .global host_tables
 host_tables:
-    .set    gib, 0
+    .set    table, 0
     .rept   512
-    .if     gib == 0
-    .quad   {device}
-    .elseif gib == {host_gib}
-    .quad   host_tables + 4096 + 3
-    .elseif (gib < 64) && (({normal_gibs} >> gib) & 1)
+    .if     table == {ram_table}
+    .quad   host_tables_ram + 3
+    .elseif table == 0
+    .quad   host_tables_devices + 3
+    .else
+    .quad   0
+    .endif
+    .set    table, table + 1
+    .endr
+
+    // Level 1, from a GiB on: GiBs with devices, GiBs with RAM, a table for the GiB with the image.
+    .macro  level_1 first
+    .set    gib, \first
+    .rept   512
+    .if     gib == {host_gib}
+    .quad   host_tables_image + 3
+    .elseif (gib < 64) && (({device_gibs} >> gib) & 1)
+    .quad   {device} + (gib << 30)
+    .elseif (gib >= {ram_first}) && (gib < {ram_first} + 64) && (({normal_gibs} >> (gib - {ram_first})) & 1)
     .quad   {normal} + (gib << 30)
     .else
     .quad   0
     .endif
     .set    gib, gib + 1
     .endr
+    .endm
+host_tables_ram:
+    level_1 {ram_first}
+host_tables_devices:
+    .if     {ram_first} != 0
+    level_1 0
+    .endif
+
     // Level 2: 2 MiB blocks of the GiB with the image.
+host_tables_image:
     .set    block, 0
     .rept   512
     .if     block == {host_block}
@@ -169,15 +192,22 @@ host_tables:
     code = const CODE,
     host_gib = const platform::HOST_GIB,
     host_block = const platform::HOST_BLOCK,
+    ram_table = const RAM_TABLE,
+    ram_first = const RAM_FIRST,
     normal_gibs = const NORMAL_GIBS,
+    device_gibs = const DEVICE_GIBS,
 );
 
-/// The first 64 GiBs, a bit for each that holds normal memory. No board has any beyond.
+/// The entry of the level 0 table for RAM, and the first GiB that it describes.
+const RAM_TABLE: u64 = platform::HOST_GIB / 512;
+const RAM_FIRST: u64 = RAM_TABLE * 512;
+
+/// 64 GiBs from there on, a bit for each that holds normal memory. No board has any beyond.
 const NORMAL_GIBS: i64 = {
     let mut mask = 0;
     let mut gib = 0;
     while gib < 64 {
-        if platform::is_normal_gib(gib) {
+        if platform::is_normal_gib(RAM_FIRST + gib) {
             mask |= 1 << gib;
         }
         gib += 1;
@@ -185,9 +215,14 @@ const NORMAL_GIBS: i64 = {
     mask
 };
 
-/// 39-bit addresses, 4 KiB pages, write-back inner-shareable walks, 40-bit physical addresses,
-/// and the bits that are always one.
-const TCR: u64 = 25 | 1 << 8 | 1 << 10 | 3 << 12 | 2 << 16 | 1 << 23 | 1 << 31;
+/// The first 64 GiBs, a bit for each with a device that the host uses.
+const DEVICE_GIBS: i64 = 1 << (platform::PL011_BASE >> 30)
+    | 1 << (platform::GICD_BASE >> 30)
+    | 1 << (platform::GICR_BASE >> 30);
+
+/// 48-bit addresses, 4 KiB pages, write-back inner-shareable walks, 48-bit physical addresses or as
+/// many as the CPU has, and the bits that are always one.
+const TCR: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 5 << 16 | 1 << 23 | 1 << 31;
 /// EL1 is AArch64; physical interrupts and system errors belong to EL2.
 const HCR: u64 = 1 << 31 | 1 << 5 | 1 << 4 | 1 << 3;
 /// Always-one bits, instruction cache, stack alignment, data cache, MMU.

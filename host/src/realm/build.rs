@@ -79,9 +79,14 @@ impl Realm {
     ///
     /// The guest does not fit, or the monitor refuses something. The Realm can be torn down then.
     pub fn build(&mut self, host: &Host, job: &Job) -> Result<(), Failure> {
-        self.init_ram(host)?;
+        if !host.style.populates_first() {
+            self.init_ram(host)?;
+        }
         let entry = populate::load(host, self, job)?;
         self.add_recs(host, job.cpus, entry.pc, entry.device_tree)?;
+        if host.style.populates_first() {
+            self.init_ram(host)?;
+        }
         self.activate(host)
     }
 

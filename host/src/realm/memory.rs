@@ -204,6 +204,28 @@ impl Realm {
         Ok(())
     }
 
+    /// Folds the tables of pages between two addresses whose entries are alike now, if the host is
+    /// one that does so; for the others it hears that they are not.
+    ///
+    /// # Errors
+    ///
+    /// The monitor answers something unexpected.
+    pub fn fold_tables(&self, host: &Host, base: u64, top: u64) -> Result<(), Failure> {
+        if !host.style.is_linux() {
+            return Ok(());
+        }
+        let mut block = ipa::entry_base(base, 2);
+        while block < top {
+            match host.rmi().rtt_fold(self.rd, block, 3) {
+                Ok(rtt) => host.reclaim(rtt, Purpose::Rtt),
+                Err(error) if error.rtt_level().is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
+            block += BLOCK_SIZE;
+        }
+        Ok(())
+    }
+
     /// Runs `f` with a view of the memory that the guest shares.
     pub fn with_shared<T>(&self, host: &Host, f: impl FnOnce(&SharedView<'_>) -> T) -> T {
         f(&SharedView { host, pages: &self.shared.lock() })

@@ -2,6 +2,7 @@
 
 use super::Realm;
 use crate::failure::Failure;
+use crate::granules::PAGE_SIZE;
 use crate::host::Host;
 use crate::ipa::SHARED_BIT;
 use crate::rmi::abi::ripas;
@@ -9,9 +10,10 @@ use crate::rmi::run::RecExit;
 use crate::vcpu::Vcpu;
 
 impl Realm {
-    /// Declares all of guest RAM as the Realm's own memory, before it has any.
+    /// Declares all of guest RAM as the Realm's own memory.
     ///
-    /// No tables exist yet, so each entry covers 2 MiB and the whole takes a few commands.
+    /// Before it has any, no tables exist yet, so that each entry covers 2 MiB and the whole takes a
+    /// few commands. Afterwards, in the style of Linux, each page that is there already is refused.
     ///
     /// # Errors
     ///
@@ -20,8 +22,15 @@ impl Realm {
         let ram = self.ram();
         let mut base = ram.start;
         while base < ram.end {
-            let next =
-                self.with_tables(host, base, || host.rmi().rtt_init_ripas(self.rd, base, ram.end))?;
+            let next = self.with_tables(host, base, || {
+                let done = host.rmi().rtt_init_ripas(self.rd, base, ram.end);
+                match done {
+                    Err(error) if host.style.populates_first() && error.rtt_level() == Some(3) => {
+                        Ok(base + PAGE_SIZE)
+                    }
+                    Ok(_) | Err(_) => done,
+                }
+            })?;
             if next <= base || next > ram.end {
                 return Err(failure!(
                     "RMI_RTT_INIT_RIPAS({base:#x}..{:#x}) went to {next:#x}",
@@ -66,6 +75,7 @@ impl Realm {
             }
             if exit.ripas_value == ripas::EMPTY {
                 self.take_pages(host, base, next)?;
+                self.fold_tables(host, base, next)?;
                 self.pages.lock().emptied(base, next);
             } else {
                 self.pages.lock().became_ram(base, next);

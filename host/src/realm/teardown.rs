@@ -1,9 +1,10 @@
-//! Taking everything back, in the order that Linux does it.
+//! Taking everything back.
 //!
-//! In version 2.0 the Realm is terminated before anything else. RECs first, then private pages,
-//! shared pages, tables from the deepest level up, and last the Realm itself. A step that the
-//! monitor refuses is reported and what it concerns is leaked; the others go on, so that as much as
-//! possible comes back.
+//! In our own style the Realm is terminated before anything else, where the version of the interface
+//! has that. RECs come first, then private pages, shared pages, tables from the deepest level up,
+//! and last the Realm itself. In the style of Linux private pages come before the rest, 2 MiB after
+//! 2 MiB, and tables from the top down. A step that the monitor refuses is reported and what it
+//! concerns is leaked; the others go on, so that as much as possible comes back.
 
 use super::Realm;
 use super::build::reclaim_descriptor;
@@ -11,6 +12,7 @@ use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::host::Host;
 use crate::ipa;
+use core::ops::Range;
 
 /// Destroys a Realm that no CPU is in, and takes its granules back.
 ///
@@ -25,14 +27,23 @@ pub fn destroy(host: &Host, mut realm: Realm) -> Result<(), Failure> {
             first.get_or_insert(failure);
         }
     };
+    let is_linux = host.style.is_linux();
+    if is_linux {
+        note(realm.take_pages_by_blocks(host));
+    }
     note(host.dialect().terminate_realm(host, realm.rd));
     for mut vcpu in core::mem::take(&mut realm.vcpus) {
         note(vcpu.destroy(host));
     }
     note(realm.take_pages(host, 0, ipa::SHARED_BIT));
     note(realm.unshare_everything(host));
-    for level in (ipa::RTT_START_LEVEL + 1..=3).rev() {
-        note(realm.destroy_tables(host, level));
+    let first_level = ipa::RTT_START_LEVEL + 1;
+    if is_linux {
+        note(realm.destroy_tables_from(host, first_level, 0..ipa::IPA_END));
+    } else {
+        for level in (first_level..=3).rev() {
+            note(realm.destroy_tables(host, level));
+        }
     }
     note(realm.destroy_descriptor(host));
     first.map_or(Ok(()), Err)
@@ -62,6 +73,52 @@ impl Realm {
         let mut next = 0;
         while next < ipa::IPA_END {
             match host.rmi().rtt_destroy(self.rd, next, level) {
+                Ok((rtt, top)) => {
+                    host.reclaim(rtt, Purpose::Rtt);
+                    next = top.max(next + step);
+                }
+                Err(error) if error.rtt_level().is_some() && error.top() > next => {
+                    next = error.top();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the pages of RAM back, and folds what has become uniform.
+    fn take_pages_by_blocks(&self, host: &Host) -> Result<(), Failure> {
+        let ram = self.ram();
+        let mut base = ram.start;
+        while base < ram.end {
+            let top = base + ipa::entry_size(2);
+            self.take_pages(host, base, top)?;
+            self.fold_tables(host, base, top)?;
+            base = top;
+        }
+        Ok(())
+    }
+
+    /// Destroys every table of `level` in a range, and before it those below it that keep it in use.
+    fn destroy_tables_from(
+        &self,
+        host: &Host,
+        level: u64,
+        range: Range<u64>,
+    ) -> Result<(), Failure> {
+        let step = ipa::entry_size(level - 1);
+        let mut next = range.start;
+        while next < range.end {
+            let mut result = host.rmi().rtt_destroy(self.rd, next, level);
+            if let Err(error) = &result
+                && error.rtt_level().is_some()
+                && error.top() <= next
+                && level < 3
+            {
+                self.destroy_tables_from(host, level + 1, next..next + step)?;
+                result = host.rmi().rtt_destroy(self.rd, next, level);
+            }
+            match result {
                 Ok((rtt, top)) => {
                     host.reclaim(rtt, Purpose::Rtt);
                     next = top.max(next + step);

@@ -5,6 +5,7 @@ use crate::dialect::{Dialect, V1_0, V2_0};
 use crate::ipa::{RAM_BASE, SHARED_BIT, UART_BASE};
 use crate::machine::Machine;
 use crate::realm::teardown;
+use crate::style::HostStyle;
 use crate::testing::{self, FakeMachine, exits};
 use crate::vcpu::Group;
 use alloc::string::ToString;
@@ -63,6 +64,38 @@ fn a_guest_that_powers_off_leaves_nothing_behind() {
         assert!(state.console.contains('!'));
         assert!(state.console.contains("\"leaked\":0"));
         assert!(state.console.contains("\"sync_abort\":2,\"sync_mmio\":1"));
+    }
+}
+
+#[test]
+fn each_style_of_linux_takes_everything_back_too() {
+    for (dialect, style) in [
+        (DIALECTS[0], HostStyle::LinuxV7),
+        (DIALECTS[0], HostStyle::LinuxV12),
+        (DIALECTS[1], HostStyle::LinuxV2),
+    ] {
+        let (machine, mut host) = testing::host_of(dialect);
+        host.style = style;
+        let end = RAM_MIDDLE + 0x3000;
+        let script = [
+            exits::fault(RAM_MIDDLE),
+            exits::fault(RAM_MIDDLE + (8 << 20) | SHARED_BIT),
+            exits::ripas(RAM_MIDDLE, end, 0),
+            exits::psci(SYSTEM_OFF, 0),
+        ];
+        let realm = build(&machine, &host, &script).unwrap();
+        // Kernel, initial RAM disk and device tree: each of their pages was there before.
+        let pages = if style == HostStyle::LinuxV7 { 0 } else { 4 + 1 + 1 };
+        assert_eq!(machine.0.lock().refused_ripas, pages, "{style:?}");
+        let realm = Group::new(alloc::vec![realm], 1).run_until_one_stops(&host, 0).unwrap();
+        assert_eq!(realm.take_failure(), None);
+        teardown::destroy(&host, realm).unwrap();
+        host.account().unwrap();
+        host.end().unwrap();
+        let state = machine.0.lock();
+        let (tried, done) = state.folds;
+        assert!(tried >= 32 && done >= 3, "{style:?}: {tried} and {done}");
+        assert!(state.console.contains("\"leaked\":0"));
     }
 }
 

@@ -189,6 +189,16 @@ impl Rmi<'_> {
         Ok((rtt, top))
     }
 
+    /// `RMI_RTT_FOLD`: the freed table.
+    ///
+    /// # Errors
+    ///
+    /// No table is there, or its entries are not alike.
+    pub fn rtt_fold(self, rd: u64, ipa: u64, level: u64) -> Result<u64, RmiError> {
+        let [rtt, ..] = self.call(command::RTT_FOLD, [rd, ipa, level, 0, 0])?;
+        Ok(rtt)
+    }
+
     /// `RMI_RTT_READ_ENTRY` for a page.
     ///
     /// # Errors

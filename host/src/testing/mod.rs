@@ -67,6 +67,10 @@ pub(crate) struct State {
     pub residue: Option<u64>,
     /// Command that is refused with `RMI_ERROR_INPUT` whatever its arguments.
     pub refuse: Option<u64>,
+    /// How often the host tried to fold a table, and how often it could.
+    pub folds: (u64, u64),
+    /// How often it declared a page that was there already.
+    pub refused_ripas: u64,
     now: u64,
 }
 
@@ -79,6 +83,7 @@ pub(crate) fn job(cpus: usize) -> Job {
     Job {
         mode: crate::job::Mode::Linux,
         interface: crate::job::Interface::V1_0,
+        style: crate::style::HostStyle::Plain,
         cpus,
         realms: 1,
         watch: false,
@@ -234,6 +239,10 @@ impl State {
                 self.tables.insert(c, b);
                 [0; 4]
             }
+            // A table of level 2 is in use as long as there are tables below it.
+            0x5e if c == 2 && self.tables.range(b..b + entry_size(1)).next().is_some() => {
+                return Err([rtt(1), 0, b]);
+            }
             0x5e => {
                 let Some(table) = self.tables.get(&b).copied() else {
                     let end = entry_base(b, 1) + entry_size(1);
@@ -280,7 +289,28 @@ impl State {
                 None => return Err([rtt(self.level(b)), self.top(b), 0]),
             },
             0x61 => [3, u64::from(self.data.contains_key(&b)), 0, 1],
-            0x68 => [c.min(entry_base(b, 1) + entry_size(1)), 0, 0, 0],
+            0x66 => {
+                self.folds.0 += 1;
+                let Some(table) = self.tables.get(&b).copied() else {
+                    return Err(fail(rtt(2)));
+                };
+                if self.data.range(b..b + entry_size(2)).next().is_some() {
+                    return Err(fail(rtt(3)));
+                }
+                self.folds.1 += 1;
+                self.tables.remove(&b);
+                self.free(table, "rtt");
+                [table, 0, 0, 0]
+            }
+            0x68 => {
+                if self.data.contains_key(&b) {
+                    self.refused_ripas += 1;
+                    return Err(fail(rtt(3)));
+                }
+                let end = entry_base(b, 1) + entry_size(1);
+                let page = self.data.range(b..end).next().map_or(end, |(at, _)| *at);
+                [c.min(page), 0, 0, 0]
+            }
             0x69 => {
                 let (base, top) = (c, args[3]);
                 let size = entry_size(self.level(base));

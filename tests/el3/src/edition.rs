@@ -1,13 +1,10 @@
 //! Which version of the interface this EL3 speaks, and what of it. The machine's loader chooses, by
-//! a word at [`PLACE`].
+//! a word at [`crate::board::Board::edition`].
 //!
 //! Source: RMM-EL3 communication interface 0.4 and 2.0; TF-A 2.12.1 and main of 2026-08,
 //! `services/std_svc/rmmd`.
 
-use platform_fvp as fvp;
-
-/// Where the word is: behind that of [`crate::opening`].
-pub const PLACE: u64 = fvp::EL3.start + 8;
+use core::ops::Range;
 
 /// A version, and what this EL3 has of its optional parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,26 +116,31 @@ impl Reserve {
         Self { taken: 0 }
     }
 
-    /// Hands out memory; its address. `flags`: the alignment's power of two in bits 63:56, and bit
+    /// Hands out memory of the monitor's window; its address. `flags`: the alignment's power of two in bits 63:56, and bit
     /// 0 for "near this CPU".
     ///
     /// # Errors
     ///
     /// Why not.
-    pub fn take(&mut self, size_bytes: u64, flags: u64) -> Result<u64, NoReserve> {
+    pub fn take(
+        &mut self,
+        window: &Range<u64>,
+        size_bytes: u64,
+        flags: u64,
+    ) -> Result<u64, NoReserve> {
         const ALIGNMENT: u32 = 56;
         const KNOWN: u64 = 0xff << ALIGNMENT | 1;
         let shift = u32::try_from(flags >> ALIGNMENT).unwrap_or(u32::MAX);
         if flags & !KNOWN != 0 || size_bytes == 0 {
             return Err(NoReserve::Flags);
         }
-        let lowest = fvp::MONITOR.start + PAYLOAD_BYTES;
+        let lowest = window.start + PAYLOAD_BYTES;
         let aligned = |end: u64| {
             let mask = 1_u64.checked_shl(shift)?.checked_sub(1)?;
             Some(end.checked_sub(size_bytes)? & !mask).filter(|&start| start >= lowest)
         };
-        let start = aligned(fvp::MONITOR.end - self.taken).ok_or(NoReserve::Memory)?;
-        self.taken = fvp::MONITOR.end - start;
+        let start = aligned(window.end - self.taken).ok_or(NoReserve::Memory)?;
+        self.taken = window.end - start;
         Ok(start)
     }
 }
@@ -159,17 +161,18 @@ mod tests {
 
     #[test]
     fn memory_comes_from_the_end_of_the_window_until_the_image_begins() {
+        let (start, end) = (0xfdc0_0000, 0xffbf_f000);
+        let window = start..end;
         let mut reserve = Reserve::new();
-        let end = fvp::MONITOR.end;
-        assert_eq!(reserve.take(0x1000, 12 << 56), Ok(end - 0x1000));
-        assert_eq!(reserve.take(0x10, 12 << 56 | 1), Ok(end - 0x2000));
-        assert_eq!(reserve.take(0x1000, 2), Err(NoReserve::Flags));
-        assert_eq!(reserve.take(0, 12 << 56), Err(NoReserve::Flags));
-        assert_eq!(reserve.take(1, 64 << 56), Err(NoReserve::Memory));
-        assert_eq!(reserve.take(u64::MAX, 0), Err(NoReserve::Memory));
-        let rest = end - 0x2000 - fvp::MONITOR.start - PAYLOAD_BYTES;
-        assert_eq!(reserve.take(rest + 8, 0), Err(NoReserve::Memory));
-        assert_eq!(reserve.take(rest, 0), Ok(fvp::MONITOR.start + PAYLOAD_BYTES));
-        assert_eq!(reserve.take(1, 0), Err(NoReserve::Memory));
+        assert_eq!(reserve.take(&window, 0x1000, 12 << 56), Ok(end - 0x1000));
+        assert_eq!(reserve.take(&window, 0x10, 12 << 56 | 1), Ok(end - 0x2000));
+        assert_eq!(reserve.take(&window, 0x1000, 2), Err(NoReserve::Flags));
+        assert_eq!(reserve.take(&window, 0, 12 << 56), Err(NoReserve::Flags));
+        assert_eq!(reserve.take(&window, 1, 64 << 56), Err(NoReserve::Memory));
+        assert_eq!(reserve.take(&window, u64::MAX, 0), Err(NoReserve::Memory));
+        let rest = end - 0x2000 - start - PAYLOAD_BYTES;
+        assert_eq!(reserve.take(&window, rest + 8, 0), Err(NoReserve::Memory));
+        assert_eq!(reserve.take(&window, rest, 0), Ok(start + PAYLOAD_BYTES));
+        assert_eq!(reserve.take(&window, 1, 0), Err(NoReserve::Memory));
     }
 }

@@ -2,14 +2,17 @@
 
 use crate::leaf::{self, Clock, Frame, Registers};
 use crate::services;
-use cairn_el3::edition::{self, Edition};
+use cairn_el3::board::{self, Board};
+use cairn_el3::edition::Edition;
 use cairn_el3::kind::Kind;
 use cairn_el3::opening::{self, Opening, Side, Undefined};
 use cairn_el3::{CPUS_MAX, call, gpt, manifest};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use platform_fvp as fvp;
 use spin::Mutex;
+
+/// The board that this program is built for.
+pub const BOARD: Board = if cfg!(feature = "sbsa") { board::SBSA } else { board::FVP };
 
 /// EL2 with its own stack pointer, everything masked.
 const SPSR_EL2H: u64 = 0x3c9;
@@ -34,12 +37,12 @@ impl World {
 
 /// What this EL3 lets the worlds use.
 pub fn opening() -> Opening {
-    Opening::from_number(leaf::read(opening::PLACE))
+    Opening::from_number(leaf::read(BOARD.opening()))
 }
 
 /// Which version of the interface it speaks.
 pub fn edition() -> Edition {
-    Edition::from_number(leaf::read(edition::PLACE))
+    Edition::from_number(leaf::read(BOARD.edition()))
 }
 
 /// Both.
@@ -99,36 +102,36 @@ pub fn stop(why: fmt::Arguments<'_>) -> ! {
 pub fn cold(frame: &mut Frame) {
     let Kind { opening, edition } = kind();
     leaf::print(format_args!(
-        "Stand-in for the firmware of Arm FVP, opening: {opening:?}, {edition:?}\n"
+        "Stand-in for the firmware of {}, opening: {opening:?}, {edition:?}\n",
+        BOARD.name
     ));
-    for gib in 0..gpt::LEVEL_0_ENTRIES {
-        leaf::write(gpt::LEVEL_0_BASE + gib * 8, gpt::level_0_entry(gib));
+    for gib in 0..gpt::level_0_entries(&BOARD) {
+        leaf::write(BOARD.level_0() + gib * 8, gpt::level_0_entry(&BOARD, gib));
     }
-    for (table, gib) in (0..).zip(gpt::TABLES) {
-        let base = gpt::LEVEL_1_BASE + table * gpt::LEVEL_1_BYTES;
+    for (table, gib) in (0..).zip(BOARD.tables) {
+        let base = BOARD.level_1() + table * gpt::LEVEL_1_BYTES;
         for word in 0..gpt::LEVEL_1_BYTES / 8 {
             let pa = gib * gpt::LEVEL_0_SIZE + word * 16 * 0x1000;
-            leaf::write(base + word * 8, gpt::initial_word(pa));
+            leaf::write(base + word * 8, gpt::initial_word(&BOARD, pa));
         }
     }
-    let page = fvp::SHARED_BUFFER.start;
-    for (at, word) in (page..).step_by(8).zip(manifest::words(page, edition)) {
+    let page = BOARD.shared_buffer.start;
+    for (at, word) in (page..).step_by(8).zip(manifest::words(&BOARD, page, edition)) {
         leaf::write(at, word);
     }
     copy_device_tree();
     leaf::init_distributor();
     let own = cpu(0);
-    own.entry.store(fvp::BL33, Ordering::Relaxed);
-    own.context.store(fvp::DEVICE_TREE.start, Ordering::Relaxed);
-    let boot = [0, edition.version(), fvp::CPUS_MAX, page, 0];
+    own.entry.store(BOARD.bl33, Ordering::Relaxed);
+    own.context.store(BOARD.device_tree.start, Ordering::Relaxed);
+    let boot = [0, edition.version(), BOARD.cpus, page, 0];
     enter(0, frame, boot);
 }
 
 /// QEMU leaves the tree at the start of RAM; FVP's firmware leaves it elsewhere.
 fn copy_device_tree() {
-    const FROM: u64 = 0x4000_0000;
-    for offset in (0..fvp::DEVICE_TREE.end - fvp::DEVICE_TREE.start).step_by(8) {
-        leaf::write(fvp::DEVICE_TREE.start + offset, leaf::read(FROM + offset));
+    for (from, to) in (BOARD.ram..).step_by(8).zip(BOARD.device_tree.step_by(8)) {
+        leaf::write(to, leaf::read(from));
     }
 }
 
@@ -155,14 +158,14 @@ const fn named(index: usize) -> u64 {
 fn enter(index: usize, frame: &mut Frame, boot: [u64; 5]) {
     let kind = kind();
     let opening = kind.opening;
-    leaf::init_cpu(index, gpt::LEVEL_0_BASE, gpt::GPCCR, opening.mdcr(), is_stranger(index));
+    leaf::init_cpu(index, BOARD.level_0(), gpt::gpccr(&BOARD), opening.mdcr(), is_stranger(index));
     let own = cpu(index);
     own.is_on.store(true, Ordering::Release);
     let registers = Registers::at_reset(opening);
     let mut normal = Frame::new(own.entry.load(Ordering::Relaxed), SPSR_EL2H);
     normal.set(0, own.context.load(Ordering::Relaxed));
     *own.worlds.lock() = [None, Some(Saved { frame: normal, registers })];
-    *frame = Frame::new(fvp::MONITOR.start, SPSR_EL2H);
+    *frame = Frame::new(BOARD.monitor.start, SPSR_EL2H);
     for (n, value) in boot.into_iter().enumerate() {
         frame.set(n, value);
     }
@@ -276,8 +279,8 @@ fn from_normal(index: usize, frame: &mut Frame, clock: &mut Clock) {
 }
 
 fn target(mpidr: u64) -> Option<&'static Cpu> {
-    let index = leaf::index_of(mpidr);
-    CPUS.get(index).filter(|_| index < usize::try_from(fvp::CPUS_MAX).unwrap_or(0))
+    let index = BOARD.index_of(mpidr);
+    CPUS.get(index).filter(|_| index < usize::try_from(BOARD.cpus).unwrap_or(0))
 }
 
 fn cpu_on(mpidr: u64, entry: u64, context: u64) -> u64 {

@@ -1,11 +1,10 @@
 //! The only module that touches hardware: entry, exceptions, registers, devices.
 
-use crate::firmware::{self, World};
+use crate::firmware::{self, BOARD, World};
 use cairn_el3::kind::{Kept, Kind};
 use cairn_el3::opening::{Opening, Register, asked};
 use core::arch::{asm, global_asm};
 use core::fmt::{self, Write};
-use platform_qemu as board;
 
 /// X0 to X30, and where the world below goes on.
 #[repr(C)]
@@ -85,7 +84,7 @@ _start:
     mrs     x0, mpidr_el1
     and     x1, x0, #0xff
     ubfx    x0, x0, #8, #8
-    add     x19, x1, x0, lsl #4
+    add     x19, x1, x0, lsl #{cluster_bits}
     ldr     x0, =__stacks_start
     add     x1, x19, #1
     add     x0, x0, x1, lsl #14
@@ -193,12 +192,12 @@ el3_vectors:
     uncounted = const UNCOUNTED,
     bss_start = sym __bss_start,
     bss_end = sym __bss_end,
-    ready = const READY,
+    ready = const BOARD.ready(),
+    cluster_bits = const BOARD.cluster_bits,
     ready_value = const READY_VALUE,
 );
 
-/// A word of secure RAM that says that the first CPU has got so far.
-const READY: u64 = 0x0e1f_f000;
+/// What the first CPU writes to its board's [`Board::ready`](cairn_el3::board::Board::ready).
 const READY_VALUE: u64 = 0x5245_4144_5921;
 
 unsafe extern "C" {
@@ -208,11 +207,10 @@ unsafe extern "C" {
 
 /// First Rust function of the first CPU.
 extern "C" fn cold(frame: &mut Frame) {
-    let console = board::CONSOLE;
-    write_32(console + 0x2c, 0x70);
-    write_32(console + 0x30, 0x301);
+    write_32(BOARD.console + 0x2c, 0x70);
+    write_32(BOARD.console + 0x30, 0x301);
     firmware::cold(frame);
-    write(READY, READY_VALUE);
+    write(BOARD.ready(), READY_VALUE);
     send_event();
 }
 
@@ -232,16 +230,10 @@ extern "C" fn exception(kind: u64, frame: &mut Frame, clock: &mut Clock) {
     if kind != 8 || esr >> 26 != CALL {
         firmware::fault(kind, frame, esr, far);
     }
-    let index = index_of(read_register!("mpidr_el1"));
+    let index = BOARD.index_of(read_register!("mpidr_el1"));
     let is_realm = read_register!("scr_el3") >> 62 & 1 == 1;
     let from = if is_realm { World::Realm } else { World::Normal };
     firmware::called(index, frame, clock, from);
-}
-
-/// Linear index of a CPU of QEMU virt: clusters of 16.
-pub fn index_of(mpidr: u64) -> usize {
-    let [aff0, aff1, ..] = mpidr.to_le_bytes();
-    usize::from(aff0) + usize::from(aff1) * 16
 }
 
 /// Reads a register of EL3 or below.
@@ -389,7 +381,7 @@ pub fn init_cpu(index: usize, level_0: u64, gpccr: u64, mdcr: u64, has_short_vec
     write_register!("S3_6_C2_C1_4", level_0 >> 12);
     write_register!("S3_6_C2_C1_6", gpccr);
     forget_granule_protection();
-    let redistributor = board::GIC_REDISTRIBUTORS + index as u64 * 0x2_0000;
+    let redistributor = BOARD.redistributors + index as u64 * 0x2_0000;
     write_32(redistributor + 0x14, 0);
     while read_32(redistributor + 0x14) & 4 != 0 {}
     // All private interrupts are the Normal world's (group 1).
@@ -402,7 +394,7 @@ pub fn init_cpu(index: usize, level_0: u64, gpccr: u64, mdcr: u64, has_short_vec
 
 /// All shared interrupts are the Normal world's.
 pub fn init_distributor() {
-    let distributor = board::GIC_DISTRIBUTOR;
+    let distributor = BOARD.distributor;
     // Affinity routing in both worlds.
     write_32(distributor, 0x30);
     for register in 1..32 {
@@ -446,8 +438,7 @@ pub fn write(pa: u64, value: u64) {
 
 /// Checks that a word is in RAM above this program's.
 fn outside(pa: u64) -> usize {
-    let is_table = (0x0e10_0000..0x0f00_0000).contains(&pa);
-    assert!(pa.is_multiple_of(8) && (is_table || pa >= 0x4000_0000), "bad access to {pa:#x}");
+    assert!(pa.is_multiple_of(8) && BOARD.is_outside(pa), "bad access to {pa:#x}");
     usize::try_from(pa).unwrap_or(0)
 }
 
@@ -465,7 +456,7 @@ fn write_32(pa: u64, value: u32) {
 
 /// Checks that a word belongs to a device.
 fn device(pa: u64) -> usize {
-    assert!(pa.is_multiple_of(4) && (0x0800_0000..0x0c00_0000).contains(&pa), "no device {pa:#x}");
+    assert!(pa.is_multiple_of(4) && BOARD.devices.contains(&pa), "no device {pa:#x}");
     usize::try_from(pa).unwrap_or(0)
 }
 
@@ -474,8 +465,8 @@ struct Console;
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
-            while read_32(board::CONSOLE + 0x18) & 1 << 5 != 0 {}
-            write_32(board::CONSOLE, u32::from(byte));
+            while read_32(BOARD.console + 0x18) & 1 << 5 != 0 {}
+            write_32(BOARD.console, u32::from(byte));
         }
         Ok(())
     }
@@ -487,12 +478,11 @@ pub fn print(text: fmt::Arguments<'_>) {
     let _ = Console.write_fmt(text);
 }
 
-/// Switches the machine off, by a line of QEMU's secure GPIO.
+/// Switches the machine off, by the device that the board has for it.
 pub fn power_off() -> ! {
-    const GPIO: u64 = 0x090b_0000;
-    write_32(GPIO + 0x400, 1);
-    write_32(GPIO + 4, 0);
-    write_32(GPIO + 4, 1);
+    for (pa, value) in BOARD.switch_off {
+        write_32(*pa, *value);
+    }
     loop {
         wait_for_event();
     }

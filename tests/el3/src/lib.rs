@@ -1,18 +1,20 @@
 //! An EL3 for tests, except for the hardware under it.
 //!
-//! On QEMU virt it plays the firmware of Arm FVP Base RevC: it loads nothing (QEMU's loader has put
-//! the monitor at FVP's address and the Normal world's program at FVP's BL33), but sets up granule
-//! protection for FVP's map, writes a manifest with FVP's two banks of DRAM, starts the monitor at
-//! Realm EL2, then the Normal world, and forwards between them. Unlike real firmware it refuses
+//! On QEMU virt it plays the firmware of Arm FVP Base RevC, and on QEMU sbsa-ref a firmware of that
+//! board ([`board`]): it loads nothing (QEMU's loader has put the monitor and the Normal world's
+//! program where the board has them), but sets up granule protection for the board's map, writes a
+//! manifest with its two banks of DRAM, starts the monitor at Realm EL2, then the Normal world, and
+//! forwards between them. Unlike real firmware it refuses
 //! granule changes when the Normal world tells it to. It speaks interface 0.4 or 2.0, the latter as
 //! TF-A main does or with all that the text allows.
 //!
-//! Owns: what can be decided without hardware ([`gpt`], [`manifest`], [`refuse`], [`opening`],
+//! Owns: what can be decided without hardware ([`board`], [`gpt`], [`manifest`], [`refuse`], [`opening`],
 //! [`edition`], [`kind`], [`firme`], [`call`]). The program in `main.rs` and its leaf module do the
 //! rest. It is for QEMU only: it runs with its MMU off and relies on memory being coherent anyway.
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod call;
 pub mod edition;
 pub mod firme;

@@ -1,15 +1,10 @@
 //! What EL3 lets the worlds below use: as one version of TF-A or another does, or as badly as it can.
 //!
 //! Owns: the values of EL3's controls, and of the trap registers with which a world starts. The machine's loader chooses, by a
-//! word at [`PLACE`].
+//! word at [`crate::board::Board::opening`].
 //!
 //! Source: Arm ARM (DDI0487), SCR_EL3, CPTR_EL3, MDCR_EL3, HFGRTR_EL2, HFGITR_EL2, HDFGRTR_EL2; TF-A 2.12.1 and 2.15,
 //! `lib/el3_runtime/aarch64/context_mgmt.c`.
-
-use platform_fvp as fvp;
-
-/// Where the word is: memory that is EL3's on Arm FVP, and that this EL3 does not use.
-pub const PLACE: u64 = fvp::EL3.start;
 
 /// One way to open things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What this EL3 does for the monitor, and what the Normal world may order about it.
 
+use crate::firmware::BOARD;
 use crate::leaf::{self, Frame};
 use cairn_el3::call;
 use cairn_el3::edition::{Edition, NoReserve, Reserve};
@@ -7,7 +8,6 @@ use cairn_el3::firme::{self, Firme, Runs, Status};
 use cairn_el3::gpt::{self, Gpi};
 use cairn_el3::refuse::Refuse;
 use cairn_el3::token;
-use platform_fvp as fvp;
 use spin::Mutex;
 
 /// The granule protection tables are changed by who holds this.
@@ -137,12 +137,12 @@ impl Granules {
 /// Moves a granule, or not; the code of interface 0.x then.
 fn change(refuse: &mut Refuse, pa: u64, to: Gpi) -> Result<(), u64> {
     let from = if to == Gpi::Realm { Gpi::NonSecure } else { Gpi::Realm };
-    let place = gpt::place(pa).filter(|_| pa.is_multiple_of(0x1000));
+    let place = gpt::place(&BOARD, pa).filter(|_| pa.is_multiple_of(0x1000));
     let (at, shift) = place.ok_or(call::BAD_ADDRESS)?;
     let word = leaf::read(at);
     // The monitor's own memory and the shared page are Realm too, but were never the Normal
     // world's.
-    if !gpt::is(word, shift, from) || gpt::initial(pa) != Gpi::NonSecure {
+    if !gpt::is(word, shift, from) || gpt::initial(&BOARD, pa) != Gpi::NonSecure {
         return Err(call::BAD_PAS);
     }
     leaf::write(at, gpt::with(word, shift, to));
@@ -155,7 +155,7 @@ fn reserve_memory(frame: &mut Frame, edition: Edition, size: u64, flags: u64) ->
     if !edition.has_memory {
         return call::NO_MEMORY;
     }
-    match RESERVE.lock().take(size, flags) {
+    match RESERVE.lock().take(&BOARD.monitor, size, flags) {
         Ok(pa) => {
             frame.set(1, pa);
             0
@@ -168,7 +168,7 @@ fn reserve_memory(frame: &mut Frame, edition: Edition, size: u64, flags: u64) ->
 /// A key that anybody may know.
 fn realm_key(frame: &mut Frame, buffer: u64, size: u64) -> u64 {
     const BYTES: u64 = 8 * token::KEY_WORDS as u64;
-    if !fvp::SHARED_BUFFER.contains(&buffer) || size < BYTES || !buffer.is_multiple_of(8) {
+    if !BOARD.shared_buffer.contains(&buffer) || size < BYTES || !buffer.is_multiple_of(8) {
         return call::BAD_ADDRESS;
     }
     for (at, word) in (buffer..).step_by(8).zip(token::realm_key()) {
@@ -183,20 +183,20 @@ fn realm_key(frame: &mut Frame, buffer: u64, size: u64) -> u64 {
 fn platform_token(frame: &mut Frame, buffer: u64, size: u64, challenge: u64) -> u64 {
     /// COSE_Sign1 of nothing; then two nulls.
     const HEAD: u64 = u64::from_le_bytes([0xd2, 0x84, 0x40, 0xa0, 0x40, 0x40, 0xf6, 0xf6]);
-    if !fvp::SHARED_BUFFER.contains(&buffer) || !buffer.is_multiple_of(8) {
+    if !BOARD.shared_buffer.contains(&buffer) || !buffer.is_multiple_of(8) {
         return call::BAD_ADDRESS;
     }
-    let fits = buffer.checked_add(size).is_some_and(|end| end <= fvp::SHARED_BUFFER.end);
+    let fits = buffer.checked_add(size).is_some_and(|end| end <= BOARD.shared_buffer.end);
     if !matches!(challenge, 32 | 48 | 64) || !fits || size < challenge + 8 {
         return call::INVALID;
     }
-    let length = leaf::read(token::PLACE);
+    let length = leaf::read(BOARD.token());
     if length != 0 {
         if length > size {
             return call::INVALID;
         }
         for offset in (0..length).step_by(8) {
-            leaf::write(buffer + offset, leaf::read(token::PLACE + 8 + offset));
+            leaf::write(buffer + offset, leaf::read(BOARD.token() + 8 + offset));
         }
         frame.set(1, length);
         frame.set(2, 0);

@@ -5,14 +5,8 @@
 //! key and token are samples, this EL3 has always the same of both, and the token vouches for that
 //! key whatever the monitor asks.
 
-use platform_fvp as fvp;
-
-/// Where the loader puts the token: a word with its length in bytes, then the token. Behind the
-/// word of [`crate::edition`].
-pub const PLACE: u64 = fvp::EL3.start + 16;
-
 /// Most bytes of a token: what fits the page that EL3 shares with the monitor.
-pub const LENGTH_MAX: u64 = fvp::SHARED_BUFFER.end - fvp::SHARED_BUFFER.start;
+pub const LENGTH_MAX: u64 = 0x1000;
 
 /// Words of the key.
 pub const KEY_WORDS: usize = 6;

@@ -93,6 +93,9 @@ pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
 /// Refuses what cannot be measured, before minutes of set-up and building.
 fn check_options(options: &BenchOptions) -> anyhow::Result<()> {
     stage::check(&options.image, &options.model)?;
+    if options.image.platform == Platform::Sbsa {
+        bail!("the figures are those of QEMU virt, and EL3 takes part in them: no --platform sbsa");
+    }
     if options.image.platform == Platform::Fvp {
         let BenchOptions { operations, update, profile, .. } = options;
         if *operations {
@@ -250,5 +253,8 @@ mod tests {
         let operations = BenchOptions { operations: true, ..BenchOptions::default() };
         assert!(on_fvp(operations).contains("--operations"));
         assert_eq!(on_fvp(BenchOptions { latency: true, ..BenchOptions::default() }), "");
+        let mut on_sbsa = BenchOptions::default();
+        on_sbsa.image.platform = Platform::Sbsa;
+        assert!(fault(on_sbsa).contains("no --platform sbsa"));
     }
 }

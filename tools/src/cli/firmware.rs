@@ -9,7 +9,8 @@ use super::{LogLevel, Platform};
 /// Options of `image`, also part of `run`.
 #[derive(Debug, Default, Args)]
 pub struct ImageOptions {
-    /// The board: QEMU virt, or Arm FVP Base RevC
+    /// The board: QEMU virt, Arm FVP Base RevC, or QEMU sbsa-ref, which boots with the EL3 of the
+    /// tests
     #[arg(long, value_name = "BOARD", default_value = "qemu")]
     pub platform: Platform,
     /// Use this monitor (flat image or ELF file) instead of building Cairn
@@ -19,7 +20,8 @@ pub struct ImageOptions {
     /// once; DEFMT_LOG overrides that)
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
-    /// Build TF-A from this source tree of yours, instead of using set-up's
+    /// Build TF-A from this source tree of yours, instead of using set-up's; or the folder of a build
+    /// of it (build/qemu/release), which is taken as it is
     #[arg(long, value_name = "DIR")]
     pub tfa: Option<PathBuf>,
     /// Use only what is in the cache already

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use cairn_host::job::{HashAlgorithm, Interface};
+use cairn_host::style::HostStyle;
 use clap::Args;
 
 /// What the guest is: everything that its initial measurement depends on.
@@ -16,6 +18,10 @@ pub struct GuestOptions {
     /// Realms under 1.0 and, when all of that is gone, Realms under 2.0
     #[arg(long, value_name = "VERSION", default_value = "1.0", value_parser = parse_interface)]
     pub rmi: Interface,
+    /// In which order our host does things: plain (the fewest commands), or as Linux' series do,
+    /// linux-v7 and linux-v12 with RMI 1.0, linux-2.0 with --rmi 2.0
+    #[arg(long, value_name = "NAME", default_value = "plain", value_parser = parse_style)]
+    pub host_style: HostStyle,
     /// Realms side by side, which share the physical CPUs
     #[arg(long, value_name = "1..8", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
     pub realms: u32,
@@ -40,6 +46,24 @@ pub struct GuestOptions {
     pub append: String,
 }
 
+impl GuestOptions {
+    /// Refuses a style that belongs to another version of the interface.
+    pub fn check_style(&self) -> anyhow::Result<()> {
+        let wanted = match self.host_style {
+            HostStyle::Plain => return Ok(()),
+            HostStyle::LinuxV7 | HostStyle::LinuxV12 => Interface::V1_0,
+            HostStyle::LinuxV2 => Interface::V2_0,
+        };
+        ensure!(
+            self.rmi == wanted,
+            "--host-style {} goes with --rmi {}",
+            self.host_style.name(),
+            wanted.name()
+        );
+        Ok(())
+    }
+}
+
 /// Smallest and largest guest, in bytes.
 const GUEST_MEMORY: std::ops::RangeInclusive<u64> = 256 << 20..=1 << 30;
 
@@ -61,6 +85,12 @@ fn parse_guest_memory(text: &str) -> Result<u64, String> {
 /// Parses versions of the interface.
 fn parse_interface(text: &str) -> Result<Interface, String> {
     Interface::from_name(text).ok_or_else(|| "it is 1.0, 2.0 or both".to_owned())
+}
+
+/// Parses the name of a style.
+fn parse_style(text: &str) -> Result<HostStyle, String> {
+    HostStyle::from_name(text)
+        .ok_or_else(|| "the styles are plain, linux-v7, linux-v12 and linux-2.0".to_owned())
 }
 
 /// Parses the name of a hash algorithm.

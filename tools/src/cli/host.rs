@@ -5,10 +5,23 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-/// What is about the guest of our own host, or about the EL3 of the tests, which no other host
-/// knows.
+/// What is about the guest of our own host.
 const GUEST: [&str; 9] =
-    ["check", "rmi", "el3", "realms", "memory", "kernel", "initrd", "hash_algo", "append"];
+    ["check", "rmi", "host_style", "realms", "memory", "kernel", "initrd", "hash_algo", "append"];
+
+/// The same, and the EL3 of the tests: where a kernel is put, memory is laid out as TF-A does.
+const GUEST_AND_EL3: [&str; 10] = [
+    "check",
+    "rmi",
+    "host_style",
+    "realms",
+    "memory",
+    "kernel",
+    "initrd",
+    "hash_algo",
+    "append",
+    "el3",
+];
 
 /// A Normal-world host, or first program, that the user brings.
 #[derive(Clone, Debug, Default, Args)]
@@ -20,7 +33,7 @@ pub struct HostOptions {
         long,
         value_name = "FILE",
         num_args = 0..=1,
-        conflicts_with_all = GUEST,
+        conflicts_with_all = GUEST_AND_EL3,
     )]
     #[expect(clippy::option_option, reason = "clap's way to say: given, but without a value")]
     pub host_kernel: Option<Option<PathBuf>>,
@@ -44,7 +57,8 @@ pub struct HostOptions {
     #[arg(long)]
     pub host_net: bool,
     /// Load this program as BL33, instead of the few instructions that start the kernel; it finds
-    /// kernel, initial RAM disk and command line in QEMU's fw_cfg
+    /// kernel, initial RAM disk and command line in QEMU's fw_cfg. With --el3, the EL3 of the tests
+    /// starts it, and leaves it the memory that TF-A gives to the monitor
     #[arg(
         long,
         value_name = "FILE",
@@ -89,13 +103,18 @@ mod tests {
         let own = run(&["--host-kernel", "Image", "--host-net"]).unwrap();
         assert_eq!(own.host_kernel.unwrap().as_deref(), Some(Path::new("Image")));
         assert!(run(&["--bl33", "u-boot.bin"]).unwrap().is_foreign());
+        assert!(run(&["--bl33", "u-boot.bin", "--el3", "2.0"]).is_some());
         assert!(run(&["--host-net"]).unwrap().check().is_err());
         assert!(run(&["--bl33", "a", "--host-disk", "b"]).unwrap().check().is_ok());
     }
 
     #[test]
     fn what_is_about_a_realm_is_refused_beside_it() {
-        for words in [["--check", "--host-kernel"], ["--bl33=a", "--realms=2"]] {
+        for words in [
+            ["--check", "--host-kernel"],
+            ["--bl33=a", "--realms=2"],
+            ["--host-kernel", "--el3=2.0"],
+        ] {
             assert!(run(&words).is_none(), "{words:?}");
         }
         assert!(run(&["--host-initrd", "a"]).is_none() && run(&["--host-append", "a"]).is_none());

@@ -109,6 +109,8 @@ pub enum Platform {
     Qemu,
     /// Arm FVP Base RevC.
     Fvp,
+    /// QEMU sbsa-ref, with the EL3 of the tests.
+    Sbsa,
 }
 
 /// Options of `clean`.
@@ -156,6 +158,7 @@ mod tests {
         };
         assert_eq!(image(&["xtask", "image"]), Platform::Qemu);
         assert_eq!(image(&["xtask", "image", "--platform", "fvp"]), Platform::Fvp);
+        assert_eq!(image(&["xtask", "image", "--platform", "sbsa"]), Platform::Sbsa);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cairn_el3::edition::Edition;
 use cairn_host::job::{HashAlgorithm, Interface};
+use cairn_host::style::HostStyle;
 use clap::Args;
 
 use super::{El3Edition, GuestOptions, HostOptions, ImageOptions, Platform};
@@ -40,8 +41,8 @@ pub struct RunOptions {
     /// A host other than ours.
     #[command(flatten)]
     pub host: HostOptions,
-    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A, and
-    /// let it speak this version of its interface with the monitor [default: 2.0 with --rmi 2.0 and
+    /// Boot with the EL3 of the tests, which has the memory map of Arm FVP on QEMU virt, instead of
+    /// TF-A, and let it speak this version of its interface with the monitor [default: 2.0 with --rmi 2.0 and
     /// both, because stock TF-A has no such; with --tfa, that TF-A]
     #[arg(long, value_name = "VERSION", conflicts_with = "tfa")]
     pub el3: Option<El3Edition>,
@@ -71,7 +72,7 @@ impl RunOptions {
     pub fn patience(&self) -> Duration {
         let GuestOptions { realms, cpus, memory, .. } = self.guest;
         let usual = match self.image.platform {
-            Platform::Qemu => patience::guests(realms, cpus, memory),
+            Platform::Qemu | Platform::Sbsa => patience::guests(realms, cpus, memory),
             Platform::Fvp => patience::on_model(patience::guests(realms, cpus, memory)),
         };
         self.timeout.map_or(usual, Duration::from_secs)
@@ -80,7 +81,9 @@ impl RunOptions {
     /// What the EL3 of the tests speaks, if the machine boots with that one.
     pub fn stand_in(&self) -> Option<Edition> {
         let needed = self.guest.rmi != Interface::V1_0 && self.image.tfa.is_none();
-        self.el3.or(needed.then_some(El3Edition::V2)).map(El3Edition::edition)
+        let told = self.el3.or(needed.then_some(El3Edition::V2)).map(El3Edition::edition);
+        // That board has no other EL3.
+        told.or((self.image.platform == Platform::Sbsa).then_some(Edition::V0))
     }
 
     /// Whether kernel or initial RAM disk come from set-up.
@@ -97,6 +100,7 @@ impl RunOptions {
         let guest = GuestOptions {
             check: true,
             rmi: Interface::V1_0,
+            host_style: HostStyle::Plain,
             realms: 1,
             cpus,
             memory,
@@ -148,9 +152,18 @@ mod tests {
         assert!(Cli::try_parse_from(["xtask", "run", "--rmi", "3.0"]).is_err());
         let stand_in = |words: &[&str]| run(&[&["xtask", "run"], words].concat()).stand_in();
         assert_eq!(stand_in(&[]), None);
+        let style =
+            |words: &[&str]| run(&[&["xtask", "run"], words].concat()).guest.check_style().is_ok();
+        assert!(style(&["--host-style", "linux-v7"]));
+        assert!(style(&["--host-style", "linux-2.0", "--rmi", "2.0"]));
+        assert!(!style(&["--host-style", "linux-2.0"]));
+        assert!(!style(&["--host-style", "linux-v12", "--rmi", "both"]));
+        assert!(Cli::try_parse_from(["xtask", "run", "--host-style", "v7"]).is_err());
         assert_eq!(stand_in(&["--rmi", "both"]), Some(Edition::V2));
         assert_eq!(stand_in(&["--rmi", "2.0", "--tfa", "tree"]), None);
         assert_eq!(stand_in(&["--el3", "2.0-all"]), Some(Edition::V2_ALL));
+        assert_eq!(stand_in(&["--platform", "sbsa"]), Some(Edition::V0));
+        assert_eq!(stand_in(&["--platform", "sbsa", "--rmi", "2.0"]), Some(Edition::V2));
         assert!(Cli::try_parse_from(["xtask", "stress", "--commands", "0"]).is_err());
     }
 

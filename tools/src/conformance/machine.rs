@@ -14,7 +14,7 @@ use cairn_tests::scenarios::{Cpu, Scenario};
 use super::Bar;
 use super::console::{Console, Limits};
 use super::outcome::{Outcome, Results};
-use crate::cli::{ConformanceOptions, El3Edition, ImageOptions, SuiteInterface};
+use crate::cli::{ConformanceOptions, El3Edition, ImageOptions, Platform, SuiteInterface};
 use crate::console::log::Decoder;
 use crate::fault::IoContext;
 use crate::job;
@@ -120,6 +120,10 @@ pub fn edition(options: &ConformanceOptions) -> Option<Edition> {
     let told = options.el3.map(El3Edition::edition);
     match options.rmi {
         SuiteInterface::V2_0 if options.tfa.is_none() => Some(told.unwrap_or(Edition::V2_ALL)),
+        // That board has no other EL3.
+        SuiteInterface::V1_0 if options.platform == Platform::Sbsa => {
+            Some(told.unwrap_or(Edition::V0))
+        }
         SuiteInterface::V1_0 | SuiteInterface::V2_0 => told,
     }
 }

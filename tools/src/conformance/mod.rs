@@ -59,8 +59,8 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         Backend::Fake if options.image.is_some() => {
             bail!("the simulated machine runs our own crates; an image needs --backend qemu")
         }
-        Backend::Fake if options.platform == Platform::Fvp || options.model.is_given() => {
-            bail!("the simulated machine is no board; --platform fvp needs --backend qemu")
+        Backend::Fake if options.platform != Platform::Qemu || options.model.is_given() => {
+            bail!("the simulated machine is no board; --platform needs --backend qemu")
         }
         Backend::Fake => Kind::Fake,
         Backend::Qemu => Kind::Qemu,
@@ -71,7 +71,7 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         scenario.missing_on(kind).or((scenario.cpu == Cpu::Large && !options.long).then_some(LONG))
     };
     // What the CPU of these machines has is known, and our own monitor offers all of it.
-    let complete = options.image.is_none() && options.platform == Platform::Qemu;
+    let complete = options.image.is_none() && options.platform != Platform::Fvp;
     if let Some(reason) = none_runs(picked.clone(), skip) {
         bail!("none of these scenarios runs here: {reason}");
     }
@@ -117,6 +117,7 @@ fn subject(options: &ConformanceOptions) -> String {
             let board = match options.platform {
                 Platform::Qemu => "QEMU",
                 Platform::Fvp => "Arm FVP Base RevC",
+                Platform::Sbsa => "QEMU sbsa-ref",
             };
             let monitor = image
                 .as_ref()

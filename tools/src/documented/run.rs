@@ -15,7 +15,7 @@ use crate::drive::Listener;
 use crate::fault::{IoContext, Verdict};
 use crate::output::Run;
 use crate::process::Group;
-use crate::qemu::{Flow, Machine};
+use crate::qemu::{Flow, Machine, Model};
 use crate::setup::Ready;
 use crate::{fip, initramfs, paths, run};
 
@@ -101,6 +101,7 @@ impl Files {
             ("TOKEN", quoted(&token)),
             ("FILE", quoted(&output.join("qemu_fw.fip"))),
             ("ELF", quoted(&output.join("cairn.elf"))),
+            ("BUILT", quoted(&ready.tf_a)),
             ("DIR", quoted(&tree(ready, folder)?)),
         ];
         Ok(Self { words })
@@ -132,6 +133,7 @@ fn tree(ready: &Ready, folder: &Path) -> anyhow::Result<PathBuf> {
 /// The bytes of a machine's UART until the monitor has said a few things.
 fn raw_log(ready: &Ready, folder: &Path) -> anyhow::Result<PathBuf> {
     let machine = Machine {
+        model: Model::Virt,
         program: ready.qemu.clone(),
         cpus: 1,
         cpu_properties: "",

@@ -4,6 +4,7 @@
 //! Firmware, monitor and console are those of every run. Instead of our own host, TF-A gets a few
 //! instructions ([`shim`]) that start a kernel, or a program of the user's.
 
+pub mod boot_loader;
 pub mod check;
 mod devices;
 mod shim;
@@ -11,6 +12,7 @@ mod shim;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use cairn_el3::edition::Edition;
 
 use crate::cli::{HostOptions, Platform, RunOptions};
 use crate::fault::IoContext;
@@ -18,8 +20,11 @@ use crate::image::Packed;
 use crate::kernel_image::Image;
 use crate::output::Run;
 use crate::paths::{check_regular, write_whole};
-use crate::qemu::{Load, Machine};
+use crate::qemu::{Load, Machine, Model};
 use crate::setup::Ready;
+use crate::stage::Shape;
+use crate::stand_in::StandIn;
+use crate::stress::machine::Firmware;
 use crate::{initramfs, output, run, tfa};
 use shim::Placement;
 
@@ -30,8 +35,8 @@ pub fn check(options: &RunOptions) -> anyhow::Result<()> {
     if !host.is_foreign() {
         return Ok(());
     }
-    if options.image.platform == Platform::Fvp {
-        bail!("--host-kernel and --bl33 are for QEMU; on the model nothing of this has been run");
+    if options.image.platform != Platform::Qemu {
+        bail!("--host-kernel and --bl33 are for QEMU virt; elsewhere nothing of this has been run");
     }
     if let Some(Some(kernel)) = &host.host_kernel {
         Image::read(kernel)?;
@@ -54,7 +59,11 @@ pub fn check(options: &RunOptions) -> anyhow::Result<()> {
 pub fn command(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
     let folder = Run::begin(&run::name(options))?;
     let (monitor, machine) = machine(options, ready, folder.folder())?;
-    run::announce_debugger(options, &monitor, platform_qemu::MONITOR.start);
+    let start = match options.stand_in() {
+        Some(_) => StandIn::of(options.image.platform).board.monitor.start,
+        None => platform_qemu::MONITOR.start,
+    };
+    run::announce_debugger(options, &monitor, start);
     println!("Booting {}: {} CPUs.", name(&options.host), options.guest.cpus);
     run::attended(options, &machine, run::decoder(&monitor)?, &folder)
 }
@@ -65,6 +74,9 @@ fn machine(
     ready: &Ready,
     folder: &Path,
 ) -> anyhow::Result<(Packed, Machine)> {
+    if let (Some(edition), Some(bl33)) = (options.stand_in(), &options.host.bl33) {
+        return below_stand_in(options, edition, bl33, ready, folder);
+    }
     let kernel = Kernel::of(&options.host, ready, folder)?;
     let bl33 = match (&options.host.bl33, &kernel) {
         (Some(file), _) => file.clone(),
@@ -86,6 +98,7 @@ fn machine(
         }
     }
     let machine = Machine {
+        model: Model::Virt,
         program: ready.qemu.clone(),
         cpus: options.guest.cpus,
         cpu_properties: "",
@@ -96,6 +109,30 @@ fn machine(
         extra,
     };
     Ok((monitor, machine))
+}
+
+/// The machine with the EL3 of the tests, whose monitor is at the end of the first 4 GiB.
+fn below_stand_in(
+    options: &RunOptions,
+    edition: Edition,
+    bl33: &Path,
+    ready: &Ready,
+    folder: &Path,
+) -> anyhow::Result<(Packed, Machine)> {
+    let firmware = {
+        let _building = output::building()?;
+        let qemu = ready.qemu.clone();
+        Firmware::below(bl33.to_path_buf(), &options.image, qemu, folder)?
+    };
+    let shape = Shape {
+        cpus: options.guest.cpus,
+        extra: devices::arguments(&options.host)?,
+        ..Shape::default()
+    };
+    let stand_in = StandIn::of(options.image.platform);
+    let mut machine = firmware.stage(stand_in, edition, shape, Vec::new(), folder.join("qemu.log"));
+    machine.gdb = options.gdb;
+    Ok((firmware.monitor, machine))
 }
 
 /// What is booted, for people.

@@ -17,9 +17,10 @@ use crate::fault::{IoContext, Verdict};
 use crate::image::{self, HOST, MONITOR, Packed};
 use crate::job::{self, Job};
 use crate::output::Run;
-use crate::qemu::{Load, Machine};
+use crate::qemu::{Load, Machine, Model};
 use crate::setup::{self, Parts, Ready};
 use crate::stage::Shape;
+use crate::stand_in::StandIn;
 use crate::terminal::{Keys, RawMode};
 use crate::token::{self, RimOptions};
 use crate::{fvp, host, initramfs, kernel_image, output, paths, patience, stage, stress, tfa};
@@ -46,6 +47,10 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
         println!("package:  {} (for the model's flashloader0)", firmware.package.fip.display());
         return Ok(());
     }
+    if options.platform == Platform::Sbsa {
+        stress::machine::Firmware::stand_in(options, None, &output)?.print();
+        return Ok(());
+    }
     let ready = prepare(options, None)?;
     let _building = output::building()?;
     let firmware = pack(options, &ready, &output)?;
@@ -60,16 +65,24 @@ pub fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result
     prepare_with(options, qemu, false)
 }
 
+/// Sets up what is missing of these parts.
+pub fn prepare_parts(
+    options: &ImageOptions,
+    qemu: Option<&PathBuf>,
+    parts: Parts,
+) -> anyhow::Result<Ready> {
+    let setup = SetupOptions { offline: options.offline, update: false };
+    setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path), parts)
+}
+
 /// The same, with the guest's parts if they are needed.
 pub fn prepare_with(
     options: &ImageOptions,
     qemu: Option<&PathBuf>,
     guest: bool,
 ) -> anyhow::Result<Ready> {
-    let setup = SetupOptions { offline: options.offline, update: false };
     let parts = Parts { tf_a: options.tfa.is_none(), guest };
-    let qemu = qemu.map(PathBuf::as_path);
-    let mut ready = setup::ensure(&Cache::locate()?, &setup, qemu, parts)?;
+    let mut ready = prepare_parts(options, qemu, parts)?;
     if let Some(tree) = &options.tfa {
         let _building = output::building()?;
         ready.tf_a = tfa::QEMU.build_tree(tree, &paths::output()?)?;
@@ -116,9 +129,14 @@ pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Res
 pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     check(options)?;
     let ready = match options.image.platform {
-        Platform::Qemu => {
+        Platform::Qemu | Platform::Sbsa => {
             let guest = options.needs_guest();
-            Some(prepare_with(&options.image, options.qemu.as_ref(), guest)?)
+            let qemu = options.qemu.as_ref();
+            Some(match options.stand_in() {
+                // TF-A has no part in that.
+                Some(_) => prepare_parts(&options.image, qemu, Parts { tf_a: false, guest })?,
+                None => prepare_with(&options.image, qemu, guest)?,
+            })
         }
         Platform::Fvp => None,
     };
@@ -137,7 +155,9 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
     let text = folder.join("job.txt");
     let (monitor, board) = match (&ready, options.stand_in()) {
         (Some(_), Some(edition)) => {
-            on_stand_in(options, edition, job.prepare(&text, &job::FVP)?, folder)?
+            let stand_in = StandIn::of(options.image.platform);
+            let loads = job.prepare(&text, stand_in.layout)?;
+            on_stand_in(options, stand_in, edition, loads, folder)?
         }
         (Some(ready), None) => on_qemu(options, ready, job.prepare(&text, &job::QEMU)?, folder)?,
         (None, _) => {
@@ -195,7 +215,8 @@ pub fn name(options: &RunOptions) -> String {
     let realms = if realms > 1 { format!("-{realms}realms") } else { String::new() };
     let rmi = if rmi == Interface::V1_0 { String::new() } else { format!("-rmi-{}", rmi.name()) };
     let el3 = if options.el3.is_some() { "-el3" } else { "" };
-    format!("check-{cpus}cpu-{}M{realms}{rmi}{el3}", memory >> 20)
+    let board = if options.image.platform == Platform::Sbsa { "-sbsa" } else { "" };
+    format!("check-{cpus}cpu-{}M{realms}{rmi}{el3}{board}", memory >> 20)
 }
 
 /// The log of a run: the file that the user names, or one of its own.
@@ -208,7 +229,7 @@ fn log(options: &RunOptions, run: &Run) -> anyhow::Result<(PathBuf, File)> {
 
 /// Refuses wrong options and paths, before minutes of set-up and building.
 fn check(options: &RunOptions) -> anyhow::Result<()> {
-    check_files(&options.guest)?;
+    check_guest(&options.guest)?;
     host::check(options)?;
     stage::check(&options.image, &options.model)?;
     if let Some(file) = &options.log_file {
@@ -228,8 +249,9 @@ fn check(options: &RunOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same for the files of the guest.
-fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
+/// The same for what makes the guest.
+fn check_guest(options: &GuestOptions) -> anyhow::Result<()> {
+    options.check_style()?;
     if let Some(kernel) = &options.kernel {
         kernel_image::check(kernel)?;
     }
@@ -243,7 +265,7 @@ fn check_files(options: &GuestOptions) -> anyhow::Result<()> {
 /// it is set up.
 pub fn job(options: &RimOptions) -> anyhow::Result<Job> {
     let guest = &options.guest;
-    check_files(guest)?;
+    check_guest(guest)?;
     job_for(guest, &guest_parts(guest, options.offline)?.0, &paths::output()?)
 }
 
@@ -268,6 +290,7 @@ fn job_for(options: &GuestOptions, parts: &Path, folder: &Path) -> anyhow::Resul
     };
     Ok(Job {
         interface: options.rmi,
+        style: options.host_style,
         cpus: options.cpus,
         realms: options.realms,
         memory: options.memory,
@@ -292,6 +315,7 @@ fn on_qemu(
     };
     announce_debugger(options, &firmware.monitor, platform_qemu::MONITOR.start);
     let machine = Machine {
+        model: Model::Virt,
         program: ready.qemu.clone(),
         cpus: options.guest.cpus,
         cpu_properties: "",
@@ -307,19 +331,20 @@ fn on_qemu(
 /// QEMU with the EL3 of the tests, which speaks `edition`.
 fn on_stand_in(
     options: &RunOptions,
+    stand_in: &StandIn,
     edition: Edition,
     loads: Vec<Load>,
     folder: &Path,
 ) -> anyhow::Result<(Packed, Box<dyn Board>)> {
     let firmware =
         stress::machine::Firmware::stand_in(&options.image, options.qemu.as_ref(), folder)?;
-    announce_debugger(options, &firmware.monitor, platform_fvp::MONITOR.start);
+    announce_debugger(options, &firmware.monitor, stand_in.board.monitor.start);
     let shape = Shape { cpus: options.guest.cpus, ..Shape::default() };
     let token = folder.join("platform-token");
     paths::write_whole(&token, &token::stand_in::in_memory()?)?;
-    let token = Load { file: token, address: cairn_el3::token::PLACE };
+    let token = Load { file: token, address: stand_in.board.token() };
     let loads = loads.into_iter().chain([token]).collect();
-    let mut machine = firmware.stage(edition, shape, loads, folder.join("qemu.log"));
+    let mut machine = firmware.stage(stand_in, edition, shape, loads, folder.join("qemu.log"));
     machine.gdb = options.gdb;
     Ok((firmware.monitor, Box::new(machine)))
 }

@@ -1,20 +1,21 @@
 //! The machines that stress jobs run on.
 //!
-//! One boots TF-A as every other job. The other boots the EL3 of `tests/el3`, on QEMU with so much memory that both banks
-//! of Arm FVP exist: QEMU's loader plays FVP's BL2.
+//! One boots TF-A as every other job. The other boots the EL3 of `tests/el3`.
 
 use std::path::{Path, PathBuf};
 
-use cairn_el3::edition::{self, Edition};
-use cairn_el3::opening::{self, Opening};
+use cairn_el3::edition::Edition;
+use cairn_el3::opening::Opening;
 
 use crate::cli::{ImageOptions, StressOptions};
-use crate::image::{self, HOST_UNDER_STAND_IN, Packed, STAND_IN};
+use crate::image::{self, Packed};
 use crate::job;
 use crate::output;
-use crate::qemu::{Load, Machine};
+use crate::qemu::{Load, Machine, Model};
 use crate::run;
+use crate::setup::Parts;
 use crate::stage::Shape;
+use crate::stand_in::StandIn;
 
 /// What a machine boots.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Firmware {
     pub monitor: Packed,
     loads: Vec<Load>,
     job: u64,
+    model: Model,
     extra: Vec<String>,
 }
 
@@ -40,40 +42,63 @@ impl Firmware {
             monitor: firmware.monitor,
             loads: Vec::new(),
             job: job::QEMU.job(),
+            model: Model::Virt,
             extra: Vec::new(),
         })
     }
 
-    /// The EL3 of the tests, monitor and host at the addresses of Arm FVP.
+    /// The EL3 of the tests, monitor and host at the addresses of its board.
     pub fn stand_in(
         image: &ImageOptions,
         qemu: Option<&PathBuf>,
         folder: &Path,
     ) -> anyhow::Result<Self> {
-        let ready = run::prepare(image, qemu)?;
+        let parts = Parts { tf_a: false, guest: false };
+        let ready = run::prepare_parts(image, qemu, parts)?;
         let _building = output::building()?;
+        let host = image::build(StandIn::of(image.platform).host, image.log)?;
+        let host = image::pack(host, folder.join("host-stand-in.bin"))?;
+        Self::below(host.flat, image, ready.qemu, folder)
+    }
+
+    /// The EL3 of the tests and the monitor below this first program of the Normal world. Others are
+    /// kept from building already.
+    pub fn below(
+        bl33: PathBuf,
+        image: &ImageOptions,
+        qemu: PathBuf,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let stand_in = StandIn::of(image.platform);
         let monitor = run::pack_monitor(image, folder)?;
-        let flat = |name: &str| folder.join(name);
-        let host =
-            image::pack(image::build(HOST_UNDER_STAND_IN, image.log)?, flat("host-stand-in.bin"))?;
-        let el3 = image::pack(image::build(STAND_IN, image.log)?, flat("el3.bin"))?;
+        let el3 = image::pack(image::build(stand_in.el3, image.log)?, folder.join("el3.bin"))?;
         Ok(Self {
-            qemu: ready.qemu,
+            qemu,
             flash: el3.flat,
             loads: vec![
-                Load { file: monitor.flat.clone(), address: platform_fvp::MONITOR.start },
-                Load { file: host.flat, address: platform_fvp::BL33 },
+                Load { file: monitor.flat.clone(), address: stand_in.board.monitor.start },
+                Load { file: bl33, address: stand_in.board.bl33 },
             ],
             monitor,
-            job: job::FVP.job(),
-            extra: memory(),
+            job: stand_in.layout.job(),
+            model: stand_in.model,
+            extra: stand_in.memory(),
         })
+    }
+
+    /// Says where the parts are, and where each belongs.
+    pub fn print(&self) {
+        println!("EL3:      {} (for QEMU's -bios)", self.flash.display());
+        for Load { file, address } in &self.loads {
+            println!("at {address:#x}: {}", file.display());
+        }
     }
 
     /// The machine with this job, and these arguments of QEMU.
     pub fn machine(&self, cpus: u32, job: &Path, messages: PathBuf, extra: &[&str]) -> Machine {
         let job = Load { file: job.to_path_buf(), address: self.job };
         Machine {
+            model: self.model,
             program: self.qemu.clone(),
             cpus,
             cpu_properties: "",
@@ -95,12 +120,14 @@ impl Firmware {
     /// A machine of this shape with these files, whose EL3, that of the tests, speaks `edition`.
     pub fn stage(
         &self,
+        stand_in: &StandIn,
         edition: Edition,
         shape: Shape,
         loads: Vec<Load>,
         messages: PathBuf,
     ) -> Machine {
         Machine {
+            model: self.model,
             program: self.qemu.clone(),
             cpus: shape.cpus,
             cpu_properties: shape.cpu_properties,
@@ -111,43 +138,10 @@ impl Firmware {
             extra: [
                 self.extra.clone(),
                 // As TF-A, it opens to Realms what the Host has of the SIMD unit.
-                self::opening(Opening::All).to_vec(),
-                self::edition(edition).to_vec(),
+                stand_in.orders(Opening::All, edition),
                 shape.extra,
             ]
             .concat(),
         }
-    }
-}
-
-/// What tells the EL3 of the tests what to open.
-pub fn opening(opening: Opening) -> [String; 2] {
-    let (place, number) = (opening::PLACE, opening.number());
-    ["-device".to_owned(), format!("loader,addr={place:#x},data={number},data-len=8")]
-}
-
-/// What tells the EL3 of the tests which version of the interface to speak.
-pub fn edition(edition: Edition) -> [String; 2] {
-    let (place, number) = (edition::PLACE, edition.number());
-    ["-device".to_owned(), format!("loader,addr={place:#x},data={number},data-len=8")]
-}
-
-/// Memory up to the end of FVP's second bank, of which only what is used takes any of ours.
-fn memory() -> Vec<String> {
-    let [.., last] = platform_fvp::DRAM;
-    let mebibytes = (last.end - platform_qemu::DRAM.start) >> 20;
-    let object = format!("memory-backend-ram,id=ram,size={mebibytes}M,reserve=off");
-    ["-object", &object, "-machine", "memory-backend=ram", "-m", &format!("{mebibytes}M")]
-        .map(str::to_owned)
-        .to_vec()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_banks_exist() {
-        assert_eq!(memory().last().map(String::as_str), Some("35840M"));
     }
 }

@@ -20,6 +20,7 @@ use crate::paths::write_whole;
 use crate::progress::Progress;
 use crate::qemu::Ended;
 use crate::stage;
+use crate::stand_in::StandIn;
 
 use listen::{Listen, Refusals, Share, parts};
 use machine::Firmware;
@@ -91,8 +92,8 @@ struct Run {
 /// The runs that `options` ask for, checked before any of them begins.
 fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
     use StressKind::{Cpus, Lives, Races, Refusals, Registers};
-    if options.image.platform == Platform::Fvp {
-        bail!("stress runs on QEMU only; --stand-in has the memory map of Arm FVP");
+    if options.image.platform != Platform::Qemu {
+        bail!("stress runs on QEMU virt only; --stand-in has the memory map of Arm FVP");
     }
     stage::check(&options.image, &ModelOptions::default())?;
     if options.kind == Some(Refusals) && options.commands.is_some_and(|count| count > 1) {
@@ -140,8 +141,8 @@ fn one(
     write_whole(&job, text.as_bytes())?;
     let mut machine = firmware.machine(cpus, &job, file("qemu.log"), kind.machine());
     if is_stand_in {
-        machine.extra.extend(machine::opening(opening));
-        machine.extra.extend(machine::edition(options.el3.edition()));
+        let stand_in = StandIn::of(options.image.platform);
+        machine.extra.extend(stand_in.orders(opening, options.el3.edition()));
     }
     let decoder = match &firmware.monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
@@ -275,9 +276,11 @@ mod tests {
         assert_eq!(fault(cpus), "the machine of refusals has at most 8 CPUs");
         assert!(fault(options(Some(StressKind::Refusals), 7)).contains("no --commands"));
         assert!(fault(options(Some(StressKind::Refusals), 1)).is_empty());
-        let mut fvp = options(None, 7);
-        fvp.image.platform = Platform::Fvp;
-        assert!(fault(fvp).contains("QEMU only"));
+        for platform in [Platform::Fvp, Platform::Sbsa] {
+            let mut other = options(None, 7);
+            other.image.platform = platform;
+            assert!(fault(other).contains("QEMU virt only"));
+        }
     }
 
     const LOG: &str = "[rmm] ERROR ledger: leaked granule 0x42001000, was RTT of Realm 1, step gpt_to_non_secure, EL3 -3, try 1, number 0\n";

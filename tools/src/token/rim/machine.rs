@@ -185,6 +185,7 @@ impl State {
             if level != 3 {
                 return Err(missing(level));
             }
+            tables.populate(ipa);
             measurement.add_data(ipa, flags, &self.memory.page(source));
             Ok([0; 4])
         } else if is(v1_0::command::REC_AUX_COUNT) {

@@ -47,7 +47,8 @@ fn measure(
 ) -> anyhow::Result<Vec<u8>> {
     let machine = MeasuringMachine::new(files);
     let result = HostJob::parse(text.as_bytes()).and_then(|job| {
-        let host = Host::new(Box::new(machine.clone()), Pool::new(&[FREE]), dialect)?;
+        let mut host = Host::new(Box::new(machine.clone()), Pool::new(&[FREE]), dialect)?;
+        host.style = job.style;
         Realm::create(&host, &job, 1)?.build(&host, &job)
     });
     result.map_err(|failure| anyhow::anyhow!("no Realm can be built: {failure}"))?;

@@ -147,7 +147,8 @@ impl Guest {
             }
         }
         let job = HostJob::parse(self.text().as_bytes()).unwrap();
-        let host = Host::new(Box::new(machine), Pool::new(&[POOL]), dialect).unwrap();
+        let mut host = Host::new(Box::new(machine), Pool::new(&[POOL]), dialect).unwrap();
+        host.style = job.style;
         let mut realm = Realm::create(&host, &job, VMID).unwrap();
         realm.build(&host, &job).unwrap();
         let rec = realm.vcpus[0].rec.unwrap();
@@ -199,6 +200,18 @@ fn predictions_are_what_realms_measure_and_each_difference_between_guests_shows(
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 2 * guests.len());
+}
+
+#[test]
+fn the_order_in_which_a_host_does_things_is_measured_in_1_0() {
+    let guest = |options| Guest::new(options);
+    let plain = guest("cpus=2\nmemory=67108864");
+    let v7 = guest("cpus=2\nmemory=67108864\nstyle=linux-v7");
+    let v12 = guest("cpus=2\nmemory=67108864\nstyle=linux-v12");
+    assert_eq!(plain.checked(&V1_0), v7.checked(&V1_0));
+    assert_ne!(plain.checked(&V1_0), v12.checked(&V1_0));
+    let v2 = guest("cpus=2\nmemory=67108864\nstyle=linux-2.0");
+    assert_eq!(plain.checked(&V2_0), v2.checked(&V2_0));
 }
 
 #[test]
