@@ -197,6 +197,16 @@ impl Host {
         Ok(pa)
     }
 
+    /// Takes `count` contiguous pages that begin at a multiple of `align` bytes, as they are.
+    ///
+    /// # Errors
+    ///
+    /// There is no such run.
+    pub fn take_pages(&self, count: usize, align: u64) -> Result<u64, Failure> {
+        let base = self.pool.lock().take(count, align);
+        base.ok_or_else(|| failure!("the host has no {count} contiguous free pages left"))
+    }
+
     /// Puts a page of the Normal world back.
     pub fn put_page(&self, pa: u64) {
         if !self.pool.lock().put(pa) {
@@ -236,11 +246,7 @@ impl Host {
     /// There is no such run, or the monitor refuses one of them; those that were delegated before
     /// are then taken back.
     pub fn take_granules(&self, count: usize, align: u64) -> Result<u64, Failure> {
-        let base = self
-            .pool
-            .lock()
-            .take(count, align)
-            .ok_or_else(|| failure!("the host has no {count} contiguous free pages left"))?;
+        let base = self.take_pages(count, align)?;
         let end = base + count as u64 * PAGE_SIZE;
         let Reached { top, refusal } = self.dialect.delegate(self, base, end);
         for pa in pages(base, top) {

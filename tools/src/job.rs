@@ -7,6 +7,7 @@ use anyhow::{bail, ensure};
 use cairn_host::job::{HashAlgorithm, Interface};
 use cairn_host::style::HostStyle;
 
+use crate::cli::SuiteInterface;
 use crate::fault::IoContext;
 use crate::paths::write_whole;
 use crate::qemu::Load;
@@ -58,16 +59,24 @@ pub const SBSA: Layout = Layout {
 const LARGEST_JOB: usize = 64 << 10;
 
 /// Writes a job text to `path` that makes the host measure how long interrupts may have to wait.
-pub fn latency(path: &Path, layout: &Layout) -> anyhow::Result<Load> {
-    write_whole(path, b"cairn-host-job 1\nmode=latency\ncpus=1\n\0")?;
+pub fn latency(rmi: SuiteInterface, path: &Path, layout: &Layout) -> anyhow::Result<Load> {
+    let rmi = rmi.interface().name();
+    let text = format!("cairn-host-job 1\nmode=latency\ncpus=1\nrmi={rmi}\n\0");
+    write_whole(path, text.as_bytes())?;
     Ok(Load { file: path.to_path_buf(), address: layout.job })
 }
 
 /// Writes a job text to `path` that makes the host measure up to the operation `until`, or
 /// everything.
-pub fn bench(until: &str, path: &Path, layout: &Layout) -> anyhow::Result<Load> {
+pub fn bench(
+    until: &str,
+    rmi: SuiteInterface,
+    path: &Path,
+    layout: &Layout,
+) -> anyhow::Result<Load> {
     ensure!(!until.contains(['\n', '\0']), "the name of an operation is one word");
-    let text = format!("cairn-host-job 1\nmode=bench\ncpus=1\nuntil={until}\n\0");
+    let rmi = rmi.interface().name();
+    let text = format!("cairn-host-job 1\nmode=bench\ncpus=1\nuntil={until}\nrmi={rmi}\n\0");
     write_whole(path, text.as_bytes())?;
     Ok(Load { file: path.to_path_buf(), address: layout.job })
 }

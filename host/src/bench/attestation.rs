@@ -22,9 +22,9 @@ const DELAY_STEP: usize = 113;
 pub(super) fn run(guest: &Guest<'_>) -> Result<(), Failure> {
     let challenge = [INIT, 1, 2, 3, 4, 5, 6, 7, 8];
     let init = guest.call(&challenge)?;
-    guest.bench.row("attest_token_init", init);
-    guest.bench.row("attest_token", init + guest.call(&WHOLE)?);
-    guest.bench.row("attest_slice", longest_slice(guest)?);
+    guest.bench.instructions("attest_token_init", init);
+    guest.bench.instructions("attest_token", init + guest.call(&WHOLE)?);
+    guest.bench.instructions("attest_slice", longest_slice(guest)?);
     Ok(())
 }
 

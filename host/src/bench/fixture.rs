@@ -1,10 +1,11 @@
 //! A small Realm to measure on.
 
-use super::{Bench, Cost};
+use super::{Answer, Bench, Cost};
+use crate::dialect::{NewPage, NewRec};
 use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::rmi::abi::{realm_params, rec_params};
-use crate::rmi::{Command, command, v1_0};
+use crate::rmi::{Command, command};
 use alloc::vec::Vec;
 
 /// IPA width: four levels of tables, as deep as a walk gets without FEAT_LPA2.
@@ -48,8 +49,10 @@ pub struct Fixture<'b> {
     /// Realm descriptor.
     pub rd: u64,
     roots: Vec<u64>,
-    /// Instructions of REALM_CREATE.
-    pub create_cost: u64,
+    /// What REALM_CREATE cost.
+    pub create_cost: Cost,
+    /// Granules that the monitor has got while the Realm was created.
+    held: Vec<u64>,
     tables: Vec<(u64, u64)>,
     pages: Vec<u64>,
     recs: Vec<(u64, Vec<u64>)>,
@@ -81,13 +84,14 @@ impl<'b> Fixture<'b> {
         write(realm_params::RTT_BASE, root);
         write(realm_params::RTT_LEVEL_START, shape.start.cast_unsigned());
         write(realm_params::RTT_NUM_START, count);
-        let cost = bench.call(command::REALM_CREATE, [rd, params, 0, 0, 0])?;
+        let (create_cost, held) = bench.dialect.create_realm(bench, rd, params)?;
         host.put_page(params);
         Ok(Self {
             bench,
             rd,
             roots: (0..count).map(|n| root + n * PAGE).collect(),
-            create_cost: cost.instructions,
+            create_cost,
+            held,
             tables: Vec::new(),
             pages: Vec::new(),
             recs: Vec::new(),
@@ -95,8 +99,8 @@ impl<'b> Fixture<'b> {
     }
 
     /// Makes sure that there are tables down to `level` for `ipa`; the cost of the last one.
-    pub fn tables_to(&mut self, ipa: u64, level: u64) -> Result<u64, Failure> {
-        let mut cost = 0;
+    pub fn tables_to(&mut self, ipa: u64, level: u64) -> Result<Cost, Failure> {
+        let mut cost = Cost::default();
         for level in 1..=level {
             let base = ipa & !(Self::span(level) - 1);
             if !self.tables.contains(&(base, level)) {
@@ -112,11 +116,11 @@ impl<'b> Fixture<'b> {
     }
 
     /// Creates one table; its cost.
-    pub fn create_table(&mut self, ipa: u64, level: u64) -> Result<u64, Failure> {
+    pub fn create_table(&mut self, ipa: u64, level: u64) -> Result<Cost, Failure> {
         let rtt = self.bench.host.take_granule()?;
-        let cost = self.bench.call(command::RTT_CREATE, [self.rd, rtt, ipa, level, 0])?;
+        let answer = self.bench.call(command::RTT_CREATE, [self.rd, rtt, ipa, level, 0])?;
         self.tables.push((ipa, level));
-        Ok(cost.instructions)
+        Ok(answer.cost)
     }
 
     /// Folds one table; reports what that costs as `row`.
@@ -131,7 +135,7 @@ impl<'b> Fixture<'b> {
 
     fn report(&self, row: Row<'_>, cost: Cost) {
         if let Some(name) = row {
-            self.bench.row(name, cost.instructions);
+            self.bench.row(name, cost);
         }
     }
 
@@ -142,80 +146,102 @@ impl<'b> Fixture<'b> {
         ipa: u64,
         level: u64,
     ) -> Result<(), Failure> {
-        let cost = self.bench.call(command, [self.rd, ipa, level, 0, 0])?;
+        let Answer { cost, x1: table, .. } =
+            self.bench.call(command, [self.rd, ipa, level, 0, 0])?;
         self.report(row, cost);
-        self.bench.host.reclaim(cost.x1, Purpose::Rtt);
+        self.bench.host.reclaim(table, Purpose::Rtt);
         self.tables.retain(|table| *table != (ipa, level));
         Ok(())
     }
 
-    /// Puts a page with this content at `ipa`; the cost of DATA_CREATE with these flags.
-    pub fn create_page(&mut self, ipa: u64, content: &[u8], flags: u64) -> Result<u64, Failure> {
-        let host = self.bench.host;
-        let src = host.take_page()?;
-        host.machine().write_bytes(src, content);
-        let data = host.take_granule()?;
-        let cost = self.bench.call(v1_0::command::DATA_CREATE, [self.rd, data, ipa, src, flags])?;
-        host.put_page(src);
+    /// Puts a page with this content at `ipa`; what that costs with these flags.
+    pub fn create_page(&mut self, ipa: u64, content: &[u8], flags: u64) -> Result<Cost, Failure> {
+        let Self { bench, rd, .. } = *self;
+        let source = bench.host.take_page()?;
+        bench.host.machine().write_bytes(source, content);
+        let data = bench.host.take_granule()?;
+        let page = NewPage { ipa, data, source };
+        let (cost, ()) = bench.dialect.create_page(bench, rd, &page, flags)?;
+        bench.host.put_page(source);
         self.pages.push(ipa);
-        Ok(cost.instructions)
+        Ok(cost)
     }
 
-    /// Puts the granule `data` at `ipa`; the cost of DATA_CREATE_UNKNOWN.
-    pub fn create_unknown(&mut self, ipa: u64, data: u64) -> Result<u64, Failure> {
-        let cost =
-            self.bench.call(v1_0::command::DATA_CREATE_UNKNOWN, [self.rd, data, ipa, 0, 0])?;
+    /// Puts the granule `data`, which is empty, at `ipa`; what that costs.
+    pub fn map_page(&mut self, ipa: u64, data: u64) -> Result<Cost, Failure> {
+        let (cost, ()) = self.bench.dialect.map_page(self.bench, self.rd, ipa, data)?;
         self.pages.push(ipa);
-        Ok(cost.instructions)
+        Ok(cost)
     }
 
-    /// Takes the page at `ipa` away; reports the cost of DATA_DESTROY as `row`.
+    /// Takes the page at `ipa` away; reports what that costs as `row`.
     pub fn destroy_page(&mut self, row: Row<'_>, ipa: u64) -> Result<(), Failure> {
-        let cost = self.bench.call(v1_0::command::DATA_DESTROY, [self.rd, ipa, 0, 0, 0])?;
+        let (cost, data) = self.bench.dialect.unmap_page(self.bench, self.rd, ipa)?;
         self.report(row, cost);
-        self.bench.host.reclaim(cost.x1, Purpose::Data);
+        self.bench.host.reclaim(data, Purpose::Data);
         self.pages.retain(|page| *page != ipa);
         Ok(())
     }
 
-    /// Creates the next REC; it and the cost of REC_CREATE.
-    pub fn create_rec(&mut self, pc: u64, x0: u64) -> Result<(u64, u64), Failure> {
+    /// Creates the next REC; it and what that costs.
+    pub fn create_rec(&mut self, pc: u64, x0: u64) -> Result<(u64, Cost), Failure> {
+        let new = self.new_rec(pc, x0)?;
+        let (cost, held) = self.bench.dialect.create_rec(self.bench, &new)?;
+        self.keep_rec(&new, held);
+        Ok((new.rec, cost))
+    }
+
+    /// What the next REC is created of.
+    pub fn new_rec(&self, pc: u64, x0: u64) -> Result<NewRec, Failure> {
         let host = self.bench.host;
-        let aux_count = host.v1_0().rec_aux_count(self.rd)?;
-        let rec = host.take_granule()?;
-        let params = host.take_page()?;
+        let (rec, params) = (host.take_granule()?, host.take_page()?);
+        let index = self.recs.len();
         let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
         write(rec_params::FLAGS, 1);
-        write(rec_params::MPIDR, self.recs.len() as u64);
+        write(rec_params::MPIDR, index as u64);
         write(rec_params::PC, pc);
         write(rec_params::GPRS, x0);
-        write(rec_params::NUM_AUX, aux_count);
-        let mut aux = Vec::new();
-        for n in 0..aux_count.min(16) {
-            let granule = host.take_granule()?;
-            write(rec_params::AUX + 8 * n, granule);
-            aux.push(granule);
-        }
-        let cost = self.bench.call(command::REC_CREATE, [self.rd, rec, params, 0, 0])?;
-        host.put_page(params);
-        self.recs.push((rec, aux));
-        Ok((rec, cost.instructions))
+        Ok(NewRec { rd: self.rd, rec, params, index })
+    }
+
+    /// The REC exists now, and these granules are the monitor's for it.
+    pub fn keep_rec(&mut self, new: &NewRec, held: Vec<u64>) {
+        self.bench.host.put_page(new.params);
+        self.recs.push((new.rec, held));
     }
 
     /// Destroys the last REC; reports the cost of REC_DESTROY as `row`.
     pub fn destroy_rec(&mut self, row: Row<'_>) -> Result<(), Failure> {
-        let (rec, aux) = self.recs.pop().ok_or("the bench has no REC left to destroy")?;
-        let cost = self.bench.call(command::REC_DESTROY, [rec, 0, 0, 0, 0])?;
+        let rec = self.last_rec().ok_or("the bench has no REC left to destroy")?;
+        let (cost, ()) = self.bench.dialect.destroy_rec(self.bench, rec)?;
         self.report(row, cost);
-        self.bench.host.reclaim(rec, Purpose::Rec);
-        for granule in aux {
-            self.bench.host.reclaim(granule, Purpose::RecAux);
-        }
+        self.drop_rec();
         Ok(())
     }
 
+    /// The last REC.
+    pub fn last_rec(&self) -> Option<u64> {
+        self.recs.last().map(|(rec, _)| *rec)
+    }
+
+    /// The last REC does not exist any more.
+    pub fn drop_rec(&mut self) {
+        let Some((rec, held)) = self.recs.pop() else { return };
+        self.bench.host.reclaim(rec, Purpose::Rec);
+        held.iter().for_each(|granule| self.bench.host.reclaim(*granule, Purpose::RecAux));
+    }
+
     /// Takes the Realm apart; reports the cost of REALM_DESTROY as `row`.
-    pub fn destroy(mut self, row: Row<'_>) -> Result<(), Failure> {
+    pub fn destroy(self, row: Row<'_>) -> Result<(), Failure> {
+        self.end(None, row)
+    }
+
+    /// Takes the Realm apart; reports the cost of REALM_TERMINATE, if there is such a command, and
+    /// that of REALM_DESTROY.
+    pub fn end(mut self, terminate: Row<'_>, destroy: Row<'_>) -> Result<(), Failure> {
+        if let Some(cost) = self.bench.dialect.terminate(self.bench, self.rd)? {
+            self.report(terminate, cost);
+        }
         while !self.recs.is_empty() {
             self.destroy_rec(None)?;
         }
@@ -227,8 +253,9 @@ impl<'b> Fixture<'b> {
         for (ipa, level) in tables {
             self.destroy_table(None, ipa, level)?;
         }
-        let cost = self.bench.call(command::REALM_DESTROY, [self.rd, 0, 0, 0, 0])?;
-        self.report(row, cost);
+        let (cost, ()) = self.bench.dialect.destroy_realm(self.bench, self.rd)?;
+        self.report(destroy, cost);
+        self.held.iter().for_each(|granule| self.bench.host.reclaim(*granule, Purpose::RecAux));
         self.bench.host.reclaim(self.rd, Purpose::Rd);
         for root in self.roots {
             self.bench.host.reclaim(root, Purpose::RootRtt);

@@ -6,6 +6,7 @@
 
 use super::Bench;
 use super::attestation;
+use super::cost::Cost;
 use super::fixture::{Fixture, L1_SIZE, PAGE, UNPROTECTED};
 use crate::failure::Failure;
 use crate::rmi::abi::{rec_enter, rec_exit};
@@ -20,18 +21,20 @@ pub(super) const CALL: u64 = PAGE;
 pub(super) const TOKEN: u64 = 2 * PAGE;
 
 /// Operation: nothing; the next host call follows at once.
-const OP_NOTHING: u64 = 0;
+pub(super) const OP_NOTHING: u64 = 0;
 /// Operation: SMC with X0 to X10 from `gprs[1..12]`.
 const OP_SMC: u64 = 1;
 /// Operation: a 32-bit load from `gprs[1]`, for ever.
 pub(super) const OP_LOAD: u64 = 2;
 
+pub(super) const PSCI_CPU_ON: u64 = 0xc400_0003;
 pub(super) const RSI_VERSION: u64 = 0xc400_0190;
 pub(super) const RSI_MEASUREMENT_EXTEND: u64 = 0xc400_0193;
 pub(super) const RSI_IPA_STATE_SET: u64 = 0xc400_0197;
 pub(super) const RSI_IPA_STATE_GET: u64 = 0xc400_0198;
 
-const EXIT_SYNC: u64 = 0;
+pub(super) const EXIT_SYNC: u64 = 0;
+pub(super) const EXIT_PSCI: u64 = 3;
 pub(super) const EXIT_RIPAS_CHANGE: u64 = 4;
 pub(super) const EXIT_HOST_CALL: u64 = 5;
 
@@ -45,7 +48,7 @@ pub(super) struct Guest<'b> {
 
 impl Guest<'_> {
     /// Enters the REC and expects it to come back for `reason`; the cost.
-    pub fn enter(&self, flags: u64, reason: u64) -> Result<u64, Failure> {
+    pub fn enter(&self, flags: u64, reason: u64) -> Result<Cost, Failure> {
         let (cost, got) = self.enter_for(flags)?;
         if got == reason {
             Ok(cost)
@@ -56,11 +59,12 @@ impl Guest<'_> {
     }
 
     /// Enters the REC; the cost, and why it came back.
-    pub fn enter_for(&self, flags: u64) -> Result<(u64, u64), Failure> {
+    pub fn enter_for(&self, flags: u64) -> Result<(Cost, u64), Failure> {
         let machine = self.bench.host.machine();
         machine.write_u64(self.run + rec_enter::FLAGS, flags);
-        let cost = self.bench.call(command::REC_ENTER, [self.rec, self.run, 0, 0, 0])?;
-        Ok((cost.instructions, machine.read_u64(self.run + rec_exit::EXIT_REASON)))
+        self.bench.dialect.before_entry(self.bench);
+        let entry = self.bench.call(command::REC_ENTER, [self.rec, self.run, 0, 0, 0])?;
+        Ok((entry.cost, machine.read_u64(self.run + rec_exit::EXIT_REASON)))
     }
 
     /// Writes what the pending host call is to return.
@@ -101,12 +105,12 @@ impl Guest<'_> {
         let top = base + L1_SIZE;
         self.answer(&[OP_SMC, RSI_IPA_STATE_SET, base, top, EMPTY, 1]);
         self.enter(0, EXIT_RIPAS_CHANGE)?;
-        let mut cost = 0;
+        let mut cost = Cost::default();
         let mut at = base;
         while at < top {
             let args = [rd, self.rec, at, top, 0];
             let step = self.bench.call(command::RTT_SET_RIPAS, args)?;
-            cost += step.instructions;
+            cost += step.cost;
             at = step.x1;
         }
         self.bench.row(name, cost);
@@ -130,7 +134,7 @@ pub fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
     bench.call(command::RTT_INIT_RIPAS, [realm.rd, block, block + L1_SIZE, 0, 0])?;
     let (rec, _) = realm.create_rec(CODE, CALL)?;
     let activate = bench.call(command::REALM_ACTIVATE, [realm.rd, 0, 0, 0, 0])?;
-    bench.row("realm_activate", activate.instructions);
+    bench.row("realm_activate", activate.cost);
 
     let guest = Guest { bench, rec, run: host.take_page()? };
     guest.enter(0, EXIT_HOST_CALL)?;
@@ -138,11 +142,11 @@ pub fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
     guest.enter(0, EXIT_HOST_CALL)?;
     bench.row("rec_enter_host_call", guest.enter(0, EXIT_HOST_CALL)?);
 
-    bench.row("rsi_version", guest.call(&[RSI_VERSION, 0x1_0000])?);
+    bench.instructions("rsi_version", guest.call(&[RSI_VERSION, 0x1_0000])?);
     let get = guest.call(&[RSI_IPA_STATE_GET, CODE, CODE + PAGE])?;
-    bench.row("rsi_ipa_state_get", get);
+    bench.instructions("rsi_ipa_state_get", get);
     let extend = guest.call(&[RSI_MEASUREMENT_EXTEND, 1, 32, 1, 2, 3, 4])?;
-    bench.row("rsi_measurement_extend", extend);
+    bench.instructions("rsi_measurement_extend", extend);
 
     attestation::run(&guest)?;
 

@@ -8,18 +8,19 @@ use super::Bench;
 use super::attestation;
 use super::fixture::{Fixture, L1_SIZE, L2_SIZE, PAGE, Shape, UNPROTECTED};
 use super::guest::{
-    CALL, CODE, EXIT_RIPAS_CHANGE, Guest, OP_LOAD, RSI_IPA_STATE_GET, RSI_IPA_STATE_SET,
-    RSI_MEASUREMENT_EXTEND, RSI_VERSION, TOKEN,
+    CALL, CODE, EXIT_PSCI, EXIT_RIPAS_CHANGE, Guest, OP_LOAD, PSCI_CPU_ON, RSI_IPA_STATE_GET,
+    RSI_IPA_STATE_SET, RSI_MEASUREMENT_EXTEND, RSI_VERSION, TOKEN,
 };
+use super::v2_0;
 use crate::failure::Failure;
-use crate::rmi::abi::VERSION_1_0;
+use crate::rmi::abi::{VERSION_1_0, VERSION_2_0};
 use crate::rmi::{Command, command, v1_0};
 
 /// Most start-level tables of a Realm.
 const ROOTS_MAX: usize = 16;
 /// An IPA width that takes that many tables at level 1.
 const ROOTS_WIDTH_BITS: u64 = 43;
-const SHA_512: u64 = 1;
+pub(super) const SHA_512: u64 = 1;
 /// Entries of a table.
 const ENTRIES: u64 = 512;
 /// A descriptor for a shared page: Normal, write-back, readable and writable.
@@ -29,32 +30,37 @@ const RSI_MEASUREMENT_READ: u64 = 0xc400_0192;
 const RSI_ATTESTATION_TOKEN_INIT: u64 = 0xc400_0194;
 const RSI_REALM_CONFIG: u64 = 0xc400_0196;
 const PSCI_AFFINITY_INFO: u64 = 0xc400_0004;
-const PSCI_CPU_ON: u64 = 0xc400_0003;
 const PSCI_FEATURES: u64 = 0x8400_000a;
-const EXIT_PSCI: u64 = 3;
 const EMPTY: u64 = 0;
 const RAM: u64 = 1;
 
 /// First moment at which an interrupt is sent: before the monitor has the CPU.
 const FIRST: u64 = 300;
 /// Instructions between two moments. No loop of the monitor takes a multiple of it.
-const STEP: usize = 83;
+pub(super) const STEP: usize = 83;
 /// Last moment: entry, exit, and the longest call that is not computed in slices.
-const LAST: u64 = 14_000;
+pub(super) const LAST: u64 = 14_000;
+
+/// Moments at which a command on a range is interrupted.
+pub(super) const MOMENTS: u64 = 97;
 
 /// Measures everything. `program` is the code that runs in the Realm.
-pub fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
+pub(super) fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
+    if bench.host.dialect().version() == VERSION_2_0 {
+        v2_0::latency::run(bench)?;
+        return realm(bench, program, |guest, _| v2_0::latency::psci(guest));
+    }
     whole_commands(bench)?;
     tables(bench)?;
     objects(bench)?;
-    realm(bench, program)
+    realm(bench, program, psci)
 }
 
 /// Reports a command that succeeds and is not interrupted.
-fn whole(bench: &Bench<'_>, command: Command, args: [u64; 5]) -> Result<u64, Failure> {
-    let cost = bench.call(command, args)?;
-    bench.row(command.name(), cost.instructions);
-    Ok(cost.x1)
+pub(super) fn whole(bench: &Bench<'_>, command: Command, args: [u64; 5]) -> Result<u64, Failure> {
+    let answer = bench.call(command, args)?;
+    bench.instructions(command.name(), answer.cost.instructions);
+    Ok(answer.x1)
 }
 
 /// Commands without a Realm.
@@ -73,23 +79,23 @@ fn whole_commands(bench: &Bench<'_>) -> Result<(), Failure> {
 fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
     let mut realm = Fixture::shaped(bench, &Shape { hash_algorithm: SHA_512, ..Shape::default() })?;
     realm.tables_to(0, 3)?;
-    bench.row("RMI_DATA_CREATE", realm.create_page(0, b"measured", 1)?);
+    bench.instructions("RMI_DATA_CREATE", realm.create_page(0, b"measured", 1)?.instructions);
     realm.destroy_page(Some("RMI_DATA_DESTROY"), 0)?;
     let granule = bench.host.take_granule()?;
-    bench.row("RMI_DATA_CREATE_UNKNOWN", realm.create_unknown(0, granule)?);
+    bench.instructions("RMI_DATA_CREATE_UNKNOWN", realm.map_page(0, granule)?.instructions);
     realm.destroy_page(None, 0)?;
     realm.destroy_table(Some("RMI_RTT_DESTROY"), 0, 3)?;
 
     let block = L2_SIZE;
     realm.create_table(block, 3)?;
     let init = bench.call(command::RTT_INIT_RIPAS, [realm.rd, block, block + L2_SIZE, 0, 0])?;
-    bench.row("RMI_RTT_INIT_RIPAS (a table)", init.instructions);
+    bench.instructions("RMI_RTT_INIT_RIPAS (a table)", init.cost.instructions);
     let memory = bench.host.take_granules(512, L2_SIZE)?;
     for page in 0..ENTRIES {
-        realm.create_unknown(block + page * PAGE, memory + page * PAGE)?;
+        realm.map_page(block + page * PAGE, memory + page * PAGE)?;
     }
     realm.fold_table(Some("RMI_RTT_FOLD"), block, 3)?;
-    bench.row("RMI_RTT_CREATE (unfold)", realm.create_table(block, 3)?);
+    bench.instructions("RMI_RTT_CREATE (unfold)", realm.create_table(block, 3)?.instructions);
     whole(bench, command::RTT_READ_ENTRY, [realm.rd, block, 3, 0, 0])?;
 
     realm.tables_to(UNPROTECTED, 3)?;
@@ -100,19 +106,23 @@ fn tables(bench: &Bench<'_>) -> Result<(), Failure> {
     realm.destroy(None)
 }
 
-/// Realms and RECs: as many start-level tables as there can be.
-fn objects(bench: &Bench<'_>) -> Result<(), Failure> {
-    let shape = Shape {
+/// A Realm with as many start-level tables as there can be.
+pub(super) const fn largest() -> Shape {
+    Shape {
         width_bits: ROOTS_WIDTH_BITS,
         start: 1,
         roots: ROOTS_MAX,
         hash_algorithm: SHA_512,
         lpa2: false,
-    };
-    let mut realm = Fixture::shaped(bench, &shape)?;
-    bench.row("RMI_REALM_CREATE (16 tables)", realm.create_cost);
+    }
+}
+
+/// Realms and RECs: as many start-level tables as there can be.
+fn objects(bench: &Bench<'_>) -> Result<(), Failure> {
+    let mut realm = Fixture::shaped(bench, &largest())?;
+    bench.instructions("RMI_REALM_CREATE (16 tables)", realm.create_cost.instructions);
     let (_, create) = realm.create_rec(0, 0)?;
-    bench.row("RMI_REC_CREATE", create);
+    bench.instructions("RMI_REC_CREATE", create.instructions);
     whole(bench, v1_0::command::REC_AUX_COUNT, [realm.rd, 0, 0, 0, 0])?;
     whole(bench, command::REALM_ACTIVATE, [realm.rd, 0, 0, 0, 0])?;
     realm.destroy_rec(Some("RMI_REC_DESTROY"))?;
@@ -120,7 +130,7 @@ fn objects(bench: &Bench<'_>) -> Result<(), Failure> {
 }
 
 /// Sends an interrupt `delay` instructions from now and lets `act` use the CPU; how long the interrupt waited.
-fn wait(
+pub(super) fn wait(
     bench: &Bench<'_>,
     delay: u64,
     act: impl FnOnce() -> Result<(), Failure>,
@@ -145,12 +155,16 @@ fn call(guest: &Guest<'_>, name: &str, args: &[u64]) -> Result<(), Failure> {
         // What the interrupt has cut short.
         guest.enter_for(0)?;
     }
-    guest.bench.row(name, longest);
+    guest.bench.instructions(name, longest);
     Ok(())
 }
 
 /// A Realm that runs.
-fn realm(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
+fn realm(
+    bench: &Bench<'_>,
+    program: &[u8],
+    psci: impl FnOnce(&Guest<'_>, u64) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let host = bench.host;
     let mut realm = Fixture::shaped(bench, &Shape { hash_algorithm: SHA_512, ..Shape::default() })?;
     realm.tables_to(0, 3)?;
@@ -184,7 +198,7 @@ fn realm(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
         "RSI_ATTESTATION_TOKEN_INIT",
         &[RSI_ATTESTATION_TOKEN_INIT, 1, 2, 3, 4, 5, 6, 7, 8],
     )?;
-    bench.row("RSI_ATTESTATION_TOKEN_CONTINUE", attestation::longest_slice(&guest)?);
+    bench.instructions("RSI_ATTESTATION_TOKEN_CONTINUE", attestation::longest_slice(&guest)?);
     call(&guest, "PSCI_FEATURES", &[PSCI_FEATURES, PSCI_CPU_ON])?;
     psci(&guest, other)?;
     for (name, base, size) in [
@@ -218,10 +232,10 @@ fn psci(guest: &Guest<'_>, other: u64) -> Result<(), Failure> {
         }
         let args = [guest.rec, other, 0, 0, 0];
         let complete = guest.bench.call(v1_0::command::PSCI_COMPLETE, args)?;
-        longest = longest.max(complete.instructions);
+        longest = longest.max(complete.cost.instructions);
         guest.enter_for(0)?;
     }
-    guest.bench.row("PSCI_AFFINITY_INFO, RMI_PSCI_COMPLETE", longest);
+    guest.bench.instructions("PSCI_AFFINITY_INFO, RMI_PSCI_COMPLETE", longest);
     Ok(())
 }
 
@@ -245,7 +259,7 @@ fn set_ripas(guest: &Guest<'_>, name: &str, rd: u64, base: u64, size: u64) -> Re
         }
         guest.enter_for(0)?;
     }
-    bench.row(name, longest);
+    bench.instructions(name, longest);
     Ok(())
 }
 
@@ -256,6 +270,6 @@ fn running(guest: &Guest<'_>, name: &str, address: u64) -> Result<(), Failure> {
     for delay in (FIRST..LAST / 4).step_by(STEP) {
         longest = longest.max(wait(guest.bench, delay, || guest.enter_for(0).map(drop))?);
     }
-    guest.bench.row(name, longest);
+    guest.bench.instructions(name, longest);
     Ok(())
 }

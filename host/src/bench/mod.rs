@@ -7,21 +7,34 @@
 //!
 //! | Module | Owns |
 //! | --- | --- |
+//! | `cost` | what a call costs, and which part of it is EL3's |
+//! | `dialect` | what the versions of the interface do by other commands |
 //! | `fixture` | a small Realm with a 40-bit IPA space that starts at level 0 |
-//! | `commands` | the Host's commands |
+//! | `commands` | the Host's commands of version 1.0 |
+//! | `v2_0` | those of version 2.0 |
 //! | `guest` | entries, exits and the Realm's calls, by a small program in the Realm |
 //! | `attestation` | tokens, and how soon an interrupt ends their computation |
 //! | `latency` | how long an interrupt may have to wait |
 
 mod attestation;
 mod commands;
+mod cost;
+mod dialect;
 mod fixture;
 mod guest;
 mod latency;
+mod v2_0;
 
 use crate::failure::Failure;
+use crate::granules::Purpose;
 use crate::host::Host;
-use crate::rmi::Command;
+use crate::rmi::abi::VERSION_2_0;
+use crate::rmi::{Command, RmiError};
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt;
+use cost::{Cost, El3, Meter};
+use dialect::TimedDialect;
 
 /// A machine that can time a call.
 pub trait Timed: Sync {
@@ -37,50 +50,96 @@ pub trait Timed: Sync {
 pub struct Bench<'b> {
     host: &'b Host,
     timed: &'b dyn Timed,
+    /// EL3, if it tells what it spends.
+    meter: Option<Meter>,
+    /// The version of the interface, where versions differ.
+    dialect: &'static dyn TimedDialect,
+    /// Granules that are delegated already, for what the monitor asks for.
+    stock: RefCell<Vec<u64>>,
     until: &'b str,
 }
 
-/// The result of a timed command.
+/// What the monitor said to a timed command.
 #[derive(Clone, Copy, Debug)]
-struct Cost {
-    /// Instructions.
-    instructions: u64,
-    /// X1 of the reply.
+struct Answer {
+    cost: Cost,
+    /// X0 to X4.
+    reply: [u64; 5],
+    /// X1.
     x1: u64,
 }
 
-impl Bench<'_> {
-    /// Issues a command that has to succeed, and times it.
-    fn call(&self, command: Command, args: [u64; 5]) -> Result<Cost, Failure> {
-        let [a1, a2, a3, a4, a5] = args;
-        let function = command.number();
-        let ([x0, x1, ..], instructions) = self.timed.timed_smc([function, a1, a2, a3, a4, a5, 0]);
-        if x0 == 0 {
-            Ok(Cost { instructions, x1 })
-        } else {
-            let name = command.name();
-            Err(failure!("{name}({a1:#x}, {a2:#x}, {a3:#x}, {a4:#x}) returned {x0:#x}"))
+impl<'b> Bench<'b> {
+    fn new(host: &'b Host, timed: &'b dyn Timed, until: &'b str) -> Self {
+        let dialect = dialect::of(host);
+        let stock = RefCell::default();
+        Self { host, timed, meter: Meter::find(timed), dialect, stock, until }
+    }
+
+    /// Gives back what is in stock.
+    fn finish(self) {
+        for granule in self.stock.into_inner() {
+            self.host.reclaim(granule, Purpose::RecAux);
         }
     }
 
-    /// Issues a command that has to be refused for the state of a table's entry; its instructions.
-    fn refused(&self, command: Command, args: [u64; 5]) -> Result<u64, Failure> {
+    /// Issues a command that has to be refused for the state of a table's entry; what it costs.
+    fn refused(&self, command: Command, args: [u64; 5]) -> Result<Cost, Failure> {
         const ERROR_RTT: u64 = 4;
-        let [a1, a2, a3, a4, a5] = args;
-        let function = command.number();
-        let ([x0, ..], instructions) = self.timed.timed_smc([function, a1, a2, a3, a4, a5, 0]);
+        let Answer { cost, reply: [x0, ..], .. } = self.ask(command, args);
         if x0 & 0xff == ERROR_RTT {
-            Ok(instructions)
-        } else {
-            let name = command.name();
-            Err(failure!("{name}({a1:#x}, {a2:#x}, {a3:#x}) was not refused: {x0:#x}"))
+            return Ok(cost);
+        }
+        let (name, [a1, a2, a3, ..]) = (command.name(), args);
+        Err(failure!("{name}({a1:#x}, {a2:#x}, {a3:#x}) was not refused: {x0:#x}"))
+    }
+
+    /// Issues a command, and times it.
+    fn ask(&self, command: Command, [a1, a2, a3, a4, a5]: [u64; 5]) -> Answer {
+        let registers = [command.number(), a1, a2, a3, a4, a5, 0];
+        let call = || self.timed.timed_smc(registers);
+        let ((reply, instructions), el3) = match self.meter {
+            Some(meter) => meter.of(self.timed, call),
+            None => (call(), None),
+        };
+        let [_, x1, ..] = reply;
+        Answer { cost: Cost { el3, ..Cost::one(instructions) }, reply, x1 }
+    }
+
+    /// Issues a command that has to succeed, and times it.
+    fn call(&self, command: Command, args: [u64; 5]) -> Result<Answer, Failure> {
+        let answer = self.ask(command, args);
+        RmiError::from_reply(command, args, answer.reply)?;
+        Ok(answer)
+    }
+
+    /// Reports one row, right after the commands that it is about: no other command of the host may
+    /// stand between them.
+    fn row(&self, name: &str, cost: Cost) {
+        let Cost { instructions, smcs, el3 } = cost;
+        match cost.own().zip(el3) {
+            Some((own, El3 { services, .. })) => self.report(
+                name,
+                format_args!(
+                    "\"instructions\":{instructions},\"own\":{own},\"smcs\":{smcs},\"el3_calls\":{services}"
+                ),
+            ),
+            None => self.report(
+                name,
+                format_args!("\"instructions\":{instructions},\"smcs\":{smcs}"),
+            ),
         }
     }
 
-    /// Reports one row, right after the command that it is about.
-    fn row(&self, name: &str, instructions: u64) {
+    /// Reports a number of instructions that is no cost of commands: of a Realm's own call, or of
+    /// an interrupt that waits.
+    fn instructions(&self, name: &str, instructions: u64) {
+        self.report(name, format_args!("\"instructions\":{instructions}"));
+    }
+
+    fn report(&self, name: &str, fields: fmt::Arguments<'_>) {
         self.host.machine().console_line(format_args!(
-            "@cairn {{\"event\":\"bench\",\"name\":\"{name}\",\"instructions\":{instructions}}}"
+            "@cairn {{\"event\":\"bench\",\"name\":\"{name}\",{fields}}}"
         ));
         if name == self.until {
             self.timed.end();
@@ -94,7 +153,11 @@ impl Bench<'_> {
 ///
 /// A command that has to succeed does not.
 pub fn latency(host: &Host, timed: &dyn Timed, program: &[u8]) -> Result<(), Failure> {
-    latency::run(&Bench { host, timed, until: "" }, program)
+    // A question to EL3 would take its time while the interrupt waits.
+    let bench = Bench { meter: None, ..Bench::new(host, timed, "") };
+    latency::run(&bench, program)?;
+    bench.finish();
+    Ok(())
 }
 
 /// Measures everything, or all up to the operation `until`, and reports a line per operation. `program` is the code that
@@ -104,11 +167,13 @@ pub fn latency(host: &Host, timed: &dyn Timed, program: &[u8]) -> Result<(), Fai
 ///
 /// A command that has to succeed does not.
 pub fn run(host: &Host, timed: &dyn Timed, program: &[u8], until: &str) -> Result<(), Failure> {
-    let bench = Bench { host, timed, until };
-    commands::granules(&bench)?;
-    commands::data(&bench)?;
-    commands::tables(&bench)?;
-    commands::wide_tables(&bench)?;
-    commands::objects(&bench)?;
-    guest::run(&bench, program)
+    let bench = Bench::new(host, timed, until);
+    if host.dialect().version() == VERSION_2_0 {
+        v2_0::run(&bench, program)?;
+    } else {
+        commands::run(&bench)?;
+        guest::run(&bench, program)?;
+    }
+    bench.finish();
+    Ok(())
 }

@@ -41,7 +41,7 @@ fn load(word: &AtomicU64) -> u64 {
 ///
 /// # Errors
 ///
-/// The index of the first entry that keeps the table from being folded.
+/// The index of an entry that keeps the table from being folded.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.6 "RTT folding".
 pub fn homogeneous(
@@ -50,7 +50,7 @@ pub fn homogeneous(
     format: Format,
     first_off_step: impl FnOnce(&Words, u64, u64) -> Option<usize>,
 ) -> Result<Entry, usize> {
-    let [first, ..] = &table.0;
+    let [first, second, .., last] = &table.0;
     let first = load(first);
     let entry = Entry::decode(first, level, format);
     let parent = level.parent().ok_or(0_usize)?;
@@ -65,6 +65,14 @@ pub fn homogeneous(
             raw::step(level)
         }
     };
+    // Hosts fill and empty tables from one end, and ask for a fold whether or not they are through
+    // (perf: `rtt_fold_refused`).
+    const LAST: usize = ENTRIES - 1;
+    for (word, index) in [(second, 1), (last, LAST)] {
+        if load(word) != first.wrapping_add(step.wrapping_mul(index as u64)) {
+            return Err(index);
+        }
+    }
     match first_off_step(table, first, step) {
         None => Ok(entry),
         Some(index) => Err(index),

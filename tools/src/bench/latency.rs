@@ -16,7 +16,7 @@ const WHOLE: &[&str] = &["RMI_RTT_INIT_RIPAS (a table)"];
 /// Measures and judges; `ours` is a monitor that has to keep the bar.
 pub fn command(bench: &Bench<'_>, ours: bool) -> anyhow::Result<()> {
     let text = bench.run.folder().join("latency-job.txt");
-    let job = job::latency(&text, bench.stage.layout())?;
+    let job = job::latency(bench.rmi, &text, bench.stage.layout())?;
     let progress = Progress::start("interrupting everything");
     let Some(rows) = boot_job(bench, job, &COUNTED, patience::BENCH)? else { return Ok(()) };
     progress.done(&format!("{} commands and states", rows.len()));

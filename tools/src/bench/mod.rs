@@ -6,11 +6,13 @@
 //! | Module | Owns |
 //! | --- | --- |
 //! | `rows` | what the host reports |
-//! | `figures` | the committed figures, the bars, and the verdict |
+//! | `figures` | the measured and the committed figures, and the verdict |
+//! | `bars` | what operations should cost at most |
 //! | `latency` | how long an interrupt for the Host may have to wait |
 //! | `operations` | what each command asks of the machine |
 //! | `profile` | where the instructions of one command go |
 
+mod bars;
 mod figures;
 mod latency;
 mod operations;
@@ -21,8 +23,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
+use cairn_el3::edition::Edition;
 
-use crate::cli::{BenchOptions, Platform};
+use crate::cli::{BenchOptions, Platform, SuiteInterface};
 use crate::fault::{IoContext, Verdict};
 use crate::job;
 use crate::output::Run;
@@ -32,19 +35,37 @@ use crate::progress::Progress;
 use crate::qemu::{Ended, Load};
 use crate::stage::{self, Shape, Stage};
 
+use bars::Bars;
 use figures::{Figure, Figures};
 use rows::Rows;
 
 /// Executes one instruction per tick of the counter, and does not wait for real time.
 pub const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 
-/// The figures in the repository.
-fn committed() -> PathBuf {
-    paths::root().join("tools/assets/bench.json")
+/// Name of the file with the figures for a version of the interface.
+const fn file_name(rmi: SuiteInterface) -> &'static str {
+    match rmi {
+        SuiteInterface::V1_0 => "bench.json",
+        SuiteInterface::V2_0 => "bench-2.0.json",
+    }
 }
 
-fn saved() -> anyhow::Result<Figures> {
-    Figures::parse(&std::fs::read(committed()).at("read", &committed())?)
+/// The figures in the repository.
+fn committed(rmi: SuiteInterface) -> PathBuf {
+    paths::root().join("tools/assets").join(file_name(rmi))
+}
+
+fn saved(rmi: SuiteInterface) -> anyhow::Result<Figures> {
+    let file = committed(rmi);
+    Figures::parse(&std::fs::read(&file).at("read", &file)?)
+}
+
+/// What operations should cost at most.
+const fn bars(rmi: SuiteInterface) -> Bars {
+    match rmi {
+        SuiteInterface::V1_0 => bars::V1_0,
+        SuiteInterface::V2_0 => bars::V2_0,
+    }
 }
 
 /// What a time on this stage is, if it is no count of instructions.
@@ -53,9 +74,9 @@ fn no_count(stage: &Stage) -> Option<&'static str> {
     is_model.then_some("These are ticks of the model's counter, which is no count of instructions.")
 }
 
-/// The `bench` step of `test`.
-pub fn check() -> anyhow::Result<()> {
-    command(&BenchOptions::default())
+/// The `bench` step of `test`, and that of version 2.0.
+pub fn check(rmi: SuiteInterface) -> anyhow::Result<()> {
+    command(&BenchOptions { rmi, ..BenchOptions::default() })
 }
 
 /// The `bench-operations` step of `test`.
@@ -63,9 +84,9 @@ pub fn check_operations() -> anyhow::Result<()> {
     operations::command(false)
 }
 
-/// The `bench-latency` step of `test`.
-pub fn check_latency() -> anyhow::Result<()> {
-    command(&BenchOptions { latency: true, ..BenchOptions::default() })
+/// The `bench-latency` step of `test`, and that of version 2.0.
+pub fn check_latency(rmi: SuiteInterface) -> anyhow::Result<()> {
+    command(&BenchOptions { rmi, latency: true, ..BenchOptions::default() })
 }
 
 /// The `bench` subcommand.
@@ -75,18 +96,31 @@ pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
         return operations::command(options.update);
     }
     if options.list {
-        saved()?.names().for_each(|name| println!("{name}"));
+        saved(options.rmi)?.names().for_each(|name| println!("{name}"));
         return Ok(());
     }
     // What a printed command line names is for somebody to use later.
     let run = if options.model.print { Run::in_the_open()? } else { Run::begin("bench")? };
-    let stage =
-        Stage::prepare(&options.image, options.qemu.as_ref(), &options.model, run.folder())?;
-    let bench = Bench { stage: &stage, run: &run };
+    let stage = stage(options, run.folder())?;
+    let bench = Bench { stage: &stage, run: &run, rmi: options.rmi };
     match &options.profile {
         Some(name) => profile::command(&bench, name),
         None if options.latency => latency::command(&bench, options.image.image.is_none()),
         None => measure(options, &bench),
+    }
+}
+
+/// Under version 2.0 EL3 is that of the tests, which says what it spends, unless there is another one
+/// that knows this version.
+fn stage(options: &BenchOptions, folder: &Path) -> anyhow::Result<Stage> {
+    let (image, qemu) = (&options.image, options.qemu.as_ref());
+    match options.rmi {
+        SuiteInterface::V2_0 if image.tfa.is_none() => {
+            Stage::stand_in(Edition::V2_ALL, image, qemu, folder)
+        }
+        SuiteInterface::V1_0 | SuiteInterface::V2_0 => {
+            Stage::prepare(image, qemu, &options.model, folder)
+        }
     }
 }
 
@@ -97,6 +131,9 @@ fn check_options(options: &BenchOptions) -> anyhow::Result<()> {
         bail!("the figures are those of QEMU virt, and EL3 takes part in them: no --platform sbsa");
     }
     if options.image.platform == Platform::Fvp {
+        if options.rmi == SuiteInterface::V2_0 {
+            bail!("--rmi 2.0 is measured on QEMU: no TF-A for the model passes its commands on");
+        }
         let BenchOptions { operations, update, profile, .. } = options;
         if *operations {
             bail!("--operations counts on the simulated machine, which is no board");
@@ -111,9 +148,9 @@ fn check_options(options: &BenchOptions) -> anyhow::Result<()> {
         }
     }
     if let Some(name) = &options.profile
-        && saved()?.get(name).is_none()
+        && saved(options.rmi)?.get(name).is_none()
     {
-        bail!("there is no operation `{name}`; `cargo xtask bench --list` shows all names");
+        bail!("there is no operation `{name}`; `bench --list` shows all names");
     }
     if let Some(file) = &options.json {
         paths::check_output(file)?;
@@ -125,30 +162,32 @@ fn check_options(options: &BenchOptions) -> anyhow::Result<()> {
 struct Bench<'a> {
     stage: &'a Stage,
     run: &'a Run,
+    rmi: SuiteInterface,
 }
 
 fn measure(options: &BenchOptions, bench: &Bench<'_>) -> anyhow::Result<()> {
     let progress = Progress::start("counting instructions");
     let Some(rows) = boot(bench, "", &COUNTED, patience::BENCH)? else { return Ok(()) };
     progress.done(&format!("{} operations", rows.len()));
-    let measured = Figures::new(rows);
+    let bars = bars(options.rmi);
+    let measured = Figures::new(rows, bars);
     let json = match &options.json {
         Some(file) => file.clone(),
-        None => paths::output()?.join("bench.json"),
+        None => paths::output()?.join(file_name(options.rmi)),
     };
     save(&json, &measured)?;
-    let before = saved()?;
-    print!("{}", measured.table(&before));
+    let before = saved(options.rmi)?;
+    print!("{}", measured.table(&before, bars));
     if let Some(note) = no_count(bench.stage) {
         println!("{note}");
         return Ok(());
     }
     if options.update {
-        save(&committed(), &measured)?;
+        save(&committed(options.rmi), &measured)?;
         println!("These are the committed figures now.");
         return Ok(());
     }
-    for miss in measured.misses() {
+    for miss in measured.misses(bars) {
         println!("over its bar: {miss}");
     }
     if options.image.image.is_some() {
@@ -179,7 +218,7 @@ fn boot(
     patience: Duration,
 ) -> anyhow::Result<Option<Vec<Figure>>> {
     let text = bench.run.folder().join("bench-job.txt");
-    boot_job(bench, job::bench(until, &text, bench.stage.layout())?, extra, patience)
+    boot_job(bench, job::bench(until, bench.rmi, &text, bench.stage.layout())?, extra, patience)
 }
 
 /// Boots the machine with one CPU and a job that measures; what it reports, if it was started at all.
@@ -189,7 +228,7 @@ fn boot_job(
     extra: &[&str],
     patience: Duration,
 ) -> anyhow::Result<Option<Vec<Figure>>> {
-    let &Bench { stage, run } = bench;
+    let &Bench { stage, run, .. } = bench;
     let extra = extra.iter().map(|&argument| argument.to_owned()).collect();
     let shape = Shape { cpus: 1, extra, ..Shape::default() };
     let messages = run.folder().join("qemu.log");
@@ -226,7 +265,11 @@ fn symbols(stage: &Stage) -> anyhow::Result<Vec<u8>> {
 /// Where the monitor is loaded, and how long it is.
 fn span(stage: &Stage) -> anyhow::Result<(u64, u64)> {
     let flat = &stage.monitor().flat;
-    Ok((platform_qemu::MONITOR.start, std::fs::metadata(flat).at("read", flat)?.len()))
+    let base = match stage {
+        Stage::Qemu(_) => platform_qemu::MONITOR.start,
+        Stage::Model(..) | Stage::StandIn(..) => platform_fvp::MONITOR.start,
+    };
+    Ok((base, std::fs::metadata(flat).at("read", flat)?.len()))
 }
 
 #[cfg(test)]
@@ -252,6 +295,8 @@ mod tests {
         assert!(on_fvp(update).contains("--update"));
         let operations = BenchOptions { operations: true, ..BenchOptions::default() };
         assert!(on_fvp(operations).contains("--operations"));
+        let newer = BenchOptions { rmi: SuiteInterface::V2_0, ..BenchOptions::default() };
+        assert!(on_fvp(newer).contains("--rmi 2.0"));
         assert_eq!(on_fvp(BenchOptions { latency: true, ..BenchOptions::default() }), "");
         let mut on_sbsa = BenchOptions::default();
         on_sbsa.image.platform = Platform::Sbsa;

@@ -11,7 +11,7 @@ use super::{Bench, COUNTED, boot, span, symbols};
 use crate::fault::IoContext;
 use crate::patience;
 use crate::progress::Progress;
-use crate::symbols::Functions;
+use crate::symbols::{Function, Functions};
 
 /// The function that each command of the Host passes through once, as the end of its name.
 const DISPATCHER: &str = "rmi::serve";
@@ -22,8 +22,8 @@ pub fn command(bench: &Bench<'_>, name: &str) -> anyhow::Result<()> {
     let (base, size) = span(bench.stage)?;
     let trace = bench.run.folder().join("bench.trace");
     let progress = Progress::start(&format!("tracing {name}"));
-    let result =
-        traced(bench, name, (base, size), &trace).and_then(|()| sum_up(&trace, base, &functions));
+    let result = traced(bench, name, (base, size), &trace)
+        .and_then(|calls| sum_up(&trace, base, &functions, calls));
     // A trace has hundreds of megabytes.
     drop(std::fs::remove_file(&trace));
     let costs = result?;
@@ -42,12 +42,13 @@ fn percent(part: u64, whole: u64) -> f64 {
     f64::from(tenths) / 10.0
 }
 
+/// Traces the monitor up to the end of an operation; how many commands of the host that one has.
 fn traced(
     bench: &Bench<'_>,
     name: &str,
     (base, size): (u64, u64),
     trace: &Path,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     let filter = format!("{base:#x}+{size:#x}");
     let file = trace.display().to_string();
     let trace = [
@@ -62,29 +63,57 @@ fn traced(
     ];
     let rows = boot(bench, name, &[&COUNTED[..], &trace].concat(), patience::TRACE)?;
     let rows = rows.unwrap_or_default();
-    if rows.last().is_none_or(|row| row.name() != name) {
-        bail!("there is no operation `{name}`; `cargo xtask bench --list` shows all names");
+    match rows.last() {
+        Some(row) if row.name() == name => Ok(row.smcs()),
+        _ => bail!("there is no operation `{name}`; `bench --list` shows all names"),
     }
-    Ok(())
 }
 
-/// Instructions by function since the last command came to the dispatcher.
-fn sum_up(trace: &Path, base: u64, functions: &Functions) -> anyhow::Result<BTreeMap<String, u64>> {
+/// Instructions by function since the last `calls` commands came to the dispatcher.
+fn sum_up(
+    trace: &Path,
+    base: u64,
+    functions: &Functions,
+    calls: u64,
+) -> anyhow::Result<BTreeMap<String, u64>> {
+    let is_entry =
+        |at: u64, function: &Function| function.name.ends_with(DISPATCHER) && function.start == at;
+    let mut commands = 0;
+    each(trace, base, functions, |at, function| commands += u64::from(is_entry(at, function)))?;
+    let mut before = commands.saturating_sub(calls.max(1));
     let mut costs = BTreeMap::new();
-    let lines = BufReader::new(File::open(trace).at("read", trace)?).lines();
-    for line in lines {
-        let line = line.at("read", trace)?;
-        let Some(address) = address(&line) else { continue };
-        let Some(function) = functions.of(address.wrapping_sub(base)) else { continue };
-        if function.name.ends_with(DISPATCHER) && function.start == address - base {
-            costs.clear();
+    let mut counts = commands == 0;
+    each(trace, base, functions, |at, function| {
+        if is_entry(at, function) {
+            counts = before == 0;
+            before = before.saturating_sub(1);
+        }
+        if !counts {
+            return;
         }
         match costs.get_mut(&function.name) {
             Some(cost) => *cost += 1,
             None => drop(costs.insert(function.name.clone(), 1)),
         }
-    }
+    })?;
     Ok(costs)
+}
+
+/// Each instruction of a trace: where it is in the monitor, and the function that it is of.
+fn each(
+    trace: &Path,
+    base: u64,
+    functions: &Functions,
+    mut seen: impl FnMut(u64, &Function),
+) -> anyhow::Result<()> {
+    for line in BufReader::new(File::open(trace).at("read", trace)?).lines() {
+        let line = line.at("read", trace)?;
+        let Some(at) = address(&line).map(|address| address.wrapping_sub(base)) else { continue };
+        if let Some(function) = functions.of(at) {
+            seen(at, function);
+        }
+    }
+    Ok(())
 }
 
 /// The program counter in a line such as `Trace 0: 0x7f.. [00000000/0000000040100a30/...] name`.
@@ -107,16 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn only_what_follows_the_last_entry_counts() {
+    fn only_what_follows_the_last_entries_counts() {
         let functions = Functions::of_names(&[(0, "other"), (0x10, DISPATCHER)], 0x20);
         let file = std::env::temp_dir().join(format!("cairn-trace-{}", std::process::id()));
         let line = |at: u64| format!("Trace 0: 0x0 [0/{:016x}/0/0]\n", 0x1000 + at);
         std::fs::write(&file, [0, 0x10, 0x14, 0, 0x10, 4].map(line).concat()).unwrap();
-        let costs = sum_up(&file, 0x1000, &functions).unwrap();
+        let costs = |calls| {
+            let costs = sum_up(&file, 0x1000, &functions, calls).unwrap();
+            ["other", DISPATCHER].map(|name| costs.get(name).copied().unwrap_or(0))
+        };
+        assert_eq!([costs(0), costs(1), costs(2), costs(9)], [[1, 1], [1, 1], [2, 3], [2, 3]]);
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(
-            costs.into_iter().collect::<Vec<_>>(),
-            [("other".to_owned(), 1), (DISPATCHER.to_owned(), 1)]
-        );
     }
 }

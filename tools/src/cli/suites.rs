@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cairn_el3::edition::Edition;
+use cairn_host::job::Interface;
 use clap::{Args, ValueEnum};
 
 use super::{ImageOptions, ModelOptions, Platform};
@@ -40,7 +41,11 @@ pub struct FuzzOptions {
 /// Options of `bench`.
 #[derive(Debug, Default, Args)]
 pub struct BenchOptions {
-    /// Write the figures to this file (default: target/cairn/bench.json)
+    /// The version of the Realm Management Interface that is measured. For 2.0 EL3 is that of the tests, which says what it spends,
+    /// unless --tfa names one
+    #[arg(long, value_name = "VERSION", value_enum, default_value_t)]
+    pub rmi: SuiteInterface,
+    /// Write the figures to this file (default: target/cairn/bench.json, bench-2.0.json)
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Make what is measured the committed figures
@@ -90,6 +95,16 @@ pub enum SuiteInterface {
     /// RMI 2.0, third beta.
     #[value(name = "2.0")]
     V2_0,
+}
+
+impl SuiteInterface {
+    /// As the host names it.
+    pub const fn interface(self) -> Interface {
+        match self {
+            Self::V1_0 => Interface::V1_0,
+            Self::V2_0 => Interface::V2_0,
+        }
+    }
 }
 
 /// Options of `conformance`.

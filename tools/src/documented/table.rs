@@ -72,6 +72,7 @@ pub const TABLE: &[Row] = &[
     row("cargo xtask conformance --filter granule_delegate/success", AsItIs),
     row("cargo xtask stress", Step("stress-lives")),
     row("cargo xtask bench", Step("bench")),
+    row("cargo xtask bench --rmi 2.0", Step("bench-2.0")),
     row("cargo xtask token rim --cpus 2 --memory 256M", AsItIs),
     row("cargo xtask token rim --kernel Image --initrd guest.cpio --cpus 2 --memory 256M", AsItIs),
     row("cargo xtask token show FILE", Instead("cargo xtask token show TOKEN")),

@@ -66,11 +66,11 @@ pub struct Unmapped {
 }
 
 /// Flags of commands on mappings: one descriptor, in a register.
-const SINGLE: u64 = 1;
+pub const SINGLE: u64 = 1;
 
 /// Flags of a shared mapping: Normal write-back memory (MemAttr in bits 18:16), readable and
 /// writable (bits 22:19).
-const SHARED: u64 = 0b110 << 16 | 0b11 << 19;
+pub const SHARED: u64 = 0b110 << 16 | 0b11 << 19;
 
 /// The commands, issued on one machine.
 #[derive(Clone, Copy)]
