@@ -1,12 +1,18 @@
 //! In which order a host does what the interface leaves open: as this one likes it, or as Linux
 //! with KVM does in one of its series.
 //!
-//! | What | ours | linux-v7 (RMI 1.0) | linux-v12 (RMI 1.0) | linux-2.0 |
-//! | --- | --- | --- | --- | --- |
-//! | RIPAS of RAM | first of all | first of all | last, after the pages that the guest boots from and the RECs: refused for each of those pages | as linux-v12 |
-//! | memory is taken away | page after page | and each table that may have become uniform is folded, or refused | the same | the same |
-//! | tear-down begins with | the RECs | the memory, 2 MiB at a time, with tables folded | the same | the same, and only then the Realm is terminated |
-//! | tables go | from the deepest level up | from the top down: a table that is in use is refused, and those below it go first | the same | the same |
+//! | What | ours and linux-v7 | linux-v12 and linux-2.0 |
+//! | --- | --- | --- |
+//! | RIPAS of RAM | declared first of all | last, after pages and RECs |
+//! | its refusals | none | one for each page that is there already |
+//!
+//! | What | ours | those of Linux |
+//! | --- | --- | --- |
+//! | memory is taken away | page after page | and its tables are folded, if they are uniform |
+//! | a Realm's end begins with | RECs (2.0: termination) | its memory, 2 MiB at a time |
+//! | tables go | from the deepest level up | from the top down, those below when refused |
+//!
+//! linux-v7 and linux-v12 speak RMI 1.0, linux-2.0 speaks 2.0.
 //!
 //! Everything that is done for a style stands in [`crate::realm`], where it asks the methods here.
 

@@ -79,7 +79,7 @@ fn each_style_of_linux_takes_everything_back_too() {
         let end = RAM_MIDDLE + 0x3000;
         let script = [
             exits::fault(RAM_MIDDLE),
-            exits::fault(RAM_MIDDLE + (8 << 20) | SHARED_BIT),
+            exits::fault((RAM_MIDDLE + (8 << 20)) | SHARED_BIT),
             exits::ripas(RAM_MIDDLE, end, 0),
             exits::psci(SYSTEM_OFF, 0),
         ];

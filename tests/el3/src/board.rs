@@ -1,4 +1,5 @@
-//! The boards that this EL3 is built for, as data: which devices QEMU gives it, and which memory map it makes of them.
+//! The boards that this EL3 is built for, as data: which devices QEMU gives it, and which memory map
+//! it makes of them.
 
 use core::ops::Range;
 
@@ -73,8 +74,8 @@ pub const FVP: Board = Board {
     cpus: fvp::CPUS_MAX,
     dram: fvp::DRAM,
     protected_bits: 36,
-    // Devices, flash, secure RAM: what keeps the Normal world from the latter does not matter here. Then the GiB where
-    // QEMU puts the device tree.
+    // Devices, flash, secure RAM: what keeps the Normal world from the latter does not matter here.
+    // Then the GiB where QEMU puts the device tree.
     whole: &[(0, Gpi::Any), (1, Gpi::NonSecure)],
     tables: &[2, 3, 34, 35],
     others: &[
@@ -131,7 +132,8 @@ impl Board {
         self.orders + 16
     }
 
-    /// Where the level 0 table of granule protection is: secure RAM that nobody else uses, behind zeroed data and stacks.
+    /// Where the level 0 table of granule protection is: secure RAM that nobody else uses, behind
+    /// zeroed data and stacks.
     #[must_use]
     pub const fn level_0(&self) -> u64 {
         self.secure.start + 0x10_0000

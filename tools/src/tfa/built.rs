@@ -12,7 +12,8 @@ use crate::paths::find_program;
 const PREFIXES: [&str; 4] =
     ["aarch64-linux-gnu-", "aarch64-none-linux-gnu-", "aarch64-none-elf-", "aarch64-elf-"];
 
-/// The prefix of a cross compiler: `$CROSS_COMPILE`, as for TF-A itself, or the first that is found.
+/// The prefix of a cross compiler: `$CROSS_COMPILE`, as for TF-A itself, or the first that is
+/// found.
 pub fn cross_compiler() -> Option<String> {
     let named = std::env::var("CROSS_COMPILE").ok().filter(|prefix| !prefix.is_empty());
     let is_there = |prefix: &String| {
