@@ -13,6 +13,7 @@ mod gic;
 mod good;
 mod granules;
 mod hosts;
+mod large;
 mod lifecycle;
 mod map;
 mod matrix;
@@ -58,6 +59,7 @@ pub fn all() -> scenarios::Registry {
         rsi::add,
         rtt::add,
         map::add,
+        large::add,
         unmap::add,
         ripas::add,
         teardown::add,

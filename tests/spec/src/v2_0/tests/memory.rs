@@ -73,6 +73,36 @@ fn blocks() {
     assert_eq!(bench.model.state(granule(DATA + 511)), State::Delegated);
 }
 
+/// A block at level 1 is made by folding, and taken apart by unfolding (`LARGEST_DATA_BLOCK`).
+#[test]
+fn blocks_of_1_gib() {
+    const GIB: u64 = 1 << 30;
+    let mut bench = Bench::realm();
+    // Memory for it, DELEGATED.
+    let base = 3 * GIB;
+    bench.model.platform.banks.push((base, GIB));
+    for pa in (base..base + GIB).step_by(4096) {
+        bench.model.set_state(pa, State::Delegated);
+    }
+    let (block, parts) = (base | 2 | 1 << 2, base | 1 | 512 << 2);
+    let map = |desc| [RD, GIB, 2 * GIB, SINGLE, desc];
+    let unmap = [RD, GIB, 2 * GIB, SINGLE, 0];
+    for desc in [block, parts] {
+        bench.only(fid::DATA_MAP, &map(desc), 0x104);
+    }
+    bench.ok(fid::RTT_CREATE, &[RD, TABLES[0], GIB, 2], &[]);
+    bench.ok(fid::DATA_MAP, &map(block), &[2 * GIB]);
+    bench.ok(fid::RTT_FOLD, &[RD, GIB, 2], &[TABLES[0]]);
+    bench.ok(fid::RTT_READ_ENTRY, &[RD, GIB, 1], &[1, 1, base, 0]);
+    bench.ok(fid::DATA_MAP, &map(block), &[2 * GIB]);
+    bench.ok(fid::RTT_INIT_RIPAS, &[RD, GIB, 2 * GIB], &[2 * GIB]);
+    bench.only(fid::DATA_UNMAP, &unmap, 0x104);
+    bench.ok(fid::RTT_CREATE, &[RD, TABLES[0], GIB, 2], &[]);
+    bench.ok(fid::DATA_UNMAP, &unmap, &[2 * GIB, parts]);
+    assert_eq!(bench.model.state(base + GIB - 4096), State::Delegated);
+    bench.ok(fid::RTT_DESTROY, &[RD, GIB, 2], &[TABLES[0], 512 * GIB]);
+}
+
 #[test]
 fn arguments_of_mappings() {
     let mut bench = bench();
