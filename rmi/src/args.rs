@@ -62,11 +62,19 @@ pub(crate) fn level(raw: u64) -> Option<Level> {
     Level::new(raw.cast_signed())
 }
 
-/// The page of contents of a new Realm, with its `RmiDataFlags`: bit 0, measure the content. The others should be zero and are
-/// ignored, but measured.
+/// The page of contents of a new Realm, with its `RmiDataFlags`: bit 0, measure the content; bit 63, which is ours, populate in
+/// place. The others should be zero and are ignored, but measured.
+///
+/// Bit 63 is not measured: how contents come to a Realm makes no difference to it.
 pub(crate) const fn source(page: GranuleAddr, flags: u64) -> Source {
     const MEASURE_CONTENT: u64 = 1;
-    Source { page, measures_content: flags & MEASURE_CONTENT != 0, measured_flags: flags }
+    const IN_PLACE: u64 = 1 << 63;
+    Source {
+        page,
+        measures_content: flags & MEASURE_CONTENT != 0,
+        measured_flags: flags & !IN_PLACE,
+        is_in_place: flags & IN_PLACE != 0,
+    }
 }
 
 /// `RmiRecMpidr`; `None` if a reserved bit is set.
@@ -82,6 +90,18 @@ pub(crate) fn rec_index(mpidr: u64) -> Option<RecIndex> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_bit_63_asks_for_population_in_place() {
+        let page = GranuleAddr::containing(0x8000_0000);
+        for flags in [0, 1, u64::MAX >> 1] {
+            let ordinary = source(page, flags);
+            assert!(!ordinary.is_in_place && ordinary.measured_flags == flags);
+            let in_place = source(page, flags | 1 << 63);
+            assert!(in_place.is_in_place && in_place.measured_flags == flags);
+            assert_eq!(in_place.measures_content, ordinary.measures_content);
+        }
+    }
 
     #[test]
     fn a_rec_is_named_by_four_affinities() {

@@ -13,6 +13,7 @@ mod gic;
 mod good;
 mod granules;
 mod hosts;
+mod in_place;
 mod large;
 mod lifecycle;
 mod map;
@@ -60,6 +61,7 @@ pub fn all() -> scenarios::Registry {
         rtt::add,
         map::add,
         large::add,
+        in_place::add,
         unmap::add,
         ripas::add,
         teardown::add,

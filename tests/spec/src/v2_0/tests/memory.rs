@@ -247,6 +247,38 @@ fn first_contents() {
     bench.only(fid::RTT_INIT_RIPAS, &[RD, 0x1000, 0x2000], REALM);
 }
 
+/// Our extension: `docs/in-place-population.md`.
+#[test]
+fn first_contents_in_place() {
+    const IN_PLACE: u64 = 1 << 63;
+    let mut bench = bench();
+    let page = granule(1025);
+    bench.write(page, &[(0, 7)]);
+    bench.ok(fid::FEATURES, &[0x4361_6972_6e52_4d4d], &[1]);
+    let good = [RD, page, 0, page, IN_PLACE | 1];
+    for (at, value) in [(1, granule(DATA)), (3, SHARED), (2, NS), (2, 8), (4, 1), (0, granule(9))] {
+        let mut arguments = good;
+        arguments[at] = value;
+        bench.only(fid::DATA_MAP_INIT, &arguments, INPUT);
+    }
+    bench.only(fid::DATA_MAP_INIT, &[RD, granule(DATA), 0, granule(DATA), IN_PLACE], INPUT);
+    bench.only(fid::DATA_MAP_INIT, &[RD, page, MIB_2, page, IN_PLACE], 0x204);
+    // EL3 is asked last.
+    bench.model.refuse_el3(10);
+    bench.only(fid::DATA_MAP_INIT, &[RD, page, MIB_2, page, IN_PLACE], 0x204);
+    bench.not(fid::DATA_MAP_INIT, &good, 0, &[]);
+    bench.is(fid::DATA_MAP_INIT, &good, 10, &[]);
+    assert_eq!(bench.model.state(page), State::Undelegated);
+    bench.ok(fid::DATA_MAP_INIT, &good, &[]);
+    bench.ok(fid::RTT_READ_ENTRY, &[RD, 0, 3], &[3, 1, page, 1]);
+    // The same RIM as the ordinary way.
+    let rim = bench.model.realms()[&RD].rim;
+    let mut other = self::bench();
+    other.write(SHARED, &[(0, 7)]);
+    other.ok(fid::DATA_MAP_INIT, &[RD, granule(DATA), 0, SHARED, 1], &[]);
+    assert_eq!(other.model.realms()[&RD].rim, rim);
+}
+
 #[test]
 fn tables() {
     let mut bench = Bench::realm_with_tables();
