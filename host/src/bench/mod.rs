@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `fixture` | a small Realm with a 40-bit IPA space that starts at level 0 |
 //! | `commands` | the Host's commands |
+//! | `in_place` | population in place, against the ordinary way |
 //! | `guest` | entries, exits and the Realm's calls, by a small program in the Realm |
 //! | `attestation` | tokens, and how soon an interrupt ends their computation |
 //! | `latency` | how long an interrupt may have to wait |
@@ -17,6 +18,7 @@ mod attestation;
 mod commands;
 mod fixture;
 mod guest;
+mod in_place;
 mod latency;
 
 use crate::failure::Failure;
@@ -28,6 +30,10 @@ pub trait Timed: Sync {
     /// Issues `SMC #0` with `X0`..`X6`; gives back `X0`..`X4` and the ticks between the counter reads just before and
     /// just after it.
     fn timed_smc(&self, args: [u64; 7]) -> ([u64; 5], u64);
+
+    /// Copies a page of the Host's as a kernel does, without the memory copy instructions; the ticks
+    /// that it takes.
+    fn timed_copy(&self, to: u64, from: u64) -> u64;
 
     /// Ends the job at once, so that the last command of a trace is the one that was measured last.
     fn end(&self) -> !;
@@ -93,6 +99,7 @@ pub fn run(host: &Host, timed: &dyn Timed, program: &[u8], until: &str) -> Resul
     let bench = Bench { host, timed, until };
     commands::granules(&bench)?;
     commands::data(&bench)?;
+    in_place::run(&bench)?;
     commands::tables(&bench)?;
     commands::wide_tables(&bench)?;
     commands::objects(&bench)?;
