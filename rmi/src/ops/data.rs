@@ -3,14 +3,14 @@
 use granule::delegation;
 use granule::{Data, Delegated, GRANULE_SIZE, GranuleAddr, GranuleGuard, RdState};
 use machine::stage2::Stale;
-use machine::{Hasher, HostMemory, Memory, RootWorld, Slot, Stage2Tlb};
+use machine::{Hasher, HostMemory, Memory, Slot, Stage2Tlb};
 use realm::Rmm;
 use realm::rd::{Rd, RealmState};
 use realm::rtt::{Entry, Level, Position, Ripas, Tree};
 use zerocopy::IntoBytes;
 
 use super::lock::{self, encodable};
-use super::{Cause, HostPage, Named, Operand, entry, in_place};
+use super::{Cause, HostPage, Named, Operand, entry};
 
 /// A page that the Host gives to a new Realm.
 #[derive(Clone, Copy, Debug)]
@@ -21,26 +21,20 @@ pub struct Source {
     pub measures_content: bool,
     /// The flags of the command, as they are measured.
     pub measured_flags: u64,
-    /// Whether the page itself becomes the Realm's memory (`super::in_place`).
-    pub is_in_place: bool,
 }
 
 /// Copies a page of the Host's into a new Realm, and measures it.
 ///
 /// # Errors
 ///
-/// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`, `EntryState`, `HostFault`;
-/// in place also `NotInPlace`, `NotDelegated`, `El3Busy`, `El3Conflict`.
-pub fn create<M: Memory + HostMemory + Hasher + RootWorld>(
+/// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`, `EntryState`, `HostFault`.
+pub fn create<M: Memory + HostMemory + Hasher>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
     data: Named<'_>,
     ipa: u64,
     source: &Source,
 ) -> Result<(), Cause> {
-    if source.is_in_place {
-        return in_place::populate(rmm, rd, data, ipa, source);
-    }
     let machine = rmm.machine;
     let (mut data, mut rd) = lock::pair::<Delegated, RdState>(data, rd)?;
     let mut page = machine.page(Slot::Rd, rd.exclusive());

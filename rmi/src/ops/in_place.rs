@@ -32,7 +32,7 @@ use super::{Cause, HostPage, Named, entry, lock};
 // Out of line: the copy would make the stack of every other command larger.
 #[cold]
 #[inline(never)]
-pub(super) fn populate<M: Memory + HostMemory + Hasher + RootWorld>(
+pub fn populate<M: Memory + HostMemory + Hasher + RootWorld>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
     page: Named<'_>,
