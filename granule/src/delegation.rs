@@ -11,6 +11,7 @@
 //! wiped whenever an object ends in it. So neither a mapping, nor a new object, nor the way back to
 //! the Host has to wipe, and nothing of the Host's reaches the monitor or a Realm.
 
+use machine::addr::GRANULE_WORDS;
 use machine::log::{Event, Log, RealmNumber};
 use machine::memory::{ExclusiveRun, Memory, Slot};
 use machine::root::{El3Error, Pas, RootWorld};
@@ -121,6 +122,30 @@ pub fn undelegate<M: RootWorld + Log>(
     granules.account().moved_run(Delegated::STATE, Undelegated::STATE, count);
     run.commit::<Undelegated>(count, 0);
     Ok(Moved { count, is_short: count < asked })
+}
+
+/// Takes one granule from the Host that is to keep its contents: GPT Non-secure to Realm, state
+/// UNDELEGATED to DELEGATED. `contents` is what the caller has copied out of it.
+///
+/// The result is not zero, as a DELEGATED granule has to be: the caller gives it a role before it lets
+/// it go.
+///
+/// # Errors
+///
+/// EL3 refuses to move it; it is UNDELEGATED, unlocked and untouched then.
+pub fn take_over<'t, M: Memory + RootWorld>(
+    machine: &M,
+    granules: &GranuleTable<'t>,
+    granule: GranuleGuard<'t, Undelegated>,
+    contents: &[u64; GRANULE_WORDS],
+) -> Result<GranuleGuard<'t, Delegated>, El3Error> {
+    machine.set_pas(granule.addr(), 1, Pas::Realm)?;
+    let mut granule = granule.transition::<Delegated>();
+    // All of it: what a granule holds after a change of the GPT is nobody's promise, and the Host
+    // may have written to it until then.
+    machine.page(Slot::Object, granule.exclusive()).0 = *contents;
+    granules.account().moved(Undelegated::STATE, Delegated::STATE);
+    Ok(granule)
 }
 
 #[cold]

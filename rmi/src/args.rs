@@ -62,11 +62,25 @@ pub(crate) fn level(raw: u64) -> Option<Level> {
     Level::new(raw.cast_signed())
 }
 
-/// The page of contents of a new Realm, with its `RmiDataFlags`: bit 0, measure the content. The others should be zero and are
-/// ignored, but measured.
+/// `RmiDataFlags`, bit 63, which is ours: populate in place.
+const IN_PLACE: u64 = 1 << 63;
+
+/// Whether a Host asks for population in place.
+pub(crate) const fn is_in_place(flags: u64) -> bool {
+    flags & IN_PLACE != 0
+}
+
+/// The page of contents of a new Realm, with its `RmiDataFlags`: bit 0, measure the content; bit 63, see [`is_in_place`]. The
+/// others should be zero and are ignored, but measured.
+///
+/// Bit 63 is not measured: how contents come to a Realm makes no difference to it.
 pub(crate) const fn source(page: GranuleAddr, flags: u64) -> Source {
     const MEASURE_CONTENT: u64 = 1;
-    Source { page, measures_content: flags & MEASURE_CONTENT != 0, measured_flags: flags }
+    Source {
+        page,
+        measures_content: flags & MEASURE_CONTENT != 0,
+        measured_flags: flags & !IN_PLACE,
+    }
 }
 
 /// `RmiRecMpidr`; `None` if a reserved bit is set.
@@ -82,6 +96,18 @@ pub(crate) fn rec_index(mpidr: u64) -> Option<RecIndex> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_bit_63_asks_for_population_in_place() {
+        let page = GranuleAddr::containing(0x8000_0000);
+        for flags in [0, 1, u64::MAX >> 1] {
+            let ordinary = source(page, flags);
+            assert!(!is_in_place(flags) && ordinary.measured_flags == flags);
+            let in_place = source(page, flags | 1 << 63);
+            assert!(is_in_place(flags | 1 << 63) && in_place.measured_flags == flags);
+            assert_eq!(in_place.measures_content, ordinary.measures_content);
+        }
+    }
 
     #[test]
     fn a_rec_is_named_by_four_affinities() {

@@ -1,6 +1,14 @@
-//! Feature register 0, as far as every version of the interface has it.
+//! Feature registers, as far as every version of the interface has them: a part of register 0, and
+//! one of ours.
 
 use realm::Features;
+
+/// Number of the feature register that says which extensions of ours the monitor has: the letters
+/// `CairnRMM`. Without them a monitor answers zero, as for each register that does not exist.
+pub(crate) const EXTENSIONS_INDEX: u64 = u64::from_be_bytes(*b"CairnRMM");
+
+/// That register. Bit 0: population in place (`docs/in-place-population.md`).
+pub(crate) const EXTENSIONS: u64 = 1;
 
 /// Bits 31:0 of `RmiFeatureRegister0`.
 ///

@@ -20,6 +20,13 @@ pub const fn rtt_error(level: i64) -> u64 {
     4 | (level.cast_unsigned() & 0xff) << 8
 }
 
+/// Number of the feature register with Cairn's own extensions, in either version. Its bit 0 is
+/// population in place.
+pub const EXTENSIONS: u64 = 0x4361_6972_6e52_4d4d;
+
+/// The flag of DATA_CREATE, or in 2.0 of DATA_MAP_INIT, that asks for population in place.
+pub const IN_PLACE: u64 = 1 << 63;
+
 /// RIPAS numbers.
 pub mod ripas {
     /// Nothing there.

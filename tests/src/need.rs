@@ -64,6 +64,8 @@ pub enum Need {
     Sha512,
     /// Tracked DRAM that belongs neither to the Host nor to Realms.
     ForeignGranule,
+    /// Population in place, an extension of Cairn's (`docs/in-place-population.md`).
+    InPlacePopulation,
     /// RMI 2.0, third beta.
     Rmi20,
     /// An interrupt of the Host's that is pending and masked while it makes calls.
@@ -97,6 +99,7 @@ impl Need {
             Self::Streaming => "streaming vectors (FEAT_SME)",
             Self::HostVectors => "a Host with vectors (SVE)",
             Self::NoSuchLoad => "a load without an instruction",
+            Self::InPlacePopulation => "population in place, an extension of Cairn's",
             Self::Rmi20 => "RMI 2.0",
             Self::PendingInterrupt => "a pending interrupt of the Host's",
             Self::ShortEl3 => "an EL3 that does less than it is asked to",
@@ -136,6 +139,7 @@ impl Need {
             | Self::Lpa2
             | Self::WideIpa
             | Self::Sha512
+            | Self::InPlacePopulation
             | Self::Rmi20 => return None,
             Self::PendingInterrupt => "the Host's own interrupts are not taken while it calls",
             Self::ShortEl3 => "real firmware does what it is asked to",

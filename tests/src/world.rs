@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
-use crate::abi::{Command, HostPage, INPUT, RealmParams, entry_state, rtt_error};
+use crate::abi::{Command, HostPage, IN_PLACE, INPUT, RealmParams, entry_state, rtt_error};
 use crate::need::Need;
 use crate::outcome::{Outcome, Reply, fail, missing};
 use crate::port::{Mishap, Place, Port, Quarters};
@@ -147,6 +147,9 @@ impl<'p> World<'p> {
         let [first, second, ..] = reply.arguments;
         match reply.command {
             Command::GranuleDelegate => self.delegated.push(first),
+            Command::DataCreate if reply.arguments[4] & IN_PLACE != 0 => {
+                self.delegated.push(second);
+            }
             Command::GranuleUndelegate => self.delegated.retain(|&pa| pa != first),
             Command::RealmCreate => {
                 self.port.bind(first);

@@ -19,6 +19,7 @@ const LAST: u64 = ENTRIES - 1;
 pub(super) fn run(bench: &Bench<'_>) -> Result<(), Failure> {
     granules(bench)?;
     data(bench)?;
+    in_place::run(bench)?;
     tables(bench)?;
     wide_tables(bench)?;
     objects(bench)

@@ -12,6 +12,7 @@
 //! | `fixture` | a small Realm with a 40-bit IPA space that starts at level 0 |
 //! | `commands` | the Host's commands of version 1.0 |
 //! | `v2_0` | those of version 2.0 |
+//! | `in_place` | population in place, against the ordinary way |
 //! | `guest` | entries, exits and the Realm's calls, by a small program in the Realm |
 //! | `attestation` | tokens, and how soon an interrupt ends their computation |
 //! | `latency` | how long an interrupt may have to wait |
@@ -22,6 +23,7 @@ mod cost;
 mod dialect;
 mod fixture;
 mod guest;
+mod in_place;
 mod latency;
 mod v2_0;
 
@@ -41,6 +43,10 @@ pub trait Timed: Sync {
     /// Issues `SMC #0` with `X0`..`X6`; gives back `X0`..`X4` and the ticks between the counter reads just before and
     /// just after it.
     fn timed_smc(&self, args: [u64; 7]) -> ([u64; 5], u64);
+
+    /// Copies a page of the Host's as a kernel does, without the memory copy instructions; the ticks
+    /// that it takes.
+    fn timed_copy(&self, to: u64, from: u64) -> u64;
 
     /// Ends the job at once, so that the last command of a trace is the one that was measured last.
     fn end(&self) -> !;

@@ -15,6 +15,12 @@ pub const VERSION_1_0: u64 = 0x1_0000;
 /// Interface version 2.0.
 pub const VERSION_2_0: u64 = 0x2_0000;
 
+/// Number of the feature register with Cairn's own extensions: bit 0 is population in place.
+pub const EXTENSIONS: u64 = 0x4361_6972_6e52_4d4d;
+
+/// The flag of a page's creation that asks for population in place.
+pub const IN_PLACE: u64 = 1 << 63;
+
 /// Byte offsets of `RmiRealmParams`.
 pub mod realm_params {
     /// Feature flags: bit 0 LPA2, bit 1 SVE, bit 2 PMU.

@@ -99,14 +99,14 @@ pub fn create_unknown<M: Memory>(
 }
 
 /// A granule that the Realm's descriptors can hold, and an IPA that can have one.
-fn check_page(tree: &Tree, data: GranuleAddr, ipa: u64) -> Result<(), Cause> {
+pub(super) fn check_page(tree: &Tree, data: GranuleAddr, ipa: u64) -> Result<(), Cause> {
     encodable(tree.format, Operand::Data, data)?;
     entry::protected_page(tree.space, ipa)
 }
 
 /// Makes the page entry ASSIGNED: from now on the Realm may read, write and run what is in the granule.
 #[inline(always)]
-fn hand_over(
+pub(super) fn hand_over(
     machine: &impl Memory,
     at: &Position<'_, '_>,
     ripas: Ripas,

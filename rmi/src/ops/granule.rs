@@ -151,8 +151,16 @@ fn cause(refusal: Refusal, addr: GranuleAddr, refused_by_el3: Cause) -> Cause {
         Refusal::Granule(
             GranuleError::WrongState(_) | GranuleError::Alias | GranuleError::Held,
         ) => Cause::RangeState { addr },
-        Refusal::El3(El3Error::AGAIN) => Cause::El3Busy,
-        Refusal::El3(El3Error::CONFLICT) => Cause::El3Conflict,
-        Refusal::El3(_) => refused_by_el3,
+        Refusal::El3(error) => refused(error, refused_by_el3),
+    }
+}
+
+/// Why EL3 does not move a granule: `for_good` if it never will.
+#[cold]
+pub(super) fn refused(error: El3Error, for_good: Cause) -> Cause {
+    match error {
+        El3Error::AGAIN => Cause::El3Busy,
+        El3Error::CONFLICT => Cause::El3Conflict,
+        El3Error(_) => for_good,
     }
 }

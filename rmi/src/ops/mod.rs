@@ -10,6 +10,7 @@ pub mod donation;
 pub mod enter;
 mod entry;
 pub mod granule;
+pub mod in_place;
 pub mod lock;
 pub mod map;
 pub mod memory;

@@ -3,9 +3,13 @@
 use realm::Features;
 use realm::features::MAX_RECS_ORDER;
 
-/// `RmiFeatureRegister` of this number: there is only register 0 in 1.0, the others read as zero.
+/// `RmiFeatureRegister` of this number: there is only register 0 in 1.0, and ours; the others read as zero.
 pub(super) fn register(features: &Features, index: u64) -> u64 {
-    if index == 0 { register0(features) } else { 0 }
+    match index {
+        0 => register0(features),
+        crate::features::EXTENSIONS_INDEX => crate::features::EXTENSIONS,
+        _ => 0,
+    }
 }
 
 /// Source: RMM specification (Arm DEN0137) 1.0, `RmiFeatureRegister0`.
@@ -60,7 +64,11 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_register() {
-        assert_eq!(register(&Features::new(&qemu()), 1), 0);
+    fn there_is_one_register_and_ours() {
+        let features = Features::new(&qemu());
+        for index in [1, 2, 0x4361_6972, u64::MAX] {
+            assert_eq!(register(&features, index), 0);
+        }
+        assert_eq!(register(&features, 0x4361_6972_6e52_4d4d), 1);
     }
 }

@@ -5,7 +5,9 @@ use machine::{Event, Machine};
 
 use super::{args, create, entry, features, run_page, status};
 use crate::ops::enter::enter;
-use crate::ops::{Cause, HostPage, Operand, data, granule, map, psci, realm, rec, ripas, table};
+use crate::ops::{
+    Cause, HostPage, Operand, data, granule, in_place, map, psci, realm, rec, ripas, table,
+};
 use crate::{NOT_SUPPORTED, Registers, Run};
 
 /// Outputs of a command: X1 to X4. Those that a command does not have are zero, but for X4.
@@ -100,7 +102,12 @@ commands! { (rmm, run)
     0xc400_0153 DATA_CREATE [rd, data, ipa, src, flags] Plain => {
         let page = args::host_page(rmm, HostPage::Source, src)?;
         let (data, rd) = (args::granule(rmm, Operand::Data, data)?, args::rd(rmm, rd)?);
-        data::create(rmm, rd, data, ipa, &args::source(page, flags))?;
+        let source = args::source(page, flags);
+        if args::is_in_place(flags) {
+            in_place::populate(rmm, rd, data, ipa, &source)?;
+        } else {
+            data::create(rmm, rd, data, ipa, &source)?;
+        }
         []
     };
     0xc400_0154 DATA_CREATE_UNKNOWN [rd, data, ipa] Plain => {

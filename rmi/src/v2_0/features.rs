@@ -18,6 +18,7 @@ pub(super) fn register(features: &Features, index: u64) -> u64 {
     match index {
         0 => crate::features::register0(features) | u64::from(features.pa_bits()) << 33,
         1 => register1(features),
+        crate::features::EXTENSIONS_INDEX => crate::features::EXTENSIONS,
         _ => 0,
     }
 }
@@ -50,5 +51,6 @@ mod tests {
         for index in [2, 3, 4, 5, u64::MAX] {
             assert_eq!(register(&features, index), 0);
         }
+        assert_eq!(register(&features, 0x4361_6972_6e52_4d4d), 1);
     }
 }

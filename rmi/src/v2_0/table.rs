@@ -7,7 +7,7 @@ use super::{args, config, create, donate, features, range, run_page, status, tra
 use crate::dialect::Stage;
 use crate::ops::enter::{Entry, enter};
 use crate::ops::vgic::VgicSource;
-use crate::ops::{Cause, HostPage, Operand, data, psci, realm, rec, ripas, table};
+use crate::ops::{Cause, HostPage, Operand, data, in_place, psci, realm, rec, ripas, table};
 use crate::{NOT_SUPPORTED, Registers, Run, entry};
 
 /// Outputs of a command: X1 to X4. Those that a command does not have are zero, but for X4, which is the Host's own.
@@ -131,7 +131,12 @@ commands! { (rmm, run)
     0xc400_0153 RTT_DATA_MAP_INIT [rd, data, ipa, src, flags] Active Plain => {
         let page = args::host_page(rmm, HostPage::Source, src)?;
         let (data, rd) = (args::granule(rmm, Operand::Data, data)?, args::rd(rmm, rd)?);
-        data::create(rmm, rd, data, ipa, &args::source(page, flags))?;
+        let source = args::source(page, flags);
+        if args::is_in_place(flags) {
+            in_place::populate(rmm, rd, data, ipa, &source)?;
+        } else {
+            data::create(rmm, rd, data, ipa, &source)?;
+        }
         []
     };
     0xc400_0157 REALM_ACTIVATE [rd] Active Plain => {

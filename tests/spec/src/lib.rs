@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`v1_0`] | RMI 1.0 |
 //! | [`v2_0`] | RMI 2.0-bet3, without devices, planes and MEC |
+//! | [`extension`] | what the monitor has beyond both |
 //! | [`state`] | what both have: granule states, tables, contents of pages, measurements |
 //!
 //! No number, type or line is shared with the monitor; everything here is written from the
@@ -20,6 +21,7 @@
               the test; what is large lives for a moment"
 )]
 
+pub mod extension;
 pub mod state;
 pub mod v1_0;
 pub mod v2_0;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use granule::{GRANULE_SIZE, GranuleState};
 
-use super::dram::{Contents, Pas};
+use super::dram::{Contents, Granule, Pas};
 use super::{FakeMachine, lock};
 use crate::abi::Command;
 
@@ -191,6 +191,12 @@ impl FakeMachine {
     /// What a granule held before it got a use must be gone.
     fn check_contents(&self, command: Option<Command>, journal: &Journal, changes: &[Change]) {
         for change in changes.iter().filter(|change| change.word) {
+            let is_data = change.to == Some(GranuleState::Data);
+            let is_code_new = |granule: &Granule| granule.code_is_new.load(Ordering::Relaxed);
+            if is_data && !self.dram.at(change.pa).is_some_and(is_code_new) {
+                let pa = change.pa;
+                self.violation(format!("{pa:#x} may still be fetched as the code of another"));
+            }
             if change.from != Some(GranuleState::Delegated) || change.from == change.to {
                 continue;
             }
@@ -203,13 +209,6 @@ impl FakeMachine {
                 }
                 continue;
             };
-            let is_data = change.to == Some(GranuleState::Data);
-            if is_data && !granule.code_is_new.load(Ordering::Relaxed) {
-                self.violation(format!(
-                    "{:#x} may still be fetched as the code of another",
-                    change.pa
-                ));
-            }
             let now = granule.copy();
             let kept = before.contents.iter().zip(now.iter()).any(|(old, new)| {
                 // Small numbers occur in any object; secrets are large.

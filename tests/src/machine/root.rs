@@ -32,6 +32,7 @@ pub(crate) struct Firmware {
 pub(crate) struct El3 {
     calls: u64,
     refuse_call: Option<(u64, i64)>,
+    refuse_delegation: HashMap<u64, i64>,
     refuse_undelegation: HashMap<u64, i64>,
 }
 
@@ -40,6 +41,11 @@ impl FakeMachine {
     pub fn refuse_el3_call(&self, nth: u64, code: i64) {
         let mut el3 = lock(&self.el3);
         el3.refuse_call = Some((el3.calls + nth, code));
+    }
+
+    /// EL3 answers `code` whenever it is asked for the granule at `pa`.
+    pub fn refuse_delegation(&self, pa: u64, code: i64) {
+        lock(&self.el3).refuse_delegation.insert(pa, code);
     }
 
     /// EL3 answers `code` whenever it is asked to take back the granule at `pa`; `None`: no more.
@@ -66,7 +72,8 @@ impl FakeMachine {
         {
             return Err(El3Error(code));
         }
-        if undelegation && let Some(code) = el3.refuse_undelegation.get(&pa) {
+        let refused = if undelegation { &el3.refuse_undelegation } else { &el3.refuse_delegation };
+        if let Some(code) = refused.get(&pa) {
             return Err(El3Error(*code));
         }
         self.dram.at(pa).ok_or(El3Error(BAD_ADDR))

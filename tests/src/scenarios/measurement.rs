@@ -91,7 +91,10 @@ fn vector(w: &mut World<'_>, algorithm: usize, last: usize) -> Outcome {
 }
 
 /// The RIM of a Realm, read from inside by a runnable REC with these parameters.
-fn rim(w: &mut World<'_>, build: impl Fn(&mut World<'_>, &Realm) -> Outcome) -> Outcome<[u64; 8]> {
+pub(super) fn rim(
+    w: &mut World<'_>,
+    build: impl Fn(&mut World<'_>, &Realm) -> Outcome,
+) -> Outcome<[u64; 8]> {
     let realm = w.realm()?;
     build(w, &realm)?;
     // The first REC may exist already.

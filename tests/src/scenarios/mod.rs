@@ -10,6 +10,7 @@ mod data;
 mod fold;
 pub(crate) mod good;
 mod granule;
+mod in_place;
 mod realm;
 mod registry;
 mod rtt;
@@ -42,6 +43,7 @@ pub fn all() -> Registry {
         realm::add,
         rec::add,
         data::add,
+        in_place::add,
         rtt::add,
         fold::add,
         unprotected::add,

@@ -48,7 +48,8 @@ impl Registry {
         self.add_before_on(Cpu::Max, name, run)
     }
 
-    fn add_before_on(
+    /// The same for a particular machine.
+    pub fn add_before_on(
         &mut self,
         cpu: Cpu,
         name: impl Into<String>,

@@ -11,7 +11,7 @@ use super::abi::{Command, INCOMPLETE, INPUT, SUCCESS, Stateful, V2_0};
 use super::outcome::Reply;
 use super::pages::RealmParams;
 use super::sro::Operation;
-use crate::abi::HostPage;
+use crate::abi::{HostPage, IN_PLACE};
 use crate::need::Need;
 use crate::outcome::{Outcome, fail, missing, same};
 use crate::port::{Mishap, Place, Port};
@@ -204,8 +204,11 @@ impl<'p> World<'p> {
 
     /// A command has come to its end.
     pub(super) fn note_success(&mut self, reply: &Reply) {
-        let [_, first, second, third, fourth, ..] = reply.call;
+        let [_, first, second, third, fourth, fifth, ..] = reply.call;
         match reply.command {
+            Command::DataMapInit if fifth & IN_PLACE != 0 => {
+                self.delegated.insert(second);
+            }
             Command::Activate => self.active = true,
             Command::Deactivate => self.active = false,
             Command::RangeDelegate => {

@@ -1,5 +1,6 @@
 //! Granules on their way between Host and monitor.
 
+use cairn_el3::edition::Edition;
 use cairn_tests::abi::Command;
 use cairn_tests::fake_port::FakePort;
 use cairn_tests::machine::FakeMachine;
@@ -40,12 +41,15 @@ struct Trial {
     base: u64,
     way: Way,
     already: AlreadyThere,
+    /// EL3 never moves this one the way that it should go.
     stuck: Option<u64>,
     interrupts: u64,
+    /// Which EL3, so that it is asked for single granules or for runs.
+    edition: Edition,
 }
 
 fn prepare(trial: &Trial) -> FakeMachine {
-    let machine = FakeMachine::new(Profile::Max);
+    let machine = FakeMachine::over(Profile::Max, trial.edition);
     {
         let mut port = FakePort::new(&machine);
         let mut w = World::new(&mut port);
@@ -63,7 +67,11 @@ fn prepare(trial: &Trial) -> FakeMachine {
         }
     }
     if let Some(stuck) = trial.stuck {
-        machine.refuse_undelegation(trial.base + stuck * PAGE, Some(-3));
+        let pa = trial.base + stuck * PAGE;
+        match trial.way {
+            Way::In => machine.refuse_delegation(pa, -3),
+            Way::Out => machine.refuse_undelegation(pa, Some(-3)),
+        }
     }
     machine.take_events();
     machine.interrupt_every(trial.interrupts);
@@ -123,7 +131,8 @@ fn a_range_of_granules_is_the_loop_of_its_granules() {
         let befores: Vec<Before> = if base > BASE { vec![source; 1] } else { befores };
         let already = if dice.roll(2) == 0 { IsProgress } else { IsRefused };
         let interrupts = dice.roll(4);
-        let trial = Trial { befores, base, way, already, stuck, interrupts };
+        let edition = if dice.roll(2) == 0 { Edition::V0 } else { Edition::V2_ALL };
+        let trial = Trial { befores, base, way, already, stuck, interrupts, edition };
         let ones = run(&trial, Budget::ONE);
         for units in [2, 64, 65, 512] {
             assert_eq!(run(&trial, Budget { units }), ones, "{units} of {trial:?}");
@@ -145,6 +154,7 @@ fn a_refusal_is_entered_when_the_host_hears_of_it() {
             already: IsProgress,
             stuck: Some(stuck),
             interrupts: 0,
+            edition: Edition::V0,
         };
         let machine = prepare(&trial);
         let cpu = machine.cpu(0);

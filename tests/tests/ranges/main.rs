@@ -3,6 +3,7 @@
 //! after the k-th.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test program")]
 
+mod blocks;
 mod granules;
 mod memory;
 mod stage;

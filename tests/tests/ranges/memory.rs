@@ -184,18 +184,18 @@ fn host_memory_is_mapped_as_the_tables_are() {
     let stage = Stage::new(1);
     let shared = stage.realm.unprotected();
     let gib = 1 << 30;
-    assert_eq!(stage.map_shared(shared, shared + gib, &[(gib, gib)]), Ok(shared + gib));
+    assert_eq!(stage.map_shared(shared, shared + gib, &[(gib, gib)], 512), Ok(shared + gib));
     assert_eq!(stage.entry(shared).0, level(1));
-    assert_eq!(stage.map_shared(shared, shared + gib, &[(gib, gib)]), Ok(shared + gib));
+    assert_eq!(stage.map_shared(shared, shared + gib, &[(gib, gib)], 512), Ok(shared + gib));
     let other = Err(Cause::EntryState { level: level(1), next: 0 });
-    assert_eq!(stage.map_shared(shared, shared + gib, &[(2 * gib, gib)]), other);
+    assert_eq!(stage.map_shared(shared, shared + gib, &[(2 * gib, gib)], 512), other);
     // Bug catalogue B-8: the top as well.
     let end = stage.realm.end();
-    assert_eq!(stage.map_shared(shared, end + PAGE, &[(gib, gib)]), Err(Cause::RangeBound));
-    assert_eq!(stage.map_shared(shared - PAGE, end, &[(gib, gib)]), Err(Cause::RangeBound));
+    assert_eq!(stage.map_shared(shared, end + PAGE, &[(gib, gib)], 512), Err(Cause::RangeBound));
+    assert_eq!(stage.map_shared(shared - PAGE, end, &[(gib, gib)], 512), Err(Cause::RangeBound));
     let needs_table = Cause::NoProgress(level(1));
-    assert_eq!(stage.unmap_shared(shared, shared + PAGE).0, Err(needs_table));
-    let (result, note) = stage.unmap_shared(shared, shared + 3 * gib);
+    assert_eq!(stage.unmap_shared(shared, shared + PAGE, 1000, 512).0, Err(needs_table));
+    let (result, note) = stage.unmap_shared(shared, shared + 3 * gib, 1000, 512);
     assert_eq!((result, note.taken), (Ok(shared + 3 * gib), vec![(gib, level(1))]));
     stage.done();
 }
@@ -213,7 +213,7 @@ fn b20_no_translation_of_a_block_outlives_it() {
     let ram = [realm.rd, gib, gib + 2 * BLOCK];
     w.call(Command::RttInitRipas, ram).unwrap().ok().unwrap();
     let rec = w.running_in(&realm).unwrap();
-    let stage = Stage { machine, realm };
+    let stage = Stage::of(machine, realm);
     stage.delegate(BASE, 2 * BLOCK);
     let both = [(BASE, 2 * BLOCK)];
     assert_eq!(stage.map(gib, gib + 2 * BLOCK, &both, 512), Ok(gib + 2 * BLOCK));

@@ -1,5 +1,7 @@
 //! A machine, a Realm, and the monitor's operations on them.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use cairn_tests::fake_port::FakePort;
 use cairn_tests::machine::config::Profile;
 use cairn_tests::machine::{FakeCpu, FakeMachine};
@@ -68,6 +70,7 @@ impl Supply for List {
 }
 
 /// Remembers all mappings, up to a number.
+#[derive(Debug)]
 pub(crate) struct Note {
     pub(crate) room: usize,
     pub(crate) taken: Vec<(u64, Level)>,
@@ -91,6 +94,8 @@ pub(crate) fn level(number: i64) -> Level {
 pub(crate) struct Stage {
     pub(crate) machine: &'static FakeMachine,
     pub(crate) realm: Realm,
+    /// Many calls follow: the machine is checked after the last.
+    is_hurrying: AtomicBool,
 }
 
 impl Stage {
@@ -104,7 +109,28 @@ impl Stage {
         w.tables(&realm, 0, depth).unwrap();
         w.tables(&realm, realm.unprotected(), depth).unwrap();
         machine.take_events();
-        Self { machine, realm }
+        Self::of(machine, realm)
+    }
+
+    /// A machine with this Realm.
+    pub(crate) fn of(machine: &'static FakeMachine, realm: Realm) -> Self {
+        Self { machine, realm, is_hurrying: AtomicBool::new(false) }
+    }
+
+    /// From now on (`true`) the machine is checked when that ends and not after each call.
+    pub(crate) fn hurry(&self, on: bool) {
+        self.is_hurrying.store(on, Ordering::Relaxed);
+        if on { self.machine.unleash() } else { self.machine.quiesce() }
+    }
+
+    /// Lets the monitor do something.
+    fn act<R>(&self, act: impl FnOnce(&Rmm<'_, FakeCpu<'static>>) -> R) -> R {
+        let cpu = self.machine.cpu(0);
+        if self.is_hurrying.load(Ordering::Relaxed) {
+            cpu.among_others(act)
+        } else {
+            cpu.directly(act)
+        }
     }
 
     pub(crate) fn rd<'r>(&self, rmm: &Rmm1<'r, '_>) -> Named<'r> {
@@ -136,7 +162,7 @@ impl Stage {
         blocks: &[(u64, u64)],
         units: u64,
     ) -> Result<u64, Cause> {
-        self.machine.cpu(0).directly(|rmm| {
+        self.act(|rmm| {
             let mut list = List::new(blocks);
             memory::map(rmm, self.rd(rmm), base, top, &mut list, Budget { units })
         })
@@ -150,9 +176,8 @@ impl Stage {
         units: u64,
     ) -> (Result<u64, Cause>, Note) {
         let mut note = Note { room, taken: Vec::new() };
-        let result = self.machine.cpu(0).directly(|rmm| {
-            memory::unmap(rmm, self.rd(rmm), base, top, &mut note, Budget { units })
-        });
+        let result = self
+            .act(|rmm| memory::unmap(rmm, self.rd(rmm), base, top, &mut note, Budget { units }));
         (result, note)
     }
 
@@ -161,31 +186,43 @@ impl Stage {
         base: u64,
         top: u64,
         blocks: &[(u64, u64)],
+        units: u64,
     ) -> Result<u64, Cause> {
-        self.machine.cpu(0).directly(|rmm| {
+        self.act(|rmm| {
             let attributes = HostAttributes::new(6, true, true).unwrap();
             let mut list = List::new(blocks);
             let rd = self.rd(rmm);
-            map::map_range(rmm, rd, (base, top), attributes, &mut list, Budget::TABLE)
+            map::map_range(rmm, rd, (base, top), attributes, &mut list, Budget { units })
         })
     }
 
-    pub(crate) fn unmap_shared(&self, base: u64, top: u64) -> (Result<u64, Cause>, Note) {
-        let mut note = Note { room: 1000, taken: Vec::new() };
-        let result = self.machine.cpu(0).directly(|rmm| {
-            map::unmap_range(rmm, self.rd(rmm), base, top, &mut note, Budget::TABLE)
-        });
+    pub(crate) fn unmap_shared(
+        &self,
+        base: u64,
+        top: u64,
+        room: usize,
+        units: u64,
+    ) -> (Result<u64, Cause>, Note) {
+        let mut note = Note { room, taken: Vec::new() };
+        let result = self
+            .act(|rmm| map::unmap_range(rmm, self.rd(rmm), base, top, &mut note, Budget { units }));
         (result, note)
     }
 
+    /// Makes a table of pages of the delegated granule at `pa`.
+    pub(crate) fn table(&self, ipa: u64, pa: u64) -> Result<(), Cause> {
+        self.act(|rmm| {
+            let granule = Named::new(rmm, Operand::Rtt, pa)?;
+            table::create(rmm, self.rd(rmm), granule, ipa, Some(Level::PAGE))
+        })
+    }
+
     pub(crate) fn entry(&self, ipa: u64) -> (Level, Entry) {
-        self.machine
-            .cpu(0)
-            .directly(|rmm| {
-                let show = |level, entry, _| (level, entry);
-                table::read(rmm, self.rd(rmm), ipa, Some(Level::PAGE), show)
-            })
-            .unwrap()
+        self.act(|rmm| {
+            let show = |level, entry, _| (level, entry);
+            table::read(rmm, self.rd(rmm), ipa, Some(Level::PAGE), show)
+        })
+        .unwrap()
     }
 
     pub(crate) fn done(self) {

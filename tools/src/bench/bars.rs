@@ -88,6 +88,8 @@ pub const V1_0: Bars = Bars(&[
     Bar::of("attest_token_init", 14_459, 7_000),
     Bar::of("attest_token", 20_534_911, 4_000_000),
     Bar::unmeasured("attest_slice", 50_000),
+    // 0.85 of `populate_from_copy`.
+    Bar::unmeasured("populate_in_place", 10_109),
 ]);
 
 /// Of version 2.0.

@@ -2,6 +2,7 @@
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, RMI_DATA_CREATE, RMI_DATA_CREATE_UNKNOWN, RMI_DATA_DESTROY.
 
+use crate::extension;
 use crate::state::measurement;
 use crate::v1_0::granule::{Names, RD, State};
 use crate::v1_0::realm::RealmState;
@@ -17,9 +18,15 @@ const ORDER: Order = &[
 ];
 
 impl Model {
-    /// What both ways to create a page check; whether the Realm is there.
-    fn check_new_page(&self, c: &mut Conditions, rd: u64, data: u64, ipa: u64) -> bool {
-        self.check_granule(c, DATA, data, State::Delegated);
+    /// What all ways to create a page of a granule in this state check; whether the Realm is there.
+    fn check_new_page(
+        &self,
+        c: &mut Conditions,
+        rd: u64,
+        (data, state): (u64, State),
+        ipa: u64,
+    ) -> bool {
+        self.check_granule(c, DATA, data, state);
         if !self.check_granule(c, RD, rd, State::Rd) {
             return false;
         }
@@ -38,19 +45,26 @@ impl Model {
     }
 
     pub(crate) fn data_create(
-        &self,
+        &mut self,
         rd: u64,
         data: u64,
         ipa: u64,
         src: u64,
         flags: u64,
     ) -> Verdict {
+        let (in_place, flags) = extension::split(flags);
         let mut c = conditions();
         let page = self.read_host(&mut c, ["src_align", "src_bound", "src_pas"], src, 512);
-        // Bits 63:1 should be zero.
+        // The other bits should be zero.
         c.may_fail("flags", flags > 1, INPUT);
-        if self.check_new_page(&mut c, rd, data, ipa) {
+        c.fails("src_in_place", in_place && src != data, INPUT);
+        let state = if in_place { State::Undelegated } else { State::Delegated };
+        if self.check_new_page(&mut c, rd, (data, state), ipa) {
             c.fails("realm_state", self.realms[&rd].state != RealmState::New, REALM);
+        }
+        if in_place && !c.any() {
+            // Last of all: a failure has nothing to take back.
+            c.fails("gran_gpt", core::mem::take(&mut self.el3_refuses), INPUT);
         }
         let Some(page) = page else { return c.failure(ORDER) };
         c.or_succeeds(ORDER, [0; 4], move |model| {
@@ -65,7 +79,7 @@ impl Model {
 
     pub(crate) fn data_create_unknown(&self, rd: u64, data: u64, ipa: u64) -> Verdict {
         let mut c = conditions();
-        self.check_new_page(&mut c, rd, data, ipa);
+        self.check_new_page(&mut c, rd, (data, State::Delegated), ipa);
         c.or_succeeds(ORDER, [0; 4], move |model| {
             model.set_state(data, State::Data);
             model.memory.forget(data);

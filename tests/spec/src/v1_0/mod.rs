@@ -38,6 +38,7 @@ pub use rec::{Pending, PsciCall, Rec, RipasChange};
 pub use run::{Access, Act, Seen, Witness};
 pub use verdict::Divergence;
 
+use crate::extension;
 use crate::state::memory::Memory;
 use verdict::{Conditions, Verdict};
 
@@ -286,7 +287,11 @@ fn version(requested: u64) -> Verdict {
 
 /// RMI_FEATURES.
 fn features(platform: &Platform, index: u64) -> Verdict {
-    let value = if index == 0 { platform.feature_register_0 } else { 0 };
+    let value = match index {
+        0 => platform.feature_register_0,
+        extension::FEATURES_INDEX => extension::FEATURES,
+        _ => 0,
+    };
     Verdict::succeeds([value, 0, 0, 0], |_| {})
 }
 

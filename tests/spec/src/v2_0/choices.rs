@@ -68,6 +68,14 @@ pub const RTT_LEVEL_MASK: u64 = 0xff;
 
 // Choices inside the freedom of the text that have no number.
 
+/// Sections 10.4 and 10.6: the largest block that DATA_MAP makes and DATA_UNMAP takes away, as a
+/// level. For a larger one RMM answers RTT(l), and the Host makes a table.
+///
+/// A block at level 1 is 262144 granules that change their states, and are wiped. That takes longer
+/// than an interrupt of the Host's may wait, and half of it cannot be told by `out_top`. Hosts of
+/// today take no INCOMPLETE from these commands (6.8), and do make the table (10.4, 10.6).
+pub const LARGEST_DATA_BLOCK: i64 = 2;
+
 /// Section 6.7: an operation that waits for memory can be cancelled.
 pub const DONATION_IS_CANCELLABLE: bool = true;
 /// Section 5.4: codes of GPT_L1_CREATE and GPT_L1_DESTROY with the GPT of EL3. The newest TF-RMM

@@ -3,6 +3,8 @@
 //! Source: sections 2.4, 5.3 and 5.4 of our notes on RMI 2.0, and its profile in Annex F: granules
 //! of 4 KiB, a static table.
 
+use crate::extension;
+
 /// Bytes of a granule.
 pub const GRANULE: u64 = 4096;
 /// Bytes of a tracking region, code 0 with granules of 4 KiB (section 4.2).
@@ -121,6 +123,7 @@ impl Platform {
                 // 4 KiB granules alone; all three hashes.
                 1 | 0b111 << 3 | self.max_recs_order << 6 | self.l0gptsz << 10 | pps << 14
             }
+            extension::FEATURES_INDEX => extension::FEATURES,
             // FR2 devices, FR3 planes, FR4 MEC, and what does not exist.
             _ => 0,
         }

@@ -1,5 +1,6 @@
 //! Translation tables, memory, RIPAS.
 
+use cairn_spec::extension;
 use cairn_spec::v1_0::{Entry, Realm, RealmState, State, entry_size, fid};
 
 use super::super::choices::Choices;
@@ -112,6 +113,9 @@ impl<C: Choices> Scene<'_, C> {
         if realm.state != RealmState::New && !self.choices.once_in(10) {
             return None;
         }
+        if self.choices.once_in(4) {
+            return self.populate_in_place(rd, &realm);
+        }
         let data = self.granule(State::Delegated)?;
         let ipa = self.free_page(&realm)?;
         let (src, seed) = (self.params_page(), self.choices.below(1000));
@@ -128,6 +132,21 @@ impl<C: Choices> Scene<'_, C> {
             let at = src + self.choices.below(512) * 8;
             Operation::Change(nth, at, self.choices.word())
         };
+        self.mishap(&mut operations, mishap);
+        Some(operations)
+    }
+
+    /// A page of the Host's becomes the Realm's, with what is in it.
+    fn populate_in_place(&mut self, rd: u64, realm: &Realm) -> Option<Vec<Operation>> {
+        let page = self.granule(State::Undelegated)?;
+        let (ipa, seed) = (self.free_page(realm)?, self.choices.below(1000));
+        let flags = extension::IN_PLACE | self.choices.below(2);
+        let mut operations = vec![Operation::Secret(page, seed)];
+        if self.choices.once_in(6) {
+            operations.push(Operation::Refuse);
+        }
+        let mishap = Operation::Fault(self.choices.below(512));
+        operations.push(self.send(fid::DATA_CREATE, &[rd, page, ipa, page, flags]));
         self.mishap(&mut operations, mishap);
         Some(operations)
     }

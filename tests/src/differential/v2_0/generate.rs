@@ -1,6 +1,7 @@
 //! What a Host does next: mostly what could succeed in the state that the specification is in,
 //! sometimes nearly that, sometimes anything.
 
+use cairn_spec::extension;
 use cairn_spec::v2_0::words::{AddressRange, Addresses};
 use cairn_spec::v2_0::{Call, Model, Phase, Realm, RealmState, Rec, State, Work, fid};
 
@@ -391,8 +392,17 @@ impl<C: Choices> Generator<'_, C> {
             let top = ipa + (self.choices.below(8) + 1) * GRANULE;
             return Some(vec![self.call(fid::RTT_INIT_RIPAS, &[rd, ipa, top])]);
         }
-        let data = self.granule(State::Delegated)?;
         let flags = self.choices.below(2);
+        if self.choices.once_in(4) {
+            let page = self.granule(State::Undelegated)?;
+            let flags = extension::IN_PLACE | flags;
+            let seed = self.choices.below(8);
+            return Some(vec![
+                Operation::Secret(page, seed),
+                self.call(fid::DATA_MAP_INIT, &[rd, page, ipa, page, flags]),
+            ]);
+        }
+        let data = self.granule(State::Delegated)?;
         Some(vec![
             Operation::Secret(self.layout.params, self.choices.below(8)),
             self.call(fid::DATA_MAP_INIT, &[rd, data, ipa, self.layout.params, flags]),

@@ -230,7 +230,7 @@ fn bank(w: &mut World<'_>) -> Outcome<(u64, u64)> {
 }
 
 /// Codes of EL3, and what RMM makes of them if nothing was done.
-static REFUSALS: &[(i64, &str, &[u64])] = &[
+pub(super) static REFUSALS: &[(i64, &str, &[u64])] = &[
     (-1, "not_supported", &[INPUT]),
     (-2, "invalid", &[INPUT]),
     (-3, "aborted", &[INPUT, BLOCKED]),

@@ -110,7 +110,10 @@ fn hexadecimal(words: &[u64; 8], length: usize) -> String {
 
 /// The RIM of a Realm with tables, read from inside by a runnable REC.
 #[track_caller]
-fn rim(w: &mut World<'_>, build: impl Fn(&mut World<'_>, &Realm) -> Outcome) -> Outcome<[u64; 8]> {
+pub(super) fn rim(
+    w: &mut World<'_>,
+    build: impl Fn(&mut World<'_>, &Realm) -> Outcome,
+) -> Outcome<[u64; 8]> {
     let realm = realm_with_tables(w)?;
     build(w, &realm)?;
     let rec = w.rec(&realm, 0)?;

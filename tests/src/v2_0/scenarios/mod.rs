@@ -13,6 +13,8 @@ mod gic;
 mod good;
 mod granules;
 mod hosts;
+mod in_place;
+mod large;
 mod lifecycle;
 mod map;
 mod matrix;
@@ -58,6 +60,8 @@ pub fn all() -> scenarios::Registry {
         rsi::add,
         rtt::add,
         map::add,
+        large::add,
+        in_place::add,
         unmap::add,
         ripas::add,
         teardown::add,

@@ -94,6 +94,9 @@ impl Model {
         if !pa.is_multiple_of(size) || merged < size {
             return stops("entry_pa");
         }
+        if wish.half == Half::Protected && level < choices::LARGEST_DATA_BLOCK {
+            return stops("entry_pa");
+        }
         let step = match wish.half {
             Half::Protected => self.map_data(wish, at, level, pa),
             Half::Unprotected => {

@@ -7,7 +7,8 @@ use super::super::platform::GRANULE;
 use super::super::verdict::{Conditions, ensure};
 use super::super::words::{AddressRange, Addresses, INPUT, rtt};
 use super::super::{
-    Answer, Entry, HostView, Model, Ripas, State, Verdict, entry_size, granules_of, list_words,
+    Answer, Entry, HostView, Model, Ripas, State, Verdict, choices, entry_size, granules_of,
+    list_words,
 };
 use super::{Half, ORDER, Step};
 
@@ -71,7 +72,11 @@ impl Model {
         if size > top - at {
             return stops("entry_size");
         }
-        if matches!(new, Entry::Unassigned(_)) {
+        let is_data = matches!(new, Entry::Unassigned(_));
+        if is_data && level < choices::LARGEST_DATA_BLOCK {
+            return stops("entry_size");
+        }
+        if is_data {
             for granule in granules_of(pa, pa + size) {
                 self.set_state(granule, State::Delegated);
             }

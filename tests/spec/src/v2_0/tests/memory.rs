@@ -73,6 +73,36 @@ fn blocks() {
     assert_eq!(bench.model.state(granule(DATA + 511)), State::Delegated);
 }
 
+/// A block at level 1 is made by folding, and taken apart by unfolding (`LARGEST_DATA_BLOCK`).
+#[test]
+fn blocks_of_1_gib() {
+    const GIB: u64 = 1 << 30;
+    let mut bench = Bench::realm();
+    // Memory for it, DELEGATED.
+    let base = 3 * GIB;
+    bench.model.platform.banks.push((base, GIB));
+    for pa in (base..base + GIB).step_by(4096) {
+        bench.model.set_state(pa, State::Delegated);
+    }
+    let (block, parts) = (base | 2 | 1 << 2, base | 1 | 512 << 2);
+    let map = |desc| [RD, GIB, 2 * GIB, SINGLE, desc];
+    let unmap = [RD, GIB, 2 * GIB, SINGLE, 0];
+    for desc in [block, parts] {
+        bench.only(fid::DATA_MAP, &map(desc), 0x104);
+    }
+    bench.ok(fid::RTT_CREATE, &[RD, TABLES[0], GIB, 2], &[]);
+    bench.ok(fid::DATA_MAP, &map(block), &[2 * GIB]);
+    bench.ok(fid::RTT_FOLD, &[RD, GIB, 2], &[TABLES[0]]);
+    bench.ok(fid::RTT_READ_ENTRY, &[RD, GIB, 1], &[1, 1, base, 0]);
+    bench.ok(fid::DATA_MAP, &map(block), &[2 * GIB]);
+    bench.ok(fid::RTT_INIT_RIPAS, &[RD, GIB, 2 * GIB], &[2 * GIB]);
+    bench.only(fid::DATA_UNMAP, &unmap, 0x104);
+    bench.ok(fid::RTT_CREATE, &[RD, TABLES[0], GIB, 2], &[]);
+    bench.ok(fid::DATA_UNMAP, &unmap, &[2 * GIB, parts]);
+    assert_eq!(bench.model.state(base + GIB - 4096), State::Delegated);
+    bench.ok(fid::RTT_DESTROY, &[RD, GIB, 2], &[TABLES[0], 512 * GIB]);
+}
+
 #[test]
 fn arguments_of_mappings() {
     let mut bench = bench();
@@ -215,6 +245,38 @@ fn first_contents() {
     let second = [RD, granule(DATA + 1), 0x1000, SHARED, 0];
     bench.only(fid::DATA_MAP_INIT, &second, REALM);
     bench.only(fid::RTT_INIT_RIPAS, &[RD, 0x1000, 0x2000], REALM);
+}
+
+/// Our extension: `docs/in-place-population.md`.
+#[test]
+fn first_contents_in_place() {
+    const IN_PLACE: u64 = 1 << 63;
+    let mut bench = bench();
+    let page = granule(1025);
+    bench.write(page, &[(0, 7)]);
+    bench.ok(fid::FEATURES, &[0x4361_6972_6e52_4d4d], &[1]);
+    let good = [RD, page, 0, page, IN_PLACE | 1];
+    for (at, value) in [(1, granule(DATA)), (3, SHARED), (2, NS), (2, 8), (4, 1), (0, granule(9))] {
+        let mut arguments = good;
+        arguments[at] = value;
+        bench.only(fid::DATA_MAP_INIT, &arguments, INPUT);
+    }
+    bench.only(fid::DATA_MAP_INIT, &[RD, granule(DATA), 0, granule(DATA), IN_PLACE], INPUT);
+    bench.only(fid::DATA_MAP_INIT, &[RD, page, MIB_2, page, IN_PLACE], 0x204);
+    // EL3 is asked last.
+    bench.model.refuse_el3(10);
+    bench.only(fid::DATA_MAP_INIT, &[RD, page, MIB_2, page, IN_PLACE], 0x204);
+    bench.not(fid::DATA_MAP_INIT, &good, 0, &[]);
+    bench.is(fid::DATA_MAP_INIT, &good, 10, &[]);
+    assert_eq!(bench.model.state(page), State::Undelegated);
+    bench.ok(fid::DATA_MAP_INIT, &good, &[]);
+    bench.ok(fid::RTT_READ_ENTRY, &[RD, 0, 3], &[3, 1, page, 1]);
+    // The same RIM as the ordinary way.
+    let rim = bench.model.realms()[&RD].rim;
+    let mut other = self::bench();
+    other.write(SHARED, &[(0, 7)]);
+    other.ok(fid::DATA_MAP_INIT, &[RD, granule(DATA), 0, SHARED, 1], &[]);
+    assert_eq!(other.model.realms()[&RD].rim, rim);
 }
 
 #[test]
