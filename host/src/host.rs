@@ -193,6 +193,17 @@ impl Host {
         Ok(pa)
     }
 
+    /// Takes so many zeroed pages of the Normal world, one behind the other.
+    ///
+    /// # Errors
+    ///
+    /// There is no such run.
+    pub fn take_pages(&self, count: usize) -> Result<u64, Failure> {
+        let base = self.take_run(count, PAGE_SIZE)?;
+        pages(base, base + count as u64 * PAGE_SIZE).for_each(|pa| self.machine.zero_page(pa));
+        Ok(base)
+    }
+
     /// Puts a page of the Normal world back.
     pub fn put_page(&self, pa: u64) {
         if !self.pool.lock().put(pa) {
@@ -216,6 +227,13 @@ impl Host {
         Ok(())
     }
 
+    fn take_run(&self, count: usize, align: u64) -> Result<u64, Failure> {
+        self.pool
+            .lock()
+            .take(count, align)
+            .ok_or_else(|| failure!("the host has no {count} contiguous free pages left"))
+    }
+
     /// Takes a page and delegates it.
     ///
     /// # Errors
@@ -232,11 +250,7 @@ impl Host {
     /// There is no such run, or the monitor refuses one of them; those that were delegated before
     /// are then taken back.
     pub fn take_granules(&self, count: usize, align: u64) -> Result<u64, Failure> {
-        let base = self
-            .pool
-            .lock()
-            .take(count, align)
-            .ok_or_else(|| failure!("the host has no {count} contiguous free pages left"))?;
+        let base = self.take_run(count, align)?;
         let end = base + count as u64 * PAGE_SIZE;
         let Reached { top, refusal } = self.dialect.delegate(self, base, end);
         for pa in pages(base, top) {
