@@ -155,9 +155,12 @@ impl Chosen {
     fn operation(&self, arena: &Arena, dice: &mut Dice) -> Option<(Command, [u64; 5])> {
         // The lower it is, the more likely there is such an operation.
         let handle = dice.roll(HANDLES).min(dice.roll(HANDLES));
-        Some(match dice.roll(16) {
+        Some(match dice.roll(32) {
+            // Rare: both end an operation that has got the wrong granules, and few get the right ones.
             0..=4 => (Command::OpContinue, [handle, 0, 0, 0, 0]),
-            5..=10 => {
+            5 => (Command::OpCancel, [handle, 0, 0, 0, 0]),
+            6..=13 => (Command::OpMemReclaim, [handle, self.run, 1 + dice.roll(4), 0, 0]),
+            _ => {
                 let count = 1 + dice.roll(3);
                 for number in 0..count {
                     let word = Desc::pages(arena.granule(dice)?, 1).encode();
@@ -165,8 +168,6 @@ impl Chosen {
                 }
                 (Command::OpMemDonate, [handle, self.run, count, 0, 0])
             }
-            11..=14 => (Command::OpMemReclaim, [handle, self.run, 1 + dice.roll(4), 0, 0]),
-            _ => (Command::OpCancel, [handle, 0, 0, 0, 0]),
         })
     }
 
