@@ -8,14 +8,14 @@ use anyhow::bail;
 use cairn_host::job::{HashAlgorithm, Interface};
 
 use crate::cli::{
-    Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, StressKind, StressOptions,
-    SuiteInterface, TestOptions,
+    Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, SeededOptions, StressKind,
+    StressOptions, SuiteInterface, TestOptions,
 };
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
     bench, conformance, coverage, crash, documented, fuzz, gdb, host, miri, process, release, run,
-    setup, shell, signals, size, stress, unsafe_count,
+    seeded, setup, shell, signals, size, stress, unsafe_count,
 };
 
 /// One thing to test.
@@ -116,6 +116,7 @@ const STEPS: &[Step] = &[
         "fuzz-tokens",
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
+    long("seeded-faults", Tool(|| seeded::command(&SeededOptions::default()))),
     long("fuzz", Tool(fuzz::step)),
     long("linux-sha-512", Tool(other_guest)),
     long(

@@ -161,6 +161,17 @@ pub struct MiriOptions {
     pub long: bool,
 }
 
+/// Options of `seeded`.
+#[derive(Debug, Default, Args)]
+pub struct SeededOptions {
+    /// Only the fault of this name
+    #[arg(long, value_name = "NAME")]
+    pub only: Option<String>,
+    /// List the faults and who has to notice each, and stop
+    #[arg(long)]
+    pub list: bool,
+}
+
 /// What a stress run is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StressKind {
