@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cairn_el3::edition::Edition;
+use cairn_tests::v2_0::betas;
 use clap::{Args, ValueEnum};
 
 use super::{ImageOptions, ModelOptions, Platform};
@@ -93,7 +94,7 @@ pub enum SuiteInterface {
 }
 
 /// Options of `conformance`.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub struct ConformanceOptions {
     /// What to run on
     #[arg(long, value_name = "NAME", default_value = "qemu")]
@@ -101,6 +102,9 @@ pub struct ConformanceOptions {
     /// The version of the Realm Management Interface that is tested. For 2.0 on QEMU EL3 is that of the tests, unless --tfa names one
     #[arg(long, value_name = "VERSION", value_enum, default_value_t)]
     pub rmi: SuiteInterface,
+    /// With --rmi 2.0: the beta that the monitor speaks. Scenarios of which an earlier one has another answer are excused
+    #[arg(long, value_name = "1..3", default_value_t = betas::LATEST, value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub beta: u8,
     /// Run only the scenarios whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
@@ -140,6 +144,30 @@ pub struct ConformanceOptions {
     /// Use only what is in the cache already
     #[arg(long)]
     pub offline: bool,
+}
+
+impl Default for ConformanceOptions {
+    /// All of 1.0, on QEMU.
+    fn default() -> Self {
+        Self {
+            backend: Backend::default(),
+            rmi: SuiteInterface::default(),
+            beta: betas::LATEST,
+            filter: None,
+            list: false,
+            junit: None,
+            json: None,
+            long: false,
+            jobs: None,
+            platform: Platform::default(),
+            model: ModelOptions::default(),
+            el3: None,
+            image: None,
+            tfa: None,
+            qemu: None,
+            offline: false,
+        }
+    }
 }
 
 /// Options of `coverage`.
