@@ -412,7 +412,7 @@ pub const FAULTS: &[Fault] = &[
         text: "top > rec.ripas.top",
         instead: "false",
         blamed_by: &["v2/set_ripas/top_bound"],
-        by: Both,
+        by: IDLE_REALMS,
     },
     Fault {
         name: "affinity-asks-the-host",
