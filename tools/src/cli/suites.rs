@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cairn_el3::edition::Edition;
+use cairn_host::job::Interface;
 use cairn_tests::v2_0::betas;
 use clap::{Args, ValueEnum};
 
+use super::guest::parse_interface;
 use super::{ImageOptions, ModelOptions, Platform};
 use crate::patience;
 
@@ -232,13 +234,18 @@ pub struct StressOptions {
     /// What the random choices begin with
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// The version of the Realm Management Interface that the host speaks: 1.0, 2.0, or both:
+    /// `lives` that alternate between them
+    #[arg(long, value_name = "VERSION", default_value = "1.0", value_parser = parse_interface)]
+    pub rmi: Interface,
     /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A
-    /// (`refusals` always does); `registers` then runs once for each way to open things
+    /// (`refusals` always does, and so does 2.0 without --tfa); `registers` then runs once for each
+    /// way to open things
     #[arg(long)]
     pub stand_in: bool,
-    /// What the EL3 of the tests speaks
-    #[arg(long, hide = true, value_enum, default_value_t)]
-    pub el3: El3Edition,
+    /// What the EL3 of the tests speaks (default: what the version of the interface needs)
+    #[arg(long, hide = true, value_enum)]
+    pub el3: Option<El3Edition>,
     /// Give up when there was no sign of progress for this many seconds [default: 120, and 60 more
     /// for each CPU]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -282,6 +289,15 @@ impl El3Edition {
 }
 
 impl StressOptions {
+    /// What the EL3 of the tests speaks.
+    pub fn edition(&self) -> Edition {
+        let needed = match self.rmi {
+            Interface::V1_0 => El3Edition::V0,
+            Interface::V2_0 | Interface::Both => El3Edition::V2All,
+        };
+        self.el3.unwrap_or(needed).edition()
+    }
+
     /// How long a run on so many CPUs waits for a sign of progress.
     pub fn patience(&self, cpus: u32) -> Duration {
         self.timeout.map_or(patience::machine(cpus), Duration::from_secs)
@@ -294,8 +310,9 @@ impl StressOptions {
             commands: Some(commands),
             cpus: None,
             seed: 1,
+            rmi: Interface::V1_0,
             stand_in: false,
-            el3: El3Edition::default(),
+            el3: None,
             timeout: None,
             qemu: None,
             image: ImageOptions::default(),
