@@ -212,6 +212,9 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     if job.mode == Mode::Linux {
         return run_linux(host, others, &job);
     }
+    if job.mode == Mode::Lives && job.interface == Interface::Both {
+        return run_lives_in_turn(host, &job);
+    }
     let host = Arc::new(host);
     let ended = match job.mode {
         Mode::Latency => bench::latency(&host, &BareMachine, leaf::bench_program()),
@@ -228,7 +231,7 @@ fn run(device_tree: u64) -> Result<(), Failure> {
         }
     };
     let accounted = host.account();
-    ended.and(accounted)
+    ended.and(accounted).and_then(|()| host.end())
 }
 
 /// Runs the conformance suite in the largest piece of free memory.
@@ -319,6 +322,22 @@ fn run_lives(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
         only_owner(spinning).destroy()?;
     }
     Ok(())
+}
+
+/// Realms that come and go, each in the other version of the interface than the one before: the monitor is deactivated and
+/// activated in between.
+fn run_lives_in_turn(mut host: Host, job: &Job) -> Result<(), Failure> {
+    let mut dialects = job.interface.dialects().iter().cycle().skip(1);
+    for number in 0..job.commands {
+        Lives::new(&host, leaf::worker_program()).one(number)?;
+        host.is_whole()?;
+        if (number + 1).is_multiple_of(job.commands.div_ceil(100)) {
+            host.log(format_args!("{} of {} lives", number + 1, job.commands));
+        }
+        host = host.switch(dialects.next().copied().ok_or("no interface")?)?;
+    }
+    let accounted = host.account();
+    accounted.and_then(|()| host.end())
 }
 
 /// The other CPUs sleep, are switched off and on again, and run Realms in between.

@@ -207,6 +207,17 @@ impl Host {
         base.ok_or_else(|| failure!("the host has no {count} contiguous free pages left"))
     }
 
+    /// Takes so many zeroed pages of the Normal world, one behind the other.
+    ///
+    /// # Errors
+    ///
+    /// There is no such run.
+    pub fn take_zeroed_pages(&self, count: usize) -> Result<u64, Failure> {
+        let base = self.take_pages(count, PAGE_SIZE)?;
+        pages(base, base + count as u64 * PAGE_SIZE).for_each(|pa| self.machine.zero_page(pa));
+        Ok(base)
+    }
+
     /// Puts a page of the Normal world back.
     pub fn put_page(&self, pa: u64) {
         if !self.pool.lock().put(pa) {

@@ -3,23 +3,33 @@
 
 use std::path::Path;
 
-use cairn_tests::differential::fuzz::TARGETS;
+use cairn_tests::differential::{fuzz, v2_0};
+
+/// Replays each input of a fuzzer.
+fn replay(name: &str, run: impl Fn(&[u8]) -> Result<(), String>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let mut count = 0;
+    for file in files {
+        let path = file.unwrap().path();
+        if let Err(script) = run(&std::fs::read(&path).unwrap()) {
+            panic!("{}:\n{script}", path.display());
+        }
+        count += 1;
+    }
+    assert!(count > 0, "no input for {name}");
+}
 
 #[test]
 fn every_input_of_the_corpus_holds() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    for target in TARGETS {
-        let folder = corpus.join(target.name);
-        let files =
-            std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
-        let mut count = 0;
-        for file in files {
-            let path = file.unwrap().path();
-            if let Err(script) = target.run(&std::fs::read(&path).unwrap()) {
-                panic!("{}:\n{script}", path.display());
-            }
-            count += 1;
-        }
-        assert!(count > 0, "no input for {}", target.name);
+    for target in fuzz::TARGETS {
+        replay(target.name, |bytes| target.run(bytes));
+    }
+}
+
+#[test]
+fn every_input_of_the_corpus_of_2_0_holds() {
+    for target in v2_0::fuzz::TARGETS {
+        replay(target.name, |bytes| target.run(bytes));
     }
 }

@@ -11,9 +11,23 @@ use crate::paths::{output, root};
 use crate::process;
 use crate::toolchain::{Toolchain, cargo_tool};
 
-/// Names of the fuzzers: one per group of commands, one for hostile Host memory, one for the tool's token parser.
-pub const TARGETS: [&str; 10] =
-    ["granule", "realm", "rec", "rtt", "ripas", "data", "run", "query", "hostile_memory", "token"];
+/// Names of the fuzzers: one per group of commands of 1.0, one for hostile Host memory, four of 2.0, one for the tool's token parser.
+pub const TARGETS: [&str; 14] = [
+    "granule",
+    "realm",
+    "rec",
+    "rtt",
+    "ripas",
+    "data",
+    "run",
+    "query",
+    "hostile_memory",
+    "v2_ranges",
+    "v2_mappings",
+    "v2_pages",
+    "v2_operations",
+    "token",
+];
 
 /// Longest input, in bytes.
 const LENGTH_MAX: u32 = 1000;

@@ -161,9 +161,11 @@ pub fn conformance(scenarios: &str) -> String {
 }
 
 /// The text of a stress job: so many commands, lives or rounds on so many CPUs.
-pub fn stress(mode: &str, cpus: u32, commands: u64, seed: u64) -> String {
+pub fn stress(mode: &str, rmi: Interface, cpus: u32, commands: u64, seed: u64) -> String {
     format!(
-        "cairn-host-job 1\nmode={mode}\ncpus={cpus}\ncommands={commands}\nseed={seed}\nwatch=1\n\0"
+        "cairn-host-job 1\nmode={mode}\nrmi={}\ncpus={cpus}\ncommands={commands}\nseed={seed}\n\
+         watch=1\n\0",
+        rmi.name()
     )
 }
 

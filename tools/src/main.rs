@@ -39,6 +39,7 @@ mod progress;
 mod qemu;
 mod release;
 mod run;
+mod seeded;
 mod setup;
 mod shell;
 mod signals;
@@ -88,6 +89,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Coverage(options) => coverage::command(options),
         Command::Miri(options) => miri::command(options),
         Command::Stress(options) => stress::command(options),
+        Command::Seeded(options) => seeded::command(options),
         Command::Fuzz(options) => fuzz::command(options),
         Command::Gdb(options) => gdb::command(options),
         Command::Decode(options) => decode::command(options),

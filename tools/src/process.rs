@@ -44,15 +44,33 @@ impl Group {
     /// Waits for the child, ending it if this process is interrupted.
     pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
         loop {
-            if let Some(status) = self.0.try_wait().context("cannot wait for a child process")? {
+            if let Some(status) = self.look()? {
                 return Ok(status);
-            }
-            if signals::interrupted() {
-                self.end();
-                return Err(Interrupted.into());
             }
             std::thread::sleep(TICK);
         }
+    }
+
+    /// The same until `deadline`, when it is ended: `None`.
+    pub fn wait_until(&mut self, deadline: Instant) -> anyhow::Result<Option<ExitStatus>> {
+        while Instant::now() < deadline {
+            if let Some(status) = self.look()? {
+                return Ok(Some(status));
+            }
+            std::thread::sleep(TICK);
+        }
+        self.end();
+        Ok(None)
+    }
+
+    /// Whether the child has ended; it is ended if this process is interrupted.
+    fn look(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        let status = self.0.try_wait().context("cannot wait for a child process")?;
+        if status.is_none() && signals::interrupted() {
+            self.end();
+            return Err(Interrupted.into());
+        }
+        Ok(status)
     }
 
     /// Ends the group: politely, then by force after three seconds.
@@ -265,6 +283,15 @@ mod tests {
     fn a_missing_program_is_named() {
         let error = output(&mut Command::new("no-such-program-here")).unwrap_err().to_string();
         assert!(error.contains("no-such-program-here"), "{error}");
+    }
+
+    #[test]
+    fn a_child_that_goes_on_for_ever_is_ended() {
+        let spawn = |text: &str| Group::spawn(Command::new("sh").args(["-c", text])).unwrap();
+        let soon = || Instant::now() + Duration::from_millis(200);
+        assert!(spawn("sleep 100").wait_until(soon()).unwrap().is_none());
+        let later = Instant::now() + Duration::from_secs(100);
+        assert!(spawn("exit 0").wait_until(later).unwrap().unwrap().success());
     }
 
     #[test]

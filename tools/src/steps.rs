@@ -9,14 +9,14 @@ use cairn_host::job::{HashAlgorithm, Interface};
 use cairn_host::style::HostStyle;
 
 use crate::cli::{
-    Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, StressKind, StressOptions,
-    SuiteInterface, TestOptions,
+    Backend, ConformanceOptions, ImageOptions, Platform, RunOptions, SeededOptions, StressKind,
+    StressOptions, SuiteInterface, TestOptions,
 };
 use crate::fault::{Interrupted, Verdict};
 use crate::paths::{TARGET, root};
 use crate::{
     bench, conformance, coverage, crash, documented, fuzz, gdb, host, miri, process, release, run,
-    setup, shell, signals, size, stress, unsafe_count,
+    seeded, setup, shell, signals, size, stress, unsafe_count,
 };
 
 /// One thing to test.
@@ -105,6 +105,7 @@ const STEPS: &[Step] = &[
     step("stand-in-registers", Tool(registers_on_the_stand_in)),
     step("stand-in-refusals", Stress(StressKind::Refusals, 1)),
     step("stand-in-races", Tool(races_on_the_stand_in)),
+    step("stress-2.0", Tool(|| stress_through_2_0([50_000, 40]))),
     step("linux-shell", Tool(shell::check)),
     step("release", Tool(release::check)),
     step("host-kernel", Tool(host::check::check)),
@@ -121,6 +122,8 @@ const STEPS: &[Step] = &[
         "fuzz-tokens",
         Cargo(&["test", "-p", "xtask", "--", "token::hostile"], &[("CAIRN_FUZZ_ROUNDS", "500000")]),
     ),
+    long("stress-2.0-long", Tool(|| stress_through_2_0([1_000_000, 1000]))),
+    long("seeded-faults", Tool(|| seeded::command(&SeededOptions::default()))),
     long("fuzz", Tool(fuzz::step)),
     long("linux-sha-512", Tool(other_guest)),
     long("linux-sbsa-2.0", Tool(|| linux_on_sbsa(Interface::V2_0))),
@@ -152,6 +155,16 @@ fn conformance_on_qemu(rmi: SuiteInterface) -> anyhow::Result<()> {
 fn races_on_the_stand_in() -> anyhow::Result<()> {
     let options = StressOptions::of(StressKind::Races, 50_000);
     stress::command(&StressOptions { stand_in: true, ..options })
+}
+
+/// What version 2.0 of the interface adds to the other runs: so many commands that race, and so many lives that alternate between
+/// the versions.
+fn stress_through_2_0([commands, lives]: [u64; 2]) -> anyhow::Result<()> {
+    let run = |kind, count, rmi| {
+        stress::command(&StressOptions { rmi, ..StressOptions::of(kind, count) })
+    };
+    run(StressKind::Races, commands, Interface::V2_0)?;
+    run(StressKind::Lives, lives, Interface::Both)
 }
 
 /// What a Realm can reach, under an EL3 that opens as much as it can, or takes the traps away.

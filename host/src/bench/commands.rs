@@ -1,7 +1,7 @@
 //! Commands of the Host that need no running REC.
 
 use super::fixture::{Fixture, L2_SIZE, PAGE, Shape, UNPROTECTED};
-use super::{Bench, Cost};
+use super::{Bench, Cost, in_place};
 use crate::failure::Failure;
 use crate::granules::Purpose;
 use crate::rmi::abi::VERSION_1_0;

@@ -5,15 +5,12 @@ use super::small::{Extras, Small, UNPROTECTED};
 use crate::failure::Failure;
 use crate::granules::PAGE_SIZE;
 use crate::host::Host;
-use crate::rmi::abi::{rec_enter, rec_exit};
+use crate::rmi::abi::{VERSION_1_0, rec_enter, rec_exit};
 use crate::rmi::run::RunPage;
-use crate::rmi::{RmiError, Status};
+use crate::rmi::{Command, RmiError, Status, command};
 use crate::watch::Entered;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
-
-/// Shared pages of a spinning Realm are mapped with these attributes: write-back, readable and writable.
-const SHARED: u64 = 0xd8;
 
 /// Entries of each life: the worker writes its secrets, and reads them back.
 const ENTRIES: usize = 3;
@@ -114,6 +111,16 @@ impl<'h> Lives<'h> {
         built.and(destroyed)
     }
 
+    /// The life with this number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::whole`].
+    pub fn one(&self, number: u64) -> Result<(), Failure> {
+        let vmid = if number.is_multiple_of(2) { 7 } else { 1 + number * 131 % 0xffff };
+        self.whole(vmid, 0x5ec2_e7ff_0000_0000 | number << 1 | 1)
+    }
+
     /// So many lives, one after the other. Every other one has the VMID of the one before; the others use all 16 bits.
     ///
     /// # Errors
@@ -121,8 +128,7 @@ impl<'h> Lives<'h> {
     /// As [`Self::whole`].
     pub fn cycles(&self, count: u64) -> Result<(), Failure> {
         for number in 0..count {
-            let vmid = if number % 2 == 0 { 7 } else { 1 + number * 131 % 0xffff };
-            self.whole(vmid, 0x5ec2_e7ff_0000_0000 | number << 1 | 1)?;
+            self.one(number)?;
             if (number + 1).is_multiple_of(count.div_ceil(100)) {
                 self.host.log(format_args!("{} of {count} lives", number + 1));
             }
@@ -148,38 +154,45 @@ impl<'h> Lives<'h> {
     }
 
     fn wrong_order(&self, realm: &Small, steps: u64) -> Result<(), Failure> {
-        let rmi = self.host.v1_0();
-        refused("an RD in use", rmi.granule_undelegate(realm.rd), &[Status::Input])?;
+        let host = self.host;
+        refused("an RD in use", taken_back(host, realm.rd), &in_use(realm.rd))?;
         if steps >= 1 {
-            let live = rmi.realm_destroy(realm.rd);
+            // In 2.0 it is not terminated either.
+            let live = destroyed(host, command::REALM_DESTROY, realm.rd);
             refused("a Realm with tables", live, &[Status::Realm(0)])?;
-            let live = self.host.rmi().rtt_destroy(realm.rd, 0, 1).map(|_| ());
+            let live = host.rmi().rtt_destroy(realm.rd, 0, 1).map(|_| ());
             refused("a table with tables", live, &[Status::Rtt(1)])?;
         }
         if steps >= 2 {
-            let live = self.host.rmi().rtt_destroy(realm.rd, 0, 3).map(|_| ());
+            let live = host.rmi().rtt_destroy(realm.rd, 0, 3).map(|_| ());
             refused("a table with pages", live, &[Status::Rtt(3)])?;
         }
         if let Some(rec) = realm.recs.first() {
-            refused("a REC in use", rmi.granule_undelegate(rec.pa), &[Status::Input])?;
+            refused("a REC in use", taken_back(host, rec.pa), &in_use(rec.pa))?;
         }
         Ok(())
     }
 
-    /// A second Realm with the VMID of one that lives is refused, and nothing is lost by that.
+    /// A second Realm with the VMID of one that lives is refused, and nothing is lost by that. Where the monitor chooses VMIDs
+    /// both live side by side.
     ///
     /// # Errors
     ///
-    /// It is not refused.
+    /// It is not refused, or refused for a VMID that is not the Host's to choose.
     pub fn same_vmid(&self) -> Result<(), Failure> {
         let first = Small::create(self.host, 0xffff)?;
         let second = Small::create(self.host, 0xffff);
         let is_refused = second.is_err();
+        let chosen_by_host = self.host.dialect().version() == VERSION_1_0;
         if let Ok(realm) = second {
             realm.destroy(self.host)?;
         }
         first.destroy(self.host)?;
-        if is_refused { Ok(()) } else { Err("two Realms have one VMID".into()) }
+        match (is_refused, chosen_by_host) {
+            (false, true) => Err("two Realms have one VMID".into()),
+            (true, false) => Err("a VMID that means nothing is refused".into()),
+            (true, true) | (false, false) => Ok(()),
+        }
     }
 }
 
@@ -189,6 +202,21 @@ fn check_exit(host: &Host, run: RunPage) -> Result<(), Failure> {
         return Err("a Realm saw a register or a page that was not its own".into());
     }
     Ok(())
+}
+
+/// Tries to take a granule back from the monitor.
+fn taken_back(host: &Host, pa: u64) -> Result<(), RmiError> {
+    host.dialect().undelegate(host, pa, pa + PAGE_SIZE).refusal.map_or(Ok(()), Err)
+}
+
+/// Tries to destroy an object, with no more than one call.
+fn destroyed(host: &Host, command: Command, object: u64) -> Result<(), RmiError> {
+    host.rmi().call(command, [object, 0, 0, 0, 0]).map(drop)
+}
+
+/// Why a granule that is in use is not given back: 2.0 says which of a range.
+const fn in_use(pa: u64) -> [Status; 2] {
+    [Status::Input, Status::InputAt(pa)]
 }
 
 fn refused(what: &str, result: Result<(), RmiError>, expected: &[Status]) -> Result<(), Failure> {
@@ -220,7 +248,7 @@ impl Spinning {
         realm.page(host, program::CODE, spinner)?;
         realm.tables_to(host, UNPROTECTED)?;
         let signal = host.take_page()?;
-        host.v1_0().rtt_map_unprotected(realm.rd, UNPROTECTED, signal | SHARED)?;
+        host.dialect().share(host, realm.rd, UNPROTECTED, signal)?;
         realm.rec(host, program::CODE, &[UNPROTECTED, 1])?;
         host.rmi().realm_activate(realm.rd)?;
         Ok(Self { host: host.clone(), realm, signal, left: AtomicBool::new(false) })
@@ -252,13 +280,14 @@ impl Spinning {
             }
         }
         self.host.log(format_args!("a Realm spins"));
-        let rmi = self.host.v1_0();
+        let host = &*self.host;
         let rec = self.realm.recs.first().ok_or("the Realm has no REC")?;
-        refused("a running REC", rmi.rec_destroy(rec.pa), &[Status::Rec])?;
-        let twice = self.host.rmi().rec_enter(rec.pa, rec.run.pa());
+        refused("a running REC", destroyed(host, command::REC_DESTROY, rec.pa), &[Status::Rec])?;
+        let twice = host.rmi().rec_enter(rec.pa, rec.run.pa());
         refused("a running REC's second entry", twice, &[Status::Rec])?;
-        refused("a running Realm", rmi.realm_destroy(self.realm.rd), &[Status::Realm(0)])?;
-        refused("a running REC's granule", rmi.granule_undelegate(rec.pa), &[Status::Input])?;
+        let running = destroyed(host, command::REALM_DESTROY, self.realm.rd);
+        refused("a running Realm", running, &[Status::Realm(0)])?;
+        refused("a running REC's granule", taken_back(host, rec.pa), &in_use(rec.pa))?;
         self.host.log(format_args!("nothing of it can be taken away"));
         let limit = machine.counter() + 20 * machine.counter_hz();
         while !self.left.load(Ordering::Acquire) {
@@ -282,7 +311,7 @@ impl Spinning {
     /// Something is refused.
     pub fn destroy(self) -> Result<(), Failure> {
         let host = &self.host;
-        host.v1_0().rtt_unmap_unprotected(self.realm.rd, UNPROTECTED)?;
+        host.dialect().unshare(host, self.realm.rd, UNPROTECTED, UNPROTECTED + PAGE_SIZE)?;
         self.realm.destroy(host)?;
         host.put_page(self.signal);
         Ok(())

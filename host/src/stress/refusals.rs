@@ -5,6 +5,7 @@
 
 use super::lives::Lives;
 use super::small::Small;
+use crate::dialect::Reached;
 use crate::failure::Failure;
 use crate::granules::PAGE_SIZE;
 use crate::host::Host;
@@ -95,18 +96,22 @@ pub fn run(host: &Host, program: &[u8], memory: &[Range<u64>]) -> Result<(), Fai
     host.account_for_leaks()
 }
 
+fn done(reached: Reached) -> Result<(), Failure> {
+    reached.refusal.map_or(Ok(()), |error| Err(error.into()))
+}
+
 /// The banks begin and end where the board says: the first and last granules can be delegated, their neighbours not.
 fn edges(host: &Host, memory: &[Range<u64>]) -> Result<(), Failure> {
-    let rmi = host.v1_0();
+    let dialect = host.dialect();
     for bank in memory {
         let last = bank.end - PAGE_SIZE;
-        rmi.granule_delegate(last)?;
-        rmi.granule_undelegate(last)?;
+        done(dialect.delegate(host, last, bank.end))?;
+        done(dialect.undelegate(host, last, bank.end))?;
         for outside in [bank.start - PAGE_SIZE, bank.end] {
-            match rmi.granule_delegate(outside) {
-                Err(error) if error.status == Status::Input => {}
-                Err(error) => return Err(error.into()),
-                Ok(()) => return Err(failure!("{outside:#x} is no memory of the manifest's")),
+            match dialect.delegate(host, outside, outside + PAGE_SIZE).refusal {
+                Some(error) if matches!(error.status, Status::Input | Status::Tracking) => {}
+                Some(error) => return Err(error.into()),
+                None => return Err(failure!("{outside:#x} is no memory of the manifest's")),
             }
         }
     }

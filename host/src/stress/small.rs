@@ -1,6 +1,8 @@
-//! A small Realm, built as Linux' hypervisor builds one: page by page, and undone where the monitor or EL3 refuses.
+//! A small Realm, built as Linux' hypervisor builds one: page by page, and undone where the monitor or EL3 refuses. The same in
+//! each version of the interface.
 
 use super::program;
+use crate::dialect::{NewPage, NewRec};
 use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::host::Host;
@@ -72,7 +74,8 @@ pub struct SmallRec {
     pub pa: u64,
     /// The page through which it is entered.
     pub run: RunPage,
-    aux: Vec<u64>,
+    /// What the monitor holds for it.
+    held: Vec<u64>,
 }
 
 /// A Realm, and the granules that have to go back in the end.
@@ -89,7 +92,7 @@ pub struct Small {
 }
 
 impl Small {
-    /// Creates a Realm without memory.
+    /// Creates a Realm without memory. Where the monitor chooses VMIDs, it ignores this one.
     ///
     /// # Errors
     ///
@@ -109,12 +112,12 @@ impl Small {
         let params = host.take_page()?;
         write_realm_params(host, params, root, vmid);
         extras.write(host, params);
-        let created = host.v1_0().realm_create(rd, params);
+        let created = host.dialect().create_realm(host, rd, params);
         host.put_page(params);
-        if let Err(error) = created {
+        if let Err(failure) = created {
             host.reclaim(root, Purpose::RootRtt);
             host.reclaim(rd, Purpose::Rd);
-            return Err(error.into());
+            return Err(failure);
         }
         Ok(Self { rd, root, tables: Vec::new(), pages: Vec::new(), recs: Vec::new() })
     }
@@ -140,20 +143,20 @@ impl Small {
         Ok(())
     }
 
-    /// Gives the Realm a page with this content, with `RMI_DATA_CREATE`.
+    /// Gives the Realm a page with this content, which is measured.
     ///
     /// # Errors
     ///
     /// It is refused; the page has been taken back then, or leaked.
     pub fn page(&mut self, host: &Host, ipa: u64, content: &[u8]) -> Result<(), Failure> {
         host.rmi().rtt_init_ripas(self.rd, ipa, ipa + PAGE_SIZE)?;
-        let src = host.take_page()?;
-        host.machine().write_bytes(src, content);
+        let source = host.take_page()?;
+        host.machine().write_bytes(source, content);
         let result = host.take_granule().and_then(|data| {
-            let created = host.v1_0().data_create(self.rd, data, ipa, src);
-            Ok(created.inspect_err(|_| host.reclaim(data, Purpose::Data))?)
+            let added = host.dialect().add_page(host, self.rd, NewPage { ipa, data, source });
+            Ok(added.inspect_err(|_| host.reclaim(data, Purpose::Data))?)
         });
-        host.put_page(src);
+        host.put_page(source);
         result?;
         self.pages.push(ipa);
         Ok(())
@@ -166,7 +169,7 @@ impl Small {
     /// As [`Self::page`].
     pub fn unknown_page(&mut self, host: &Host, ipa: u64) -> Result<(), Failure> {
         let data = host.take_granule()?;
-        if let Err(error) = host.v1_0().data_create_unknown(self.rd, data, ipa) {
+        if let Err(error) = host.dialect().map(host, self.rd, ipa, data..data + PAGE_SIZE) {
             host.reclaim(data, Purpose::Data);
             return Err(error.into());
         }
@@ -180,23 +183,15 @@ impl Small {
     ///
     /// It is refused; its granules have been taken back then, or leaked.
     pub fn rec(&mut self, host: &Host, pc: u64, gprs: &[u64]) -> Result<(), Failure> {
-        let aux_count = host.v1_0().rec_aux_count(self.rd)?;
-        let pa = host.take_granule()?;
-        let mut aux = Vec::new();
-        let created = create_rec(host, self.rd, pa, &mut aux, aux_count, |write| {
-            write(rec_params::FLAGS, 1);
-            write(rec_params::MPIDR, self.recs.len() as u64);
-            write(rec_params::PC, pc);
-            for (n, value) in (0..).zip(gprs) {
-                write(rec_params::GPRS + 8 * n, *value);
-            }
-        });
-        if let Err(failure) = created {
-            reclaim_rec(host, pa, &aux);
+        let rec = host.take_granule()?;
+        let mut held = Vec::new();
+        let index = self.recs.len();
+        if let Err(failure) = create_rec(host, (self.rd, rec), index, (pc, gprs), &mut held) {
+            reclaim_rec(host, rec, &held);
             return Err(failure);
         }
         let run = RunPage::new(host.take_page()?, host.features.list_registers());
-        self.recs.push(SmallRec { pa, run, aux });
+        self.recs.push(SmallRec { pa: rec, run, held });
         Ok(())
     }
 
@@ -206,20 +201,25 @@ impl Small {
     ///
     /// Something that has to be possible is refused.
     pub fn destroy(self, host: &Host) -> Result<(), Failure> {
-        for rec in self.recs {
-            host.v1_0().rec_destroy(rec.pa)?;
-            reclaim_rec(host, rec.pa, &rec.aux);
+        let dialect = host.dialect();
+        dialect.terminate_realm(host, self.rd)?;
+        for mut rec in self.recs {
+            dialect.destroy_rec(host, rec.pa, &mut rec.held)?;
+            reclaim_rec(host, rec.pa, &rec.held);
             host.put_page(rec.run.pa());
         }
         for ipa in self.pages {
-            let (data, _) = host.v1_0().data_destroy(self.rd, ipa)?;
-            host.reclaim(data, Purpose::Data);
+            let taken = dialect.unmap(host, self.rd, ipa, ipa + PAGE_SIZE)?;
+            if taken.size != PAGE_SIZE {
+                return Err(failure!("the page at {ipa:#x} is gone"));
+            }
+            host.reclaim(taken.base, Purpose::Data);
         }
         for (ipa, level) in self.tables.into_iter().rev() {
             let (rtt, _) = host.rmi().rtt_destroy(self.rd, ipa, level)?;
             host.reclaim(rtt, Purpose::Rtt);
         }
-        host.v1_0().realm_destroy(self.rd)?;
+        dialect.destroy_realm(host, self.rd)?;
         host.reclaim(self.root, Purpose::RootRtt);
         host.reclaim(self.rd, Purpose::Rd);
         Ok(())
@@ -237,30 +237,28 @@ pub fn write_realm_params(host: &Host, params: u64, root: u64, vmid: u64) {
     write(realm_params::RTT_NUM_START, 1);
 }
 
+/// Creates the REC `rec` of the Realm `rd`, which is runnable.
 fn create_rec(
     host: &Host,
-    rd: u64,
-    pa: u64,
-    aux: &mut Vec<u64>,
-    aux_count: u64,
-    fill: impl FnOnce(&dyn Fn(u64, u64)),
+    (rd, rec): (u64, u64),
+    index: usize,
+    (pc, gprs): (u64, &[u64]),
+    held: &mut Vec<u64>,
 ) -> Result<(), Failure> {
-    for _ in 0..aux_count.min(16) {
-        aux.push(host.take_granule()?);
-    }
     let params = host.take_page()?;
     let write = |offset: u64, value: u64| host.machine().write_u64(params + offset, value);
-    fill(&write);
-    write(rec_params::NUM_AUX, aux_count);
-    for (n, granule) in (0..).zip(&*aux) {
-        write(rec_params::AUX + 8 * n, *granule);
+    write(rec_params::FLAGS, 1);
+    write(rec_params::MPIDR, index as u64);
+    write(rec_params::PC, pc);
+    for (n, value) in (0..).zip(gprs) {
+        write(rec_params::GPRS + 8 * n, *value);
     }
-    let created = host.v1_0().rec_create(rd, pa, params);
+    let created = host.dialect().create_rec(host, &NewRec { rd, rec, params, index }, held);
     host.put_page(params);
-    Ok(created?)
+    created
 }
 
-fn reclaim_rec(host: &Host, pa: u64, aux: &[u64]) {
+fn reclaim_rec(host: &Host, pa: u64, held: &[u64]) {
     host.reclaim(pa, Purpose::Rec);
-    aux.iter().for_each(|granule| host.reclaim(*granule, Purpose::RecAux));
+    held.iter().for_each(|granule| host.reclaim(*granule, Purpose::RecAux));
 }

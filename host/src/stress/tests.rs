@@ -4,7 +4,7 @@ extern crate std;
 
 use super::lives::Lives;
 use super::races::Arena;
-use crate::dialect::V1_0;
+use crate::dialect::{Dialect, V1_0, V2_0};
 use crate::granules::Pool;
 use crate::host::Host;
 use crate::machine::Machine;
@@ -12,6 +12,7 @@ use crate::watch::Watch;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use cairn_el3::edition::Edition;
 use cairn_tests::fake_port::FakePort;
 use cairn_tests::machine::FakeMachine;
 use cairn_tests::machine::config::Profile;
@@ -101,10 +102,10 @@ impl Machine for Under {
 /// 4 MiB of the simulated machine's DRAM.
 const RAM: core::ops::Range<u64> = 0x8000_0000..0x8040_0000;
 
-fn host() -> (Arc<FakeMachine>, Host) {
-    let machine = Arc::new(FakeMachine::new(Profile::Max));
+fn host(dialect: &'static dyn Dialect) -> (Arc<FakeMachine>, Host) {
+    let machine = Arc::new(FakeMachine::over(Profile::Max, Edition::V2_ALL));
     let under = Under { machine: machine.clone(), now: AtomicU64::new(0) };
-    (machine, Host::new(Box::new(under), Pool::new(&[RAM]), &V1_0).unwrap())
+    (machine, Host::new(Box::new(under), Pool::new(&[RAM]), dialect).unwrap())
 }
 
 fn nothing_is_left(machine: &FakeMachine, host: &Host) {
@@ -116,12 +117,11 @@ fn nothing_is_left(machine: &FakeMachine, host: &Host) {
     host.account().unwrap();
 }
 
-#[test]
-fn races_on_three_threads_leave_nothing_behind() {
+fn races(dialect: &'static dyn Dialect, commands: u64) {
     const CPUS: usize = 3;
-    let (machine, host) = host();
+    let (machine, host) = host(dialect);
     let host = Arc::new(host);
-    let arena = Arena::new(&host, &[0; 64], CPUS, 100_000, 1).unwrap();
+    let arena = Arena::new(&host, &[0; 64], CPUS, commands, 1).unwrap();
     machine.unleash();
     std::thread::scope(|scope| {
         for cpu in 0..CPUS {
@@ -134,15 +134,47 @@ fn races_on_three_threads_leave_nothing_behind() {
     });
     arena.finish(CPUS).unwrap();
     nothing_is_left(&machine, &host);
+    host.end().unwrap();
 }
 
 #[test]
-fn lives_end_with_everything_given_back() {
-    let (machine, mut host) = host();
+fn races_on_three_threads_leave_nothing_behind() {
+    races(&V1_0, 100_000);
+}
+
+#[test]
+fn races_through_2_0_leave_nothing_behind() {
+    races(&V2_0, 100_000);
+}
+
+fn lives(dialect: &'static dyn Dialect) {
+    let (machine, mut host) = host(dialect);
     host.watch = Some(Watch::default());
     let lives = Lives::new(&host, &[0; 64]);
     lives.same_vmid().unwrap();
     lives.given_up().unwrap();
     lives.cycles(4).unwrap();
+    nothing_is_left(&machine, &host);
+    host.end().unwrap();
+}
+
+#[test]
+fn lives_end_with_everything_given_back() {
+    lives(&V1_0);
+}
+
+#[test]
+fn lives_through_2_0_end_with_everything_given_back() {
+    lives(&V2_0);
+}
+
+#[test]
+fn lives_alternate_between_the_versions() {
+    let (machine, mut host) = host(&V1_0);
+    for (number, next) in (0..).zip([&V2_0 as &dyn Dialect, &V1_0, &V2_0, &V1_0]) {
+        Lives::new(&host, &[0; 64]).one(number).unwrap();
+        host.is_whole().unwrap();
+        host = host.switch(next).unwrap();
+    }
     nothing_is_left(&machine, &host);
 }

@@ -28,6 +28,9 @@ pub enum Operation {
     Change(u64, u64, u64),
     /// EL3 refuses its next call.
     Refuse,
+    /// EL3 refuses its nth call from now, in such a way that a command of RMI 2.0 without progress
+    /// ends with this status.
+    RefuseNth(u64, u64),
 }
 
 impl Operation {
@@ -71,6 +74,7 @@ impl fmt::Display for Operation {
             Self::Fault(nth) => write!(f, "fault {nth:x}"),
             Self::Change(nth, pa, value) => write!(f, "change {nth:x} {pa:x} {value:x}"),
             Self::Refuse => f.write_str("refuse"),
+            Self::RefuseNth(nth, status) => write!(f, "refuse-nth {nth:x} {status:x}"),
         }
     }
 }
@@ -153,6 +157,7 @@ fn parse(line: &str) -> Option<Operation> {
         ("fault", &[nth]) => Some(Operation::Fault(nth)),
         ("change", &[nth, pa, value]) => Some(Operation::Change(nth, pa, value)),
         ("refuse", []) => Some(Operation::Refuse),
+        ("refuse-nth", &[nth, status]) => Some(Operation::RefuseNth(nth, status)),
         ("smc", [rec, arguments @ ..]) => act(*rec, Act::Smc(array(arguments)?)),
         ("load", [rec, ipa, how @ ..]) => act(*rec, Act::Load(*ipa, access(how)?)),
         ("store", [rec, ipa, how @ .., value]) => act(*rec, Act::Store(*ipa, access(how)?, *value)),
@@ -214,6 +219,7 @@ mod tests {
             Operation::Fault(3),
             Operation::Change(1, 2, 3),
             Operation::Refuse,
+            Operation::RefuseNth(3, 14),
         ];
         let text = write_script("two\nlines", &operations);
         assert_eq!(read_script(&text).as_deref(), Ok(operations.as_slice()));

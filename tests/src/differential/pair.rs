@@ -163,6 +163,8 @@ impl<'m> Pair<'m> {
                 self.machine.refuse_el3_call(0, -3);
                 self.model.refuse_el3();
             }
+            // Its counts are of another EL3.
+            Operation::RefuseNth(..) => return Err(format!("not for RMI 1.0: {operation}")),
             Operation::Page(..) | Operation::Secret(..) => {}
         }
         match self.machine.take_violations().as_slice() {

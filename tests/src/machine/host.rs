@@ -20,6 +20,8 @@ pub(crate) struct HostPlan {
     /// Words read so far in this command: none may be read twice.
     read: HashSet<(usize, u64)>,
     write_faulted: bool,
+    /// The page that faulted by order in the last command.
+    faulted: Option<u64>,
 }
 
 impl HostPlan {
@@ -27,6 +29,7 @@ impl HostPlan {
         self.accesses = 0;
         self.read.retain(|(other, _)| *other != cpu);
         self.write_faulted = false;
+        self.faulted = None;
     }
 
     /// Whether a write faulted in this command: then a REC has run although the command fails.
@@ -46,6 +49,11 @@ impl FakeMachine {
         lock(&self.host).fault_at = Some(nth);
     }
 
+    /// The page at which Host memory faulted by order in the last command.
+    pub fn faulted_page(&self) -> Option<u64> {
+        lock(&self.host).faulted
+    }
+
     /// During the next command the Host writes `value` to `pa` right after the `nth` access of one of its words.
     pub fn change_host_at(&self, nth: u64, pa: u64, value: u64) {
         lock(&self.host).change_at = Some((nth, pa, value));
@@ -60,7 +68,11 @@ impl FakeMachine {
         if pas.is_none() {
             self.violation(format!("access to {pa:#x}, which is no DRAM"));
         }
-        if plan.fault_at.is_some_and(|nth| number >= nth) || pas != Some(Pas::NonSecure) {
+        let is_ordered = plan.fault_at.is_some_and(|nth| number >= nth);
+        if is_ordered {
+            plan.faulted.get_or_insert(pa & !0xfff);
+        }
+        if is_ordered || pas != Some(Pas::NonSecure) {
             plan.write_faulted |= write.is_some();
             return Err(HostFault);
         }

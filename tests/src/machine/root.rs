@@ -48,6 +48,11 @@ impl FakeMachine {
         lock(&self.el3).refuse_delegation.insert(pa, code);
     }
 
+    /// EL3 refuses no call by its number any more.
+    pub fn calm_el3(&self) {
+        lock(&self.el3).refuse_call = None;
+    }
+
     /// EL3 answers `code` whenever it is asked to take back the granule at `pa`; `None`: no more.
     pub fn refuse_undelegation(&self, pa: u64, code: Option<i64>) {
         let mut el3 = lock(&self.el3);

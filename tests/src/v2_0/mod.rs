@@ -7,6 +7,7 @@
 //! | [`world`] | a Host: commands, books |
 //! | [`sro`], [`memory`], [`rec`] | unfinished operations, memory of a Realm, its RECs |
 //! | [`conditions`] | what must have a scenario, and how sure it is |
+//! | [`betas`] | where earlier betas have another answer |
 //! | [`scenarios`] | the scenarios |
 //!
 //! Numbers and expectations come from notes on the interface, which say of every fact where it
@@ -14,6 +15,7 @@
 //! question open, a scenario is a reading: another monitor that fails it may be right.
 
 pub mod abi;
+pub mod betas;
 pub mod conditions;
 pub mod memory;
 pub mod outcome;

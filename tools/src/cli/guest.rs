@@ -83,7 +83,7 @@ fn parse_guest_memory(text: &str) -> Result<u64, String> {
 }
 
 /// Parses versions of the interface.
-fn parse_interface(text: &str) -> Result<Interface, String> {
+pub(super) fn parse_interface(text: &str) -> Result<Interface, String> {
     Interface::from_name(text).ok_or_else(|| "it is 1.0, 2.0 or both".to_owned())
 }
 

@@ -22,7 +22,7 @@ pub use manual::{CompletionsOptions, ManOptions, Shell};
 pub use run::{ModelOptions, RunOptions};
 pub use suites::{
     Backend, BenchOptions, ConformanceOptions, CoverageOptions, El3Edition, FuzzOptions,
-    MiriOptions, StressKind, StressOptions, SuiteInterface, TestOptions,
+    MiriOptions, SeededOptions, StressKind, StressOptions, SuiteInterface, TestOptions,
 };
 
 use crate::token::TokenCommand;
@@ -58,6 +58,9 @@ pub enum Command {
     /// Let many CPUs fight over the same objects, Realms come and go, and CPUs go off and on, under
     /// QEMU
     Stress(StressOptions),
+    /// Put faults into a copy of the monitor, one at a time: the scenarios of RMI 2.0 and random
+    /// sequences of commands have to notice each
+    Seeded(SeededOptions),
     /// Fuzz the monitor on the simulated machine, and the token parser (installs a nightly compiler
     /// and cargo-fuzz)
     Fuzz(FuzzOptions),

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use cairn_el3::edition::Edition;
 use cairn_host::job::Interface;
+use cairn_tests::v2_0::betas;
 use clap::{Args, ValueEnum};
 
+use super::guest::parse_interface;
 use super::{ImageOptions, ModelOptions, Platform};
 use crate::patience;
 
@@ -108,7 +110,7 @@ impl SuiteInterface {
 }
 
 /// Options of `conformance`.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub struct ConformanceOptions {
     /// What to run on
     #[arg(long, value_name = "NAME", default_value = "qemu")]
@@ -116,6 +118,9 @@ pub struct ConformanceOptions {
     /// The version of the Realm Management Interface that is tested. For 2.0 on QEMU EL3 is that of the tests, unless --tfa names one
     #[arg(long, value_name = "VERSION", value_enum, default_value_t)]
     pub rmi: SuiteInterface,
+    /// With --rmi 2.0: the beta that the monitor speaks. Scenarios of which an earlier one has another answer are excused
+    #[arg(long, value_name = "1..3", default_value_t = betas::LATEST, value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub beta: u8,
     /// Run only the scenarios whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
@@ -157,6 +162,30 @@ pub struct ConformanceOptions {
     pub offline: bool,
 }
 
+impl Default for ConformanceOptions {
+    /// All of 1.0, on QEMU.
+    fn default() -> Self {
+        Self {
+            backend: Backend::default(),
+            rmi: SuiteInterface::default(),
+            beta: betas::LATEST,
+            filter: None,
+            list: false,
+            junit: None,
+            json: None,
+            long: false,
+            jobs: None,
+            platform: Platform::default(),
+            model: ModelOptions::default(),
+            el3: None,
+            image: None,
+            tfa: None,
+            qemu: None,
+            offline: false,
+        }
+    }
+}
+
 /// Options of `coverage`.
 #[derive(Debug, Default, Args)]
 pub struct CoverageOptions {
@@ -174,6 +203,17 @@ pub struct MiriOptions {
     /// Also run what takes long: attestation
     #[arg(long)]
     pub long: bool,
+}
+
+/// Options of `seeded`.
+#[derive(Debug, Default, Args)]
+pub struct SeededOptions {
+    /// Only the fault of this name
+    #[arg(long, value_name = "NAME")]
+    pub only: Option<String>,
+    /// List the faults and who has to notice each, and stop
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// What a stress run is about.
@@ -208,13 +248,18 @@ pub struct StressOptions {
     /// What the random choices begin with
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// The version of the Realm Management Interface that the host speaks: 1.0, 2.0, or both:
+    /// `lives` that alternate between them
+    #[arg(long, value_name = "VERSION", default_value = "1.0", value_parser = parse_interface)]
+    pub rmi: Interface,
     /// Boot with the EL3 of the tests, which has the memory map of Arm FVP, instead of TF-A
-    /// (`refusals` always does); `registers` then runs once for each way to open things
+    /// (`refusals` always does, and so does 2.0 without --tfa); `registers` then runs once for each
+    /// way to open things
     #[arg(long)]
     pub stand_in: bool,
-    /// What the EL3 of the tests speaks
-    #[arg(long, hide = true, value_enum, default_value_t)]
-    pub el3: El3Edition,
+    /// What the EL3 of the tests speaks (default: what the version of the interface needs)
+    #[arg(long, hide = true, value_enum)]
+    pub el3: Option<El3Edition>,
     /// Give up when there was no sign of progress for this many seconds [default: 120, and 60 more
     /// for each CPU]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -258,6 +303,15 @@ impl El3Edition {
 }
 
 impl StressOptions {
+    /// What the EL3 of the tests speaks.
+    pub fn edition(&self) -> Edition {
+        let needed = match self.rmi {
+            Interface::V1_0 => El3Edition::V0,
+            Interface::V2_0 | Interface::Both => El3Edition::V2All,
+        };
+        self.el3.unwrap_or(needed).edition()
+    }
+
     /// How long a run on so many CPUs waits for a sign of progress.
     pub fn patience(&self, cpus: u32) -> Duration {
         self.timeout.map_or(patience::machine(cpus), Duration::from_secs)
@@ -270,8 +324,9 @@ impl StressOptions {
             commands: Some(commands),
             cpus: None,
             seed: 1,
+            rmi: Interface::V1_0,
             stand_in: false,
-            el3: El3Edition::default(),
+            el3: None,
             timeout: None,
             qemu: None,
             image: ImageOptions::default(),

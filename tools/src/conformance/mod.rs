@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use cairn_tests::need::Backend as Kind;
 use cairn_tests::scenarios::{self, Cpu, Scenario};
-use cairn_tests::v2_0;
+use cairn_tests::v2_0::{self, betas};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Backend, ConformanceOptions, Platform, SuiteInterface};
@@ -43,6 +43,9 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
     let all: Vec<Arc<Scenario>> = both.into_iter().flatten().map(Arc::new).collect();
     let filter = options.filter.as_deref().unwrap_or_default();
     let is_v2 = options.rmi == SuiteInterface::V2_0;
+    if !is_v2 && options.beta != betas::LATEST {
+        bail!("--beta is about betas of RMI 2.0: it needs --rmi 2.0");
+    }
     let wanted = |scenario: &Scenario| {
         scenario.name.starts_with(text::V2) == is_v2 && scenario.name.contains(filter)
     };
@@ -76,6 +79,10 @@ pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
         bail!("none of these scenarios runs here: {reason}");
     }
     let results = Results::new(picked.cloned(), skip, complete);
+    results.excuse(|scenario| {
+        let change = betas::differs(&scenario.name, options.beta)?;
+        Some(format!("beta {} is otherwise: {}", options.beta, change.before))
+    });
     if options.model.print && options.backend == Backend::Qemu {
         return machine::print(options, &all, &results);
     }
@@ -111,6 +118,15 @@ fn none_runs<'a>(
 
 /// What was tested, in words.
 fn subject(options: &ConformanceOptions) -> String {
+    let what = monitor(options);
+    match options.rmi {
+        SuiteInterface::V1_0 => what,
+        SuiteInterface::V2_0 => format!("{what}, as RMI 2.0-bet{}", options.beta),
+    }
+}
+
+/// The monitor, and where it runs.
+fn monitor(options: &ConformanceOptions) -> String {
     match (options.backend, &options.image) {
         (Backend::Fake, _) => "Cairn's crates on the simulated machine".to_owned(),
         (Backend::Qemu, image) => {

@@ -56,6 +56,16 @@ impl Results {
         Self { rows: Mutex::new(rows.collect()), complete }
     }
 
+    /// Scenarios that wait are excused if there is a reason.
+    pub fn excuse(&self, why: impl Fn(&Scenario) -> Option<String>) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows.iter_mut().filter(|row| row.outcome == Outcome::Waiting) {
+            if let Some(why) = why(&row.scenario) {
+                row.outcome = Outcome::Missing(why);
+            }
+        }
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.queue().len()
@@ -183,6 +193,16 @@ mod tests {
         ]);
         assert_eq!(status("a/b", &rows, Kind::Qemu), Status::Excused("needs SVE".into()));
         assert_eq!(status("a/c", &rows, Kind::Qemu), Status::Failing);
+    }
+
+    #[test]
+    fn what_is_excused_does_not_run_and_excuses_its_condition() {
+        let all = rows(&[("a/b", Outcome::Waiting, None), ("a/c", Outcome::Waiting, None)]);
+        let results = Results::new(all.into_iter().map(|row| row.scenario), |_| None, true);
+        results.excuse(|scenario| (scenario.name == "a/b").then(|| "another beta".to_owned()));
+        assert_eq!(results.waiting(), 1);
+        let rows = results.finish();
+        assert_eq!(status("a/b", &rows, Kind::Fake), Status::Excused("another beta".into()));
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub const TABLE: &[Row] = &[
         Instead("cargo xtask conformance --backend fake --filter rtt_fold/success"),
     ),
     row("cargo xtask conformance --filter granule_delegate/success", AsItIs),
+    row("cargo xtask seeded --list", AsItIs),
+    row("cargo xtask seeded --only lower-version", Step("seeded-faults")),
     row("cargo xtask stress", Step("stress-lives")),
     row("cargo xtask bench", Step("bench")),
     row("cargo xtask bench --rmi 2.0", Step("bench-2.0")),

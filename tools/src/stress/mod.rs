@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use cairn_el3::opening::Opening;
+use cairn_host::job::Interface;
 
 use crate::check::Accounting;
 use crate::cli::{ModelOptions, Platform, StressKind, StressOptions};
@@ -99,6 +100,16 @@ fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
     if options.kind == Some(Refusals) && options.commands.is_some_and(|count| count > 1) {
         bail!("refusals takes no --commands: it refuses each change once");
     }
+    match (options.rmi, options.kind) {
+        (Interface::Both, Some(Lives)) | (Interface::V1_0, _) => {}
+        (Interface::Both, _) => bail!("only lives alternate between versions: `stress lives`"),
+        (Interface::V2_0, Some(Registers)) => {
+            bail!("what a Realm can reach is the same in both versions: registers is of 1.0")
+        }
+        (Interface::V2_0, _) => {}
+    }
+    // No TF-A of set-up's passes the commands of 2.0 on.
+    let needs_stand_in = options.rmi != Interface::V1_0 && options.image.tfa.is_none();
     let kinds = options.kind.map_or(vec![Races, Lives, Cpus, Refusals], |kind| vec![kind]);
     // What a Realm can reach depends on what EL3 opens.
     let openings = |kind: StressKind| match kind {
@@ -106,7 +117,7 @@ fn plan(options: &StressOptions) -> anyhow::Result<Vec<Run>> {
         Races | Lives | Cpus | Refusals | Registers => vec![Opening::Ordinary],
     };
     let run = |(kind, opening): (StressKind, Opening)| {
-        let is_stand_in = options.stand_in || kind == Refusals;
+        let is_stand_in = options.stand_in || needs_stand_in || kind == Refusals;
         let most = if is_stand_in { platform_fvp::CPUS_MAX } else { platform_qemu::CPUS_MAX };
         let cpus = options.cpus.unwrap_or(kind.cpus().min(u32::try_from(most)?));
         if u64::from(cpus) > most {
@@ -136,19 +147,21 @@ fn one(
     };
     let name = |what: &str| format!("stress-{}-{board}-{what}", kind.mode());
     let file = |what: &str| folder.folder().join(name(what));
-    let text = job::stress(kind.mode(), cpus, count, seed);
+    let text = job::stress(kind.mode(), options.rmi, cpus, count, seed);
     let job = file("job.txt");
     write_whole(&job, text.as_bytes())?;
     let mut machine = firmware.machine(cpus, &job, file("qemu.log"), kind.machine());
     if is_stand_in {
         let stand_in = StandIn::of(options.image.platform);
-        machine.extra.extend(stand_in.orders(opening, options.el3.edition()));
+        machine.extra.extend(stand_in.orders(opening, options.edition()));
     }
     let decoder = match &firmware.monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?)?,
         None => None,
     };
-    let label = format!("{} on {board}: {count} on {cpus} CPUs, seed {seed}", kind.mode());
+    let rmi = options.rmi.name();
+    let label =
+        format!("{} on {board}, RMI {rmi}: {count} on {cpus} CPUs, seed {seed}", kind.mode());
     let progress = Progress::start(&label);
     let (log, saved) = folder.log(&name("console.log"))?;
     let mut listen = Listen::new(decoder, saved, Box::new(|line| show(&progress, line)));
@@ -281,6 +294,12 @@ mod tests {
             other.image.platform = platform;
             assert!(fault(other).contains("QEMU virt only"));
         }
+        let both = |kind| StressOptions { rmi: Interface::Both, ..options(kind, 7) };
+        assert!(fault(both(None)).contains("only lives"));
+        assert!(fault(both(Some(StressKind::Lives))).is_empty());
+        let new = |kind| StressOptions { rmi: Interface::V2_0, ..options(kind, 7) };
+        assert!(plan(&new(None)).unwrap().iter().all(|run| run.is_stand_in));
+        assert!(fault(new(Some(StressKind::Registers))).contains("is of 1.0"));
     }
 
     const LOG: &str = "[rmm] ERROR ledger: leaked granule 0x42001000, was RTT of Realm 1, step gpt_to_non_secure, EL3 -3, try 1, number 0\n";

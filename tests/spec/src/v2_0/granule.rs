@@ -16,6 +16,8 @@ pub(crate) enum Refusal {
     Next(u64),
     /// It may have refused already, without anybody seeing it.
     Perhaps(u64),
+    /// It refuses one of its next calls, nobody knows which.
+    Once(u64),
 }
 
 /// What a granule does to a range command that comes to it.
@@ -73,7 +75,9 @@ impl Model {
             }
             Unit::Asks => match self.refusal {
                 Refusal::Never => {}
-                Refusal::Next(code) | Refusal::Perhaps(code) => refused = Some(code),
+                Refusal::Next(code) | Refusal::Perhaps(code) | Refusal::Once(code) => {
+                    refused = Some(code);
+                }
             },
             Unit::Done => {}
         }
@@ -120,7 +124,7 @@ impl Model {
             Refusal::Perhaps(_) if !asks.is_empty() && out_top == top => {
                 self.refusal = Refusal::Never;
             }
-            Refusal::Never | Refusal::Next(_) | Refusal::Perhaps(_) => {}
+            Refusal::Never | Refusal::Next(_) | Refusal::Perhaps(_) | Refusal::Once(_) => {}
         }
         for pa in asks {
             self.set_state(pa, target);

@@ -107,6 +107,8 @@ pub struct Model {
     rec_granules: Option<u64>,
     /// What EL3 does with its next call.
     refusal: Refusal,
+    /// A page of the Host's that cannot be accessed.
+    lost_page: Option<u64>,
 }
 
 impl Model {
@@ -123,6 +125,7 @@ impl Model {
             operations: BTreeMap::new(),
             rec_granules: None,
             refusal: Refusal::Never,
+            lost_page: None,
         }
     }
 
@@ -162,6 +165,27 @@ impl Model {
         self.refusal = Refusal::Next(code);
     }
 
+    /// EL3 refuses one of its next calls about a granule, nobody knows which.
+    pub fn refuse_el3_once(&mut self, code: u64) {
+        self.refusal = Refusal::Once(code);
+    }
+
+    /// EL3 refuses nothing any more.
+    pub fn calm_el3(&mut self) {
+        self.refusal = Refusal::Never;
+    }
+
+    /// The page of the Host's at `pa` has turned out to be another world's while a command accessed
+    /// it, until it is found again.
+    pub fn lose_page(&mut self, pa: u64) {
+        self.lost_page = Some(pa);
+    }
+
+    /// The Host has all its pages.
+    pub fn find_page(&mut self) {
+        self.lost_page = None;
+    }
+
     /// A REC is on a CPU, or not any more: for calls while its Realm runs.
     pub fn set_running(&mut self, rec: u64, is_running: bool) {
         if let Some(rec) = self.recs.get_mut(&rec) {
@@ -188,6 +212,7 @@ impl Model {
         self.platform.is_delegable(granule)
             && self.state(granule) == State::Undelegated
             && self.platform.is_host(granule)
+            && self.lost_page != Some(granule)
     }
 
     /// Compares the answer to a call with the specification, and follows it. Returns the condition

@@ -2,7 +2,7 @@
 
 use cairn_spec::v2_0::{Answer, Call, Page, Platform, fid};
 
-use super::generate::Layout;
+use super::layout::Layout;
 use super::pair::Machine;
 use crate::fake_port::FakePort;
 use crate::machine::FakeMachine;
@@ -20,6 +20,28 @@ impl Machine for &FakeMachine {
 
     fn write_page(&mut self, pa: u64, page: &Page) {
         self.set_host_page(pa, page);
+    }
+
+    fn refuse(&mut self, order: Option<(u64, u64)>) {
+        use cairn_spec::v2_0::words::{BLOCKED, BUSY};
+        // What EL3 says, as the fake machine takes orders.
+        const DENIED: i64 = -3;
+        const AGAIN: i64 = -6;
+        const CONFLICT: i64 = -7;
+        match order {
+            Some((nth, BUSY)) => self.refuse_el3_call(nth, AGAIN),
+            Some((nth, BLOCKED)) => self.refuse_el3_call(nth, CONFLICT),
+            Some((nth, _)) => self.refuse_el3_call(nth, DENIED),
+            None => self.calm_el3(),
+        }
+    }
+
+    fn fault(&mut self, nth: u64) {
+        self.fault_host_at(nth);
+    }
+
+    fn faulted_page(&mut self) -> Option<u64> {
+        FakeMachine::faulted_page(self)
     }
 
     fn check(&mut self) -> Result<(), String> {

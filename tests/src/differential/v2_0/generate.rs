@@ -2,56 +2,16 @@
 //! sometimes nearly that, sometimes anything.
 
 use cairn_spec::extension;
-use cairn_spec::v2_0::words::{AddressRange, Addresses};
+use cairn_spec::v2_0::words::{AddressRange, Addresses, BLOCKED, BUSY, INPUT};
 use cairn_spec::v2_0::{Call, Model, Phase, Realm, RealmState, Rec, State, Work, fid};
 
 use super::give_back::end_of_realm;
-use crate::differential::choices::Choices;
+use super::layout::Layout;
+use crate::differential::choices::{Choices, Random};
 use crate::differential::operation::Operation;
 
 const GRANULE: u64 = 4096;
 const BLOCK: u64 = 0x20_0000;
-
-/// The Host's memory: what it uses for what.
-#[derive(Clone, Debug)]
-pub struct Layout {
-    /// Granules that become objects, adjacent.
-    pub pool: Vec<u64>,
-    /// 2 MiB that can be mapped as one block, if there are as many.
-    pub block: Option<u64>,
-    /// A page of parameters and contents.
-    pub params: u64,
-    /// A page of lists.
-    pub list: u64,
-    /// A run page.
-    pub run: u64,
-    /// More pages of the Host, in case a broken call has delegated the others.
-    pub spare: [u64; 2],
-    /// Addresses that are none of this.
-    pub strange: Vec<u64>,
-}
-
-impl Layout {
-    /// In memory that begins at `base`, a multiple of 2 MiB, and has 128 granules.
-    pub fn new(base: u64, strange: Vec<u64>) -> Self {
-        let page = |number: u64| base + number * GRANULE;
-        Self {
-            pool: (0..64).map(page).collect(),
-            block: None,
-            params: page(64),
-            list: page(66),
-            run: page(68),
-            spare: [page(70), page(71)],
-            strange,
-        }
-    }
-
-    /// Pages that the Host keeps.
-    pub fn host_pages(&self) -> [u64; 5] {
-        let [first, second] = self.spare;
-        [self.list, self.params, self.run, first, second]
-    }
-}
 
 /// What the Host does, by kind; how often of all.
 const WEIGHTS: [(u64, Kind); 14] = [
@@ -71,21 +31,36 @@ const WEIGHTS: [(u64, Kind); 14] = [
     (1, Kind::Anything),
 ];
 
+/// A group of commands.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub enum Kind {
+    /// Granules change hands.
     Range,
+    /// A Realm is made, activated, ended.
     Realm,
+    /// REC_CREATE.
     RecCreate,
+    /// The calls of an operation that is not finished.
     Operation,
+    /// REC_DESTROY.
     RecDestroy,
+    /// Tables, made and taken away.
     Table,
+    /// DATA_MAP.
     Map,
+    /// DATA_UNMAP.
     Unmap,
+    /// DATA_MAP_INIT and INIT_RIPAS.
     Init,
+    /// Memory of the Host's own.
     Unprotected,
+    /// SET_RIPAS.
     Ripas,
+    /// REC_ENTER.
     Enter,
+    /// What changes nothing.
     Ask,
+    /// Any number, any arguments.
     Anything,
 }
 
@@ -112,7 +87,11 @@ impl<C: Choices> Generator<'_, C> {
             at = at.saturating_sub(*weight);
             here
         });
-        let kind = chosen.map_or(Kind::Ask, |(_, kind)| *kind);
+        self.of(chosen.map_or(Kind::Ask, |(_, kind)| *kind))
+    }
+
+    /// The same of a group.
+    pub fn of(&mut self, kind: Kind) -> Vec<Operation> {
         let operations = match kind {
             Kind::Range => self.range(),
             Kind::Realm => self.realm(),
@@ -129,12 +108,32 @@ impl<C: Choices> Generator<'_, C> {
             Kind::Ask => self.ask(),
             Kind::Anything => self.anything(),
         };
-        self.broken(operations.unwrap_or_default())
+        let operations = self.broken(operations.unwrap_or_default());
+        self.with_mishap(kind, operations)
+    }
+
+    /// Now and then EL3 refuses, or Host memory faults, if the Host meets such things at all.
+    fn with_mishap(&mut self, kind: Kind, mut operations: Vec<Operation>) -> Vec<Operation> {
+        if self.layout.mishaps == 0 || !self.choices.once_in(self.layout.mishaps) {
+            return operations;
+        }
+        let mishap = if matches!(kind, Kind::Range) {
+            // Denied, busy, in conflict with something else.
+            let status = self.choices.pick(&[INPUT, BUSY, BLOCKED]).unwrap_or(INPUT);
+            Operation::RefuseNth(self.choices.below(4), status)
+        } else {
+            let far = self.choices.once_in(2);
+            Operation::Fault(self.choices.below(if far { 520 } else { 3 }))
+        };
+        let at = operations.len().saturating_sub(1);
+        operations.insert(at, mishap);
+        operations
     }
 
     /// A call whose unused registers hold anything.
     fn call(&mut self, fid: u64, arguments: &[u64]) -> Operation {
-        let mut call: Call = core::array::from_fn(|_| self.choices.word());
+        let mut junk = Random(self.choices.below(256));
+        let mut call: Call = core::array::from_fn(|_| junk.word());
         call[0] = fid;
         call[1..=arguments.len()].copy_from_slice(arguments);
         Operation::Call(0, call)
@@ -158,13 +157,15 @@ impl<C: Choices> Generator<'_, C> {
         operations
     }
 
+    /// The only configuration that there is, with something else around its fields, which are bytes.
+    fn configuration(&self) -> Operation {
+        Operation::Page(self.layout.params, vec![(0, 7 << 8), (1, 7 << 56), (300, 7)])
+    }
+
     fn boot(&mut self) -> Vec<Operation> {
         match self.choices.below(4) {
             0 => vec![self.call(fid::VERSION, &[0x2_0000])],
-            1 => vec![
-                Operation::Page(self.layout.params, vec![(300, 7)]),
-                self.call(fid::CONFIG_SET, &[self.layout.params]),
-            ],
+            1 => vec![self.configuration(), self.call(fid::CONFIG_SET, &[self.layout.params])],
             _ => vec![self.call(fid::ACTIVATE, &[])],
         }
     }
@@ -459,6 +460,10 @@ impl<C: Choices> Generator<'_, C> {
     fn ask(&mut self) -> Option<Vec<Operation>> {
         let base = self.choices.pick(&self.layout.pool)?;
         let gib = 1 << 30;
+        if self.choices.once_in(8) {
+            let call = self.call(fid::CONFIG_SET, &[self.layout.params]);
+            return Some(vec![self.configuration(), call]);
+        }
         Some(vec![match self.choices.below(8) {
             0 => self.call(fid::STATE_GET, &[]),
             1 => self.call(fid::CONFIG_GET, &[self.layout.run]),

@@ -3,7 +3,7 @@
 use cairn_spec::v2_0::words::RECLAIM;
 use cairn_spec::v2_0::{Call, Entry, Phase, Realm, State, Table, entry_size, fid};
 
-use super::generate::Layout;
+use super::layout::Layout;
 use super::pair::{Machine, Pair};
 use crate::differential::operation::Operation;
 

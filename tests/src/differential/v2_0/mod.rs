@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | [`pair`] | the machine and the specification, which do the same |
 //! | [`generate`] | what to do next, from what the specification says is there |
+//! | [`layout`] | where the Host has its memory, and what misfortune it meets |
 //! | [`give_back`] | how everything is taken apart, from any state |
 //! | [`fake`] | the monitor on the fake machine |
+//! | [`fuzz`] | the same, driven by a fuzzer |
 //! | [`session`] | one sequence, from boot until everything is given back |
 //!
 //! A machine is anything that answers calls and lets the Host read and write its pages
@@ -13,7 +15,9 @@
 //! the driver is tried here.
 
 pub mod fake;
+pub mod fuzz;
 pub mod generate;
 pub mod give_back;
+pub mod layout;
 pub mod pair;
 pub mod session;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cairn_spec::v2_0::parrot::Parrot;
+use cairn_spec::v2_0::words::BUSY;
 use cairn_spec::v2_0::{Answer, Call, HostView, Model, Page, Platform, fid};
 
 use crate::differential::operation::Operation;
@@ -20,6 +21,18 @@ pub trait Machine {
 
     /// Writes a page that is the Host's.
     fn write_page(&mut self, pa: u64, page: &Page);
+
+    /// EL3 refuses its nth call about a granule from now (0 is the next), in such a way that a
+    /// command without progress ends with this status. `None`: it refuses nothing any more.
+    fn refuse(&mut self, _order: Option<(u64, u64)>) {}
+
+    /// In the next command the nth access to Host memory faults, and all after it.
+    fn fault(&mut self, _nth: u64) {}
+
+    /// The page where that happened in the last command.
+    fn faulted_page(&mut self) -> Option<u64> {
+        None
+    }
 
     /// Whether the machine is in order after a command.
     ///
@@ -81,6 +94,28 @@ pub struct Pair<M> {
     pub tally: Tally,
     /// X0 to X7 of the last answer.
     pub answer: Answer,
+    /// The access to Host memory that faults in the next command.
+    fault: Option<u64>,
+}
+
+/// Accesses of a command to Host memory that come before it has any effect: where one of these
+/// faults, the command is refused. Later it is as if the Host had taken its own list away, and what
+/// it is told of is not said.
+fn first_accesses(fid: u64) -> u64 {
+    use cairn_spec::v2_0::fid::{
+        CONFIG_GET, DATA_MAP, DATA_UNMAP, REC_ENTER, UNPROT_MAP, UNPROT_UNMAP, decode,
+    };
+    match decode(fid) {
+        // A list is read piece by piece.
+        DATA_MAP | UNPROT_MAP => 1,
+        // One word is read and written, to see whether the list can be.
+        DATA_UNMAP | UNPROT_UNMAP => 2,
+        // The words up to the registers of the entry.
+        REC_ENTER => 95,
+        // What was written before is nobody's.
+        CONFIG_GET => 0,
+        _ => u64::MAX,
+    }
 }
 
 /// Whether a command writes to a page of the Host.
@@ -94,7 +129,8 @@ fn writes_to_host(fid: u64) -> bool {
 impl<M: Machine> Pair<M> {
     /// A machine that has just booted, and its specification.
     pub fn new(machine: M, platform: Platform) -> Self {
-        Self { machine, model: Model::new(platform), tally: Tally::new(), answer: [0; 8] }
+        let model = Model::new(platform);
+        Self { machine, model, tally: Tally::new(), answer: [0; 8], fault: None }
     }
 
     /// Both do the same thing.
@@ -112,11 +148,35 @@ impl<M: Machine> Pair<M> {
         }
         match operation {
             Operation::Call(_, call) => self.call(call),
+            &Operation::Fault(nth) => {
+                self.fault = Some(nth);
+                Ok(())
+            }
+            &Operation::RefuseNth(nth, status) => {
+                self.machine.refuse(Some((nth, status)));
+                // Where EL3 is busy the monitor may ask again at once, and nobody sees it.
+                if nth == 0 && status != BUSY {
+                    self.model.refuse_el3(status);
+                } else {
+                    self.model.refuse_el3_once(status);
+                }
+                Ok(())
+            }
             other => Err(format!("not for RMI 2.0: {other}")),
         }
     }
 
+    /// From now on nobody refuses anything, and no access faults.
+    pub fn calm(&mut self) {
+        self.machine.refuse(None);
+        self.model.calm_el3();
+        self.fault = None;
+    }
+
     fn call(&mut self, call: &Call) -> Result<(), String> {
+        if let Some(nth) = self.fault.take().filter(|&nth| nth < first_accesses(call[0])) {
+            self.machine.fault(nth);
+        }
         let granules = call[1..7].iter().map(|argument| argument & !0xfff);
         let shared: Vec<u64> = granules.filter(|&pa| self.model.is_host_memory(pa)).collect();
         let mut pages = Pages::default();
@@ -124,6 +184,17 @@ impl<M: Machine> Pair<M> {
             pages.before.insert(pa, self.machine.read_page(pa));
         }
         self.answer = self.machine.call(call).ok_or_else(|| format!("no answer to {call:x?}"))?;
+        if let Some(pa) = self.machine.faulted_page() {
+            self.model.lose_page(pa);
+        }
+        let judged = self.judge(call, shared, pages);
+        self.model.find_page();
+        judged?;
+        self.machine.check().map_err(|violations| format!("{call:x?}: {violations}"))
+    }
+
+    /// Compares the answer with the specification.
+    fn judge(&mut self, call: &Call, shared: Vec<u64>, mut pages: Pages) -> Result<(), String> {
         // Others may not be the Host's any more.
         if writes_to_host(call[0]) {
             for pa in shared {
@@ -135,6 +206,6 @@ impl<M: Machine> Pair<M> {
             .judge(call, &pages, &self.answer)
             .map_err(|divergence| divergence.to_string())?;
         *self.tally.entry((fid::decode(call[0]), condition)).or_default() += 1;
-        self.machine.check().map_err(|violations| format!("{call:x?}: {violations}"))
+        Ok(())
     }
 }

@@ -3,8 +3,9 @@
 
 use cairn_spec::v2_0::Platform;
 
-use super::generate::{Generator, Layout};
+use super::generate::Generator;
 use super::give_back::give_back;
+use super::layout::Layout;
 use super::pair::{Machine, Pair};
 use crate::differential::choices::Choices;
 use crate::differential::operation::Operation;
@@ -59,6 +60,7 @@ impl<M: Machine> Session<M> {
     ///
     /// Something does not come back.
     pub fn finish(&mut self) -> Result<(), String> {
+        self.pair.calm();
         give_back(&mut self.pair, &self.layout)?;
         self.pair.machine.check_end()
     }

@@ -192,6 +192,24 @@ fn add_mapping(registry: &mut Registry) {
         }
         Ok(())
     });
+    registry.add("bug/b20_every_page_of_an_unmapped_range_is_gone", |w| {
+        const PAGES: u64 = 4;
+        let realm = realm_with_tables(w)?;
+        let top = IPA + PAGES * PAGE;
+        w.init_ripas(&realm, IPA, top)?;
+        let base = w.delegated_run(PAGES, PAGE)?;
+        w.map(&realm, IPA, base, PAGES)?;
+        let rec = w.running_in(&realm)?;
+        let loads = [0, 1, 2, 3].map(|page| Action::Load(IPA + page * PAGE, Access::WORD));
+        // The translations are in the TLB.
+        w.observe(&rec, &loads)?;
+        w.unmap(Command::DataUnmap, &realm, (IPA, top))?;
+        for load in loads {
+            let exit = w.run(&rec, &[load])?;
+            same("reason, class", (exit.exit_reason, exit.esr >> 26), (exit_reason::SYNC, 0x24))?;
+        }
+        Ok(())
+    });
     registry.add("bug/b22_init_ripas_keeps_the_rules_of_1_0", |w| {
         let realm = realm_with_tables(w)?;
         w.init_ripas(&realm, IPA, IPA + PAGE)?;

@@ -256,6 +256,14 @@ fn add_config(registry: &mut Registry) {
         w.ok(Command::Activate, &[])?;
         Ok(())
     });
+    registry.add_before("config_set/success/fields_are_bytes", |w| {
+        w.negotiate()?;
+        let mut page = [u64::MAX; 512];
+        (page[0], page[1]) = (u64::MAX << 8, u64::MAX << 8);
+        let page = w.page(&page);
+        w.call(Command::ConfigSet, &[page])?.ok()?;
+        Ok(())
+    });
     for (name, offset) in [("one", 1), ("word", 8), ("half", 0x800)] {
         registry.add_before(format!("config_set/cfg_align/{name}"), move |w| {
             w.negotiate()?;

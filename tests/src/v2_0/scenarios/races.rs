@@ -2,18 +2,22 @@
 
 use alloc::format;
 
-use super::super::abi::{BLOCKED, BUSY, Command, Desc, INPUT, REALM, REC, Wants, oaddr, rtt};
+use super::super::abi::{
+    BLOCKED, BUSY, Command, Desc, INCOMPLETE, INPUT, REALM, REC, Wants, entry, oaddr, ripas, rtt,
+};
 use super::super::outcome::Reply;
 use super::super::rec::Rec;
 use super::super::registry::Registry;
 use super::super::world::{BLOCK, PAGE, World};
-use super::good::{IPA, good, realm_with_tables};
+use super::good::{IPA, good, realm_with_tables, request};
+use super::ripas::CHANGE_DESTROYED;
 use super::sro::donating;
 use crate::outcome::{Outcome, holds, same};
 use crate::program::{Access, Action, Observed};
 
 pub(super) fn add(registry: &mut Registry) {
     add_while_running(registry);
+    add_operations_of_another_cpu(registry);
     registry
         .add("races/rec_create/same_rec", |w| {
             let (call, handle) = donating(w)?;
@@ -200,6 +204,34 @@ fn add_while_running(registry: &mut Registry) {
         reply.is(rtt(3))?;
         Ok(())
     });
+    registry.add("races/running/map_against_unmap_against_set_ripas", |w| {
+        let realm = realm_with_tables(w)?;
+        w.init_ripas(&realm, IPA, IPA + PAGE)?;
+        w.data_unknown(&realm, IPA)?;
+        let (waiting, running) = (w.rec(&realm, 0)?, w.rec(&realm, 1)?);
+        w.activate(&realm)?;
+        // One REC waits with the wish that memory which was destroyed becomes RAM.
+        request(w, &waiting, (IPA, IPA + PAGE), ripas::RAM, CHANGE_DESTROYED)?;
+        let (rd, top) = (realm.rd, IPA + PAGE);
+        let word = Desc::pages(w.delegated()?, 1).encode();
+        let actions = [
+            Action::Store(IPA, Access::WORD, 0x5ec3),
+            meanwhile(Command::DataUnmap, &[rd, IPA, top, oaddr::NONE, 0]),
+            meanwhile(Command::DataMap, &[rd, IPA, top, oaddr::SINGLE, word]),
+            meanwhile(Command::SetRipas, &[rd, waiting.pa, IPA, top]),
+            Action::Load(IPA, Access::WORD),
+        ];
+        let observed = w.observe(&running, &actions)?;
+        let [_, replies @ .., last] = observed.as_slice() else {
+            return crate::outcome::fail("nothing was observed");
+        };
+        for reply in replies {
+            holds("each succeeds", matches!(reply, Observed::Reply([0, ..])))?;
+        }
+        // Not the memory that was taken away, and wiped.
+        same("what the Realm reads", last, &Observed::Value(0))?;
+        w.expect(&realm, IPA, (3, entry::MAPPED, ripas::RAM))
+    });
     registry.add("races/running/delegation_of_one_range_by_two", |w| {
         let rec = w.running()?;
         let base = w.port.allocate(8, PAGE);
@@ -207,6 +239,51 @@ fn add_while_running(registry: &mut Registry) {
         reply.ok()?;
         w.through(Command::RangeDelegate, &[base + 4 * PAGE, base + 8 * PAGE])?;
         w.through(Command::RangeDelegate, &[base, base + 8 * PAGE])
+    });
+}
+
+/// Operations that one CPU has begun, and another one drives.
+fn add_operations_of_another_cpu(registry: &mut Registry) {
+    registry.add("races/donate/by_another_cpu", |w| {
+        let (_, handle) = donating(w)?;
+        let given = Desc::pages(w.delegated()?, 1);
+        let rec = w.running()?;
+        let list = w.list(0, &[given.encode()]);
+        w.offer(handle, &[given]);
+        let reply = w.while_running(&rec, Command::OpMemDonate, &[handle, list, 1])?;
+        w.remember(&reply);
+        same("granules taken", (reply.status(), reply.x[1]), (INCOMPLETE, 1))?;
+        // It is not the first CPU's to take back any more.
+        let back = w.call(Command::RangeUndelegate, &[given.base, given.end()])?;
+        holds("it is the operation's", matches!(back.status(), INPUT | BLOCKED))?;
+        w.finish(handle)?.ok()?;
+        Ok(())
+    });
+    registry.add("races/donate/against_undelegate_by_another_cpu", |w| {
+        let (_, handle) = donating(w)?;
+        let page = Desc::pages(w.delegated()?, 1);
+        let rec = w.running()?;
+        let list = w.list(0, &[page.encode()]);
+        let range = [page.base, page.end()];
+        w.while_running(&rec, Command::RangeUndelegate, &range)?.ok()?;
+        let reply = w.call(Command::OpMemDonate, &[handle, list, 1])?;
+        holds("the other CPU has it", reply.status() == INPUT || reply.x[1] == 0)?;
+        w.finish(handle)?;
+        Ok(())
+    });
+    registry.add("races/rec_create/ended_by_another_cpu", |w| {
+        let (call, handle) = donating(w)?;
+        w.donate_all(handle)?;
+        let rec = w.running()?;
+        let mut reply = w.while_running(&rec, Command::OpContinue, &[handle, 0])?;
+        // The command that it answers is the one that began the operation.
+        reply.call = w.operation(handle)?.begun.call;
+        reply.command = Command::RecCreate;
+        same("status", reply.x[0], 0)?;
+        w.forget(handle);
+        w.note_success(&reply);
+        w.fails(Command::OpContinue, &[handle, 0], INPUT)?;
+        w.destroy_rec(call.arguments[1])
     });
 }
 

@@ -15,7 +15,7 @@ use crate::outcome::{Outcome, holds, same};
 const INIT: Command = Command::InitRipas;
 const SET: Command = Command::SetRipas;
 /// A Realm's wish that memory that was destroyed becomes memory again.
-const CHANGE_DESTROYED: u64 = 1;
+pub(super) const CHANGE_DESTROYED: u64 = 1;
 
 pub(super) fn add(registry: &mut Registry) {
     add_init(registry);

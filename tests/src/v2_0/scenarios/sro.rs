@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::super::abi::{BLOCKED, BUSY, Command, Desc, INCOMPLETE, INPUT, SUCCESS, Wants};
+use super::super::abi::{BLOCKED, BUSY, Command, Desc, INCOMPLETE, INPUT, REALM, SUCCESS, Wants};
 use super::super::outcome::Reply;
 use super::super::registry::Registry;
 use super::super::world::{PAGE, World};
@@ -241,6 +241,23 @@ fn add_handles(registry: &mut Registry) {
             same("its end", reply.status(), SUCCESS)
         })
         .reading("tf-a-tests take the handle from every answer of OP_CONTINUE (OQ-6)");
+    registry
+        .add("sro/handle/again_after_a_failure", |w| {
+            // Not the first handle, which may be the one that says nothing.
+            let (_, first) = donating(w)?;
+            let (call, second) = donating(w)?;
+            w.ok(Command::RealmActivate, &[call.arguments[0]])?;
+            w.donate_all(second)?;
+            let reply = w.call(Command::OpContinue, &[second, 0])?;
+            let goes_on = reply.status() == INCOMPLETE;
+            holds("X1", !goes_on || reply.x[1] == second)?;
+            if goes_on {
+                w.finish(second)?.is(REALM)?;
+            }
+            w.finish(first)?.ok()?;
+            Ok(())
+        })
+        .reading("tf-a-tests take the handle from every answer of OP_CONTINUE (OQ-6)");
     registry.add("sro/handle/two_at_once", |w| {
         let (_, first) = donating(w)?;
         let (_, second) = donating(w)?;
@@ -267,6 +284,10 @@ fn add_handles(registry: &mut Registry) {
         // A wrong argument is seen all the same.
         let call = good(w, Command::RecCreate)?;
         w.call(call.command, &[call.arguments[0], 1, 1])?.is(INPUT)?;
+        // And so is a Realm that cannot have another REC.
+        let late = good(w, Command::RecCreate)?;
+        w.ok(Command::RealmActivate, &[late.arguments[0]])?;
+        w.call(late.command, &late.arguments)?.is(REALM)?;
         let (_, handle) = handles[0];
         w.finish(handle)?.ok()?;
         call.succeeds(w)?;
