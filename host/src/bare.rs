@@ -218,6 +218,7 @@ fn run(device_tree: u64) -> Result<(), Failure> {
     let host = Arc::new(host);
     let ended = match job.mode {
         Mode::Latency => bench::latency(&host, &BareMachine, leaf::bench_program()),
+        Mode::Conversions => bench::conversions(&host, &BareMachine, leaf::bench_program()),
         Mode::Races => run_races(&host, &job),
         Mode::Lives => run_lives(&host, &job),
         Mode::Cpus => run_cpus(&host, &job, &facts),

@@ -36,6 +36,8 @@ pub enum Mode {
     Bench,
     /// Measure how long an interrupt may have to wait; needs neither guest nor memory.
     Latency,
+    /// Measure what it takes when a guest shares memory; needs neither guest nor memory.
+    Conversions,
     /// Run the conformance suite.
     Conformance,
     /// CPUs send random commands about the same objects.
@@ -213,6 +215,7 @@ impl Draft {
             "mode" if value == "linux" => self.mode = Mode::Linux,
             "mode" if value == "bench" => self.mode = Mode::Bench,
             "mode" if value == "latency" => self.mode = Mode::Latency,
+            "mode" if value == "conversions" => self.mode = Mode::Conversions,
             "mode" if value == "conformance" => self.mode = Mode::Conformance,
             "mode" if value == "races" => self.mode = Mode::Races,
             "mode" if value == "lives" => self.mode = Mode::Lives,

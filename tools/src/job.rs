@@ -60,8 +60,22 @@ const LARGEST_JOB: usize = 64 << 10;
 
 /// Writes a job text to `path` that makes the host measure how long interrupts may have to wait.
 pub fn latency(rmi: SuiteInterface, path: &Path, layout: &Layout) -> anyhow::Result<Load> {
+    measuring("latency", rmi, path, layout)
+}
+
+/// Writes a job text to `path` that makes the host measure guests that share memory.
+pub fn conversions(rmi: SuiteInterface, path: &Path, layout: &Layout) -> anyhow::Result<Load> {
+    measuring("conversions", rmi, path, layout)
+}
+
+fn measuring(
+    mode: &str,
+    rmi: SuiteInterface,
+    path: &Path,
+    layout: &Layout,
+) -> anyhow::Result<Load> {
     let rmi = rmi.interface().name();
-    let text = format!("cairn-host-job 1\nmode=latency\ncpus=1\nrmi={rmi}\n\0");
+    let text = format!("cairn-host-job 1\nmode={mode}\ncpus=1\nrmi={rmi}\n\0");
     write_whole(path, text.as_bytes())?;
     Ok(Load { file: path.to_path_buf(), address: layout.job })
 }

@@ -26,6 +26,8 @@ pub(super) const OP_NOTHING: u64 = 0;
 const OP_SMC: u64 = 1;
 /// Operation: a 32-bit load from `gprs[1]`, for ever.
 pub(super) const OP_LOAD: u64 = 2;
+/// Operation: the same once.
+pub(super) const OP_TOUCH: u64 = 3;
 
 pub(super) const PSCI_CPU_ON: u64 = 0xc400_0003;
 pub(super) const RSI_VERSION: u64 = 0xc400_0190;

@@ -15,10 +15,12 @@
 //! | `in_place` | population in place, against the ordinary way |
 //! | `guest` | entries, exits and the Realm's calls, by a small program in the Realm |
 //! | `attestation` | tokens, and how soon an interrupt ends their computation |
+//! | `conversions` | guests that share memory and take it back |
 //! | `latency` | how long an interrupt may have to wait |
 
 mod attestation;
 mod commands;
+mod conversions;
 mod cost;
 mod dialect;
 mod fixture;
@@ -162,6 +164,18 @@ pub fn latency(host: &Host, timed: &dyn Timed, program: &[u8]) -> Result<(), Fai
     // A question to EL3 would take its time while the interrupt waits.
     let bench = Bench { meter: None, ..Bench::new(host, timed, "") };
     latency::run(&bench, program)?;
+    bench.finish();
+    Ok(())
+}
+
+/// Measures what it takes when a guest shares memory and takes it back, and reports a line for each of its habits.
+///
+/// # Errors
+///
+/// A command that has to succeed does not.
+pub fn conversions(host: &Host, timed: &dyn Timed, program: &[u8]) -> Result<(), Failure> {
+    let bench = Bench::new(host, timed, "");
+    conversions::run(&bench, program)?;
     bench.finish();
     Ok(())
 }

@@ -91,6 +91,8 @@ cairn_bench_program:
     b.eq    2f
     cmp     x20, #2
     b.eq    3f
+    cmp     x20, #3
+    b.eq    5f
     b       1b
 2:  ldp     x0, x1, [x19, #16]
     ldp     x2, x3, [x19, #32]
@@ -111,6 +113,9 @@ cairn_bench_program:
 3:  ldr     x20, [x19, #16]
 4:  ldr     w21, [x20]
     b       4b
+5:  ldr     x20, [x19, #16]
+    ldr     w21, [x20]
+    b       1b
 cairn_bench_program_end:
     "#
 );

@@ -18,7 +18,9 @@ pub fn command(bench: &Bench<'_>, ours: bool) -> anyhow::Result<()> {
     let text = bench.run.folder().join("latency-job.txt");
     let job = job::latency(bench.rmi, &text, bench.stage.layout())?;
     let progress = Progress::start("interrupting everything");
-    let Some(rows) = boot_job(bench, job, &COUNTED, patience::BENCH)? else { return Ok(()) };
+    let Some(rows) = boot_job::<Figure>(bench, job, &COUNTED, patience::BENCH)? else {
+        return Ok(());
+    };
     progress.done(&format!("{} commands and states", rows.len()));
     println!("{:<42} {:>24}", "while the monitor serves", "longest wait, instructions");
     for row in &rows {

@@ -8,11 +8,13 @@
 //! | `rows` | what the host reports |
 //! | `figures` | the measured and the committed figures, and the verdict |
 //! | `bars` | what operations should cost at most |
+//! | `conversions` | what it takes when a guest shares memory and takes it back |
 //! | `latency` | how long an interrupt for the Host may have to wait |
 //! | `operations` | what each command asks of the machine |
 //! | `profile` | where the instructions of one command go |
 
 mod bars;
+mod conversions;
 mod figures;
 mod latency;
 mod operations;
@@ -24,6 +26,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use cairn_el3::edition::Edition;
+use serde::de::DeserializeOwned;
 
 use crate::cli::{BenchOptions, Platform, SuiteInterface};
 use crate::fault::{IoContext, Verdict};
@@ -95,6 +98,9 @@ pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
     if options.operations {
         return operations::command(options.update);
     }
+    if options.conversions {
+        return conversions::command(options);
+    }
     if options.list {
         saved(options.rmi)?.names().for_each(|name| println!("{name}"));
         return Ok(());
@@ -134,7 +140,12 @@ fn check_options(options: &BenchOptions) -> anyhow::Result<()> {
         if options.rmi == SuiteInterface::V2_0 {
             bail!("--rmi 2.0 is measured on QEMU: no TF-A for the model passes its commands on");
         }
-        let BenchOptions { operations, update, profile, .. } = options;
+        let BenchOptions { operations, update, profile, conversions, .. } = options;
+        if *conversions {
+            bail!(
+                "--conversions is measured under the EL3 of the tests, which is not for the model"
+            );
+        }
         if *operations {
             bail!("--operations counts on the simulated machine, which is no board");
         }
@@ -222,12 +233,12 @@ fn boot(
 }
 
 /// Boots the machine with one CPU and a job that measures; what it reports, if it was started at all.
-fn boot_job(
+fn boot_job<R: DeserializeOwned>(
     bench: &Bench<'_>,
     job: Load,
     extra: &[&str],
     patience: Duration,
-) -> anyhow::Result<Option<Vec<Figure>>> {
+) -> anyhow::Result<Option<Vec<R>>> {
     let &Bench { stage, run, .. } = bench;
     let extra = extra.iter().map(|&argument| argument.to_owned()).collect();
     let shape = Shape { cpus: 1, extra, ..Shape::default() };
@@ -293,6 +304,8 @@ mod tests {
         assert!(on_fvp(profile("rmi_version")).contains("--profile"));
         let update = BenchOptions { update: true, ..BenchOptions::default() };
         assert!(on_fvp(update).contains("--update"));
+        let conversions = BenchOptions { conversions: true, ..BenchOptions::default() };
+        assert!(on_fvp(conversions).contains("--conversions"));
         let operations = BenchOptions { operations: true, ..BenchOptions::default() };
         assert!(on_fvp(operations).contains("--operations"));
         let newer = BenchOptions { rmi: SuiteInterface::V2_0, ..BenchOptions::default() };

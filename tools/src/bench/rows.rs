@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::figures::Figure;
 use crate::console::log::Decoder;
 use crate::console::progress::Novelty;
 use crate::console::tap::{Said, Tap, Text};
@@ -17,8 +17,8 @@ use crate::qemu::{Flow, Listener};
 /// A line of the host.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Event {
-    Bench(Figure),
+enum Event<R> {
+    Bench(R),
     End {
         result: String,
         why: Option<String>,
@@ -29,19 +29,19 @@ enum Event {
 
 /// Collects the host's rows from the UART.
 #[derive(Debug)]
-pub struct Rows {
+pub struct Rows<R> {
     tap: Tap,
     novelty: Novelty,
     log: BufWriter<File>,
     has_progressed: bool,
-    rows: Vec<Figure>,
+    rows: Vec<R>,
     end: Option<Result<(), String>>,
     last: String,
     /// What was said from the crash report on.
     report: Vec<String>,
 }
 
-impl Rows {
+impl<R: DeserializeOwned> Rows<R> {
     /// A listener that writes everything to `log`.
     pub fn new(decoder: Option<Decoder>, log: File) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl Rows {
     }
 
     /// All rows, if the host came to a good end.
-    pub fn finish(mut self) -> anyhow::Result<Vec<Figure>> {
+    pub fn finish(mut self) -> anyhow::Result<Vec<R>> {
         self.log.flush().context("cannot write the log file")?;
         if self.tap.fatal().is_some() {
             let report = self.report.join("\n  ");
@@ -106,7 +106,7 @@ impl Rows {
     }
 }
 
-impl Listener for Rows {
+impl<R: DeserializeOwned> Listener for Rows<R> {
     fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow> {
         for &byte in bytes {
             for said in self.tap.hear(byte) {
@@ -143,8 +143,9 @@ impl Listener for Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::figures::Figure;
 
-    fn rows(text: &str) -> Rows {
+    fn rows(text: &str) -> Rows<Figure> {
         let log = File::options().write(true).open("/dev/null").unwrap();
         let mut rows = Rows::new(None, log);
         rows.received(text.as_bytes()).unwrap();

@@ -60,8 +60,11 @@ pub struct BenchOptions {
     /// locks, calls to EL3
     #[arg(long, conflicts_with_all = ["latency", "profile", "json", "image"])]
     pub operations: bool,
+    /// Measure what it takes when a guest shares memory and takes it back instead, through both versions of the interface
+    #[arg(long, conflicts_with_all = ["update", "latency", "operations", "profile", "rmi"])]
+    pub conversions: bool,
     /// List the operations and stop
-    #[arg(long, conflicts_with_all = ["update", "latency", "operations", "profile", "json"])]
+    #[arg(long, conflicts_with_all = ["update", "latency", "operations", "conversions", "profile", "json"])]
     pub list: bool,
     /// Show which functions of the monitor the instructions of this operation go to
     #[arg(long, value_name = "OPERATION", conflicts_with = "json")]
