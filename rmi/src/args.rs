@@ -62,25 +62,20 @@ pub(crate) fn level(raw: u64) -> Option<Level> {
     Level::new(raw.cast_signed())
 }
 
-/// `RmiDataFlags`, bit 63, which is ours: populate in place.
-const IN_PLACE: u64 = 1 << 63;
-
-/// Whether a Host asks for population in place.
-pub(crate) const fn is_in_place(flags: u64) -> bool {
-    flags & IN_PLACE != 0
+/// The `RmiDataFlags` with which a Host asks for population in place; `None` if it does not: bit 63,
+/// which is ours, and the contents where they are to be.
+///
+/// The bit is not measured: how contents come to a Realm makes no difference to it.
+pub(crate) fn in_place(data: GranuleAddr, page: GranuleAddr, flags: u64) -> Option<u64> {
+    const IN_PLACE: u64 = 1 << 63;
+    (flags & IN_PLACE != 0 && data == page).then_some(flags & !IN_PLACE)
 }
 
-/// The page of contents of a new Realm, with its `RmiDataFlags`: bit 0, measure the content; bit 63, see [`is_in_place`]. The
-/// others should be zero and are ignored, but measured.
-///
-/// Bit 63 is not measured: how contents come to a Realm makes no difference to it.
+/// The page of contents of a new Realm, with its `RmiDataFlags`: bit 0, measure the content. The others should be zero and are
+/// ignored, but measured.
 pub(crate) const fn source(page: GranuleAddr, flags: u64) -> Source {
     const MEASURE_CONTENT: u64 = 1;
-    Source {
-        page,
-        measures_content: flags & MEASURE_CONTENT != 0,
-        measured_flags: flags & !IN_PLACE,
-    }
+    Source { page, measures_content: flags & MEASURE_CONTENT != 0, measured_flags: flags }
 }
 
 /// `RmiRecMpidr`; `None` if a reserved bit is set.
@@ -98,14 +93,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_bit_63_asks_for_population_in_place() {
-        let page = GranuleAddr::containing(0x8000_0000);
+    fn only_bit_63_and_one_page_ask_for_population_in_place() {
+        let [page, other] = [0x8000_0000, 0x8000_1000].map(GranuleAddr::containing);
         for flags in [0, 1, u64::MAX >> 1] {
-            let ordinary = source(page, flags);
-            assert!(!is_in_place(flags) && ordinary.measured_flags == flags);
-            let in_place = source(page, flags | 1 << 63);
-            assert!(is_in_place(flags | 1 << 63) && in_place.measured_flags == flags);
-            assert_eq!(in_place.measures_content, ordinary.measures_content);
+            assert_eq!(in_place(page, page, flags), None);
+            assert_eq!(in_place(page, other, flags | 1 << 63), None);
+            assert_eq!(in_place(page, page, flags | 1 << 63), Some(flags));
         }
     }
 

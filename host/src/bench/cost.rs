@@ -120,6 +120,10 @@ mod tests {
             ([if x0 == SPENT { u64::MAX } else { 0 }, 0, 0, 0, 0], 1000)
         }
 
+        fn timed_copy(&self, _: u64, _: u64) -> u64 {
+            unreachable!("nothing of the costs of calls")
+        }
+
         fn end(&self) -> ! {
             unreachable!("nothing ends here")
         }

@@ -80,8 +80,6 @@ pub enum Cause {
     HostUntracked(HostPage),
     /// A page of the Host's is not the Host's, or is not any more.
     HostFault(HostPage),
-    /// The contents of a page that is to be populated in place are in another one.
-    NotInPlace,
     /// EL3 does not move the granule to the Realm physical address space.
     NotDelegated,
     /// EL3 does not move the granule back: it stays DELEGATED, wiped, and is in the leak ledger.

@@ -26,7 +26,7 @@ use super::{Cause, HostPage, Named, entry, lock};
 ///
 /// # Errors
 ///
-/// `NotInPlace`, `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`,
+/// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`,
 /// `EntryState`, `HostFault`, `NotDelegated`, `El3Busy`, `El3Conflict`. The page is the Host's then, and
 /// untouched.
 // Out of line: the copy would make the stack of every other command larger.
@@ -39,9 +39,6 @@ pub fn populate<M: Memory + HostMemory + Hasher + RootWorld>(
     ipa: u64,
     source: &Source,
 ) -> Result<(), Cause> {
-    if page.addr() != source.page {
-        return Err(Cause::NotInPlace);
-    }
     let machine = rmm.machine;
     let (page, mut rd) = lock::pair::<Undelegated, RdState>(page, rd)?;
     let mut rd_page = machine.page(Slot::Rd, rd.exclusive());

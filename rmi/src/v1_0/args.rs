@@ -4,7 +4,7 @@ use granule::GranuleAddr;
 use realm::Rmm;
 use realm::rtt::ripas::{InitRules, WishRules};
 
-pub(super) use crate::args::{granule, host_page, is_in_place, level, rd, rec, rec_index, source};
+pub(super) use crate::args::{granule, host_page, in_place, level, rd, rec, rec_index, source};
 use crate::ops::ripas::Init;
 use crate::ops::{Cause, Named, Operand};
 

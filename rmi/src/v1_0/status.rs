@@ -106,7 +106,6 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::HostUnaligned(page) => (Code::Input, host_labels(page).0),
         Cause::HostUntracked(page) => (Code::Input, host_labels(page).1),
         Cause::HostFault(page) => (Code::Input, host_labels(page).2),
-        Cause::NotInPlace => (Code::Input, "src_in_place"),
         Cause::NotDelegated => (Code::Input, "gran_gpt"),
         Cause::NotUndelegated => (Code::Input, "el3_refused"),
         Cause::El3Busy => (Code::Input, "el3_busy"),

@@ -2,7 +2,7 @@
 
 use realm::rtt::ripas::{InitRules, WishRules};
 
-pub(super) use crate::args::{granule, host_page, is_in_place, level, rd, rec, rec_index, source};
+pub(super) use crate::args::{granule, host_page, in_place, level, rd, rec, rec_index, source};
 use crate::ops::ripas::Init;
 
 /// RTT_INIT_RIPAS is not measured; memory that the Realm has may become RAM too (OQ-19).

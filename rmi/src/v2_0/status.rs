@@ -124,7 +124,6 @@ pub(super) const fn status(cause: Cause) -> Status {
         Cause::HostUnaligned(page) => (Code::Input, host_labels(page).0),
         Cause::HostUntracked(page) => (Code::Input, host_labels(page).1),
         Cause::HostFault(page) => (Code::Input, host_labels(page).2),
-        Cause::NotInPlace => (Code::Input, "src_in_place"),
         Cause::NotTracked { addr } => (Code::TrackingAt(addr), "tracking"),
         Cause::RangeState { addr } => (Code::InputAt(addr), "gran_state"),
         Cause::NotDelegated => (Code::Input, "gran_gpt"),

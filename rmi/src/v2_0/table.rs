@@ -131,11 +131,9 @@ commands! { (rmm, run)
     0xc400_0153 RTT_DATA_MAP_INIT [rd, data, ipa, src, flags] Active Plain => {
         let page = args::host_page(rmm, HostPage::Source, src)?;
         let (data, rd) = (args::granule(rmm, Operand::Data, data)?, args::rd(rmm, rd)?);
-        let source = args::source(page, flags);
-        if args::is_in_place(flags) {
-            in_place::populate(rmm, rd, data, ipa, &source)?;
-        } else {
-            data::create(rmm, rd, data, ipa, &source)?;
+        match args::in_place(data.addr(), page, flags) {
+            Some(flags) => in_place::populate(rmm, rd, data, ipa, &args::source(page, flags))?,
+            None => data::create(rmm, rd, data, ipa, &args::source(page, flags))?,
         }
         []
     };

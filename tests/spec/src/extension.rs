@@ -11,7 +11,9 @@ pub const FEATURES: u64 = 1;
 /// The flag of DATA_CREATE and DATA_MAP_INIT that asks for it.
 pub const IN_PLACE: u64 = 1 << 63;
 
-/// Whether flags ask for population in place, and the flags as the texts know them.
-pub(crate) fn split(flags: u64) -> (bool, u64) {
-    (flags & IN_PLACE != 0, flags & !IN_PLACE)
+/// Whether a command asks for population in place, and its flags as the texts know them. For other
+/// pages the bit is one of those that should be zero.
+pub(crate) fn split(flags: u64, data: u64, src: u64) -> (bool, u64) {
+    let in_place = flags & IN_PLACE != 0 && data == src;
+    (in_place, if in_place { flags & !IN_PLACE } else { flags })
 }

@@ -52,12 +52,11 @@ impl Model {
         src: u64,
         flags: u64,
     ) -> Verdict {
-        let (in_place, flags) = extension::split(flags);
+        let (in_place, flags) = extension::split(flags, data, src);
         let mut c = conditions();
         let page = self.read_host(&mut c, ["src_align", "src_bound", "src_pas"], src, 512);
         // The other bits should be zero.
         c.may_fail("flags", flags > 1, INPUT);
-        c.fails("src_in_place", in_place && src != data, INPUT);
         let state = if in_place { State::Undelegated } else { State::Delegated };
         if self.check_new_page(&mut c, rd, (data, state), ipa) {
             c.fails("realm_state", self.realms[&rd].state != RealmState::New, REALM);

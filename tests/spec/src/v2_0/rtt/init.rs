@@ -21,12 +21,11 @@ impl Model {
     /// rd, data, ipa, src, flags. That data is rd or a table is a matter of its state (B-1).
     pub(crate) fn data_map_init(&self, arguments: [u64; 5], host: &dyn HostView) -> Verdict {
         let [rd, data, ipa, src, flags] = arguments;
-        let (in_place, flags) = extension::split(flags);
+        let (in_place, flags) = extension::split(flags, data, src);
         let mut c = Conditions::new();
         let page = self.read_host(&mut c, SRC, src, host);
         let state = if in_place { State::Undelegated } else { State::Delegated };
         self.check_granule_or(&mut c, DATA, data, state, choices::OWNED_IN_MAP);
-        c.fails("src_in_place", in_place && src != data, INPUT);
         // The other bits should be zero; TF-RMM refuses them.
         c.may_fail("flags", flags > 1, INPUT);
         c.fails("ipa_align", !ipa.is_multiple_of(4096), INPUT);
@@ -65,7 +64,7 @@ impl Model {
             }
         });
         match refusal {
-            Refusal::Perhaps(code) => verdict.or(refused(code)),
+            Refusal::Perhaps(code) | Refusal::Once(code) => verdict.or(refused(code)),
             Refusal::Next(_) | Refusal::Never => verdict,
         }
     }
