@@ -1,4 +1,5 @@
-//! Passes the linker script and the board's load address when the program is built for the machine itself.
+//! Passes the linker script and the board's load address when the program is built for the machine
+//! itself.
 
 fn main() {
     println!("cargo::rerun-if-changed=host.ld");

@@ -1,5 +1,5 @@
-//! Links the image: the linker script, the log's string table, and a static position-independent executable. Chooses the
-//! log level if `DEFMT_LOG` does not: `info`, or what a feature asks for.
+//! Links the image: the linker script, the log's string table, and a static position-independent
+//! executable. Chooses the log level if `DEFMT_LOG` does not: `info`, or what a feature asks for.
 
 use std::env;
 
@@ -28,7 +28,8 @@ fn main() {
         "-znorelro",
         // A bit for each word to relocate, where the older list has 24 bytes.
         "--pack-dyn-relocs=relr",
-        // Constants with pointers stay in .rodata: they are relocated before anything is write-protected.
+        // Constants with pointers stay in .rodata: they are relocated before anything is
+        // write-protected.
         "-znotext",
         "-znognustack",
     ] {

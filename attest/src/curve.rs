@@ -1,8 +1,9 @@
 //! Multiples of the base point of P-384, in steps of bounded length.
 //!
-//! The curve library does the arithmetic of the field. Its own multiplication is the oracle of the tests, but it can neither
-//! stop half way nor show its projective coordinates, so the group law is here. All of it runs in constant time: no
-//! branch and no address depends on a scalar or a coordinate.
+//! The curve library does the arithmetic of the field. Its own multiplication is the oracle of the
+//! tests, but it can neither stop half way nor show its projective coordinates, so the group law is
+//! here. All of it runs in constant time: no branch and no address depends on a scalar or a
+//! coordinate.
 
 use p384::Scalar;
 use p384::elliptic_curve::ff::PrimeField;
@@ -13,7 +14,7 @@ use crate::field::{Coordinate, Field};
 use crate::table::TABLE;
 
 /// Number of entries of the table: one for each combination of signs of all teeth but the highest.
-pub const COMBINATIONS: usize = 32;
+pub(crate) const COMBINATIONS: usize = 32;
 
 /// Teeth of the comb: one per word of a scalar, so that a digit is one bit of each word.
 const TEETH: usize = 6;
@@ -35,14 +36,14 @@ const B: Coordinate = Coordinate::from_words([
 
 /// A point that is not the identity.
 #[derive(Clone, Copy, Debug)]
-pub struct Affine {
+pub(crate) struct Affine {
     x: Coordinate,
     y: Coordinate,
 }
 
 impl Affine {
     /// The point with these coordinates: six words of x, then of y, most significant first.
-    pub const fn new(words: [u64; 2 * TEETH]) -> Self {
+    pub(crate) const fn new(words: [u64; 2 * TEETH]) -> Self {
         let [x5, x4, x3, x2, x1, x0, y5, y4, y3, y2, y1, y0] = words;
         Self {
             x: Coordinate::from_words([x5, x4, x3, x2, x1, x0]),
@@ -63,7 +64,7 @@ fn triple(value: Coordinate) -> Coordinate {
 
 /// A point in homogeneous coordinates: (X/Z, Y/Z).
 #[derive(Clone, Copy, Default)]
-pub struct Point {
+pub(crate) struct Point {
     /// X.
     pub x: Coordinate,
     /// Y.
@@ -75,7 +76,8 @@ pub struct Point {
 impl Point {
     /// `self + self`. Complete: right for every point.
     ///
-    /// Source: Renes, Costello, Batina, "Complete addition formulas for prime order elliptic curves" (2015), algorithm 6.
+    /// Source: Renes, Costello, Batina, "Complete addition formulas for prime order elliptic
+    /// curves" (2015), algorithm 6.
     #[must_use]
     #[inline(never)]
     fn double(&self) -> Self {
@@ -100,7 +102,8 @@ impl Point {
 
     /// `self + other`. Complete: right for every `self`, also the identity, `other` and `-other`.
     ///
-    /// Source: Renes, Costello, Batina, "Complete addition formulas for prime order elliptic curves" (2015), algorithm 5.
+    /// Source: Renes, Costello, Batina, "Complete addition formulas for prime order elliptic
+    /// curves" (2015), algorithm 5.
     #[must_use]
     #[inline(never)]
     fn add(&self, other: &Affine) -> Self {
@@ -146,12 +149,12 @@ fn select(index: usize, negative: Choice) -> Affine {
 
 /// `k G`, digit by digit.
 ///
-/// With `t = (k + 2^384 - 1) / 2` modulo the group's order, `k` is the sum of `(2 t_i - 1) 2^i` over the 384 bits of `t`: every
-/// digit is plus or minus one, none is zero, and nothing depends on `k` being odd. Digit `d` of the comb is bit `d` of each of the
-/// six words of `t`.
+/// With `t = (k + 2^384 - 1) / 2` modulo the group's order, `k` is the sum of `(2 t_i - 1) 2^i`
+/// over the 384 bits of `t`: every digit is plus or minus one, none is zero, and nothing depends on
+/// `k` being odd. Digit `d` of the comb is bit `d` of each of the six words of `t`.
 ///
 /// Source: Hamburg, "Fast and compact elliptic-curve cryptography" (2012), 3.3 "signed comb".
-pub struct Comb {
+pub(crate) struct Comb {
     /// The words of `t`, least significant first.
     teeth: [u64; TEETH],
     /// Digits left.
@@ -163,7 +166,7 @@ pub struct Comb {
 impl Comb {
     /// Starts to compute `k G`.
     #[inline(never)]
-    pub fn new(k: &Scalar) -> Self {
+    pub(crate) fn new(k: &Scalar) -> Self {
         /// (2^384 - 1) / 2 modulo the order.
         const OFFSET: Scalar = {
             let two_48 = Scalar::from_u64(1 << 48);
@@ -175,23 +178,25 @@ impl Comb {
     }
 
     /// Takes up a multiplication where [`Comb::parts`] left it.
-    pub fn resume(teeth: [u64; TEETH], left: u32, sum: Point) -> Self {
+    pub(crate) fn resume(teeth: [u64; TEETH], left: u32, sum: Point) -> Self {
         Self { teeth, left, sum }
     }
 
     /// What there is to remember of the multiplication: secret.
-    pub fn parts(&self) -> (&[u64; TEETH], u32, &Point) {
+    pub(crate) fn parts(&self) -> (&[u64; TEETH], u32, &Point) {
         (&self.teeth, self.left, &self.sum)
     }
 
-    /// Adds one digit. Returns the result after the last one; it is not the identity, unless `k` is 0.
+    /// Adds one digit. Returns the result after the last one; it is not the identity, unless `k` is
+    /// 0.
     #[inline(never)]
-    pub fn step(&mut self) -> Option<Point> {
+    pub(crate) fn step(&mut self) -> Option<Point> {
         let first = self.left == DIGITS;
         self.left = self.left.saturating_sub(1);
         let mut signs = self.teeth.map(|word| (word >> self.left) & 1);
         let [s0, s1, s2, s3, s4, s5] = signs;
-        // The table has the combinations with a positive highest tooth. For the others: its complement, negated.
+        // The table has the combinations with a positive highest tooth. For the others: its
+        // complement, negated.
         let negative = s5 ^ 1;
         let index = (s0 | s1 << 1 | s2 << 2 | s3 << 3 | s4 << 4) ^ (negative * 0x1f);
         #[expect(clippy::cast_possible_truncation, reason = "one bit; five bits")]

@@ -1,7 +1,7 @@
 //! The two prime fields of P-384: coordinates and scalars.
 //!
-//! The curve library does the arithmetic, in constant time, and unrolled: a multiplication is 2 KiB of code. Here each operation
-//! gets one place in the image, from which everything calls it.
+//! The curve library does the arithmetic, in constant time, and unrolled: a multiplication is 2 KiB
+//! of code. Here each operation gets one place in the image, from which everything calls it.
 
 use core::ops::{Add, Mul, Neg, Sub};
 
@@ -13,7 +13,7 @@ use p384::{FieldElement, Scalar};
 use crate::realm_key::SCALAR_BYTES;
 
 /// A prime field of 384 bits.
-pub trait Field: Copy + Zeroize {
+pub(crate) trait Field: Copy + Zeroize {
     /// 1.
     const ONE: Self;
     /// The modulus minus 2, the exponent of an inversion: words, least significant first.
@@ -29,7 +29,8 @@ pub trait Field: Copy + Zeroize {
     /// The words of the Montgomery form, `2^384 self` modulo the modulus, least significant first.
     fn montgomery_words(&self) -> &[u64; 6];
 
-    /// The number, words least significant first. The curve library could do it too, with another 2 KiB of code.
+    /// The number, words least significant first. The curve library could do it too, with another 2
+    /// KiB of code.
     fn words(&self) -> [u64; 6] {
         *self.times(&Self::LEAVE).montgomery_words()
     }
@@ -47,14 +48,14 @@ pub trait Field: Copy + Zeroize {
 
 /// A coordinate of a point: an element of the curve's field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Coordinate(pub FieldElement);
+pub(crate) struct Coordinate(pub FieldElement);
 
 impl Coordinate {
     /// 0.
-    pub const ZERO: Self = Self(FieldElement::ZERO);
+    pub(crate) const ZERO: Self = Self(FieldElement::ZERO);
 
     /// The element with these words, most significant first; they must be below the modulus.
-    pub const fn from_words(words: [u64; 6]) -> Self {
+    pub(crate) const fn from_words(words: [u64; 6]) -> Self {
         let two_32 = FieldElement::from_u64(1 << 32);
         let two_64 = two_32.multiply(&two_32);
         let mut value = FieldElement::ZERO;
@@ -67,7 +68,7 @@ impl Coordinate {
     }
 
     /// `self` becomes `other` if `choice` says so.
-    pub fn assign_if(&mut self, other: &Self, choice: Choice) {
+    pub(crate) fn assign_if(&mut self, other: &Self, choice: Choice) {
         self.0.conditional_assign(&other.0, choice);
     }
 }

@@ -1,5 +1,5 @@
-//! The realm attestation key (RAK): from EL3 at boot, checked, with its public half and the hash that the platform token
-//! vouches for.
+//! The realm attestation key (RAK): from EL3 at boot, checked, with its public half and the hash
+//! that the platform token vouches for.
 
 use machine::attest::AttestRoot;
 use machine::{El3Error, Hasher};
@@ -31,7 +31,8 @@ impl KeyError {
     }
 }
 
-/// Fetches the key and derives what belongs to it. Takes about as long as a token: once, at cold boot.
+/// Fetches the key and derives what belongs to it. Takes about as long as a token: once, at cold
+/// boot.
 ///
 /// # Errors
 ///

@@ -8,8 +8,8 @@
 //! | [`sign`] | the signature, slice by slice |
 //! | `nonce`, `curve`, `power`, `field`, `table` | what it is computed from |
 //!
-//! Does not own: the protocol by which a Realm fetches its token (crate `rsi`), or where a token that is being made is
-//! kept between two calls.
+//! Does not own: the protocol by which a Realm fetches its token (crate `rsi`), or where a token
+//! that is being made is kept between two calls.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

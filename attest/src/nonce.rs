@@ -14,7 +14,7 @@ use crate::sign::reduced;
 const BLOCK_BYTES: usize = 128;
 
 /// Bytes of a hedge: fresh randomness mixed into the nonce.
-pub const HEDGE_BYTES: usize = 32;
+pub(crate) const HEDGE_BYTES: usize = 32;
 
 /// Most bytes that are authenticated at once: V, a separator, key, digest, hedge.
 const MESSAGE_MAX: usize = 3 * SCALAR_BYTES + 1 + HEDGE_BYTES;
@@ -43,7 +43,7 @@ fn hmac(hasher: &impl Hasher, key: &[u8; SCALAR_BYTES], parts: &[&[u8]]) -> [u8;
 }
 
 /// The state of the generator: secret.
-pub struct Nonce {
+pub(crate) struct Nonce {
     k: [u8; SCALAR_BYTES],
     v: [u8; SCALAR_BYTES],
     /// Steps done.
@@ -51,7 +51,7 @@ pub struct Nonce {
 }
 
 /// What the generator starts from.
-pub struct Seed<'s> {
+pub(crate) struct Seed<'s> {
     /// The private key, big endian.
     pub key: &'s [u8; SCALAR_BYTES],
     /// The message's digest.
@@ -69,24 +69,25 @@ impl Default for Nonce {
 
 impl Nonce {
     /// Takes up the generator where [`Nonce::parts`] left it.
-    pub fn resume(k: [u8; SCALAR_BYTES], v: [u8; SCALAR_BYTES], stage: u32) -> Self {
+    pub(crate) fn resume(k: [u8; SCALAR_BYTES], v: [u8; SCALAR_BYTES], stage: u32) -> Self {
         Self { k, v, stage }
     }
 
     /// What there is to remember of the generator: secret.
-    pub fn parts(&self) -> (&[u8; SCALAR_BYTES], &[u8; SCALAR_BYTES], u32) {
+    pub(crate) fn parts(&self) -> (&[u8; SCALAR_BYTES], &[u8; SCALAR_BYTES], u32) {
         (&self.k, &self.v, self.stage)
     }
 
-    /// Does one step of RFC 6979, 3.2, each an HMAC: d, e, f, g, then h. Returns a candidate that is in range; further calls
-    /// give the next one.
-    pub fn step(&mut self, hasher: &impl Hasher, seed: &Seed<'_>) -> Option<Scalar> {
+    /// Does one step of RFC 6979, 3.2, each an HMAC: d, e, f, g, then h. Returns a candidate that
+    /// is in range; further calls give the next one.
+    pub(crate) fn step(&mut self, hasher: &impl Hasher, seed: &Seed<'_>) -> Option<Scalar> {
         let stage = self.stage;
         self.stage += 1;
         match stage {
             0 | 2 => {
                 let separator = [if stage == 0 { 0 } else { 1 }];
-                // bits2octets of 2.3.4: the digest is as long as the order, so one subtraction reduces it.
+                // bits2octets of 2.3.4: the digest is as long as the order, so one subtraction
+                // reduces it.
                 let digest = reduced(seed.digest).to_array();
                 let parts: [&[u8]; 5] = [&self.v, &separator, seed.key, &digest, seed.hedge];
                 self.k = hmac(hasher, &self.k, &parts);

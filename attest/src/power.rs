@@ -1,6 +1,8 @@
-//! Inverses in the field and among the scalars, by Fermat's little theorem, as many multiplications at a time as wanted.
+//! Inverses in the field and among the scalars, by Fermat's little theorem, as many multiplications
+//! at a time as wanted.
 //!
-//! The exponents are public constants, and so are the branches; the base is secret and none depends on it.
+//! The exponents are public constants, and so are the branches; the base is secret and none depends
+//! on it.
 
 use p384::elliptic_curve::zeroize::Zeroize;
 
@@ -10,10 +12,10 @@ use crate::field::Field;
 const WINDOW: u32 = 4;
 
 /// Odd powers below 2^`WINDOW`.
-pub const POWERS: usize = 8;
+pub(crate) const POWERS: usize = 8;
 
 /// The inverse of a number, window by window: secret.
-pub struct Inverse<F: Field> {
+pub(crate) struct Inverse<F: Field> {
     /// The number to the power of 1, 3, 5 and so on to 15.
     powers: [F; POWERS],
     /// The number to the power of the exponent's bits done.
@@ -25,7 +27,7 @@ pub struct Inverse<F: Field> {
 impl<F: Field> Inverse<F> {
     /// Starts to invert `base`. The inverse of 0 is 0.
     #[inline(never)]
-    pub fn new(base: &F) -> Self {
+    pub(crate) fn new(base: &F) -> Self {
         let mut powers = [*base; POWERS];
         let mut square = base.times(base);
         let mut power = *base;
@@ -39,19 +41,19 @@ impl<F: Field> Inverse<F> {
     }
 
     /// Takes up an inversion where [`Inverse::parts`] left it.
-    pub fn resume(powers: [F; POWERS], value: F, left: u32) -> Self {
+    pub(crate) fn resume(powers: [F; POWERS], value: F, left: u32) -> Self {
         Self { powers, value, left }
     }
 
     /// What there is to remember of the inversion: secret.
-    pub fn parts(&self) -> (&[F; POWERS], &F, u32) {
+    pub(crate) fn parts(&self) -> (&[F; POWERS], &F, u32) {
         (&self.powers, &self.value, self.left)
     }
 
-    /// Goes on with at least one and at most `multiplications` + `WINDOW` multiplications. Returns the result after the last
-    /// one.
+    /// Goes on with at least one and at most `multiplications` + `WINDOW` multiplications. Returns
+    /// the result after the last one.
     #[inline(never)]
-    pub fn step(&mut self, multiplications: u32) -> Option<F> {
+    pub(crate) fn step(&mut self, multiplications: u32) -> Option<F> {
         let mut done = 0;
         while self.left != 0 {
             let (window, bits) = window(&F::INVERSION, self.left);
@@ -71,7 +73,8 @@ impl<F: Field> Inverse<F> {
     }
 }
 
-/// The next window of an exponent of which `left` bits are left: its value, odd or 0, and its length in bits.
+/// The next window of an exponent of which `left` bits are left: its value, odd or 0, and its
+/// length in bits.
 fn window(exponent: &[u64; 6], left: u32) -> (usize, u32) {
     let bit = |index: u32| {
         let word = exponent.get((index / u64::BITS) as usize).copied().unwrap_or(0);

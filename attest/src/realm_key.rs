@@ -18,8 +18,8 @@ pub struct RealmKey {
 }
 
 impl RealmKey {
-    /// A key that has been checked: `secret` is big endian and in range, `public` belongs to it, and `challenge` is the SHA-256
-    /// of `public`.
+    /// A key that has been checked: `secret` is big endian and in range, `public` belongs to it,
+    /// and `challenge` is the SHA-256 of `public`.
     pub fn new(
         secret: [u8; SCALAR_BYTES],
         public: [u8; COSE_KEY_BYTES],

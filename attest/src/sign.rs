@@ -1,5 +1,5 @@
-//! ECDSA with P-384, one slice at a time: deterministic, constant time, and able to stop between any two slices and go on
-//! on another CPU.
+//! ECDSA with P-384, one slice at a time: deterministic, constant time, and able to stop between
+//! any two slices and go on on another CPU.
 //!
 //! | Phase | Slices | What it computes |
 //! | --- | --- | --- |
@@ -23,8 +23,8 @@ use crate::realm_key::SCALAR_BYTES;
 /// Bytes of a signature: r, then s, big endian.
 pub const SIGNATURE_BYTES: usize = 2 * SCALAR_BYTES;
 
-// A slice is 25,000 instructions at most, and at the worst comes after `load` (16,000) and before `save` (6,000): so long does an
-// interrupt of the Host wait, and 50,000 is what it may.
+// A slice is 25,000 instructions at most, and at the worst comes after `load` (16,000) and before
+// `save` (6,000): so long does an interrupt of the Host wait, and 50,000 is what it may.
 /// Multiplications in the field in a slice.
 const FIELD_PER_SLICE: u32 = 40;
 /// Multiplications of scalars in a slice: slower, for the group's order has no special form.
@@ -57,14 +57,17 @@ enum Phase {
 }
 
 impl Signer {
-    /// Starts to sign a message with this SHA-384. `hedge` is fresh randomness: good, but nothing depends on it.
+    /// Starts to sign a message with this SHA-384. `hedge` is fresh randomness: good, but nothing
+    /// depends on it.
     pub fn new(digest: [u8; SCALAR_BYTES], hedge: Option<[u8; HEDGE_BYTES]>) -> Self {
         Self { digest, hedge, nonce: Nonce::default(), phase: Phase::Nonce }
     }
 
-    /// Does a slice of the work with the private key `key`, big endian. Returns the signature after the last one.
+    /// Does a slice of the work with the private key `key`, big endian. Returns the signature after
+    /// the last one.
     ///
-    /// Source: FIPS 186-5, 6.4.1. If r or s is zero, it goes on with the next nonce: nobody will ever see it.
+    /// Source: FIPS 186-5, 6.4.1. If r or s is zero, it goes on with the next nonce: nobody will
+    /// ever see it.
     #[inline(never)]
     pub fn step(
         &mut self,
@@ -314,7 +317,8 @@ mod tests {
     fn digests_above_the_order_are_reduced() {
         let (key, digest) = ([7; 48], [0xff; 48]);
         let ours = sign(Signer::new(digest, None), &key, true);
-        // The curve library of this generation forgets bits2octets of RFC 6979, 2.3.4, so only the verdict can be compared.
+        // The curve library of this generation forgets bits2octets of RFC 6979, 2.3.4, so only the
+        // verdict can be compared.
         let verifying = VerifyingKey::from(&SigningKey::from_slice(&key).unwrap());
         verifying.verify_prehash(&digest, &Signature::from_slice(&ours).unwrap()).unwrap();
         let same = reduced(&digest).to_array();
@@ -335,7 +339,8 @@ mod tests {
         verifying.verify_prehash(&digest, &Signature::from_slice(&ours).unwrap()).unwrap();
     }
 
-    /// A signer that has used up its first nonce, and goes on with `phase`; the key and the digest are those of `signed`.
+    /// A signer that has used up its first nonce, and goes on with `phase`; the key and the digest
+    /// are those of `signed`.
     fn after_the_first_nonce(digest: [u8; 48], key: &[u8; 48], phase: Phase) -> Signer {
         let mut signer = Signer::new(digest, None);
         while matches!(signer.phase, Phase::Nonce) {

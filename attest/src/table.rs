@@ -1,13 +1,14 @@
-//! The multiples of the base point that [`crate::curve`] adds up: public constants, checked by a test against the curve
-//! library.
+//! The multiples of the base point that [`crate::curve`] adds up: public constants, checked by a
+//! test against the curve library.
 
 use crate::curve::{Affine, COMBINATIONS};
 
-/// Entry `i`: 2^320 G, plus or minus 2^(64 t) G for each tooth `t` from 0 to 4: plus if bit `t` of `i` is set.
+/// Entry `i`: 2^320 G, plus or minus 2^(64 t) G for each tooth `t` from 0 to 4: plus if bit `t` of
+/// `i` is set.
 ///
 /// Coordinates are six words each, most significant first: x, then y.
 #[rustfmt::skip]
-pub static TABLE: [Affine; COMBINATIONS] = [
+pub(crate) static TABLE: [Affine; COMBINATIONS] = [
     Affine::new([
         0x1523_ee3f_a26e_617f, 0x6d7b_dd09_61e2_7dbe, 0x67e9_1103_f5bd_ecc8, 0xd3bb_e07d_18da_f95c,
         0xad98_7d77_65a7_1088, 0x736d_7103_4817_7996, 0x4603_8363_6d2e_6594, 0xb436_b924_6701_d405,

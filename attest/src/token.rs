@@ -1,6 +1,8 @@
-//! What a token says, in CBOR: the claims of a Realm, their COSE_Sign1, and the container with the platform's token.
+//! What a token says, in CBOR: the claims of a Realm, their COSE_Sign1, and the container with the
+//! platform's token.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A7.2.3; RFC 9052 (COSE), 4.2 and 4.4; draft-ffm-rats-cca-token.
+//! Source: RMM specification (Arm DEN0137) 1.0, A7.2.3; RFC 9052 (COSE), 4.2 and 4.4;
+//! draft-ffm-rats-cca-token.
 
 use machine::Hasher;
 use minicbor::Encoder;
@@ -29,17 +31,17 @@ const TO_BE_SIGNED_MAX: usize = CLAIMS_MAX + 21;
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.1.
 mod claim {
-    pub const CHALLENGE: u16 = 10;
-    pub const PROFILE: u16 = 265;
-    pub const PERSONALIZATION_VALUE: u16 = 44235;
-    pub const HASH_ALGORITHM: u16 = 44236;
-    pub const PUBLIC_KEY: u16 = 44237;
-    pub const INITIAL_MEASUREMENT: u16 = 44238;
-    pub const EXTENSIBLE_MEASUREMENTS: u16 = 44239;
-    pub const PUBLIC_KEY_HASH_ALGORITHM: u16 = 44240;
+    pub(super) const CHALLENGE: u16 = 10;
+    pub(super) const PROFILE: u16 = 265;
+    pub(super) const PERSONALIZATION_VALUE: u16 = 44235;
+    pub(super) const HASH_ALGORITHM: u16 = 44236;
+    pub(super) const PUBLIC_KEY: u16 = 44237;
+    pub(super) const INITIAL_MEASUREMENT: u16 = 44238;
+    pub(super) const EXTENSIBLE_MEASUREMENTS: u16 = 44239;
+    pub(super) const PUBLIC_KEY_HASH_ALGORITHM: u16 = 44240;
     // Source: RMM specification (Arm DEN0137) 2.0.
-    pub const INSTANCE_ID: u16 = 256;
-    pub const ENCRYPTION_POLICY: u16 = 44243;
+    pub(super) const INSTANCE_ID: u16 = 256;
+    pub(super) const ENCRYPTION_POLICY: u16 = 44243;
 }
 
 /// Profile of the claims of a Realm without an instance: what its RIM is made of is what 1.0 says.
@@ -49,10 +51,11 @@ const REALM_INSTANCE_PROFILE: &str = "tag:arm.com,2024:realm#2.0.0";
 
 /// Tag of a COSE_Sign1. Source: RFC 9052, 2.
 const COSE_SIGN1: Tag = Tag::new(18);
-/// Tag of the container, and the labels of its two parts. Source: RMM specification (Arm DEN0137) 1.0, A7.2.3.
+/// Tag of the container, and the labels of its two parts. Source: RMM specification (Arm DEN0137)
+/// 1.0, A7.2.3.
 const CCA_TOKEN: Tag = Tag::new(399);
-/// Tag of the collection, whose parts say what they are: a COSE_Sign1 of an EAT. Source: RMM specification (Arm DEN0137) 2.0;
-/// draft-ietf-rats-msg-wrap.
+/// Tag of the collection, whose parts say what they are: a COSE_Sign1 of an EAT. Source: RMM
+/// specification (Arm DEN0137) 2.0; draft-ietf-rats-msg-wrap.
 const CCA_COLLECTION: Tag = Tag::new(907);
 const EAT: u16 = 263;
 const PLATFORM_TOKEN: u16 = 44234;
@@ -144,7 +147,8 @@ fn write_instance(instance: &Instance, into: &mut Writer<'_>) -> Written {
     Ok(())
 }
 
-/// Writes a Realm's token, with zeros for the signature, to the start of `into`; how many bytes, and the SHA-384 to be signed.
+/// Writes a Realm's token, with zeros for the signature, to the start of `into`; how many bytes,
+/// and the SHA-384 to be signed.
 pub fn draft(
     claims: &Claims<'_>,
     hasher: &impl Hasher,

@@ -1,7 +1,7 @@
 //! How many granules are in each state, at any moment and without a walk over all of them.
 //!
-//! Each step between two states moves one granule from one counter to the other, so the counters always add up to the
-//! tracked memory, as soon as no command is half way.
+//! Each step between two states moves one granule from one counter to the other, so the counters
+//! always add up to the tracked memory, as soon as no command is half way.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

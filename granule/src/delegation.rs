@@ -127,8 +127,8 @@ pub fn undelegate<M: RootWorld + Log>(
 /// Takes one granule from the Host that is to keep its contents: GPT Non-secure to Realm, state
 /// UNDELEGATED to DELEGATED. `contents` is what the caller has copied out of it.
 ///
-/// The result is not zero, as a DELEGATED granule has to be: the caller gives it a role before it lets
-/// it go.
+/// The result is not zero, as a DELEGATED granule has to be: the caller gives it a role before it
+/// lets it go.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Locks on granules: holding one is the proof of the granule's state.
 //!
-//! One 16-bit word per granule carries the lock, the state and a reference count, so a lock costs one
-//! atomic operation and the table 0.05 % of DRAM.
+//! One 16-bit word per granule carries the lock, the state and a reference count, so a lock costs
+//! one atomic operation and the table 0.05 % of DRAM.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -20,7 +20,8 @@ pub(crate) const LOCKED: u16 = 1 << 15;
 /// Bits 14:10: the [`GranuleState`].
 const STATE_SHIFT: u32 = 10;
 const STATE_MASK: u16 = 0x1f;
-/// Bits 9:0: the reference count, whose meaning depends on the state; of a DELEGATED granule its [`History`].
+/// Bits 9:0: the reference count, whose meaning depends on the state; of a DELEGATED granule its
+/// [`History`].
 const COUNT_MASK: u16 = 0x3ff;
 
 /// Largest reference count of a granule.
@@ -111,7 +112,8 @@ impl<'t, S: State> GranuleGuard<'t, S> {
         self.addr
     }
 
-    /// Reference count: Realm Execution Contexts of an RD, 1 for a running REC, live entries of an RTT.
+    /// Reference count: Realm Execution Contexts of an RD, 1 for a running REC, live entries of an
+    /// RTT.
     pub fn count(&self) -> u16 {
         self.count.get()
     }
@@ -128,7 +130,8 @@ impl<'t, S: State> GranuleGuard<'t, S> {
 
     /// Moves the granule to `T`, consuming the proof that it was in `S`. The count begins at 0.
     ///
-    /// Callers outside this crate use [`crate::GranuleTable::claim`] or [`crate::delegation`], which also keep the account.
+    /// Callers outside this crate use [`crate::GranuleTable::claim`] or [`crate::delegation`],
+    /// which also keep the account.
     pub(crate) fn transition<T: State>(self) -> GranuleGuard<'t, T>
     where
         S: TransitionTo<T>,
@@ -179,7 +182,8 @@ impl<S: InRealmPas> GranuleGuard<'_, S> {
 }
 
 impl<'t> GranuleGuard<'t, RecState> {
-    /// Marks the REC as running (count 1) and releases the lock: others see it, nobody may change it.
+    /// Marks the REC as running (count 1) and releases the lock: others see it, nobody may change
+    /// it.
     pub fn start_running(self) -> Running<'t> {
         self.count.set(1);
         Running { word: self.word, addr: self.addr }
@@ -193,7 +197,8 @@ impl<S: State> Drop for GranuleGuard<'_, S> {
     }
 }
 
-/// A REC that runs: held by its count instead of its lock, so that other CPUs can see and refuse it.
+/// A REC that runs: held by its count instead of its lock, so that other CPUs can see and refuse
+/// it.
 #[must_use = "dropping it ends the run"]
 #[derive(Debug)]
 pub struct Running<'t> {

@@ -1,7 +1,7 @@
 //! What a DELEGATED granule was before: its last role, and the Realm that it served.
 //!
-//! Kept in the ten bits of the granule's word that count in other states, so it costs no memory. Should the granule
-//! never go back to the Host, the leak ledger can say where it came from.
+//! Kept in the ten bits of the granule's word that count in other states, so it costs no memory.
+//! Should the granule never go back to the Host, the leak ledger can say where it came from.
 
 use machine::log::RealmNumber;
 
@@ -41,8 +41,8 @@ impl History {
         GranuleState::from_u8((self.0 & ROLE_MASK) as u8).unwrap_or(GranuleState::Undelegated)
     }
 
-    /// The Realm that the granule served, if it did. `latest` is the number of the latest Realm: an older one than its last
-    /// 127 is taken for a later one.
+    /// The Realm that the granule served, if it did. `latest` is the number of the latest Realm: an
+    /// older one than its last 127 is taken for a later one.
     pub fn realm(self, latest: RealmNumber) -> Option<RealmNumber> {
         let tag = u64::from(self.0 >> ROLE_BITS).checked_sub(1)?;
         let age = (latest.0 + TAGS - tag) % TAGS;

@@ -1,7 +1,8 @@
 //! The leak ledger: granules that could not be given back, and why.
 //!
-//! A granule whose undelegation EL3 refused stays DELEGATED and wiped: it costs memory, never a secret.
-//! The ledger remembers it until a later try works. It has a fixed capacity; what does not fit is counted.
+//! A granule whose undelegation EL3 refused stays DELEGATED and wiped: it costs memory, never a
+//! secret. The ledger remembers it until a later try works. It has a fixed capacity; what does not
+//! fit is counted.
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -51,7 +52,8 @@ struct Inner {
     overflowed: u64,
 }
 
-/// The ledger. Locked only when something fails, by undelegation while it is not empty, and when a Realm comes or goes.
+/// The ledger. Locked only when something fails, by undelegation while it is not empty, and when a
+/// Realm comes or goes.
 #[derive(Debug)]
 pub struct Ledger {
     inner: Mutex<Inner>,
@@ -73,8 +75,8 @@ impl Ledger {
         RealmNumber(self.latest.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Enters a failure, or counts one more try of a granule that is already there. The entry, and whether there was room to
-    /// keep it.
+    /// Enters a failure, or counts one more try of a granule that is already there. The entry, and
+    /// whether there was room to keep it.
     pub fn enter(&self, failure: Failure) -> (Leak, bool) {
         let Failure { granule, history, step, el3 } = failure;
         let mut inner = self.inner.lock();

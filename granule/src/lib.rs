@@ -1,11 +1,11 @@
 //! Physical memory as the monitor sees it.
 //!
 //! Owns: the state of every 4 KiB granule of DRAM ([`GranuleTable`]), the locks that prove a state
-//! ([`GranuleGuard`]), the way in and out of the Realm physical address space ([`delegation`]), and the record of
-//! granules that could not be given back ([`ledger`]).
+//! ([`GranuleGuard`]), the way in and out of the Realm physical address space ([`delegation`]), and
+//! the record of granules that could not be given back ([`ledger`]).
 //!
-//! Does not own: what the granules of a Realm mean to each other (crate `realm`), the ways to their contents (crate
-//! `machine`), or any register.
+//! Does not own: what the granules of a Realm mean to each other (crate `realm`), the ways to their
+//! contents (crate `machine`), or any register.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

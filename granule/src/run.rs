@@ -47,8 +47,8 @@ impl<'t, S: State> RunGuard<'t, S> {
         Ok(Self { words, base, state: PhantomData })
     }
 
-    /// Locks granules of `words` from the first on, as many as can be locked without waiting, and at
-    /// least `least` of them.
+    /// Locks granules of `words` from the first on, as many as can be locked without waiting, and
+    /// at least `least` of them.
     ///
     /// # Errors
     ///

@@ -76,7 +76,8 @@ pub trait State {
     const STATE: GranuleState;
 }
 
-/// States in which the granule is in the Realm physical address space, so that the monitor may map it.
+/// States in which the granule is in the Realm physical address space, so that the monitor may map
+/// it.
 pub trait InRealmPas: State {}
 
 /// A legal edge of the granule lifecycle: these impls are the state diagram.

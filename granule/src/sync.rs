@@ -1,7 +1,8 @@
 //! The atomics of the granule locks, and what a CPU does while it waits for one.
 //!
-//! They are the language's own. With feature `shuttle`, which only the test of interleavings sets, they are those of a scheduler
-//! that decides at each of them which thread goes on: the code of the locks is the same.
+//! They are the language's own. With feature `shuttle`, which only the test of interleavings sets,
+//! they are those of a scheduler that decides at each of them which thread goes on: the code of the
+//! locks is the same.
 
 #[cfg(not(feature = "shuttle"))]
 pub use core::{

@@ -85,7 +85,8 @@ pub struct GranuleTable<'t> {
 }
 
 impl<'t> GranuleTable<'t> {
-    /// A table over `banks`, one word a granule, all granules UNDELEGATED. `None` if `words` is too short.
+    /// A table over `banks`, one word a granule, all granules UNDELEGATED. `None` if `words` is too
+    /// short.
     ///
     /// `words` must be zero: that is the encoding of UNDELEGATED, unlocked, count 0.
     pub fn new(banks: Banks, words: &'t [AtomicU16]) -> Option<Self> {
@@ -158,8 +159,9 @@ impl<'t> GranuleTable<'t> {
         RunGuard::lock(words, range.base()).map_err(GranuleError::WrongState)
     }
 
-    /// Locks DELEGATED granules of a range from its first one on, as many as follow each other in one
-    /// bank, and at least `least`, without waiting for any: for those who hold what others wait for.
+    /// Locks DELEGATED granules of a range from its first one on, as many as follow each other in
+    /// one bank, and at least `least`, without waiting for any: for those who hold what others wait
+    /// for.
     ///
     /// # Errors
     ///
@@ -203,7 +205,8 @@ impl<'t> GranuleTable<'t> {
         run.commit::<T>(count, 0);
     }
 
-    /// Looks a granule up; `None` if the monitor does not track it (the specification's "delegable").
+    /// Looks a granule up; `None` if the monitor does not track it (the specification's
+    /// "delegable").
     #[inline(always)]
     pub fn find(&self, addr: GranuleAddr) -> Option<Tracked<'t>> {
         self.word(addr).map(|word| Tracked { word, addr })
@@ -362,7 +365,8 @@ mod tests {
         assert_eq!(contents.load(Ordering::Relaxed), 2 * TURNS);
     }
 
-    /// Whoever comes while a granule is held waits for it. (Without the pause it may come too late to wait.)
+    /// Whoever comes while a granule is held waits for it. (Without the pause it may come too late
+    /// to wait.)
     #[test]
     fn a_held_granule_is_waited_for() {
         let words = words();

@@ -64,7 +64,7 @@ const ARRIVAL_SECONDS: u64 = 20;
 const WORK_SECONDS: u64 = 120;
 
 /// CPU 0, with the physical address of the machine's device tree.
-pub fn start(device_tree: u64) -> ! {
+pub(crate) fn start(device_tree: u64) -> ! {
     match run(device_tree) {
         Ok(()) => finish(None),
         Err(failure) => finish(Some(format_args!("{failure}"))),
@@ -72,7 +72,7 @@ pub fn start(device_tree: u64) -> ! {
 }
 
 /// Any other CPU.
-pub fn start_secondary(cpu: usize) -> ! {
+pub(crate) fn start_secondary(cpu: usize) -> ! {
     leaf::init_cpu_interrupts(cpu);
     ARRIVED.fetch_add(1, Ordering::Release);
     loop {
@@ -166,14 +166,14 @@ fn wait_for_all(cpus: usize) -> Result<(), Failure> {
 }
 
 /// Prints the last line and switches the machine off.
-pub fn finish(why: Option<fmt::Arguments<'_>>) -> ! {
+pub(crate) fn finish(why: Option<fmt::Arguments<'_>>) -> ! {
     leaf::console_line(format_args!("{}", report::End(why)));
     leaf::power_off()
 }
 
 /// The end after a mistake of the host's own, which may have happened anywhere: also while this
 /// CPU was printing, or while it printed its last words.
-pub fn last_words(why: fmt::Arguments<'_>) -> ! {
+pub(crate) fn last_words(why: fmt::Arguments<'_>) -> ! {
     static SPOKEN: AtomicBool = AtomicBool::new(false);
     if SPOKEN.swap(true, Ordering::Relaxed) {
         leaf::power_off();
@@ -325,8 +325,8 @@ fn run_lives(host: &Arc<Host>, job: &Job) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Realms that come and go, each in the other version of the interface than the one before: the monitor is deactivated and
-/// activated in between.
+/// Realms that come and go, each in the other version of the interface than the one before: the
+/// monitor is deactivated and activated in between.
 fn run_lives_in_turn(mut host: Host, job: &Job) -> Result<(), Failure> {
     let mut dialects = job.interface.dialects().iter().cycle().skip(1);
     for number in 0..job.commands {

@@ -63,8 +63,8 @@ fn chosen(fdt: &mut FdtWriter, guest: &Guest) -> Result<(), Error> {
     let node = fdt.begin_node("chosen")?;
     fdt.property_string("bootargs", &guest.bootargs)?;
     fdt.property_string("stdout-path", &format!("/uart@{:x}", ipa::UART_BASE))?;
-    // No seed for the kernel's randomisation: the tree is measured, so that two runs of the same guest have to be alike; and the
-    // host is nobody to ask for secrets. The kernel asks the CPU.
+    // No seed for the kernel's randomisation: the tree is measured, so that two runs of the same
+    // guest have to be alike; and the host is nobody to ask for secrets. The kernel asks the CPU.
     if let Some(initrd) = &guest.initrd {
         fdt.property_u64("linux,initrd-start", initrd.start)?;
         fdt.property_u64("linux,initrd-end", initrd.end)?;

@@ -5,9 +5,10 @@
 //! end. It reaches memory, the monitor and interrupts through [`machine::Machine`] alone, so it
 //! builds and is tested on any machine; `main.rs` and its leaf module supply the real one.
 //!
-//! Read it in this order: [`rmi`] (the interface), [`dialect`] (what a host does differently in
-//! its two versions), [`style`] (in which order, as one kind of host or another), [`realm`] (building, populating, tearing down),
-//! [`vcpu`] (running), then what a guest expects to find: [`vgic`], [`vtimer`], [`devices`].
+//! Read it in this order: [`rmi`] (the interface), [`dialect`] (what a host does differently in its
+//! two versions), [`style`] (in which order, as one kind of host or another), [`realm`] (building,
+//! populating, tearing down), [`vcpu`] (running), then what a guest expects to find: [`vgic`],
+//! [`vtimer`], [`devices`].
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -19,46 +19,47 @@ mod board {
 }
 
 /// The PL011 of the Normal world.
-pub const PL011_BASE: u64 = board::CONSOLE_NORMAL_WORLD;
+pub(crate) const PL011_BASE: u64 = board::CONSOLE_NORMAL_WORLD;
 
 /// The interrupt distributor.
-pub const GICD_BASE: u64 = board::GIC_DISTRIBUTOR;
+pub(crate) const GICD_BASE: u64 = board::GIC_DISTRIBUTOR;
 
 /// The first redistributor.
-pub const GICR_BASE: u64 = board::GIC_REDISTRIBUTORS;
+pub(crate) const GICR_BASE: u64 = board::GIC_REDISTRIBUTORS;
 
 /// Number of the PL011's shared interrupt.
-pub const PL011_SPI: u32 = board::CONSOLE_INTERRUPT;
+pub(crate) const PL011_SPI: u32 = board::CONSOLE_INTERRUPT;
 
-/// Shared interrupts that no device has, for the first and the second CPU: 200 and 201 are 232 and 233 of the distributor.
-pub const PROGRAM_SPIS: [u32; 2] = [200, 201];
+/// Shared interrupts that no device has, for the first and the second CPU: 200 and 201 are 232 and
+/// 233 of the distributor.
+pub(crate) const PROGRAM_SPIS: [u32; 2] = [200, 201];
 
 /// Where the job text is.
-pub const JOB_TEXT: u64 = board::JOB.start;
+pub(crate) const JOB_TEXT: u64 = board::JOB.start;
 
 /// Where the device tree is if nobody says.
-pub const DEVICE_TREE: u64 = board::DEVICE_TREE.start;
+pub(crate) const DEVICE_TREE: u64 = board::DEVICE_TREE.start;
 
 /// What belongs to the firmware, with a little room around it.
-pub const FIRMWARE: Range<u64> = board::RESERVED;
+pub(crate) const FIRMWARE: Range<u64> = board::RESERVED;
 
 /// The first page of the monitor.
-pub const MONITOR: u64 = board::MONITOR.start;
+pub(crate) const MONITOR: u64 = board::MONITOR.start;
 
 /// The host itself, with stacks and heap.
-pub const HOST_IMAGE: Range<u64> = board::HOST;
+pub(crate) const HOST_IMAGE: Range<u64> = board::HOST;
 
 /// RAM that the host's own tables map, in ascending order.
-pub const MAPPED_RAM: &[Range<u64>] = &board::RAM;
+pub(crate) const MAPPED_RAM: &[Range<u64>] = &board::RAM;
 
 /// The GiB that holds the host's image; the tables describe it in blocks of 2 MiB.
-pub const HOST_GIB: u64 = HOST_IMAGE.start >> 30;
+pub(crate) const HOST_GIB: u64 = HOST_IMAGE.start >> 30;
 
 /// The 2 MiB block of that GiB with the host's code.
-pub const HOST_BLOCK: u64 = (HOST_IMAGE.start >> 21) % 512;
+pub(crate) const HOST_BLOCK: u64 = (HOST_IMAGE.start >> 21) % 512;
 
 /// GiBs that the tables map as normal memory: those that RAM begins, fills or ends in.
-pub const fn is_normal_gib(gib: u64) -> bool {
+pub(crate) const fn is_normal_gib(gib: u64) -> bool {
     let (start, end) = (gib << 30, (gib + 1) << 30);
     let mut rest = MAPPED_RAM;
     while let [bank, others @ ..] = rest {

@@ -2,8 +2,8 @@
 
 use crate::addr::GRANULE_SIZE;
 
-/// Most banks of DRAM the monitor tracks: EL3's manifest names at most a few, and each hole that the
-/// monitor's own memory makes splits one in two.
+/// Most banks of DRAM the monitor tracks: EL3's manifest names at most a few, and each hole that
+/// the monitor's own memory makes splits one in two.
 pub const BANKS_MAX: usize = 8;
 
 /// One run of tracked DRAM.

@@ -1,7 +1,8 @@
-//! What a Realm's CPU has besides the base architecture: SVE, performance monitors, breakpoints and watchpoints.
+//! What a Realm's CPU has besides the base architecture: SVE, performance monitors, breakpoints and
+//! watchpoints.
 //!
-//! A Realm gets them when it is created ([`Extensions`]). Their registers are switched only for a REC that has them, and
-//! debug and vector registers only once it uses them.
+//! A Realm gets them when it is created ([`Extensions`]). Their registers are switched only for a
+//! REC that has them, and debug and vector registers only once it uses them.
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
@@ -76,7 +77,8 @@ impl Extensions {
     }
 }
 
-/// Registers of SVE besides Z0 to Z31, which lie in granules of their own, and what FP and Advanced SIMD has too.
+/// Registers of SVE besides Z0 to Z31, which lie in granules of their own, and what FP and Advanced
+/// SIMD has too.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct SveRegisters {
@@ -114,10 +116,11 @@ impl SveRegisters {
     }
 }
 
-/// Performance monitors: all event counters that the CPU has. What lies above the Realm's own is zero, unless the CPU lets the
-/// Realm write there.
+/// Performance monitors: all event counters that the CPU has. What lies above the Realm's own is
+/// zero, unless the CPU lets the Realm write there.
 ///
-/// The windows PMXEVCNTR and PMXEVTYPER show the counter that PMSELR_EL0 selects: there is nothing to keep of them.
+/// The windows PMXEVCNTR and PMXEVTYPER show the counter that PMSELR_EL0 selects: there is nothing
+/// to keep of them.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 #[expect(
@@ -138,17 +141,20 @@ pub struct PmuRegisters {
 }
 
 impl PmuRegisters {
-    /// Whether the overflow interrupt of a Realm with that many event counters, 0 to 31, is asserted.
+    /// Whether the overflow interrupt of a Realm with that many event counters, 0 to 31, is
+    /// asserted.
     ///
-    /// Source: Arm ARM (DDI0487), D13.1.4 "Interrupts": PMCR_EL0.E, and a counter that is enabled, overflowed and may
-    /// interrupt. Those above the Realm's own are enabled by `MDCR_EL2.HPME` instead, which is 0.
+    /// Source: Arm ARM (DDI0487), D13.1.4 "Interrupts": PMCR_EL0.E, and a counter that is enabled,
+    /// overflowed and may interrupt. Those above the Realm's own are enabled by `MDCR_EL2.HPME`
+    /// instead, which is 0.
     pub const fn overflow(&self, counters: u8) -> bool {
         let own = 1 << 31 | ((1 << counters) - 1);
         self.pmcr_el0 & 1 != 0 && self.pmovs & self.pminten & self.pmcnten & own != 0
     }
 }
 
-/// Breakpoints, watchpoints, and the OS Lock that silences them. MDSCR_EL1 is among the EL1 registers.
+/// Breakpoints, watchpoints, and the OS Lock that silences them. MDSCR_EL1 is among the EL1
+/// registers.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct DebugRegisters {

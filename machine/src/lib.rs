@@ -1,14 +1,15 @@
 //! What the monitor stands on: the machine underneath, as traits and records.
 //!
-//! Owns: physical addresses ([`GranuleAddr`]), the banks of DRAM ([`dram`]), pages and the ways to them ([`memory`]), the
-//! records of registers that a Realm's CPU is made of ([`vcpu`], [`extensions`]), and the traits of EL3, translation
-//! caches, hashes and the log.
+//! Owns: physical addresses ([`GranuleAddr`]), the banks of DRAM ([`dram`]), pages and the ways to
+//! them ([`memory`]), the records of registers that a Realm's CPU is made of ([`vcpu`],
+//! [`extensions`]), and the traits of EL3, translation caches, hashes and the log.
 //!
-//! Crate `rmm-arch` implements the traits on real hardware, the fake machine in `tests/` on the build host. A value
-//! of the implementing type stands for *the CPU that runs the code*: slots, EL1 registers and the pending
-//! interrupt are that CPU's own.
+//! Crate `rmm-arch` implements the traits on real hardware, the fake machine in `tests/` on the
+//! build host. A value of the implementing type stands for *the CPU that runs the code*: slots, EL1
+//! registers and the pending interrupt are that CPU's own.
 //!
-//! Does not own: what state a granule is in (crate `granule`), or any register itself (crate `rmm-arch`).
+//! Does not own: what state a granule is in (crate `granule`), or any register itself (crate
+//! `rmm-arch`).
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

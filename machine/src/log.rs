@@ -1,11 +1,13 @@
-//! Things worth telling a person who debugs a host or a guest. No contents of Realm memory, no keys.
+//! Things worth telling a person who debugs a host or a guest. No contents of Realm memory, no
+//! keys.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::addr::GranuleAddr;
 use crate::root::El3Error;
 
-/// Number of a Realm: the first one created since boot is 1. Never used again, unlike VMIDs and addresses.
+/// Number of a Realm: the first one created since boot is 1. Never used again, unlike VMIDs and
+/// addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RealmNumber(pub u64);
 
@@ -106,7 +108,8 @@ pub enum Event<'a> {
         number: RealmNumber,
         /// Its former Realm Descriptor.
         rd: GranuleAddr,
-        /// Granules that it had at most at one time: DATA and RTT, and RECs with their auxiliary granules.
+        /// Granules that it had at most at one time: DATA and RTT, and RECs with their auxiliary
+        /// granules.
         most: RealmGranules,
         /// Granules of it that are in the leak ledger.
         leaked: u64,

@@ -1,5 +1,5 @@
-//! Access to granules: through per-CPU slots to the Realm physical address space, and by copies that may
-//! fault to Host memory.
+//! Access to granules: through per-CPU slots to the Realm physical address space, and by copies
+//! that may fault to Host memory.
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -9,8 +9,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::addr::{GRANULE_WORDS, GranuleAddr};
 
-/// The place in a CPU's address space that a mapping uses. One role per slot: mapping a slot that is in
-/// use is a bug of the monitor, never a reason to wait.
+/// The place in a CPU's address space that a mapping uses. One role per slot: mapping a slot that
+/// is in use is a bug of the monitor, never a reason to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Slot {
@@ -81,7 +81,8 @@ pub struct Exclusive<'g> {
 }
 
 impl Exclusive<'_> {
-    /// For crate `granule` alone, which makes it from a lock or from the reference of a running REC.
+    /// For crate `granule` alone, which makes it from a lock or from the reference of a running
+    /// REC.
     pub fn new(addr: GranuleAddr) -> Self {
         Self { addr, hold: PhantomData }
     }
@@ -224,8 +225,8 @@ pub trait Memory {
         }
     }
 
-    /// Lets instruction fetches of every CPU see what is in a granule now, and nothing that they have seen of it before: another
-    /// Realm's code may have been there.
+    /// Lets instruction fetches of every CPU see what is in a granule now, and nothing that they
+    /// have seen of it before: another Realm's code may have been there.
     ///
     /// Source: Arm ARM (DDI0487), "Caches in a VMSAv8-64 implementation"; CTR_EL0, DIC and IDC.
     ///
@@ -234,9 +235,11 @@ pub trait Memory {
     /// If `slot` is in use on this CPU.
     fn renew_code(&self, slot: Slot, granule: Exclusive<'_>);
 
-    /// The index of the first word of a granule that is not its predecessor plus `step`; the first word must be `first`.
+    /// The index of the first word of a granule that is not its predecessor plus `step`; the first
+    /// word must be `first`.
     ///
-    /// A pass over 512 words is most of what folding a table costs: a machine with a faster way has its own.
+    /// A pass over 512 words is most of what folding a table costs: a machine with a faster way has
+    /// its own.
     fn first_off_step(&self, words: &Words, first: u64, step: u64) -> Option<usize> {
         first_off_step(words, first, step)
     }

@@ -3,8 +3,8 @@
 /// Which cached translations of a Realm must go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// Translations of the intermediate physical addresses `[ipa, ipa + size_bytes)`, which were mapped
-    /// by entries of `leaf_size_bytes` each, and cached walks through tables above them.
+    /// Translations of the intermediate physical addresses `[ipa, ipa + size_bytes)`, which were
+    /// mapped by entries of `leaf_size_bytes` each, and cached walks through tables above them.
     Range {
         /// First byte.
         ipa: u64,

@@ -7,7 +7,8 @@ use crate::extensions::{DebugRegisters, Extensions, PmuRegisters, SveRegisters};
 /// Most list registers that GICv3 has.
 pub const LRS_MAX: usize = 16;
 
-/// EL1 and EL0 system registers that a Realm can change, and the Host as well: switched at each entry.
+/// EL1 and EL0 system registers that a Realm can change, and the Host as well: switched at each
+/// entry.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A2.3 and D.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -44,7 +45,8 @@ pub struct El1Registers {
     pub cntv_ctl_el0: u64,
 }
 
-/// Pointer authentication keys. EL3 keeps the Host's, or the monitor does where EL3's interface is too old for that.
+/// Pointer authentication keys. EL3 keeps the Host's, or the monitor does where EL3's interface is
+/// too old for that.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct PauthKeys(
@@ -56,8 +58,8 @@ pub struct PauthKeys(
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct GicRegisters {
-    /// Not 0: the Host's list registers, priorities and ICH_VMCR_EL2 stay in the hardware for the run, and only ICH_HCR_EL2
-    /// is loaded from here; see [`Vcpu::host_vgic`].
+    /// Not 0: the Host's list registers, priorities and ICH_VMCR_EL2 stay in the hardware for the
+    /// run, and only ICH_HCR_EL2 is loaded from here; see [`Vcpu::host_vgic`].
     pub in_hardware: u64,
     /// ICH_HCR_EL2 as the Host left it in the hardware. The machine's, between `load` and `unload`.
     pub host_hcr: u64,
@@ -105,7 +107,8 @@ pub struct VcpuRegisters {
     pub vttbr_el2: u64,
     /// VMPIDR_EL2 while it runs.
     pub vmpidr_el2: u64,
-    /// Virtual SError that the Realm has not taken yet: bit 63 if there is one, VSESR_EL2 below. The machine's.
+    /// Virtual SError that the Realm has not taken yet: bit 63 if there is one, VSESR_EL2 below.
+    /// The machine's.
     pub vserror: u64,
     /// VDISR_EL2: what a deferred virtual SError reads as. The machine's.
     pub vdisr_el2: u64,
@@ -194,16 +197,20 @@ pub enum LiveRegister {
 pub trait Vcpu {
     /// Puts the Host's registers away and loads the Realm's, all but X0 to X30, PC and PSTATE.
     ///
-    /// Registers that only some Realms have may be exchanged: the Host's lie in `registers` until `unload`.
+    /// Registers that only some Realms have may be exchanged: the Host's lie in `registers` until
+    /// `unload`.
     fn load(&self, registers: &mut VcpuRegisters);
 
-    /// Reads ICH_HCR_EL2 and the list registers as the Host left them in the hardware, no Realm being loaded.
+    /// Reads ICH_HCR_EL2 and the list registers as the Host left them in the hardware, no Realm
+    /// being loaded.
     ///
-    /// With [`El3Interface::V2`](crate::El3Interface::V2) they are the Host's own until `load`, which puts the Host's
-    /// ICH_HCR_EL2 away; `unload` brings it back, with EOIcount as the Realm left it and with En clear.
+    /// With [`El3Interface::V2`](crate::El3Interface::V2) they are the Host's own until `load`,
+    /// which puts the Host's ICH_HCR_EL2 away; `unload` brings it back, with EOIcount as the Realm
+    /// left it and with En clear.
     fn host_vgic(&self) -> HostVgic;
 
-    /// Runs the Realm from `registers.gprs`, `pc` and `pstate` until an exception, and writes them back.
+    /// Runs the Realm from `registers.gprs`, `pc` and `pstate` until an exception, and writes them
+    /// back.
     fn run(&self, registers: &mut VcpuRegisters) -> VcpuExit;
 
     /// Stores the Realm's registers and brings the Host's back, those that were lent included.
@@ -212,15 +219,16 @@ pub trait Vcpu {
     /// CNTP_CTL_EL0 and CNTV_CTL_EL0 of the loaded Realm at this moment, in this order.
     fn timer_controls(&self) -> (u64, u64);
 
-    /// Keeps the physical (CNTHCTL_EL2.CNTPMASK) and virtual (CNTVMASK) timer outputs from the GIC or
-    /// lets them through, and waits until a masked one is no longer signalled.
+    /// Keeps the physical (CNTHCTL_EL2.CNTPMASK) and virtual (CNTVMASK) timer outputs from the GIC
+    /// or lets them through, and waits until a masked one is no longer signalled.
     fn mask_timers(&self, physical: bool, virtual_: bool);
 
-    /// Lends the SIMD unit to the loaded Realm, SVE included if it has that: saves the Host's registers, loads the
-    /// Realm's. False if it has been lent already.
+    /// Lends the SIMD unit to the loaded Realm, SVE included if it has that: saves the Host's
+    /// registers, loads the Realm's. False if it has been lent already.
     fn lend_simd(&self, registers: &VcpuRegisters) -> bool;
 
-    /// Lends the debug registers to the loaded Realm: exchanges them for those in `registers`, if that has not been done.
+    /// Lends the debug registers to the loaded Realm: exchanges them for those in `registers`, if
+    /// that has not been done.
     fn lend_debug(&self, registers: &mut VcpuRegisters);
 
     /// Reads a register of the loaded Realm.
@@ -229,8 +237,8 @@ pub trait Vcpu {
     /// Writes a register of the loaded Realm.
     fn set_live(&self, register: LiveRegister, value: u64);
 
-    /// Translates a virtual address as the loaded Realm's EL1 would read it: the intermediate physical
-    /// page, or `None` if its stage 1 does not translate it now.
+    /// Translates a virtual address as the loaded Realm's EL1 would read it: the intermediate
+    /// physical page, or `None` if its stage 1 does not translate it now.
     fn translate_stage1(&self, va: u64) -> Option<u64>;
 
     /// Makes a virtual SError with this syndrome pending for the loaded Realm.

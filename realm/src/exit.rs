@@ -1,5 +1,5 @@
-//! Why a REC stopped running, and what it goes on with, in terms of no ABI: `rmi` turns them into the page that the Host
-//! reads and from the page that it writes.
+//! Why a REC stopped running, and what it goes on with, in terms of no ABI: `rmi` turns them into
+//! the page that the Host reads and from the page that it writes.
 
 /// The only part of an address that the Host may see: its place in the page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub enum Exit {
     Psci {
         /// The call.
         call: u64,
-        /// The MPIDR of the CPU that it is about, or 0. Other arguments are not the Host's business.
+        /// The MPIDR of the CPU that it is about, or 0. Other arguments are not the Host's
+        /// business.
         target: u64,
     },
     /// The Realm wishes to change the RIPAS of a range.
@@ -56,7 +57,8 @@ pub enum Exit {
     },
     /// A host call.
     HostCall {
-        /// Immediate value. The registers of the call are in [`Rec::host_call`](crate::Rec::host_call).
+        /// Immediate value. The registers of the call are in
+        /// [`Rec::host_call`](crate::Rec::host_call).
         imm: u16,
     },
     /// A physical SError.

@@ -8,7 +8,8 @@ use crate::rtt::Level;
 /// Smallest IPA width of a Realm, in bits. The lower bound is the monitor's choice.
 pub const IPA_WIDTH_MIN: u8 = 32;
 
-/// Largest number of RECs of a Realm is `2^MAX_RECS_ORDER - 1`; bounded by the RD's reference count.
+/// Largest number of RECs of a Realm is `2^MAX_RECS_ORDER - 1`; bounded by the RD's reference
+/// count.
 pub const MAX_RECS_ORDER: u8 = 10;
 
 /// The same of a Realm whose RECs are numbered freely; bounded by the places in its RD.
@@ -71,8 +72,8 @@ fn field(register: u64, shift: u32) -> u8 {
 impl Features {
     /// Judges the CPUs' identification registers.
     ///
-    /// Source: Arm ARM (DDI0487), ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64DFR0_EL1,
-    /// ICH_VTR_EL2.
+    /// Source: Arm ARM (DDI0487), ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1,
+    /// ID_AA64DFR0_EL1, ICH_VTR_EL2.
     pub fn new(facts: &CpuFacts) -> Self {
         let tgran4 = field(facts.id_aa64mmfr0, 28);
         let tgran4_stage2 = field(facts.id_aa64mmfr0, 40);
@@ -81,7 +82,8 @@ impl Features {
         let pa_range = field(facts.id_aa64mmfr0, 0).min(6);
         let pa_bits = PA_BITS.get(usize::from(pa_range)).copied().unwrap_or(48);
         let small = |value: u64| u8::try_from(value).unwrap_or(u8::MAX);
-        // VL in units of 128 bits; the field of the Host's feature register ends at 2048 bits, as does the architecture.
+        // VL in units of 128 bits; the field of the Host's feature register ends at 2048 bits, as
+        // does the architecture.
         let sve_vl = small(facts.vector_bytes / 16).min(16).checked_sub(1);
         let has_pmu = !matches!(field(facts.id_aa64dfr0, 8), 0 | 15);
         Self {
@@ -103,9 +105,11 @@ impl Features {
         }
     }
 
-    /// Whether these CPUs walk stage 2 tables that start at `level`. Levels that formats or widths rule out are not looked at.
+    /// Whether these CPUs walk stage 2 tables that start at `level`. Levels that formats or widths
+    /// rule out are not looked at.
     ///
-    /// Source: Arm ARM (DDI0487), `AArch64.S2InvalidSL`: level 0 takes 44 bits of physical address, level 3 FEAT_TTST.
+    /// Source: Arm ARM (DDI0487), `AArch64.S2InvalidSL`: level 0 takes 44 bits of physical address,
+    /// level 3 FEAT_TTST.
     pub fn walks_from(&self, level: Level) -> bool {
         const PA_44_BITS: u8 = 4;
         match level.as_i64() {

@@ -1,4 +1,5 @@
-//! What the Host has chosen, and whether it is at work: kept for crate `rmi`, which gives it a meaning.
+//! What the Host has chosen, and whether it is at work: kept for crate `rmi`, which gives it a
+//! meaning.
 
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -32,8 +33,9 @@ impl HostSide {
 
     /// Notes a command that is being carried out, until the result is dropped.
     ///
-    /// Sequentially consistent with the choice: a CPU that begins a command and then looks at the choice, and one that changes the
-    /// choice and then counts the commands, do not both miss the other.
+    /// Sequentially consistent with the choice: a CPU that begins a command and then looks at the
+    /// choice, and one that changes the choice and then counts the commands, do not both miss the
+    /// other.
     #[inline]
     pub fn command(&self) -> Command<'_> {
         self.commands.fetch_add(1, Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! Measurements of a Realm: the initial one (RIM), extended by each command that builds the Realm, and the
-//! four that the Realm extends itself (REM).
+//! Measurements of a Realm: the initial one (RIM), extended by each command that builds the Realm,
+//! and the four that the Realm extends itself (REM).
 //!
 //! All hashing goes over one complete message: a descriptor of 256 bytes or a page of parameters.
 
@@ -149,8 +149,8 @@ pub struct RipasExtension<'m> {
 impl RipasExtension<'_> {
     /// Extends the RIM by one RTT entry whose RIPAS became RAM.
     ///
-    /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.18.4; its step list forgets the field `rim`, its type
-    /// table has it.
+    /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.18.4; its step list forgets the field
+    /// `rim`, its type table has it.
     pub fn extend(&mut self, hasher: &impl Hasher, base: u64, top: u64) {
         self.descriptor.base = base;
         self.descriptor.top = top;
@@ -225,11 +225,13 @@ impl Measurements {
 
     /// Extends REM `index` (0 to 3) by the first `size` bytes of `value`.
     ///
-    /// The sources disagree on what is hashed. We follow the specification: the old value (64 bytes), the new
-    /// value, and zeros up to 128 bytes. The reference monitor hashes the old value at hash length and the new
-    /// bytes without padding; vector `vii` of the tests shows that result, should a relying party need it.
+    /// The sources disagree on what is hashed. We follow the specification: the old value (64
+    /// bytes), the new value, and zeros up to 128 bytes. The reference monitor hashes the old value
+    /// at hash length and the new bytes without padding; vector `vii` of the tests shows that
+    /// result, should a relying party need it.
     ///
-    /// Source: RMM specification (Arm DEN0137) 1.0, B5.3.7 `RSI_MEASUREMENT_EXTEND`, B3.42 `RemExtend`.
+    /// Source: RMM specification (Arm DEN0137) 1.0, B5.3.7 `RSI_MEASUREMENT_EXTEND`, B3.42
+    /// `RemExtend`.
     pub fn extend_rem(
         &mut self,
         hasher: &impl Hasher,

@@ -133,8 +133,9 @@ const TAKEN: u64 = 1;
 /// The REC there is complete.
 const COMPLETE: u64 = 2;
 
-/// Indices of RECs whose end is remembered. Indices are never used again, so a Host that makes and destroys more than these
-/// while it builds a Realm gets more; of those, PSCI takes each that was ever made to exist.
+/// Indices of RECs whose end is remembered. Indices are never used again, so a Host that makes and
+/// destroys more than these while it builds a Realm gets more; of those, PSCI takes each that was
+/// ever made to exist.
 const TRACKED_RECS: usize = 16_384;
 
 impl Rd {

@@ -27,7 +27,8 @@ impl VmidSet {
         (before & bit == 0).then(|| Reservation { set: self, vmid })
     }
 
-    /// Takes the lowest free VMID below `limit`, but 0, for a Realm that is being created; `None` if all are in use.
+    /// Takes the lowest free VMID below `limit`, but 0, for a Realm that is being created; `None`
+    /// if all are in use.
     pub fn reserve_any(&self, limit: u32) -> Option<Reservation<'_>> {
         let limit = limit.min(1 << 16);
         // The VMID of no Realm: what runs before the first one is loaded has it.

@@ -62,8 +62,8 @@ pub(crate) fn level(raw: u64) -> Option<Level> {
     Level::new(raw.cast_signed())
 }
 
-/// The `RmiDataFlags` with which a Host asks for population in place; `None` if it does not: bit 63,
-/// which is ours, and the contents where they are to be.
+/// The `RmiDataFlags` with which a Host asks for population in place; `None` if it does not: bit
+/// 63, which is ours, and the contents where they are to be.
 ///
 /// The bit is not measured: how contents come to a Realm makes no difference to it.
 pub(crate) fn in_place(data: GranuleAddr, page: GranuleAddr, flags: u64) -> Option<u64> {
@@ -71,8 +71,8 @@ pub(crate) fn in_place(data: GranuleAddr, page: GranuleAddr, flags: u64) -> Opti
     (flags & IN_PLACE != 0 && data == page).then_some(flags & !IN_PLACE)
 }
 
-/// The page of contents of a new Realm, with its `RmiDataFlags`: bit 0, measure the content. The others should be zero and are
-/// ignored, but measured.
+/// The page of contents of a new Realm, with its `RmiDataFlags`: bit 0, measure the content. The
+/// others should be zero and are ignored, but measured.
 pub(crate) const fn source(page: GranuleAddr, flags: u64) -> Source {
     const MEASURE_CONTENT: u64 = 1;
     Source { page, measures_content: flags & MEASURE_CONTENT != 0, measured_flags: flags }
@@ -80,7 +80,8 @@ pub(crate) const fn source(page: GranuleAddr, flags: u64) -> Source {
 
 /// `RmiRecMpidr`; `None` if a reserved bit is set.
 ///
-/// The specification says "should be zero" of bits 7:4 and 63:32; like the reference monitor we refuse.
+/// The specification says "should be zero" of bits 7:4 and 63:32; like the reference monitor we
+/// refuse.
 pub(crate) fn rec_index(mpidr: u64) -> Option<RecIndex> {
     if mpidr >> 32 != 0 || mpidr & 0xf0 != 0 {
         return None;

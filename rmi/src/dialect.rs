@@ -1,8 +1,9 @@
 //! Which version of the interface the Host speaks. Nothing below knows.
 //!
-//! The interface gives RMI_VERSION no effect. So that one image serves Hosts of both versions, the monitor goes by what a Host asks
-//! for and does: asking for a version is a first choice, which another RMI_VERSION may change; the first command that changes
-//! something makes it final, until all that it led to is undone.
+//! The interface gives RMI_VERSION no effect. So that one image serves Hosts of both versions, the
+//! monitor goes by what a Host asks for and does: asking for a version is a first choice, which
+//! another RMI_VERSION may change; the first command that changes something makes it final, until
+//! all that it led to is undone.
 //!
 //! | Stage | Left by |
 //! | --- | --- |
@@ -26,7 +27,8 @@ pub(crate) enum Dialect {
     V2_0,
 }
 
-/// How far the Host has come with its choice, and with activating the monitor, which only 2.0 knows.
+/// How far the Host has come with its choice, and with activating the monitor, which only 2.0
+/// knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Stage {
@@ -46,7 +48,8 @@ pub(crate) enum Stage {
     V2_0Leaving = 6,
 }
 
-/// The version that a Host is taken to speak that has not asked for any: the Hosts of 1.0 that there are need not ask.
+/// The version that a Host is taken to speak that has not asked for any: the Hosts of 1.0 that
+/// there are need not ask.
 const DEFAULT: Dialect = Dialect::V1_0;
 
 impl Stage {
@@ -98,7 +101,8 @@ impl Stage {
 }
 
 impl Dialect {
-    /// The lowest and the highest version that may be used: 2.0 needs what only EL3's interface 2.0 carries.
+    /// The lowest and the highest version that may be used: 2.0 needs what only EL3's interface 2.0
+    /// carries.
     const fn supported(el3: El3Interface) -> (Version, Version) {
         match el3 {
             El3Interface::V0 => (Version::V1_0, Version::V1_0),
@@ -118,7 +122,8 @@ pub(crate) struct Known {
     pub(crate) asks_only: bool,
 }
 
-/// The version in which a command is carried out, which makes a choice final if the command changes something.
+/// The version in which a command is carried out, which makes a choice final if the command changes
+/// something.
 #[cold]
 #[inline(never)]
 pub(crate) fn choose<M>(rmm: &Rmm<'_, M>, known: Known) -> Dialect {

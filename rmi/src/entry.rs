@@ -4,7 +4,8 @@ use realm::rtt::{Entry, Format, Level};
 
 /// X1 to X4 of RTT_READ_ENTRY: level reached, state, descriptor, RIPAS.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_READ_ENTRY`, `RmiRttEntryState`, `RmiRipas`.
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_READ_ENTRY`, `RmiRttEntryState`,
+/// `RmiRipas`.
 #[inline(always)]
 pub(crate) fn show(level: Level, entry: Entry, format: Format) -> [u64; 4] {
     const UNASSIGNED: u64 = 0;

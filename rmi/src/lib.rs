@@ -8,10 +8,11 @@
 //! | `version`, `dialect` | which version a Host speaks |
 //! | `words` | copies of Host memory |
 //!
-//! To read one command: its row in `table.rs` of a version, its arguments in `args.rs` or `pages.rs`, its function in `ops`.
+//! To read one command: its row in `table.rs` of a version, its arguments in `args.rs` or
+//! `pages.rs`, its function in `ops`.
 //!
-//! Does not own: the objects themselves (crate `realm`), the run of a REC (crate `rmm`), how a call reaches the monitor
-//! (crate `rmm-arch`).
+//! Does not own: the objects themselves (crate `realm`), the run of a REC (crate `rmm`), how a call
+//! reaches the monitor (crate `rmm-arch`).
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -53,7 +54,8 @@ const VERSION: u64 = 0xc400_0150;
 /// RMI_FEATURES, which every version has too.
 const FEATURES: u64 = 0xc400_0165;
 
-/// The function identifier is W0 (SMCCC). Its bit 16 is the SVE hint of SMCCC 1.3: the Host has no live SVE state.
+/// The function identifier is W0 (SMCCC). Its bit 16 is the SVE hint of SMCCC 1.3: the Host has no
+/// live SVE state.
 const fn identifier(x0: u64) -> u64 {
     const IDENTIFIER: u64 = 0xffff_ffff & !(1 << 16);
     x0 & IDENTIFIER
@@ -61,7 +63,8 @@ const fn identifier(x0: u64) -> u64 {
 
 /// Handles one call of the Host: X0 to X7 become those with which its call returns.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, B1.1, B4.1; RMM-EL3 communication interface, `RMM_RMI_REQ_COMPLETE`.
+/// Source: RMM specification (Arm DEN0137) 1.0, B1.1, B4.1; RMM-EL3 communication interface,
+/// `RMM_RMI_REQ_COMPLETE`.
 // A function of its own in the image: profiles and crash reports go by its name.
 #[inline(never)]
 pub fn serve<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers, run: &impl Run<M>) {

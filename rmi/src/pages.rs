@@ -1,5 +1,5 @@
-//! The pages of parameters that the Host passes, by the specification's own offsets. A field that only one version of the interface
-//! has says so.
+//! The pages of parameters that the Host passes, by the specification's own offsets. A field that
+//! only one version of the interface has says so.
 
 use machine::{GranuleAddr, HostMemory};
 
@@ -43,15 +43,16 @@ pub(crate) fn read(
     machine.read_host(page, 0, &mut params.0).map_err(|_| Cause::HostFault(HostPage::Params))
 }
 
-/// The low byte of a slot: fields of eight bits stand in slots of 64, and the rest is to be ignored.
+/// The low byte of a slot: fields of eight bits stand in slots of 64, and the rest is to be
+/// ignored.
 #[expect(clippy::cast_possible_truncation, reason = "the field is the low byte")]
 const fn low_byte(slot: u64) -> u8 {
     slot as u8
 }
 
 impl RealmParams {
-    /// `flags`, in 2.0 `flags0`: bit 0 LPA2, bit 1 SVE, bit 2 PMU; in 2.0 also bit 3 DA, bits 6:5 `lfa_policy`, bits 8:7
-    /// `mec_policy`.
+    /// `flags`, in 2.0 `flags0`: bit 0 LPA2, bit 1 SVE, bit 2 PMU; in 2.0 also bit 3 DA, bits 6:5
+    /// `lfa_policy`, bits 8:7 `mec_policy`.
     pub(crate) fn flags(&self) -> u64 {
         self.0.u64_at::<0x0>()
     }

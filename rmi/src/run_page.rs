@@ -1,5 +1,5 @@
-//! The page through which the Host runs a REC, as far as every version of the interface has it: what is asked for, and
-//! why the REC stopped.
+//! The page through which the Host runs a REC, as far as every version of the interface has it:
+//! what is asked for, and why the REC stopped.
 
 use machine::{GranuleAddr, HostMemory};
 use realm::Rec;
@@ -11,8 +11,8 @@ use crate::words::AbiWords;
 
 /// Flags of `RmiRecEnter`.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RmiRecEnterFlags`; 2.0 has the same, and more for what this monitor has
-/// not.
+/// Source: RMM specification (Arm DEN0137) 1.0, `RmiRecEnterFlags`; 2.0 has the same, and more for
+/// what this monitor has not.
 mod flag {
     pub(super) const EMUL_MMIO: u64 = 1;
     pub(super) const INJECT_SEA: u64 = 1 << 1;
@@ -54,8 +54,8 @@ const EXIT_WORDS: usize = 256;
 /// The second half of the run page.
 pub(crate) type ExitPage = AbiWords<EXIT_WORDS>;
 
-/// Tells the Host why the REC stopped: the second half of the page at `run`, built from zeros. `more` adds what only one version
-/// of the interface has.
+/// Tells the Host why the REC stopped: the second half of the page at `run`, built from zeros.
+/// `more` adds what only one version of the interface has.
 ///
 /// # Errors
 ///
@@ -113,7 +113,8 @@ fn encode(page: &mut ExitPage, rec: &Rec, exit: &Exit) {
     };
     page.set_u64_at::<0x0>(reason);
     let el1 = &rec.registers.el1;
-    // Each field from its own register: a mixed-up timer was a leak in another monitor (bug catalogue L1).
+    // Each field from its own register: a mixed-up timer was a leak in another monitor (bug
+    // catalogue L1).
     page.set_u64_at::<0x400>(el1.cntp_ctl_el0);
     page.set_u64_at::<0x408>(el1.cntp_cval_el0);
     page.set_u64_at::<0x410>(el1.cntv_ctl_el0);

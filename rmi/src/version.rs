@@ -35,7 +35,8 @@ pub(crate) struct Negotiated {
 pub(crate) fn negotiate((lowest, highest): (Version, Version), requested: u64) -> Negotiated {
     let requested = Version(requested);
     let is_supported = requested == lowest || requested == highest;
-    // Bits 63:31 are no part of a version: what has one of them set is above all, and nothing is below it.
+    // Bits 63:31 are no part of a version: what has one of them set is above all, and nothing is
+    // below it.
     let is_between = lowest < requested && requested < highest;
     let lower = match (is_supported, is_between) {
         (true, _) => requested,

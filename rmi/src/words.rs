@@ -1,7 +1,8 @@
-//! Private copies of what the Host passes in memory, and of what it gets there: words by byte offset.
+//! Private copies of what the Host passes in memory, and of what it gets there: words by byte
+//! offset.
 //!
-//! A copy is made once, before anything of it is looked at. Offsets are the specification's own numbers; one that is
-//! misaligned or outside fails the build.
+//! A copy is made once, before anything of it is looked at. Offsets are the specification's own
+//! numbers; one that is misaligned or outside fails the build.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -1,7 +1,7 @@
 //! The firmware, except what touches hardware: boot order, the run loop of a REC.
 //!
-//! Everything here is generic over [`machine::Machine`], so that the tests run it on the build host; the image
-//! (`main.rs`) puts crate `rmm-arch` underneath.
+//! Everything here is generic over [`machine::Machine`], so that the tests run it on the build
+//! host; the image (`main.rs`) puts crate `rmm-arch` underneath.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

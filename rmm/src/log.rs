@@ -1,7 +1,7 @@
 //! The monitor's log: one line per event, through `defmt`.
 //!
-//! Nothing secret reaches it: addresses, states and codes, no contents and no keys. `DEFMT_LOG` chooses the level when
-//! the image is built.
+//! Nothing secret reaches it: addresses, states and codes, no contents and no keys. `DEFMT_LOG`
+//! chooses the level when the image is built.
 
 use machine::log::{Event, Leak};
 
@@ -70,8 +70,8 @@ pub fn log(event: Event<'_>) {
     }
 }
 
-/// How many granules are in each state: the sum is the tracked memory. The last state, PARTIAL, is told if there is one in it
-/// (perf: `realm_destroy`; a Host of RMI 1.0 never has one).
+/// How many granules are in each state: the sum is the tracked memory. The last state, PARTIAL, is
+/// told if there is one in it (perf: `realm_destroy`; a Host of RMI 1.0 never has one).
 fn census([undelegated, delegated, rd, rec, rec_aux, data, rtt, partial]: [u64; 8]) {
     if partial != 0 {
         defmt::info!("unfinished operations: {=u64} granules are PARTIAL", partial);

@@ -1,5 +1,5 @@
-//! The image. It decides nothing: it ties the boot path of `rmm-arch` to the manifest parser, the shared state and
-//! the commands.
+//! The image. It decides nothing: it ties the boot path of `rmm-arch` to the manifest parser, the
+//! shared state and the commands.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]

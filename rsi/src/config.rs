@@ -9,7 +9,8 @@ use crate::abi::{ERROR_INPUT, SUCCESS};
 use crate::guest;
 use crate::measurement::with_rd;
 
-/// `RSI_REALM_CONFIG`: writes `RsiRealmConfig` to the Realm's page at X1. Bytes outside its fields become zero.
+/// `RSI_REALM_CONFIG`: writes `RsiRealmConfig` to the Realm's page at X1. Bytes outside its fields
+/// become zero.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, `RSI_REALM_CONFIG`, `RsiRealmConfig`.
 pub fn read<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {

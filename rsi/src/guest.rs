@@ -18,12 +18,13 @@ use crate::abi::ERROR_INPUT;
 pub enum PageError {
     /// RIPAS is EMPTY: the Realm's own mistake.
     Empty,
-    /// RAM without a granule, or DESTROYED: the Host has to act. The level is where the walk stopped.
+    /// RAM without a granule, or DESTROYED: the Host has to act. The level is where the walk
+    /// stopped.
     Absent(Level),
 }
 
-/// Lets `access` work on the Realm's page at `ipa`, which must be protected. The page stays the Realm's meanwhile: the
-/// table that maps it is locked.
+/// Lets `access` work on the Realm's page at `ipa`, which must be protected. The page stays the
+/// Realm's meanwhile: the table that maps it is locked.
 ///
 /// # Errors
 ///
@@ -55,7 +56,8 @@ pub fn with_page<M: Memory, R>(
 
 /// What a call does that could not access its page.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, names no failure for EMPTY; like the reference monitor, RSI_ERROR_INPUT.
+/// Source: RMM specification (Arm DEN0137) 1.0, names no failure for EMPTY; like the reference
+/// monitor, RSI_ERROR_INPUT.
 pub fn failed(rec: &mut Rec, ipa: u64, error: PageError) -> Outcome {
     match error {
         PageError::Empty => Outcome::code(ERROR_INPUT),
@@ -63,7 +65,8 @@ pub fn failed(rec: &mut Rec, ipa: u64, error: PageError) -> Outcome {
     }
 }
 
-/// The exit that asks the Host for a page: a data abort such as the Realm's own access would have caused.
+/// The exit that asks the Host for a page: a data abort such as the Realm's own access would have
+/// caused.
 pub fn absent(rec: &mut Rec, ipa: u64, level: Level) -> Exit {
     // Translation fault; level -1 has a code of its own.
     const TRANSLATION_FAULT_MINUS_1: u64 = 0x2b;
@@ -82,8 +85,8 @@ pub fn word(words: &Words, index: usize) -> u64 {
     words.0.get(index).map_or(0, |word: &AtomicU64| word.load(Ordering::Relaxed))
 }
 
-/// Writes bytes to a page, from byte `offset` on; what does not fit is dropped. Neighbours in the same word keep what another
-/// CPU of the Realm may be writing there.
+/// Writes bytes to a page, from byte `offset` on; what does not fit is dropped. Neighbours in the
+/// same word keep what another CPU of the Realm may be writing there.
 pub fn write_bytes(words: &Words, offset: usize, bytes: &[u8]) {
     const WORD: usize = size_of::<u64>();
     let (mut rest, mut at) = (bytes, offset);

@@ -46,8 +46,8 @@ pub fn call<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     }
 }
 
-/// Completes RSI_HOST_CALL with the Host's registers. If the structure's page is not there, asks the Host for it instead,
-/// and the call stays pending.
+/// Completes RSI_HOST_CALL with the Host's registers. If the structure's page is not there, asks
+/// the Host for it instead, and the call stays pending.
 ///
 /// If the Realm has made the page EMPTY meanwhile, the answer is lost and the call succeeds.
 pub fn complete<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec, gprs: &[u64; 31]) -> Option<Exit> {

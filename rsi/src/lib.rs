@@ -1,8 +1,8 @@
 //! The Realm Services Interface: what a Realm may ask for by SMC.
 //!
-//! Owns: the ABI of RSI 1.0 and of PSCI 1.1 ([`abi`]), and one function per call, in a file per family. A call is
-//! answered at once, or ends the run of the REC with an exit to the Host; then [`resume()`] completes it at the next
-//! entry.
+//! Owns: the ABI of RSI 1.0 and of PSCI 1.1 ([`abi`]), and one function per call, in a file per
+//! family. A call is answered at once, or ends the run of the REC with an exit to the Host; then
+//! [`resume()`] completes it at the next entry.
 //!
 //! Does not own: traps other than SMC, and the loop around them (crate `rmm`).
 #![cfg_attr(not(test), no_std)]
@@ -33,7 +33,8 @@ pub enum Outcome {
     Done,
     /// The REC exits; the SMC counts as executed.
     Exit(Exit),
-    /// The REC exits, and the SMC is repeated when it comes back: the Host has to provide memory first.
+    /// The REC exits, and the SMC is repeated when it comes back: the Host has to provide memory
+    /// first.
     Retry(Exit),
 }
 
@@ -95,7 +96,8 @@ fn version(requested: u64) -> Outcome {
     Outcome::Return([result, VERSION_1_0, VERSION_1_0, 0])
 }
 
-/// Completes what the Realm asked of the Host at the last exit. Returns an exit if the REC cannot go on yet.
+/// Completes what the Realm asked of the Host at the last exit. Returns an exit if the REC cannot
+/// go on yet.
 pub fn resume<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, answer: &Answer) -> Option<Exit> {
     match rec.pending() {
         // A REC with a pending PSCI call cannot be entered.

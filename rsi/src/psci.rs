@@ -15,19 +15,19 @@ use crate::measurement::with_rd;
 ///
 /// Source: PSCI (Arm DEN0022), SMCCC (Arm DEN0028).
 mod fid {
-    pub const SMCCC_VERSION: u64 = 0x8000_0000;
-    pub const VERSION: u64 = 0x8400_0000;
-    pub const CPU_SUSPEND: u64 = 0x8400_0001;
-    pub const CPU_OFF: u64 = 0x8400_0002;
-    pub const CPU_ON: u64 = 0x8400_0003;
-    pub const AFFINITY_INFO: u64 = 0x8400_0004;
-    pub const SYSTEM_OFF: u64 = 0x8400_0008;
-    pub const SYSTEM_RESET: u64 = 0x8400_0009;
-    pub const FEATURES: u64 = 0x8400_000a;
-    pub const SMC64: u64 = 0x4000_0000;
-    pub const CPU_SUSPEND_64: u64 = CPU_SUSPEND | SMC64;
-    pub const CPU_ON_64: u64 = CPU_ON | SMC64;
-    pub const AFFINITY_INFO_64: u64 = AFFINITY_INFO | SMC64;
+    pub(super) const SMCCC_VERSION: u64 = 0x8000_0000;
+    pub(super) const VERSION: u64 = 0x8400_0000;
+    pub(super) const CPU_SUSPEND: u64 = 0x8400_0001;
+    pub(super) const CPU_OFF: u64 = 0x8400_0002;
+    pub(super) const CPU_ON: u64 = 0x8400_0003;
+    pub(super) const AFFINITY_INFO: u64 = 0x8400_0004;
+    pub(super) const SYSTEM_OFF: u64 = 0x8400_0008;
+    pub(super) const SYSTEM_RESET: u64 = 0x8400_0009;
+    pub(super) const FEATURES: u64 = 0x8400_000a;
+    pub(super) const SMC64: u64 = 0x4000_0000;
+    pub(super) const CPU_SUSPEND_64: u64 = CPU_SUSPEND | SMC64;
+    pub(super) const CPU_ON_64: u64 = CPU_ON | SMC64;
+    pub(super) const AFFINITY_INFO_64: u64 = AFFINITY_INFO | SMC64;
 }
 
 const PSCI_1_1: u64 = 0x1_0001;
@@ -107,7 +107,8 @@ fn target<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec, mpidr: u64) -> Option<RecIndex
     with_rd(rmm, rec, |rd| rd.rec_exists(index)).then_some(index)
 }
 
-/// Whether AFFINITY_INFO may be asked about an index: any, where the monitor knows the RECs; else one of a REC.
+/// Whether AFFINITY_INFO may be asked about an index: any, where the monitor knows the RECs; else
+/// one of a REC.
 fn is_nameable<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec, index: RecIndex) -> bool {
     with_rd(rmm, rec, |rd| rd.numbering() == Numbering::Free || rd.rec_exists(index))
 }
@@ -141,7 +142,8 @@ enum Answerable {
     ByHost,
 }
 
-/// Whether the other REC with this index is on, if the monitor knows where the Realm's RECs are. One that does not exist is off.
+/// Whether the other REC with this index is on, if the monitor knows where the Realm's RECs are.
+/// One that does not exist is off.
 ///
 /// The answer is of a moment that has passed: it may change as soon as no lock is held.
 fn sibling<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec, index: RecIndex) -> Answerable {
@@ -170,8 +172,8 @@ fn is_on<M: Memory>(
 
 /// `PSCI_AFFINITY_INFO`: only single CPUs, not clusters.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, B6 "PSCI": where the monitor can answer, no Host is asked, and a CPU that the
-/// Realm does not have is off.
+/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, B6 "PSCI": where the monitor can answer, no
+/// Host is asked, and a CPU that the Realm does not have is off.
 fn affinity_info<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec, called: u64) -> Outcome {
     let [mpidr, level, _] = arguments(rec, called);
     let named = RecIndex::from_mpidr(mpidr).filter(|_| level == 0);

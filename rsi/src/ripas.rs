@@ -28,9 +28,11 @@ pub fn set(rec: &mut Rec) -> Outcome {
     Outcome::Exit(Exit::RipasChange { base, top, ripas })
 }
 
-/// Completes RSI_IPA_STATE_SET: X1 is how far the Host got, X2 whether it refuses the rest. The request is over then.
+/// Completes RSI_IPA_STATE_SET: X1 is how far the Host got, X2 whether it refuses the rest. The
+/// request is over then.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A5.4, B3.40 `RipasChangeResponse`: only a change to RAM can be rejected.
+/// Source: RMM specification (Arm DEN0137) 1.0, A5.4, B3.40 `RipasChangeResponse`: only a change to
+/// RAM can be rejected.
 pub fn complete(rec: &mut Rec, reject: bool) {
     const ACCEPT: u64 = 0;
     const REJECT: u64 = 1;
@@ -44,8 +46,8 @@ pub fn complete(rec: &mut Rec, reject: bool) {
     rec.set_pending(Pending::None);
 }
 
-/// `RSI_IPA_STATE_GET`: X2 is the RIPAS at X1, and X1 the end of the range, at most up to X2, that has the same. Looks at one
-/// table.
+/// `RSI_IPA_STATE_GET`: X2 is the RIPAS at X1, and X1 the end of the range, at most up to X2, that
+/// has the same. Looks at one table.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_IPA_STATE_GET`.
 pub fn get<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {

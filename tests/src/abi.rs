@@ -1,4 +1,5 @@
-//! RMI 1.0 and RSI 1.0 as a Host and a Realm write them, from the specification and not from the monitor's code.
+//! RMI 1.0 and RSI 1.0 as a Host and a Realm write them, from the specification and not from the
+//! monitor's code.
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, B4 and B5.
 
@@ -78,7 +79,8 @@ macro_rules! commands {
                 Self::ALL.into_iter().find(|command| command.fid() == fid)
             }
 
-            /// The command that a caller names with this X0: the identifier is W0, and the SVE hint makes no difference.
+            /// The command that a caller names with this X0: the identifier is W0, and the SVE hint
+            /// makes no difference.
             ///
             /// Source: SMC Calling Convention (Arm DEN0028) 1.4, 2.5 and 2.6.
             pub fn called(x0: u64) -> Option<Self> {
@@ -286,8 +288,8 @@ pub struct RecExit {
 }
 
 impl RecExit {
-    /// Reads the second half of a run page. The offset of the first word outside the fields that is not zero, if any,
-    /// comes with it.
+    /// Reads the second half of a run page. The offset of the first word outside the fields that is
+    /// not zero, if any, comes with it.
     pub fn from_words(words: &[u64; 256]) -> (Self, Option<usize>) {
         let exit = Self {
             exit_reason: words[0],

@@ -1,7 +1,8 @@
 //! The conditions of the specification that must have a scenario.
 //!
-//! Written from the specification, not from what happens to be tested: a scenario `command/condition`, or one whose name
-//! goes on from there, covers a condition. A condition without a scenario fails the build's tests.
+//! Written from the specification, not from what happens to be tested: a scenario
+//! `command/condition`, or one whose name goes on from there, covers a condition. A condition
+//! without a scenario fails the build's tests.
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, B4.3, B5.3, B6, A4.3.
 
@@ -149,8 +150,9 @@ pub static CONDITIONS: &[(&str, &str, &str)] = &[
     ("life", "B4.3", "smoke"),
 ];
 
-/// Orders of failure conditions that the specification states, beyond the table in `scenarios::orders`: those whose second
-/// condition needs a REC that runs, or a Realm that is full.
+/// Orders of failure conditions that the specification states, beyond the table in
+/// `scenarios::orders`: those whose second condition needs a REC that runs, or a Realm that is
+/// full.
 pub static MORE_ORDERS: &[(&str, &str)] = &[
     ("rec_destroy", "rec_bound_before_rec_state rec_gran_state_before_rec_state"),
     (

@@ -28,8 +28,8 @@ impl From<Cpu> for Profile {
     }
 }
 
-/// Runs a scenario on a new fake machine: its own expectations, then what the machine has to say, and at last that
-/// everything can be given back.
+/// Runs a scenario on a new fake machine: its own expectations, then what the machine has to say,
+/// and at last that everything can be given back.
 pub fn run(scenario: &Arc<Scenario>) -> Outcome {
     run_on(scenario.cpu.into(), scenario)
 }

@@ -1,11 +1,14 @@
 //! Whole-command scenarios of RMI 1.0 and 2.0, and the fake machine on which they run.
 //!
-//! Owns: the scenarios ([`scenarios`] of 1.0, [`v2_0`]), written once against a small [`port`]; the list of the specification's conditions that
-//! they must cover ([`conditions`]); the fake machine ([`machine`]), which watches the monitor from below.
+//! Owns: the scenarios ([`scenarios`] of 1.0, [`v2_0`]), written once against a small [`port`]; the
+//! list of the specification's conditions that they must cover ([`conditions`]); the fake machine
+//! ([`machine`]), which watches the monitor from below.
 //!
-//! Does not own: the monitor's unit tests, which stand beside its code, or the Normal-world host program (`host`).
+//! Does not own: the monitor's unit tests, which stand beside its code, or the Normal-world host
+//! program (`host`).
 //!
-//! Scenarios take nothing from the monitor's crates: numbers, layouts and expectations come from the specification.
+//! Scenarios take nothing from the monitor's crates: numbers, layouts and expectations come from
+//! the specification.
 #![cfg_attr(target_os = "none", no_std)]
 #![forbid(unsafe_code)]
 #![allow(

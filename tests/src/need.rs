@@ -1,4 +1,5 @@
-//! What a scenario needs of a machine beyond commands, memory and a Realm that runs; and which backend has it.
+//! What a scenario needs of a machine beyond commands, memory and a Realm that runs; and which
+//! backend has it.
 
 /// A kind of machine that scenarios run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,8 @@ pub enum Need {
     NarrowAddresses,
     /// An interrupt controller with 16-bit interrupt numbers.
     SmallInterruptNumbers,
-    /// A Realm that runs without memory of its own, so that its measurement is just what the scenario made.
+    /// A Realm that runs without memory of its own, so that its measurement is just what the
+    /// scenario made.
     NoProgramInMemory,
     /// Nobody between the Host and the monitor answers calls.
     NoFirmware,

@@ -1,7 +1,8 @@
-//! What each command asks of the machine: invalidations, barriers, mappings, wipes, locks, calls to EL3.
+//! What each command asks of the machine: invalidations, barriers, mappings, wipes, locks, calls to
+//! EL3.
 //!
-//! Counted on the simulated machine, for one successful command in a Realm with tables down to level 3. Instructions are
-//! counted elsewhere: these figures say why they are what they are.
+//! Counted on the simulated machine, for one successful command in a Realm with tables down to
+//! level 3. Instructions are counted elsewhere: these figures say why they are what they are.
 
 use std::string::{String, ToString};
 use std::sync::atomic::Ordering;
@@ -29,7 +30,8 @@ pub struct Row {
     pub counts: [u64; COLUMNS.len()],
 }
 
-/// Counts everything. Nothing else of the process may use a fake machine meanwhile: locks are counted for all of them.
+/// Counts everything. Nothing else of the process may use a fake machine meanwhile: locks are
+/// counted for all of them.
 ///
 /// # Errors
 ///

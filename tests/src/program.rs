@@ -1,7 +1,8 @@
 //! Programs that run inside a Realm: a list of actions, and what each of them led to.
 //!
-//! Every backend carries them out one by one on a REC. The REC runs at EL1 with stage 1 off, so that virtual addresses are
-//! intermediate physical ones. A program that has come to its end waits for the Host: the REC exits with an IRQ.
+//! Every backend carries them out one by one on a REC. The REC runs at EL1 with stage 1 off, so
+//! that virtual addresses are intermediate physical ones. A program that has come to its end waits
+//! for the Host: the REC exits with an IRQ.
 
 use alloc::boxed::Box;
 
@@ -95,7 +96,8 @@ pub enum Action {
     Irq,
     /// A physical FIQ becomes pending for the CPU.
     Fiq,
-    /// Sets CNTP (`false`) or CNTV (`true`) CTL; the timer's condition is met if the second number is not 0.
+    /// Sets CNTP (`false`) or CNTV (`true`) CTL; the timer's condition is met if the second number
+    /// is not 0.
     Timer(bool, u64, bool),
     /// Sets X0 to X30.
     SetGprs(Box<[u64; 31]>),
@@ -113,8 +115,8 @@ pub enum Action {
     State,
     /// While the REC runs, another CPU of the Host sends this command (X0 to X7).
     Meanwhile([u64; 8]),
-    /// An exception as hardware might report it, whatever its cause. The instruction is repeated or skipped as the monitor
-    /// says. Only a simulated machine can do this.
+    /// An exception as hardware might report it, whatever its cause. The instruction is repeated or
+    /// skipped as the monitor says. Only a simulated machine can do this.
     Raw(RawException),
 }
 

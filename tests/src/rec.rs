@@ -82,7 +82,8 @@ impl World<'_> {
         Ok(rec)
     }
 
-    /// REC_ENTER with this content of the run page's first half; the second half is filled with a pattern before.
+    /// REC_ENTER with this content of the run page's first half; the second half is filled with a
+    /// pattern before.
     #[track_caller]
     pub fn enter_raw(&mut self, rec: &Rec, enter: &RecEnter) -> Outcome<Reply> {
         let mut page = [0xa5a5_a5a5_a5a5_a5a5; 512];

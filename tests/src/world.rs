@@ -1,7 +1,7 @@
 //! A Host that sends commands, remembers what it owns, and can give everything back.
 //!
-//! It checks with every command what is true of all of them: only known return codes, and zero in every output that the
-//! specification does not define.
+//! It checks with every command what is true of all of them: only known return codes, and zero in
+//! every output that the specification does not define.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -420,9 +420,11 @@ impl<'p> World<'p> {
         Ok(())
     }
 
-    /// Takes everything apart and gives it back to the Host, as a Host does that knows nothing but its books.
+    /// Takes everything apart and gives it back to the Host, as a Host does that knows nothing but
+    /// its books.
     ///
-    /// This is the closure property: from any state that a scenario leaves, every granule comes back.
+    /// This is the closure property: from any state that a scenario leaves, every granule comes
+    /// back.
     pub fn give_everything_back(&mut self) -> Outcome {
         for rec in self.recs() {
             self.call(Command::RecDestroy, [rec])?.ok()?;

@@ -166,8 +166,8 @@ fn size_0_is_answered_with_0_bytes() {
 fn under_interrupts(w: &mut World<'_>, rec: &Rec) -> usize {
     for interrupts in 0.. {
         let exit = w.run(rec, &[smc(&[CONTINUE, PAGE, 0, 4096])]).unwrap();
-        // Whether the program ended or the call was interrupted, the Host sees an IRQ; the Realm sees the difference once it
-        // runs again.
+        // Whether the program ended or the call was interrupted, the Host sees an IRQ; the Realm
+        // sees the difference once it runs again.
         assert_eq!(exit, idle_exit());
         let mut observed = w.observed(rec);
         if observed.is_empty() {

@@ -1,7 +1,7 @@
 //! One image for every board: what EL3 passes on each of them, and what the monitor makes of it.
 //!
-//! The constants are those of the boards' own crates, so a board that is added there needs an entry in [`boards`] and
-//! nothing else.
+//! The constants are those of the boards' own crates, so a board that is added there needs an entry
+//! in [`boards`] and nothing else.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test program")]
 
 use std::ops::Range;

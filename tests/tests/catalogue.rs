@@ -1,4 +1,5 @@
-//! Bugs that other monitors had: each row names the test that shows ours is without, or says why it does not apply.
+//! Bugs that other monitors had: each row names the test that shows ours is without, or says why it
+//! does not apply.
 //!
 //! `docs/bug-catalogue.md` says of each row what went wrong and where; sources cite rows by number.
 #![allow(clippy::unwrap_used, reason = "a test program")]

@@ -1,4 +1,5 @@
-//! The fuzzers' corpus, replayed without a fuzzer: monitor and specification agree on every input that is kept.
+//! The fuzzers' corpus, replayed without a fuzzer: monitor and specification agree on every input
+//! that is kept.
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
 use std::path::Path;

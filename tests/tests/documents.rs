@@ -83,7 +83,8 @@ fn slug(heading: &str) -> String {
     heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
 }
 
-/// A document without its blocks of code, and with the words of its inline code but not their links.
+/// A document without its blocks of code, and with the words of its inline code but not their
+/// links.
 fn prose(text: &str) -> String {
     let mut is_code = false;
     let mut kept = String::new();

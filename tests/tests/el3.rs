@@ -33,8 +33,8 @@ const KINDS: [(Edition, Runs); 4] = [
     (Edition::V2_ALL, Runs::Refused),
 ];
 
-/// Scenarios that take it for granted that a monitor speaks 1.0 and no later version: they look at all of the answer to RMI_VERSION, or at
-/// numbers that 2.0 has given a meaning.
+/// Scenarios that take it for granted that a monitor speaks 1.0 and no later version: they look at
+/// all of the answer to RMI_VERSION, or at numbers that 2.0 has given a meaning.
 const OF_1_0_ALONE: [&str; 4] =
     ["version/", "unknown/host/whole_range", "life/smoke", "life/twice"];
 

@@ -1,11 +1,11 @@
 //! Random sequences of commands of RMI 2.0: the monitor on the fake machine does what the
 //! specification says, and whatever state they reach, everything can be given back. EL3 takes runs
-//! of granules whole, in part, one by one or bit by bit; in every second sequence it also refuses now
-//! and then, and Host memory faults while the monitor accesses it.
+//! of granules whole, in part, one by one or bit by bit; in every second sequence it also refuses
+//! now and then, and Host memory faults while the monitor accesses it.
 //!
 //! A run sends 1000000 commands, or what `CAIRN_PROPERTY_COMMANDS` says, always the same ones. A
-//! sequence that fails is made as short as possible and printed as a script; what is possible within
-//! 60 seconds, or what `CAIRN_PROPERTY_PATIENCE` says.
+//! sequence that fails is made as short as possible and printed as a script; what is possible
+//! within 60 seconds, or what `CAIRN_PROPERTY_PATIENCE` says.
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

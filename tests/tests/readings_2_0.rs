@@ -128,8 +128,8 @@ impl Port for ParrotPort {
 
 /// What becomes of a scenario: whether it showed anything, or what is wrong.
 ///
-/// The parrot copies its books for each command, which takes minutes with a GiB of granules in them:
-/// what it thinks of those is shown by a test of its own (`blocks_of_1_gib`).
+/// The parrot copies its books for each command, which takes minutes with a GiB of granules in
+/// them: what it thinks of those is shown by a test of its own (`blocks_of_1_gib`).
 fn show(scenario: &Scenario) -> Result<bool, String> {
     if scenario.cpu == Cpu::Large {
         return Ok(false);

@@ -41,7 +41,8 @@ fn main() {
         // Minutes without optimisation: `--include-ignored`.
         let slow = scenario.cpu == scenarios::Cpu::Large;
         let trial = Trial::test(scenario.name.clone(), move || {
-            // The simulated CPU has everything: here a scenario that finds nothing to do is a defect too.
+            // The simulated CPU has everything: here a scenario that finds nothing to do is a
+            // defect too.
             harness::run(&scenario).map_err(|failure| failure.to_string().into())
         });
         trials.push(trial.with_ignored_flag(slow));

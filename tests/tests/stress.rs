@@ -1,5 +1,5 @@
-//! Several CPUs work on the same granules at once; when they stop, the whole machine must be in order, and everything must
-//! come back.
+//! Several CPUs work on the same granules at once; when they stop, the whole machine must be in
+//! order, and everything must come back.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test program")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -217,7 +217,8 @@ fn cpus_that_work_on_the_same_objects_leave_them_in_order() {
     assert_eq!(machine.take_violations(), Vec::<String>::new());
 }
 
-/// Two CPUs enter the same REC again and again: one of them runs it, the other is refused; nothing else happens.
+/// Two CPUs enter the same REC again and again: one of them runs it, the other is refused; nothing
+/// else happens.
 #[test]
 fn a_rec_runs_on_one_cpu_at_a_time() {
     let machine = FakeMachine::new(Profile::Max);
@@ -246,7 +247,8 @@ fn a_rec_runs_on_one_cpu_at_a_time() {
     assert_eq!(machine.take_violations(), Vec::<String>::new());
 }
 
-/// PSCI_COMPLETE about a REC that is off must not take an entry that is being refused for one that runs.
+/// PSCI_COMPLETE about a REC that is off must not take an entry that is being refused for one that
+/// runs.
 #[test]
 fn an_entry_that_is_refused_does_not_make_a_rec_look_running() {
     let machine = FakeMachine::new(Profile::Max);

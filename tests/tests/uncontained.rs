@@ -1,4 +1,5 @@
-//! Errors after which nothing that the CPU does can be trusted: the monitor stops before it tells the Host anything.
+//! Errors after which nothing that the CPU does can be trusted: the monitor stops before it tells
+//! the Host anything.
 #![allow(clippy::unwrap_used, reason = "test code")]
 #![cfg(not(target_os = "none"))]
 

@@ -1,7 +1,8 @@
 //! The cache: what is fetched or built once and shared by all checkouts.
 //!
-//! It lives in `$CAIRN_CACHE`, else `$XDG_CACHE_HOME/cairn`, else `~/.cache/cairn`. Every entry is a folder that was
-//! made elsewhere and renamed into place, so an entry that exists is complete. One process writes at a time.
+//! It lives in `$CAIRN_CACHE`, else `$XDG_CACHE_HOME/cairn`, else `~/.cache/cairn`. Every entry is
+//! a folder that was made elsewhere and renamed into place, so an entry that exists is complete.
+//! One process writes at a time.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,7 +24,7 @@ const LOCK_FILE: &str = "lock";
 /// What set-up chose and where it put it.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Record {
+pub(crate) struct Record {
     /// QEMU with RME that was tried and works.
     pub qemu: Option<Qemu>,
     /// Trusted Firmware-A, built.
@@ -38,7 +39,7 @@ pub struct Record {
 
 /// A folder in the cache.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Name of the folder below the cache.
     pub folder: String,
     /// What is in it, for people.
@@ -47,7 +48,7 @@ pub struct Entry {
 
 /// A QEMU binary that passed the test for RME.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Qemu {
+pub(crate) struct Qemu {
     /// The binary.
     pub path: PathBuf,
     /// Its size and modification time (seconds), to notice a change.
@@ -58,13 +59,13 @@ pub struct Qemu {
 
 /// The cache folder.
 #[derive(Debug, Clone)]
-pub struct Cache {
+pub(crate) struct Cache {
     root: PathBuf,
 }
 
 impl Cache {
     /// Finds the cache folder; it need not exist.
-    pub fn locate() -> anyhow::Result<Self> {
+    pub(crate) fn locate() -> anyhow::Result<Self> {
         let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let root = variable("CAIRN_CACHE")
             .or_else(|| variable("XDG_CACHE_HOME").map(|dir| dir.join("cairn")))
@@ -74,17 +75,17 @@ impl Cache {
     }
 
     /// The folder.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// The folder of `entry`, if it is there.
-    pub fn folder(&self, entry: Option<&Entry>) -> Option<PathBuf> {
+    pub(crate) fn folder(&self, entry: Option<&Entry>) -> Option<PathBuf> {
         entry.map(|entry| self.root.join(&entry.folder)).filter(|path| path.is_dir())
     }
 
     /// Reads the record of the last set-up; an unreadable one counts as none.
-    pub fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         std::fs::read(self.root.join("setup.json"))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -92,7 +93,7 @@ impl Cache {
     }
 
     /// Waits until no other process writes to the cache, making the folder first.
-    pub fn lock(&self) -> anyhow::Result<Locked<'_>> {
+    pub(crate) fn lock(&self) -> anyhow::Result<Locked<'_>> {
         std::fs::create_dir_all(&self.root).at("make the folder", &self.root)?;
         self.refuse_foreign()?;
         let path = self.root.join(LOCK_FILE);
@@ -107,7 +108,8 @@ impl Cache {
         std::fs::read(self.root.join(TAG_FILE)).is_ok_and(|tag| tag == TAG.as_bytes())
     }
 
-    /// Refuses a folder in which somebody else has files: a cache loses what this tool does not know.
+    /// Refuses a folder in which somebody else has files: a cache loses what this tool does not
+    /// know.
     fn refuse_foreign(&self) -> anyhow::Result<()> {
         if self.is_tagged() {
             return Ok(());
@@ -131,7 +133,7 @@ impl Cache {
     }
 
     /// Removes the whole cache; false if there was none.
-    pub fn remove(&self) -> anyhow::Result<bool> {
+    pub(crate) fn remove(&self) -> anyhow::Result<bool> {
         if !self.root.exists() {
             return Ok(false);
         }
@@ -150,7 +152,7 @@ impl Cache {
 
 /// The cache while this process alone may write to it.
 #[derive(Debug)]
-pub struct Locked<'a> {
+pub(crate) struct Locked<'a> {
     cache: &'a Cache,
     _file: File,
 }
@@ -169,7 +171,7 @@ impl Locked<'_> {
     }
 
     /// An empty folder on the cache's disk that disappears unless it is committed.
-    pub fn stage(&self, name: &str) -> anyhow::Result<Stage> {
+    pub(crate) fn stage(&self, name: &str) -> anyhow::Result<Stage> {
         let path = self.cache.root.join("tmp").join(name);
         if path.is_dir() {
             std::fs::remove_dir_all(&path).at("remove", &path)?;
@@ -179,7 +181,7 @@ impl Locked<'_> {
     }
 
     /// Replaces the record of what is set up.
-    pub fn store(&self, record: &Record) -> anyhow::Result<()> {
+    pub(crate) fn store(&self, record: &Record) -> anyhow::Result<()> {
         let mut text =
             serde_json::to_vec_pretty(record).context("cannot write the set-up record")?;
         text.push(b'\n');
@@ -187,7 +189,7 @@ impl Locked<'_> {
     }
 
     /// Removes entries whose name starts with `prefix`, except `keep`.
-    pub fn prune(&self, prefix: &str, keep: &str) -> anyhow::Result<()> {
+    pub(crate) fn prune(&self, prefix: &str, keep: &str) -> anyhow::Result<()> {
         let root = &self.cache.root;
         for entry in std::fs::read_dir(root).at("read", root)? {
             let entry = entry.at("read", root)?;
@@ -200,7 +202,7 @@ impl Locked<'_> {
     }
 
     /// Fails early if the disk has less than `needed` bytes left.
-    pub fn require_space(&self, needed: u64) -> anyhow::Result<()> {
+    pub(crate) fn require_space(&self, needed: u64) -> anyhow::Result<()> {
         let Ok(disk) = rustix::fs::statvfs(&self.cache.root) else { return Ok(()) };
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free < needed {
@@ -218,26 +220,27 @@ impl Locked<'_> {
 
 /// A folder in the making.
 #[derive(Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     path: PathBuf,
     root: PathBuf,
 }
 
 impl Stage {
     /// Where to make it.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Makes a folder inside.
-    pub fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
+    pub(crate) fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.path.join(name);
         std::fs::create_dir_all(&path).at("make the folder", &path)?;
         Ok(path)
     }
 
-    /// Moves the folder `made` inside this stage into the cache as `name`, flushed to disk, replacing what was there.
-    pub fn commit(&self, made: &Path, name: &str) -> anyhow::Result<()> {
+    /// Moves the folder `made` inside this stage into the cache as `name`, flushed to disk,
+    /// replacing what was there.
+    pub(crate) fn commit(&self, made: &Path, name: &str) -> anyhow::Result<()> {
         let place = self.root.join(name);
         sync(made)?;
         if place.exists() {

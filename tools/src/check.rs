@@ -14,7 +14,8 @@ use crate::kernel_image::SILENT;
 use crate::ledger::Ledger;
 
 /// Checks that the guest must pass, as named by `assets/init.sh`.
-pub const EXPECTED: [&str; 7] = ["rsi", "memory", "cpus", "timer", "shared", "simd", "token"];
+pub(crate) const EXPECTED: [&str; 7] =
+    ["rsi", "memory", "cpus", "timer", "shared", "simd", "token"];
 
 const GUEST: &str = "cairn-guest: ";
 /// Begins a line of one of several guests: `[realm 2] cairn-guest: ok rsi`.
@@ -39,7 +40,7 @@ enum Event {
 
 /// Where every granule went, and why the Realm exited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Accounting {
+pub(crate) struct Accounting {
     /// Granules given to the monitor.
     pub delegated: u64,
     /// Granules that came back.
@@ -56,7 +57,7 @@ pub struct Accounting {
 
 /// Everything of interest in the output of one run.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     passed: Vec<String>,
     failed: Vec<String>,
     done: bool,
@@ -78,17 +79,17 @@ pub struct Report {
 
 impl Report {
     /// Takes one message of the monitor.
-    pub fn message(&mut self, message: &str) {
+    pub(crate) fn message(&mut self, message: &str) {
         self.ledger.line(message);
     }
 
     /// The monitor's leak ledger.
-    pub fn ledger(&self) -> &Ledger {
+    pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
     /// Takes one line of text.
-    pub fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         let line = line.trim();
         if let Some((number, rest)) = realm_line(line) {
             // Only what its guest says counts.
@@ -140,18 +141,18 @@ impl Report {
     }
 
     /// Notes something outside the machine's own output that makes the run a failure.
-    pub fn trouble(&mut self, sentence: String) {
+    pub(crate) fn trouble(&mut self, sentence: String) {
         self.trouble.push(sentence);
     }
 
     /// Tells how many Realms must report.
-    pub fn expect_realms(&mut self, count: u32) {
+    pub(crate) fn expect_realms(&mut self, count: u32) {
         self.wanted_realms = if count > 1 { count } else { 0 };
     }
 
     /// Whether a guest wants the relying party's challenge; once for each question, the keys that
     /// choose its Realm.
-    pub fn takes_question(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn takes_question(&mut self) -> Option<Vec<u8>> {
         if std::mem::take(&mut self.asked) {
             return Some(Vec::new());
         }
@@ -163,31 +164,31 @@ impl Report {
     }
 
     /// Whether a line is one of many that mean nothing to people: a part of the token.
-    pub fn is_bulk(line: &str) -> bool {
+    pub(crate) fn is_bulk(line: &str) -> bool {
         let line = realm_line(line).map_or(line, |(_, rest)| rest);
         line.strip_prefix(GUEST).is_some_and(|rest| rest.starts_with("token "))
     }
 
     /// The token that the guest printed, as hexadecimal digits, if it says that this is all of it.
-    pub fn token(&self) -> Option<&str> {
+    pub(crate) fn token(&self) -> Option<&str> {
         self.has_passed("token").then_some(&self.token)
     }
 
     /// The tokens of all guests that printed one whole, with the number of the Realm, which is 1 if
     /// there is only one.
-    pub fn tokens(&self) -> Vec<(u32, &str)> {
+    pub(crate) fn tokens(&self) -> Vec<(u32, &str)> {
         let others = self.realms.iter().map(|(&number, realm)| (number, realm));
         let all = [(1, self)].into_iter().chain(others);
         all.filter_map(|(number, realm)| Some((number, realm.token()?))).collect()
     }
 
     /// Whether the host has said its last word.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.end.is_some()
     }
 
     /// The host's last word, with its reason if it failed.
-    pub fn end_of_host(&self) -> Option<Result<(), &str>> {
+    pub(crate) fn end_of_host(&self) -> Option<Result<(), &str>> {
         let (result, why) = self.end.as_ref()?;
         Some(if result == "ok" {
             Ok(())
@@ -197,7 +198,7 @@ impl Report {
     }
 
     /// What is wrong; empty if all is well.
-    pub fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = self.trouble.clone();
         match self.end_of_host() {
             None => {
@@ -278,7 +279,7 @@ impl Report {
     }
 
     /// The table at the end of a run that took `wall`.
-    pub fn table(&self, wall: Duration) -> String {
+    pub(crate) fn table(&self, wall: Duration) -> String {
         let mut text = String::new();
         let mut row = |name: &str, value: String| {
             let _ = writeln!(text, "  {name:<20} {value}");

@@ -5,7 +5,7 @@ use crate::cli::CleanOptions;
 use crate::{output, paths};
 
 /// The `clean` subcommand.
-pub fn command(options: &CleanOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &CleanOptions) -> anyhow::Result<()> {
     let target = paths::target();
     let (output, built) = (target.join("cairn"), target.join(paths::TARGET));
     for removed in output::remove(&output, &built)? {

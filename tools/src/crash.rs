@@ -1,4 +1,5 @@
-//! A monitor that crashes, to see that each command ends at once, with the report in words that lead to the source.
+//! A monitor that crashes, to see that each command ends at once, with the report in words that
+//! lead to the source.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ const PLACE: &str = "rmi::serve+0x0 (rmi/src/lib.rs:";
 const SOON: Duration = Duration::from_secs(200);
 
 /// The `crash-report` step of `test`.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     let folder = Run::begin("crash")?;
     let monitor = folder.folder().join("broken.elf");
     {

@@ -16,10 +16,10 @@ use crate::fault::{IoContext, Verdict};
 use crate::paths::read_limited;
 
 /// A log is no larger than this, in bytes.
-pub const LARGEST_LOG: usize = 512 << 20;
+pub(crate) const LARGEST_LOG: usize = 512 << 20;
 
 /// The `decode` subcommand.
-pub fn command(options: &DecodeOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &DecodeOptions) -> anyhow::Result<()> {
     let raw = read_limited(&options.file, LARGEST_LOG)?;
     let mut out = BufWriter::new(anstream::stdout());
     let messages = text(&raw, decoder(&options.elf)?, &mut |level, line| {
@@ -40,7 +40,7 @@ pub fn command(options: &DecodeOptions) -> anyhow::Result<()> {
 }
 
 /// The whole log as `run` would have written it.
-pub fn whole(raw: &[u8], elf: &Path) -> anyhow::Result<String> {
+pub(crate) fn whole(raw: &[u8], elf: &Path) -> anyhow::Result<String> {
     let mut log = String::new();
     text(raw, decoder(elf)?, &mut |_, line| {
         log.push_str(line);

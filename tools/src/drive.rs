@@ -1,4 +1,5 @@
-//! The loop that connects a machine's serial ports to a listener and our keyboard to the machine, until something ends it.
+//! The loop that connects a machine's serial ports to a listener and our keyboard to the machine,
+//! until something ends it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -12,10 +13,10 @@ use crate::process::Group;
 use crate::signals;
 
 /// What is said when a pipe or socket of the machine fails.
-pub const LOST: &str = "the connection to the machine was lost";
+pub(crate) const LOST: &str = "the connection to the machine was lost";
 
 /// A machine that can be started.
-pub trait Board {
+pub(crate) trait Board {
     /// Starts it.
     ///
     /// # Errors
@@ -28,9 +29,9 @@ pub trait Board {
 }
 
 /// A started machine; dropping it ends it.
-pub trait Started {
-    /// Connects the serial ports to `listener` (and, if `keyboard`, our standard input to the machine) until something
-    /// ends it.
+pub(crate) trait Started {
+    /// Connects the serial ports to `listener` (and, if `keyboard`, our standard input to the
+    /// machine) until something ends it.
     ///
     /// # Errors
     ///
@@ -47,13 +48,13 @@ pub trait Started {
 }
 
 /// A serial port of the machine: a pipe or a socket.
-pub trait Source: Read + AsFd {}
+pub(crate) trait Source: Read + AsFd {}
 
 impl<T: Read + AsFd> Source for T {}
 
 /// Why the machine stopped.
 #[derive(Debug)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The machine's process ended by itself.
     ByItself(ExitStatus),
     /// The listener wanted no more.
@@ -64,7 +65,7 @@ pub enum Ended {
 
 /// Whether the loop should go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub(crate) enum Flow {
     /// Go on.
     Continue,
     /// Stop the machine.
@@ -72,7 +73,7 @@ pub enum Flow {
 }
 
 /// What listens to the UART and may type on it.
-pub trait Listener {
+pub(crate) trait Listener {
     /// The machine sent these bytes.
     fn received(&mut self, bytes: &[u8]) -> anyhow::Result<Flow>;
 
@@ -89,10 +90,11 @@ pub trait Listener {
     fn takes_progress(&mut self) -> bool;
 }
 
-/// Connects `sources` and `sink` of the machine `group` to `listener` (and, if `keyboard`, our standard input to the
-/// sink) until something ends it. The machine ends by itself when it has closed all sources. With `patience` it is ended
-/// when it makes no progress for so long, however long it has run before.
-pub fn drive(
+/// Connects `sources` and `sink` of the machine `group` to `listener` (and, if `keyboard`, our
+/// standard input to the sink) until something ends it. The machine ends by itself when it has
+/// closed all sources. With `patience` it is ended when it makes no progress for so long, however
+/// long it has run before.
+pub(crate) fn drive(
     group: &mut Group,
     mut sources: Vec<Box<dyn Source>>,
     sink: &mut dyn Write,
@@ -157,7 +159,8 @@ pub fn drive(
     }
 }
 
-/// Waits up to 50 ms for bytes: the indices of the sources that have some, and whether the user has typed.
+/// Waits up to 50 ms for bytes: the indices of the sources that have some, and whether the user has
+/// typed.
 fn wait(
     sources: &[Box<dyn Source>],
     keyboard: Option<&std::io::Stdin>,

@@ -15,7 +15,7 @@ const CLOSED_PIPE: u8 = 141;
 
 /// The user pressed Ctrl-C, or someone asked this process to end.
 #[derive(Debug)]
-pub struct Interrupted;
+pub(crate) struct Interrupted;
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,7 +27,7 @@ impl std::error::Error for Interrupted {}
 
 /// The command did its work and the answer is no; all has been printed already.
 #[derive(Debug)]
-pub struct Verdict(pub String);
+pub(crate) struct Verdict(pub String);
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,9 +40,10 @@ impl std::error::Error for Verdict {}
 /// How the panic of a `println` begins whose output takes no more.
 const LOST_OUTPUT: &str = "failed printing to std";
 
-/// Runs `work` and picks the exit code. Output that takes no more is a panic in Rust; here it ends `work` like an error, so
-/// that all is cleaned up on the way out, and a reader that has gone (`| head`) is no news.
-pub fn guarded(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+/// Runs `work` and picks the exit code. Output that takes no more is a panic in Rust; here it ends
+/// `work` like an error, so that all is cleaned up on the way out, and a reader that has gone (`|
+/// head`) is no news.
+pub(crate) fn guarded(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if lost_output(info.payload()).is_none() {
@@ -83,13 +84,13 @@ fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 /// Does all that is left to do, whatever fails of it, and tells every failure.
-pub fn all(results: impl Iterator<Item = anyhow::Result<()>>) -> anyhow::Result<()> {
+pub(crate) fn all(results: impl Iterator<Item = anyhow::Result<()>>) -> anyhow::Result<()> {
     let faults: Vec<String> = results.filter_map(Result::err).map(|e| format!("{e:#}")).collect();
     if faults.is_empty() { Ok(()) } else { Err(Verdict(faults.join("\n")).into()) }
 }
 
 /// Adds to an I/O error what was being done to which path, and what to do about it.
-pub trait IoContext<T> {
+pub(crate) trait IoContext<T> {
     /// `doing` completes "cannot ...", for example "write".
     ///
     /// # Errors

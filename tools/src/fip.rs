@@ -21,7 +21,7 @@ const NAME: [u8; 4] = 0xaa64_0001_u32.to_le_bytes();
 const LARGEST: usize = 256 << 20;
 
 /// The `image` subcommand.
-pub fn image(options: &PackOptions) -> anyhow::Result<()> {
+pub(crate) fn image(options: &PackOptions) -> anyhow::Result<()> {
     match &options.fip {
         Some(package) => replace(options, package),
         None => run::image(&options.image),

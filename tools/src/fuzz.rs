@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: the fuzzers of `tests/fuzz`, and what they need.
 //!
-//! They are built by a nightly compiler. New inputs are collected under `target/`; the corpus in the
-//! repository stays as it is, small, and is replayed by an ordinary test.
+//! They are built by a nightly compiler. New inputs are collected under `target/`; the corpus in
+//! the repository stays as it is, small, and is replayed by an ordinary test.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,9 @@ use crate::paths::{output, root};
 use crate::process;
 use crate::toolchain::{Toolchain, cargo_tool};
 
-/// Names of the fuzzers: one per group of commands of 1.0, one for hostile Host memory, four of 2.0, one for the tool's token parser.
-pub const TARGETS: [&str; 14] = [
+/// Names of the fuzzers: one per group of commands of 1.0, one for hostile Host memory, four of
+/// 2.0, one for the tool's token parser.
+pub(crate) const TARGETS: [&str; 14] = [
     "granule",
     "realm",
     "rec",
@@ -33,7 +34,7 @@ pub const TARGETS: [&str; 14] = [
 const LENGTH_MAX: u32 = 1000;
 
 /// The `fuzz` subcommand.
-pub fn command(options: &FuzzOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &FuzzOptions) -> anyhow::Result<()> {
     let nightly = Toolchain::nightly(&[])?;
     let program = cargo_tool("cargo-fuzz", CARGO_FUZZ)?;
     let one = |target: &str| fuzz(target, options.seconds, &program, &nightly);
@@ -44,7 +45,7 @@ pub fn command(options: &FuzzOptions) -> anyhow::Result<()> {
 }
 
 /// The long step of `test`: each fuzzer for a minute.
-pub fn step() -> anyhow::Result<()> {
+pub(crate) fn step() -> anyhow::Result<()> {
     command(&FuzzOptions { target: None, seconds: 60 })
 }
 

@@ -32,7 +32,7 @@ const WAITS: &str = "add-symbol-file ";
 const START: Duration = Duration::from_secs(120);
 
 /// The `gdb` subcommand.
-pub fn command(options: &GdbOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &GdbOptions) -> anyhow::Result<()> {
     let session = Session::begin(options)?;
     println!("The machine's console is in {}.", session.console.display());
     let status = process::with_terminal(&mut session.gdb(options))?;
@@ -170,7 +170,7 @@ const KERNEL: &str = "0x80000000";
 /// # Errors
 ///
 /// gdb does not stop there, or shows something else.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr());
     let commands = [
         "backtrace".to_owned(),

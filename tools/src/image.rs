@@ -1,7 +1,7 @@
 //! Builds the bare-metal programs and turns their ELF files into flat images.
 //!
-//! A flat image is what EL3 copies to the load address: the loadable segments at their offsets from the lowest one,
-//! entry at byte 0. What is zero at start (BSS) is not part of it.
+//! A flat image is what EL3 copies to the load address: the loadable segments at their offsets from
+//! the lowest one, entry at byte 0. What is zero at start (BSS) is not part of it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ use crate::process::Group;
 
 /// A bare-metal program: package and binary name.
 #[derive(Debug, Clone, Copy)]
-pub struct Program {
+pub(crate) struct Program {
     package: &'static str,
     bin: &'static str,
     /// Cargo features, separated by commas.
@@ -27,34 +27,36 @@ pub struct Program {
 }
 
 /// The monitor.
-pub const MONITOR: Program = Program { package: "rmm", bin: "cairn", features: "" };
+pub(crate) const MONITOR: Program = Program { package: "rmm", bin: "cairn", features: "" };
 
 /// The Normal-world host.
-pub const HOST: Program = Program { package: "cairn-host", bin: "cairn-host", features: "" };
+pub(crate) const HOST: Program = Program { package: "cairn-host", bin: "cairn-host", features: "" };
 
 /// The Normal-world host for Arm FVP.
-pub const HOST_FOR_FVP: Program = Program { features: "fvp", ..HOST };
+pub(crate) const HOST_FOR_FVP: Program = Program { features: "fvp", ..HOST };
 
 /// The Normal-world host under the EL3 of the tests.
-pub const HOST_UNDER_STAND_IN: Program = Program { features: "stand-in", ..HOST };
+pub(crate) const HOST_UNDER_STAND_IN: Program = Program { features: "stand-in", ..HOST };
 
 /// The Normal-world host for QEMU sbsa-ref.
-pub const HOST_FOR_SBSA: Program = Program { features: "sbsa", ..HOST };
+pub(crate) const HOST_FOR_SBSA: Program = Program { features: "sbsa", ..HOST };
 
 /// The EL3 of the tests.
-pub const STAND_IN: Program = Program { package: "cairn-el3", bin: "cairn-el3", features: "" };
+pub(crate) const STAND_IN: Program =
+    Program { package: "cairn-el3", bin: "cairn-el3", features: "" };
 
 /// The EL3 of the tests for QEMU sbsa-ref.
-pub const STAND_IN_FOR_SBSA: Program = Program { features: "sbsa", ..STAND_IN };
+pub(crate) const STAND_IN_FOR_SBSA: Program = Program { features: "sbsa", ..STAND_IN };
 
-/// A flat image is no larger than this: the load window of the monitor (24 MiB less the shared page).
+/// A flat image is no larger than this: the load window of the monitor (24 MiB less the shared
+/// page).
 const LARGEST_IMAGE: usize = 0x017f_f000;
 
 /// An ELF file, with its debug information, is no larger than this.
 const LARGEST_ELF: usize = 256 << 20;
 
 /// Builds `program` for the bare-metal target and returns its ELF file.
-pub fn build(program: Program, log: LogLevel) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(program: Program, log: LogLevel) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root()).args(["build", "--release", "--target", TARGET]);
@@ -63,7 +65,7 @@ pub fn build(program: Program, log: LogLevel) -> anyhow::Result<PathBuf> {
 }
 
 /// Runs cargo with its words for `program` added, and returns the ELF file that it names.
-pub fn run_cargo(mut command: Command, program: Program) -> anyhow::Result<PathBuf> {
+pub(crate) fn run_cargo(mut command: Command, program: Program) -> anyhow::Result<PathBuf> {
     command.args(["-p", program.package, "--bin", program.bin]);
     command.arg("--message-format=json-render-diagnostics");
     let mut group = Group::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
@@ -113,7 +115,7 @@ fn executable(messages: &str, bin: &str) -> Option<PathBuf> {
 
 /// A program's ELF file and its flat image.
 #[derive(Debug)]
-pub struct Packed {
+pub(crate) struct Packed {
     /// The ELF file, if there is one: it has the log table and the debug information.
     pub elf: Option<PathBuf>,
     /// The flat image.
@@ -121,15 +123,16 @@ pub struct Packed {
 }
 
 /// Makes the flat image of the ELF file `elf` at `flat`.
-pub fn pack(elf: PathBuf, flat: PathBuf) -> anyhow::Result<Packed> {
+pub(crate) fn pack(elf: PathBuf, flat: PathBuf) -> anyhow::Result<Packed> {
     let bytes = std::fs::read(&elf).at("read", &elf)?;
     let image = flatten(&bytes).with_context(|| format!("{} cannot be packed", elf.display()))?;
     write_whole(&flat, &image)?;
     Ok(Packed { elf: Some(elf), flat })
 }
 
-/// Takes an image that somebody else made: an ELF file is flattened, anything else is taken as it is.
-pub fn adopt(file: &Path, flat: PathBuf) -> anyhow::Result<Packed> {
+/// Takes an image that somebody else made: an ELF file is flattened, anything else is taken as it
+/// is.
+pub(crate) fn adopt(file: &Path, flat: PathBuf) -> anyhow::Result<Packed> {
     check_regular(file)?;
     let bytes = read_limited(file, LARGEST_ELF)?;
     if bytes.starts_with(b"\x7fELF") {
@@ -147,7 +150,7 @@ pub fn adopt(file: &Path, flat: PathBuf) -> anyhow::Result<Packed> {
 }
 
 /// The loadable segments of an ELF file as one piece, without trailing BSS.
-pub fn flatten(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn flatten(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
     let header = FileHeader64::<Endianness>::parse(elf).context("it is not a 64-bit ELF file")?;
     let endian = header.endian().context("its byte order is unknown")?;
     let segments = header.program_headers(endian, elf).context("its program headers are broken")?;
@@ -179,7 +182,7 @@ pub fn flatten(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 /// What occupies memory in an image, in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// Each section that is loaded or zeroed: name, size, kind.
     pub sections: Vec<(String, u64, Kind)>,
     /// The flat image.
@@ -188,7 +191,7 @@ pub struct Sizes {
 
 /// What a section is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Code.
     Text,
     /// Constants, including relocation tables.
@@ -201,7 +204,7 @@ pub enum Kind {
 
 impl Sizes {
     /// Reads the sections of `elf`.
-    pub fn read(elf: &[u8]) -> anyhow::Result<Self> {
+    pub(crate) fn read(elf: &[u8]) -> anyhow::Result<Self> {
         let object = object::File::parse(elf).context("the image is not an ELF file")?;
         let mut sections = Vec::new();
         for section in object.sections() {
@@ -226,17 +229,17 @@ impl Sizes {
     }
 
     /// All bytes of one kind.
-    pub fn of(&self, kind: Kind) -> u64 {
+    pub(crate) fn of(&self, kind: Kind) -> u64 {
         self.sections.iter().filter(|(_, _, k)| *k == kind).map(|(_, size, _)| size).sum()
     }
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A minimal ELF file: `segments` are (address, content), the entry is `entry`.
-    pub fn elf(entry: u64, segments: &[(u64, &[u8])]) -> Vec<u8> {
+    pub(crate) fn elf(entry: u64, segments: &[(u64, &[u8])]) -> Vec<u8> {
         let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
         bytes.resize(16, 0);
         let mut put =

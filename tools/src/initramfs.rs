@@ -28,13 +28,13 @@ const DEVICE: u32 = 0o020_600;
 const FOLDERS: [&str; 8] = ["bin", "dev", "etc", "lib", "lib/modules", "proc", "sys", "tmp"];
 
 /// Makes the guest's initial RAM disk from the cache entry `guest` and writes it to `out`.
-pub fn make(guest: &Path, out: &Path) -> anyhow::Result<()> {
+pub(crate) fn make(guest: &Path, out: &Path) -> anyhow::Result<()> {
     let programs = [("bin/token", TOKEN), ("init", INIT)];
     write(guest, "modules", &programs, out)
 }
 
 /// Makes that of a kernel which is the host itself.
-pub fn make_for_host(guest: &Path, out: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_for_host(guest: &Path, out: &Path) -> anyhow::Result<()> {
     write(guest, "host-modules", &[("init", HOST_INIT)], out)
 }
 

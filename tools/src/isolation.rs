@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// How much the host has looked at, and in how many places it saw something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct Isolation {
+pub(crate) struct Isolation {
     /// Entries around which all registers and the exit were watched.
     pub entries: u64,
     /// Granules that were searched when they came back.
@@ -17,7 +17,7 @@ pub struct Isolation {
 
 /// One place where something was seen. The host reports the first few.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Realm, virtual CPU and number of the exit, or the granule that came back.
     pub whose: String,
     /// The register, the offset in the exit, or the address.
@@ -36,7 +36,7 @@ impl fmt::Display for Finding {
 }
 
 /// What is wrong, of a run with several Realms.
-pub fn problems(seen: Option<Isolation>, findings: &[Finding]) -> Vec<String> {
+pub(crate) fn problems(seen: Option<Isolation>, findings: &[Finding]) -> Vec<String> {
     let Some(Isolation { entries, pages, findings: count }) = seen else {
         let mut problems = vec!["the host did not look for secrets to its end".to_owned()];
         problems.extend(findings.iter().map(Finding::to_string));

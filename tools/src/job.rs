@@ -14,7 +14,7 @@ use crate::qemu::Load;
 
 /// Where the machine's loader puts things on one board; the host is built with the same addresses.
 #[derive(Debug, Clone, Copy)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The job text.
     job: u64,
     /// The guest's kernel: first byte, and where it must end.
@@ -25,7 +25,7 @@ pub struct Layout {
 
 impl Layout {
     /// Where the job text is.
-    pub const fn job(&self) -> u64 {
+    pub(crate) const fn job(&self) -> u64 {
         self.job
     }
 }
@@ -35,21 +35,21 @@ const fn ends(range: &std::ops::Range<u64>) -> (u64, u64) {
 }
 
 /// On QEMU virt.
-pub const QEMU: Layout = Layout {
+pub(crate) const QEMU: Layout = Layout {
     job: platform_qemu::JOB.start,
     kernel: ends(&platform_qemu::KERNEL),
     initrd: ends(&platform_qemu::INITRD),
 };
 
 /// On Arm FVP Base RevC.
-pub const FVP: Layout = Layout {
+pub(crate) const FVP: Layout = Layout {
     job: platform_fvp::JOB.start,
     kernel: ends(&platform_fvp::KERNEL),
     initrd: ends(&platform_fvp::INITRD),
 };
 
 /// On QEMU sbsa-ref.
-pub const SBSA: Layout = Layout {
+pub(crate) const SBSA: Layout = Layout {
     job: platform_sbsa::JOB.start,
     kernel: ends(&platform_sbsa::KERNEL),
     initrd: ends(&platform_sbsa::INITRD),
@@ -59,12 +59,16 @@ pub const SBSA: Layout = Layout {
 const LARGEST_JOB: usize = 64 << 10;
 
 /// Writes a job text to `path` that makes the host measure how long interrupts may have to wait.
-pub fn latency(rmi: SuiteInterface, path: &Path, layout: &Layout) -> anyhow::Result<Load> {
+pub(crate) fn latency(rmi: SuiteInterface, path: &Path, layout: &Layout) -> anyhow::Result<Load> {
     measuring("latency", rmi, path, layout)
 }
 
 /// Writes a job text to `path` that makes the host measure guests that share memory.
-pub fn conversions(rmi: SuiteInterface, path: &Path, layout: &Layout) -> anyhow::Result<Load> {
+pub(crate) fn conversions(
+    rmi: SuiteInterface,
+    path: &Path,
+    layout: &Layout,
+) -> anyhow::Result<Load> {
     measuring("conversions", rmi, path, layout)
 }
 
@@ -82,7 +86,7 @@ fn measuring(
 
 /// Writes a job text to `path` that makes the host measure up to the operation `until`, or
 /// everything.
-pub fn bench(
+pub(crate) fn bench(
     until: &str,
     rmi: SuiteInterface,
     path: &Path,
@@ -97,7 +101,7 @@ pub fn bench(
 
 /// What the host is to do.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// The version of the interface that the host speaks.
     pub interface: Interface,
     /// In which order the host does things.
@@ -122,12 +126,12 @@ pub struct Job {
 
 impl Job {
     /// Realms that run at any time.
-    pub fn all_realms(&self) -> u32 {
+    pub(crate) fn all_realms(&self) -> u32 {
         self.interface.dialects().iter().map(|_| self.realms).sum()
     }
 
     /// The text, NUL included, and the files that it mentions.
-    pub fn contents(&self, layout: &Layout) -> anyhow::Result<(String, [Load; 2])> {
+    pub(crate) fn contents(&self, layout: &Layout) -> anyhow::Result<(String, [Load; 2])> {
         let kernel = placed("kernel", &self.kernel, layout.kernel)?;
         let initrd = placed("initial RAM disk", &self.initrd, layout.initrd)?;
         let files = [
@@ -138,7 +142,7 @@ impl Job {
     }
 
     /// Writes the job text to `path` and lists what must be put into memory.
-    pub fn prepare(&self, path: &Path, layout: &Layout) -> anyhow::Result<Vec<Load>> {
+    pub(crate) fn prepare(&self, path: &Path, layout: &Layout) -> anyhow::Result<Vec<Load>> {
         let (text, files) = self.contents(layout)?;
         write_whole(path, text.as_bytes())?;
         let job = Load { file: path.to_path_buf(), address: layout.job };
@@ -170,12 +174,12 @@ impl Job {
 }
 
 /// The text that makes the host run these scenarios of the conformance suite.
-pub fn conformance(scenarios: &str) -> String {
+pub(crate) fn conformance(scenarios: &str) -> String {
     format!("cairn-host-job 1\nmode=conformance\ncpus=2\nscenarios={scenarios}\n\0")
 }
 
 /// The text of a stress job: so many commands, lives or rounds on so many CPUs.
-pub fn stress(mode: &str, rmi: Interface, cpus: u32, commands: u64, seed: u64) -> String {
+pub(crate) fn stress(mode: &str, rmi: Interface, cpus: u32, commands: u64, seed: u64) -> String {
     format!(
         "cairn-host-job 1\nmode={mode}\nrmi={}\ncpus={cpus}\ncommands={commands}\nseed={seed}\n\
          watch=1\n\0",

@@ -1,7 +1,8 @@
 //! The guest's parts: Debian's arm64 kernel, a few of its modules, and busybox.
 //!
-//! The kernel must know how to be a Realm guest, which Debian's do from 6.13 on. The newest one in backports is
-//! taken, from unstable if there is none. Versions there move, so the choice is recorded and printed.
+//! The kernel must know how to be a Realm guest, which Debian's do from 6.13 on. The newest one in
+//! backports is taken, from unstable if there is none. Versions there move, so the choice is
+//! recorded and printed.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -36,15 +37,15 @@ const MODULES: [&str; 5] = ["virtio_mmio", "virtio-rng", "configfs", "tsm_report
 const HOST_MODULES: [&str; 3] = ["virtio_blk", "virtio_net", "ext4"];
 
 /// Prefix of cache entries made here.
-pub const PREFIX: &str = "guest-";
+pub(crate) const PREFIX: &str = "guest-";
 
 /// Whether `entry` was made by this version of the recipe.
-pub fn is_current(entry: &Entry) -> bool {
+pub(crate) fn is_current(entry: &Entry) -> bool {
     entry.folder.ends_with(&format!("-r{RECIPE}"))
 }
 
 /// Fetches kernel, modules and busybox into the cache.
-pub fn fetch(locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
+pub(crate) fn fetch(locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
     let stage = locked.stage("guest")?;
     let (apt, choice) = find(&stage, machine)?;
     let busybox = newest(apt.offers(&["busybox-static".to_owned()])?)
@@ -104,7 +105,8 @@ struct Choice {
     modules: Option<String>,
 }
 
-/// Picks the newest ordinary kernel: signed if there is one, never the rt, cloud, 16k or debug flavours.
+/// Picks the newest ordinary kernel: signed if there is one, never the rt, cloud, 16k or debug
+/// flavours.
 fn choose(offers: &[Offer]) -> Option<Choice> {
     let find = |package: &str, version: &str| {
         offers.iter().any(|offer| offer.package == package && offer.version == version)

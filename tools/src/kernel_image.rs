@@ -32,7 +32,7 @@ const LONGEST_SEARCH: u64 = 128 << 20;
 const PIECE: usize = 1 << 20;
 
 /// What may be wrong with a guest that says nothing: not every kernel can be known by its Image.
-pub const SILENT: &str = "the guest has said nothing since it was started; its kernel may be one that cannot be a Realm \
+pub(crate) const SILENT: &str = "the guest has said nothing since it was started; its kernel may be one that cannot be a Realm \
     (Linux can from 6.13 on); how to see a kernel's first words is in docs/debugging.md (earlycon)";
 
 /// Checks that the file at `path` is an arm64 kernel that can be started as it is, and as a Realm.
@@ -40,7 +40,7 @@ pub const SILENT: &str = "the guest has said nothing since it was started; its k
 /// # Errors
 ///
 /// It cannot be read, is something else, or is a Linux that cannot be a Realm.
-pub fn check(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
     let mut header = Vec::new();
     check_regular(path)?;
     let mut file = File::open(path).at("read", path)?;
@@ -52,7 +52,7 @@ pub fn check(path: &Path) -> anyhow::Result<()> {
 
 /// What the header of an arm64 Image says of its place in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Image {
+pub(crate) struct Image {
     /// Distance of its first byte from a multiple of 2 MiB.
     pub text_offset: u64,
     /// Bytes of memory that it needs from its first byte on, more than the file has.
@@ -69,7 +69,7 @@ impl Image {
     /// # Errors
     ///
     /// It cannot be read, or is something else.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         check_regular(path)?;
         let mut header = Vec::new();
         let file = File::open(path).at("read", path)?;

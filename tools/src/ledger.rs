@@ -13,7 +13,8 @@ use crate::decode::{self, LARGEST_LOG};
 use crate::fault::Verdict;
 use crate::paths::read_limited;
 
-/// How a line of the monitor begins, in a log as on the screen. Other lines are of a guest, the host or EL3.
+/// How a line of the monitor begins, in a log as on the screen. Other lines are of a guest, the
+/// host or EL3.
 const MONITOR: &str = "[rmm] ";
 
 /// What the monitor's messages about the ledger begin with.
@@ -32,7 +33,7 @@ struct Entry {
 
 /// The ledger after all messages seen so far.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     entries: BTreeMap<u64, Entry>,
     /// The granule of the last entry, for which there may have been no room.
     last: u64,
@@ -48,7 +49,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Takes one message or one line of a log.
-    pub fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         let Some(line) = line.strip_prefix(MONITOR) else { return };
         if line.contains(DAMAGED) {
             self.unreadable += 1;
@@ -81,7 +82,7 @@ impl Ledger {
     }
 
     /// Reads a whole log.
-    pub fn read(log: &str) -> Self {
+    pub(crate) fn read(log: &str) -> Self {
         let mut ledger = Self::default();
         let (whole, cut) = log.rsplit_once('\n').unwrap_or(("", log));
         whole.lines().for_each(|line| ledger.line(line));
@@ -91,22 +92,22 @@ impl Ledger {
     }
 
     /// Whether every message was read, and none is about a granule that is still in the ledger.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.granules() == 0 && self.unreadable == 0
     }
 
     /// How many granules are in the ledger, those that did not fit included.
-    pub fn granules(&self) -> u64 {
+    pub(crate) fn granules(&self) -> u64 {
         self.entries.len() as u64 + self.overflowed
     }
 
     /// The granules in it that did fit, ascending.
-    pub fn addresses(&self) -> Vec<u64> {
+    pub(crate) fn addresses(&self) -> Vec<u64> {
         self.entries.keys().copied().collect()
     }
 
     /// One line per granule, or the statement that there is none.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut text = String::new();
         if self.is_empty() {
             text.push_str("ledger: empty");
@@ -188,7 +189,7 @@ fn address(text: &str) -> Option<u64> {
 }
 
 /// The `ledger` subcommand.
-pub fn command(options: &LedgerOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &LedgerOptions) -> anyhow::Result<()> {
     let file = &options.file;
     let bytes = read_limited(file, LARGEST_LOG)?;
     let log = match &options.elf {

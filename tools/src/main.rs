@@ -1,7 +1,9 @@
-//! `cargo xtask`: everything that people and CI do with Cairn, from an empty machine to a Linux Realm.
+//! `cargo xtask`: everything that people and CI do with Cairn, from an empty machine to a Linux
+//! Realm.
 //!
-//! This crate owns set-up, packaging, launching and judging. It decides nothing about the monitor itself and is
-//! never part of a firmware image. The folders it writes to are the cache (see [`cache`]) and `target/cairn/`.
+//! This crate owns set-up, packaging, launching and judging. It decides nothing about the monitor
+//! itself and is never part of a firmware image. The folders it writes to are the cache (see
+//! [`cache`]) and `target/cairn/`.
 
 mod apt;
 mod bench;

@@ -11,13 +11,13 @@ use crate::cli::{Cli, CompletionsOptions, ManOptions, Shell};
 use crate::fault::IoContext;
 
 /// The `completions` subcommand.
-pub fn completions(options: &CompletionsOptions) -> anyhow::Result<()> {
+pub(crate) fn completions(options: &CompletionsOptions) -> anyhow::Result<()> {
     let script = script(options.shell)?;
     std::io::stdout().write_all(script.as_bytes()).context("cannot write the completions")
 }
 
 /// The `man` subcommand.
-pub fn man(options: &ManOptions) -> anyhow::Result<()> {
+pub(crate) fn man(options: &ManOptions) -> anyhow::Result<()> {
     let command = named(Cli::command(), "cargo-xtask");
     let Some(folder) = &options.folder else {
         let mut page = Vec::new();

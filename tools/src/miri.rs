@@ -1,8 +1,8 @@
-//! `cargo xtask miri`: tests under Miri, which finds what no test sees by itself: undefined behaviour, races between threads,
-//! pointers made of numbers.
+//! `cargo xtask miri`: tests under Miri, which finds what no test sees by itself: undefined
+//! behaviour, races between threads, pointers made of numbers.
 //!
-//! Strict provenance is on: no integer becomes a pointer in what runs here. Ordinary runs take what ends within minutes; long
-//! ones also the signatures of attestation tokens.
+//! Strict provenance is on: no integer becomes a pointer in what runs here. Ordinary runs take what
+//! ends within minutes; long ones also the signatures of attestation tokens.
 
 use anstyle::{AnsiColor, Style};
 
@@ -59,8 +59,9 @@ const ROUNDS: [Round; 3] = [
     },
 ];
 
-/// The steps `miri` and `miri-long` of `test`: skipped, visibly, on a machine that cannot have Miri.
-pub fn check(long: bool) -> anyhow::Result<()> {
+/// The steps `miri` and `miri-long` of `test`: skipped, visibly, on a machine that cannot have
+/// Miri.
+pub(crate) fn check(long: bool) -> anyhow::Result<()> {
     match Toolchain::nightly(&COMPONENTS) {
         Ok(nightly) => run(&nightly, |round| round.long == long),
         Err(why) => {
@@ -72,7 +73,7 @@ pub fn check(long: bool) -> anyhow::Result<()> {
 }
 
 /// The `miri` subcommand.
-pub fn command(options: &MiriOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &MiriOptions) -> anyhow::Result<()> {
     run(&Toolchain::nightly(&COMPONENTS)?, |round| options.long || !round.long)
 }
 

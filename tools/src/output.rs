@@ -1,4 +1,5 @@
-//! The output folder: a lock for those who build, a folder for each run, and stable names for what the last run has left.
+//! The output folder: a lock for those who build, a folder for each run, and stable names for what
+//! the last run has left.
 //!
 //! | Path below `target/cairn` | What |
 //! | --- | --- |
@@ -32,14 +33,14 @@ const OWNER: &str = "owner";
 const LONGEST_NAME: usize = 200;
 
 /// Waits until nobody else builds in this checkout, and keeps others out until it is dropped.
-pub fn building() -> anyhow::Result<File> {
+pub(crate) fn building() -> anyhow::Result<File> {
     let folder = paths::output()?;
     lock(&folder.join("lock"), &folder)
 }
 
-/// Waits until no other process holds the file at `path`, which stands for the use of `folder`, and holds it until it is
-/// closed. Whoever has to wait is told for whom.
-pub fn lock(path: &Path, folder: &Path) -> anyhow::Result<File> {
+/// Waits until no other process holds the file at `path`, which stands for the use of `folder`, and
+/// holds it until it is closed. Whoever has to wait is told for whom.
+pub(crate) fn lock(path: &Path, folder: &Path) -> anyhow::Result<File> {
     let mut told = false;
     loop {
         // Truncating it here would take the name of the holder away.
@@ -54,7 +55,8 @@ pub fn lock(path: &Path, folder: &Path) -> anyhow::Result<File> {
             file => file.at("write", path)?,
         };
         match file.try_lock() {
-            // Who held it before may have removed it: a lock on a file that nobody else finds keeps nobody out.
+            // Who held it before may have removed it: a lock on a file that nobody else finds keeps
+            // nobody out.
             Ok(()) if is_at(&file, path) => {
                 // A name is good to have; a full disk is told of by what needs it.
                 drop(sign(&mut file));
@@ -104,7 +106,7 @@ fn holder(file: &mut File) -> String {
 
 /// A run and its folder.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     folder: PathBuf,
     /// Where the stable names are.
     output: PathBuf,
@@ -118,7 +120,7 @@ impl Run {
     /// # Errors
     ///
     /// It cannot be made.
-    pub fn begin(name: &str) -> anyhow::Result<Self> {
+    pub(crate) fn begin(name: &str) -> anyhow::Result<Self> {
         Self::begin_in(paths::output()?, name)
     }
 
@@ -127,7 +129,7 @@ impl Run {
     /// # Errors
     ///
     /// There is no such folder.
-    pub fn in_the_open() -> anyhow::Result<Self> {
+    pub(crate) fn in_the_open() -> anyhow::Result<Self> {
         let output = paths::output()?;
         Ok(Self { folder: output.clone(), output, owner: None })
     }
@@ -148,7 +150,7 @@ impl Run {
     }
 
     /// Its folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -157,7 +159,7 @@ impl Run {
     /// # Errors
     ///
     /// The link cannot be made.
-    pub fn publish(&self, name: &str) -> anyhow::Result<PathBuf> {
+    pub(crate) fn publish(&self, name: &str) -> anyhow::Result<PathBuf> {
         let (file, stable) = (self.folder.join(name), self.output.join(name));
         if self.owner.is_some() {
             link(&file, &stable)?;
@@ -165,12 +167,13 @@ impl Run {
         Ok(file)
     }
 
-    /// Begins a log of this name. The one before it, which may tell of a failure, keeps a stable name with `.1`.
+    /// Begins a log of this name. The one before it, which may tell of a failure, keeps a stable
+    /// name with `.1`.
     ///
     /// # Errors
     ///
     /// It cannot be written.
-    pub fn log(&self, name: &str) -> anyhow::Result<(PathBuf, File)> {
+    pub(crate) fn log(&self, name: &str) -> anyhow::Result<(PathBuf, File)> {
         let stable = self.output.join(name);
         if stable.is_file() {
             std::fs::rename(&stable, self.output.join(format!("{name}.1"))).at("keep", &stable)?;
@@ -215,8 +218,8 @@ fn link(target: &Path, stable: &Path) -> anyhow::Result<()> {
     std::fs::rename(&partial, stable).at("write", stable)
 }
 
-/// Removes the folders of runs that are over, but for the newest ones and those that a stable name leads to. Only for who
-/// holds the lock of `runs`.
+/// Removes the folders of runs that are over, but for the newest ones and those that a stable name
+/// leads to. Only for who holds the lock of `runs`.
 fn prune(output: &Path, runs: &Path) {
     let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
     let named: Vec<PathBuf> = entries(output)
@@ -250,13 +253,13 @@ fn held_by(folder: &Path) -> Option<String> {
     }
 }
 
-/// Removes the output folder `output` and the folder `built` of what is built for the machine, as far as they exist, when
-/// nobody builds. Those that were removed.
+/// Removes the output folder `output` and the folder `built` of what is built for the machine, as
+/// far as they exist, when nobody builds. Those that were removed.
 ///
 /// # Errors
 ///
 /// A machine runs out of `output`, or something cannot be removed.
-pub fn remove<'p>(output: &'p Path, built: &'p Path) -> anyhow::Result<Vec<&'p Path>> {
+pub(crate) fn remove<'p>(output: &'p Path, built: &'p Path) -> anyhow::Result<Vec<&'p Path>> {
     let there: Vec<&Path> = [output, built].into_iter().filter(|path| path.is_dir()).collect();
     if there.is_empty() {
         return Ok(there);

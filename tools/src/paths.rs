@@ -9,17 +9,17 @@ use anyhow::bail;
 use crate::fault::IoContext;
 
 /// The bare-metal target of the monitor and of the Normal-world host.
-pub const TARGET: &str = "aarch64-unknown-none-softfloat";
+pub(crate) const TARGET: &str = "aarch64-unknown-none-softfloat";
 
 /// The top folder of the checkout.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let tools = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     tools.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 /// Cargo's target folder.
-pub fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()) {
         Some(dir) => root().join(dir),
         None => root().join("target"),
@@ -27,15 +27,15 @@ pub fn target() -> PathBuf {
 }
 
 /// The folder for firmware images and logs, made if it is not there.
-pub fn output() -> anyhow::Result<PathBuf> {
+pub(crate) fn output() -> anyhow::Result<PathBuf> {
     let dir = target().join("cairn");
     std::fs::create_dir_all(&dir).at("make the folder", &dir)?;
     Ok(dir)
 }
 
-/// Writes `content` to `path` so that a reader sees the old file or the new one, never a part. What is no file, such as
-/// a pipe or a device, stays what it is and is written to.
-pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+/// Writes `content` to `path` so that a reader sees the old file or the new one, never a part. What
+/// is no file, such as a pipe or a device, stays what it is and is written to.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let Some(path) = &replaceable(path) else {
         return std::fs::write(path, content).at("write", path);
     };
@@ -50,7 +50,8 @@ pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     result
 }
 
-/// The file that is replaced when `path` is written: the one that a link leads to. `None` if it is no file.
+/// The file that is replaced when `path` is written: the one that a link leads to. `None` if it is
+/// no file.
 fn replaceable(path: &Path) -> Option<PathBuf> {
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     // A link that leads nowhere, or to an anonymous pipe, is still a link here.
@@ -59,7 +60,7 @@ fn replaceable(path: &Path) -> Option<PathBuf> {
 }
 
 /// A file that is written at the end of long work can be written, as far as its folder tells.
-pub fn check_output(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn check_output(path: &Path) -> anyhow::Result<()> {
     if path.is_dir() {
         bail!("cannot write {}: it is a folder", path.display());
     }
@@ -82,7 +83,7 @@ pub fn check_output(path: &Path) -> anyhow::Result<()> {
 }
 
 /// The same for two files that are both written, if both are wanted.
-pub fn check_outputs(one: Option<&Path>, other: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn check_outputs(one: Option<&Path>, other: Option<&Path>) -> anyhow::Result<()> {
     one.into_iter().chain(other).try_for_each(check_output)?;
     if let (Some(one), Some(other)) = (one, other)
         && let Some(file) = same_file(one)
@@ -93,15 +94,17 @@ pub fn check_outputs(one: Option<&Path>, other: Option<&Path>) -> anyhow::Result
     Ok(())
 }
 
-/// A name that paths to the same file share, whether it is there or not; `None` for what is no file.
+/// A name that paths to the same file share, whether it is there or not; `None` for what is no
+/// file.
 fn same_file(path: &Path) -> Option<PathBuf> {
     let path = replaceable(path)?;
     let folder = std::fs::canonicalize(std::path::absolute(&path).ok()?.parent()?).ok()?;
     Some(folder.join(path.file_name()?))
 }
 
-/// Refuses what is no regular file: a pipe could not be read a second time, and a device may have no end.
-pub fn check_regular(file: &Path) -> anyhow::Result<()> {
+/// Refuses what is no regular file: a pipe could not be read a second time, and a device may have
+/// no end.
+pub(crate) fn check_regular(file: &Path) -> anyhow::Result<()> {
     if !std::fs::metadata(file).at("read", file)?.is_file() {
         bail!("{} is not a regular file", file.display());
     }
@@ -109,7 +112,7 @@ pub fn check_regular(file: &Path) -> anyhow::Result<()> {
 }
 
 /// Reads a file of at most `limit` bytes.
-pub fn read_limited(file: &Path, limit: usize) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read_limited(file: &Path, limit: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let opened = File::open(file).at("read", file)?;
     opened.take((limit as u64).saturating_add(1)).read_to_end(&mut bytes).at("read", file)?;
@@ -120,7 +123,7 @@ pub fn read_limited(file: &Path, limit: usize) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The program `name` on the PATH.
-pub fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| is_executable(file))
 }

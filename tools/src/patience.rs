@@ -1,8 +1,9 @@
 //! How long a machine may go without a sign of progress before it counts as hung.
 //!
-//! Nothing here limits how long a machine may run. On a quiet machine signs come every few seconds; the limits leave
-//! room for one that is ten times as slow, or has ten times as much to do at once. What counts as a sign is for those to
-//! say who listen ([`crate::qemu::Listener::takes_progress`]).
+//! Nothing here limits how long a machine may run. On a quiet machine signs come every few seconds;
+//! the limits leave room for one that is ten times as slow, or has ten times as much to do at once.
+//! What counts as a sign is for those to say who listen
+//! ([`crate::qemu::Listener::takes_progress`]).
 
 use std::time::Duration;
 
@@ -19,26 +20,28 @@ const MEMORY_PIECE: u64 = 256 << 20;
 /// How much slower than QEMU the model of Arm FVP is.
 const MODEL: u32 = 10;
 
-/// Between two figures of a bench. Instructions that are counted run one after the other, and another monitor may need many.
-pub const BENCH: Duration = Duration::from_secs(600);
+/// Between two figures of a bench. Instructions that are counted run one after the other, and
+/// another monitor may need many.
+pub(crate) const BENCH: Duration = Duration::from_secs(600);
 
 /// The same while each instruction is written to a file.
-pub const TRACE: Duration = Duration::from_secs(3600);
+pub(crate) const TRACE: Duration = Duration::from_secs(3600);
 
 /// A machine with so many CPUs and no guest.
-pub const fn machine(cpus: u32) -> Duration {
+pub(crate) const fn machine(cpus: u32) -> Duration {
     Duration::from_secs((BASE_SECONDS + CPU_SECONDS * cpus) as u64)
 }
 
-/// So many Linux guests side by side, each with so many CPUs and bytes of memory. All of them share the machine.
-pub fn guests(realms: u32, cpus: u32, memory: u64) -> Duration {
+/// So many Linux guests side by side, each with so many CPUs and bytes of memory. All of them share
+/// the machine.
+pub(crate) fn guests(realms: u32, cpus: u32, memory: u64) -> Duration {
     let pieces = u32::try_from(memory.div_ceil(MEMORY_PIECE)).unwrap_or(u32::MAX);
     let seconds = MEMORY_SECONDS.saturating_mul(pieces);
     (machine(cpus) + Duration::from_secs(seconds.into())) * realms
 }
 
 /// What becomes of `patience` on the model.
-pub fn on_model(patience: Duration) -> Duration {
+pub(crate) fn on_model(patience: Duration) -> Duration {
     patience * MODEL
 }
 

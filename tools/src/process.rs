@@ -18,31 +18,32 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// How to stop a child on an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// End its whole process group, by force after three seconds.
     AtOnce,
-    /// Ask it, and wait until it has reached a safe point (a package manager in the middle of an installation).
+    /// Ask it, and wait until it has reached a safe point (a package manager in the middle of an
+    /// installation).
     AtSafePoint,
 }
 
 /// A child in a process group of its own; dropping it ends the group.
 #[derive(Debug)]
-pub struct Group(Child);
+pub(crate) struct Group(Child);
 
 impl Group {
     /// Starts `command` in a new process group.
-    pub fn spawn(command: &mut Command) -> anyhow::Result<Self> {
+    pub(crate) fn spawn(command: &mut Command) -> anyhow::Result<Self> {
         let child = command.process_group(0).spawn().with_context(|| cannot_start(command))?;
         Ok(Self(child))
     }
 
     /// The child itself.
-    pub fn child(&mut self) -> &mut Child {
+    pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.0
     }
 
     /// Waits for the child, ending it if this process is interrupted.
-    pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+    pub(crate) fn wait(&mut self) -> anyhow::Result<ExitStatus> {
         loop {
             if let Some(status) = self.look()? {
                 return Ok(status);
@@ -52,7 +53,7 @@ impl Group {
     }
 
     /// The same until `deadline`, when it is ended: `None`.
-    pub fn wait_until(&mut self, deadline: Instant) -> anyhow::Result<Option<ExitStatus>> {
+    pub(crate) fn wait_until(&mut self, deadline: Instant) -> anyhow::Result<Option<ExitStatus>> {
         while Instant::now() < deadline {
             if let Some(status) = self.look()? {
                 return Ok(Some(status));
@@ -74,7 +75,7 @@ impl Group {
     }
 
     /// Ends the group: politely, then by force after three seconds.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if matches!(self.0.try_wait(), Ok(Some(_))) {
             return;
         }
@@ -112,17 +113,17 @@ fn cannot_start(command: &Command) -> String {
 }
 
 /// Runs `command` with this process's own output streams and waits for it.
-pub fn attached(command: &mut Command) -> anyhow::Result<ExitStatus> {
+pub(crate) fn attached(command: &mut Command) -> anyhow::Result<ExitStatus> {
     Group::spawn(command.stdin(Stdio::null()))?.wait()
 }
 
 /// Runs `command` with the terminal in its hands (for a password prompt).
-pub fn with_terminal(command: &mut Command) -> anyhow::Result<ExitStatus> {
+pub(crate) fn with_terminal(command: &mut Command) -> anyhow::Result<ExitStatus> {
     command.status().with_context(|| cannot_start(command))
 }
 
 /// Runs `command`, returns its standard output, and fails with its last words if it fails.
-pub fn output(command: &mut Command) -> anyhow::Result<String> {
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let mut text = String::new();
     captured(command, Stop::AtOnce, &mut |line| {
         text.push_str(line);
@@ -131,8 +132,9 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Runs `command`, hands each line of its standard output to `on_line`, and fails with its last words if it fails.
-pub fn captured(
+/// Runs `command`, hands each line of its standard output to `on_line`, and fails with its last
+/// words if it fails.
+pub(crate) fn captured(
     command: &mut Command,
     stop: Stop,
     on_line: &mut dyn FnMut(&str),

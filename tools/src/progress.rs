@@ -1,4 +1,5 @@
-//! One line per long operation: a bar while it runs on a terminal, a plain line everywhere, the time at the end.
+//! One line per long operation: a bar while it runs on a terminal, a plain line everywhere, the
+//! time at the end.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ const DIM: Style = Style::new().dimmed();
 
 /// A running operation. Dropping it without [`Progress::done`] removes its bar.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     label: String,
     started: Instant,
@@ -19,7 +20,7 @@ pub struct Progress {
 
 impl Progress {
     /// Starts an operation whose length is not known yet.
-    pub fn start(label: &str) -> Self {
+    pub(crate) fn start(label: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(100);
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
@@ -36,7 +37,7 @@ impl Progress {
     }
 
     /// Shows `percent` (0 to 100) of the work as done.
-    pub fn percent(&self, percent: f64) {
+    pub(crate) fn percent(&self, percent: f64) {
         let Some(bar) = &self.bar else { return };
         if let Ok(style) =
             ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos:>3}% {elapsed}")
@@ -50,14 +51,14 @@ impl Progress {
     }
 
     /// Says how far it is where there is no bar.
-    pub fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         if self.bar.is_none() {
             eprintln!("  {text}");
         }
     }
 
     /// Ends the operation and prints what came out of it.
-    pub fn done(mut self, result: &str) {
+    pub(crate) fn done(mut self, result: &str) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -79,6 +80,6 @@ impl Drop for Progress {
 }
 
 /// Prints a fact that took no time.
-pub fn fact(text: &str) {
+pub(crate) fn fact(text: &str) {
     anstream::eprintln!("{GREEN}✓{GREEN:#} {text}");
 }

@@ -15,14 +15,14 @@ use crate::fault::IoContext;
 use crate::paths::find_program;
 use crate::process::Group;
 
-pub use crate::drive::{Ended, Flow, Listener};
+pub(crate) use crate::drive::{Ended, Flow, Listener};
 
 const PROGRAM: &str = "qemu-system-aarch64";
 const CPU: &str = "max,x-rme=on,pauth-impdef=on";
 
 /// Which of QEMU's machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Model {
+pub(crate) enum Model {
     /// `virt`.
     Virt,
     /// `sbsa-ref`.
@@ -50,7 +50,7 @@ impl Model {
 
 /// A file that QEMU puts into memory before the first instruction.
 #[derive(Debug, Clone)]
-pub struct Load {
+pub(crate) struct Load {
     /// The file.
     pub file: PathBuf,
     /// Physical address of its first byte.
@@ -59,7 +59,7 @@ pub struct Load {
 
 /// Everything that differs from run to run.
 #[derive(Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// Which machine of QEMU's.
     pub model: Model,
     /// The QEMU binary.
@@ -81,14 +81,14 @@ pub struct Machine {
 }
 
 /// The newest-looking QEMU on the PATH, if it has RME.
-pub fn find() -> Option<Qemu> {
+pub(crate) fn find() -> Option<Qemu> {
     let path = find_program(PROGRAM)?;
     let version = probe(&path).ok()?;
     Some(Qemu { stamp: stamp(&path)?, path, version })
 }
 
 /// Whether the binary is still the one that was tried.
-pub fn is_unchanged(qemu: &Qemu) -> bool {
+pub(crate) fn is_unchanged(qemu: &Qemu) -> bool {
     stamp(&qemu.path) == Some(qemu.stamp)
 }
 
@@ -98,7 +98,7 @@ fn stamp(path: &Path) -> Option<(u64, i64)> {
 }
 
 /// Makes sure that `path` is a QEMU with RME, and returns its version.
-pub fn probe(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn probe(path: &Path) -> anyhow::Result<String> {
     if !path.is_file() {
         bail!("there is no QEMU at {}; check the path given with --qemu", path.display());
     }
@@ -163,7 +163,7 @@ impl Machine {
     }
 
     /// Starts the machine.
-    pub fn start(&self) -> anyhow::Result<Running> {
+    pub(crate) fn start(&self) -> anyhow::Result<Running> {
         if let Some(port) = self.gdb {
             std::net::TcpListener::bind(("127.0.0.1", port)).map_err(|_| {
                 anyhow::anyhow!("TCP port {port} is taken; choose another one with --gdb=PORT, or end what uses it")
@@ -179,14 +179,15 @@ impl Machine {
 
 /// A started machine; dropping it ends QEMU.
 #[derive(Debug)]
-pub struct Running {
+pub(crate) struct Running {
     group: Group,
     messages: PathBuf,
 }
 
 impl Running {
-    /// Connects the UART to `listener` (and, if `keyboard`, our standard input to the UART) until something ends it.
-    pub fn drive(
+    /// Connects the UART to `listener` (and, if `keyboard`, our standard input to the UART) until
+    /// something ends it.
+    pub(crate) fn drive(
         &mut self,
         listener: &mut dyn Listener,
         keyboard: bool,
@@ -199,7 +200,7 @@ impl Running {
     }
 
     /// What QEMU itself said, on one line.
-    pub fn messages(&self) -> String {
+    pub(crate) fn messages(&self) -> String {
         let text = std::fs::read_to_string(&self.messages).unwrap_or_default();
         let lines: Vec<&str> =
             text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -1,7 +1,8 @@
-//! `cargo xtask setup`: from a Debian machine with git and cargo to everything that `run` and `test` need.
+//! `cargo xtask setup`: from a Debian machine with git and cargo to everything that `run` and
+//! `test` need.
 //!
-//! Every part is looked at first and made only if it is missing, so a second run takes no time. What is chosen is
-//! recorded in the cache and printed.
+//! Every part is looked at first and made only if it is missing, so a second run takes no time.
+//! What is chosen is recorded in the cache and printed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +32,7 @@ const DEBUGGER: &str = "gdb-multiarch";
 /// What a command needs of set-up besides QEMU. What the user brings is not set up, so that a
 /// machine without Debian's tools can do without.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// TF-A.
     pub tf_a: bool,
     /// The guest's kernel and busybox.
@@ -40,7 +41,7 @@ pub struct Parts {
 
 impl Parts {
     /// Everything.
-    pub const ALL: Self = Self { tf_a: true, guest: true };
+    pub(crate) const ALL: Self = Self { tf_a: true, guest: true };
 
     /// Whether the cache has them.
     fn are_there(self, cache: &Cache, record: &Record) -> bool {
@@ -50,7 +51,7 @@ impl Parts {
 
 /// What the other commands work with. A folder that was not asked for may be empty.
 #[derive(Debug)]
-pub struct Ready {
+pub(crate) struct Ready {
     /// A QEMU that has RME.
     pub qemu: PathBuf,
     /// Folder with bl1.bin, bl2.bin, bl31.bin, trp.bin and fiptool.
@@ -62,7 +63,7 @@ pub struct Ready {
 }
 
 /// The `setup` subcommand.
-pub fn command(options: &SetupOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &SetupOptions) -> anyhow::Result<()> {
     let cache = Cache::locate()?;
     let ready = ensure(&cache, options, None, Parts::ALL)?;
     rust_components()?;
@@ -84,7 +85,7 @@ pub fn command(options: &SetupOptions) -> anyhow::Result<()> {
 }
 
 /// Makes sure that these parts are there, using `qemu` instead of the machine's own if it is given.
-pub fn ensure(
+pub(crate) fn ensure(
     cache: &Cache,
     options: &SetupOptions,
     qemu: Option<&Path>,
@@ -175,7 +176,7 @@ fn complete_parts(
 }
 
 /// Makes sure that TF-A for Arm FVP is there, and returns its folder.
-pub fn ensure_fvp(cache: &Cache, is_offline: bool) -> anyhow::Result<PathBuf> {
+pub(crate) fn ensure_fvp(cache: &Cache, is_offline: bool) -> anyhow::Result<PathBuf> {
     rust_target(is_offline)?;
     let has = |record: &Record| {
         let entry = record.fvp.as_ref().filter(|entry| tfa::FVP.is_current(entry));
@@ -189,7 +190,7 @@ pub fn ensure_fvp(cache: &Cache, is_offline: bool) -> anyhow::Result<PathBuf> {
 }
 
 /// Makes sure that the guest is there: its folder, and what is in it for people.
-pub fn ensure_guest(cache: &Cache, is_offline: bool) -> anyhow::Result<(PathBuf, String)> {
+pub(crate) fn ensure_guest(cache: &Cache, is_offline: bool) -> anyhow::Result<(PathBuf, String)> {
     let has = |record: &Record| {
         let entry = record.guest.as_ref().filter(|entry| kernel::is_current(entry));
         Some((cache.folder(entry)?, entry?.version.clone()))
@@ -207,7 +208,7 @@ pub fn ensure_guest(cache: &Cache, is_offline: bool) -> anyhow::Result<(PathBuf,
 }
 
 /// Makes sure that Debian's U-Boot is there, and returns its folder.
-pub fn ensure_boot_loader(cache: &Cache) -> anyhow::Result<PathBuf> {
+pub(crate) fn ensure_boot_loader(cache: &Cache) -> anyhow::Result<PathBuf> {
     let has = |record: &Record| cache.folder(record.boot_loader.as_ref());
     ensure_part(cache, false, ("U-Boot", "cargo xtask test"), has, |locked, record| {
         record.boot_loader = Some(boot_loader::fetch(locked, &Machine::read()?)?);
@@ -215,7 +216,8 @@ pub fn ensure_boot_loader(cache: &Cache) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Makes sure that one part is there, and returns what `has` says of it. It goes by a name, and the command that gets it.
+/// Makes sure that one part is there, and returns what `has` says of it. It goes by a name, and the
+/// command that gets it.
 fn ensure_part<T>(
     cache: &Cache,
     is_offline: bool,
@@ -280,7 +282,7 @@ fn offline(
 }
 
 /// Makes sure that there is a debugger for arm64, and returns it.
-pub fn ensure_debugger(cache: &Cache) -> anyhow::Result<PathBuf> {
+pub(crate) fn ensure_debugger(cache: &Cache) -> anyhow::Result<PathBuf> {
     if find_program(DEBUGGER).is_none() {
         install(&cache.lock()?, apt::missing(&[DEBUGGER]), false)?;
     }
@@ -341,7 +343,7 @@ fn rust_target(offline: bool) -> anyhow::Result<()> {
 }
 
 /// Makes sure that rustfmt and clippy are installed (rustup's minimal profile leaves them out).
-pub fn rust_components() -> anyhow::Result<()> {
+pub(crate) fn rust_components() -> anyhow::Result<()> {
     for (program, component) in [("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")] {
         let works =
             Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());

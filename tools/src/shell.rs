@@ -28,7 +28,7 @@ use crate::{run, signals};
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// What the shell shows when it waits for a command.
-pub const PROMPT: &str = "~ # ";
+pub(crate) const PROMPT: &str = "~ # ";
 
 /// Ctrl-C as a terminal sends it.
 const CTRL_C: &str = "\x03";
@@ -38,7 +38,7 @@ const CTRL_C: &str = "\x03";
 /// # Errors
 ///
 /// Something does not happen, or something is shown that should not be.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     run::image(&ImageOptions::default())?; // a build that is up to date has no silence in it
     let seen = on_a_terminal(&["run".into()], converse)?;
     ensure!(seen.contains("The machine powered off."), "the machine did not power off");
@@ -57,7 +57,7 @@ pub fn check() -> anyhow::Result<()> {
 /// # Errors
 ///
 /// `converse` fails, or the tool does, or it leaves the terminal in another mode.
-pub fn on_a_terminal(
+pub(crate) fn on_a_terminal(
     arguments: &[OsString],
     converse: impl FnOnce(&mut Terminal, &mut Group) -> anyhow::Result<()>,
 ) -> anyhow::Result<String> {
@@ -119,7 +119,7 @@ fn modes(termios: &Termios) -> [u32; 4] {
 }
 
 /// The person's side of a terminal.
-pub struct Terminal {
+pub(crate) struct Terminal {
     file: File,
     /// All that was shown.
     bytes: Vec<u8>,
@@ -145,7 +145,7 @@ impl Terminal {
     /// # Errors
     ///
     /// The terminal is gone.
-    pub fn enter(&mut self, keys: &str) -> anyhow::Result<()> {
+    pub(crate) fn enter(&mut self, keys: &str) -> anyhow::Result<()> {
         self.file.write_all(keys.as_bytes()).context("cannot type")
     }
 
@@ -158,7 +158,7 @@ impl Terminal {
     /// # Errors
     ///
     /// The tool ends or falls silent instead.
-    pub fn expect(&mut self, group: &mut Group, text: &str) -> anyhow::Result<()> {
+    pub(crate) fn expect(&mut self, group: &mut Group, text: &str) -> anyhow::Result<()> {
         let mut last_byte = Instant::now();
         loop {
             let fresh = self.bytes.get(self.looked_at..).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! Ctrl-C and its relatives, as a flag that long operations look at.
 //!
-//! Nothing is torn down in a signal handler: whoever waits sees the flag, returns [`Interrupted`], and the
-//! ordinary clean-up (kill the child, remove the half-made folder, restore the terminal) runs on the way out.
+//! Nothing is torn down in a signal handler: whoever waits sees the flag, returns [`Interrupted`],
+//! and the ordinary clean-up (kill the child, remove the half-made folder, restore the terminal)
+//! runs on the way out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +15,7 @@ use crate::fault::Interrupted;
 static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// Catches the signals that ask this process to end.
-pub fn install() -> anyhow::Result<()> {
+pub(crate) fn install() -> anyhow::Result<()> {
     let flag = FLAG.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
         signal_hook::flag::register(signal, Arc::clone(flag)).context("cannot catch signals")?;
@@ -23,11 +24,11 @@ pub fn install() -> anyhow::Result<()> {
 }
 
 /// Whether this process was asked to end.
-pub fn interrupted() -> bool {
+pub(crate) fn interrupted() -> bool {
     FLAG.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
 /// Returns [`Interrupted`] if this process was asked to end.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     if interrupted() { Err(Interrupted.into()) } else { Ok(()) }
 }

@@ -6,15 +6,16 @@ use crate::cli::LogLevel;
 use crate::fault::IoContext;
 use crate::image::{Kind, MONITOR, Sizes, build};
 
-/// Code and constants of a release image, attestation included, in bytes. Both versions of the interface have copies of their own
-/// of what is called most: with shared ones the counts of instructions are up to 5 % higher, and this could be 210 KiB.
+/// Code and constants of a release image, attestation included, in bytes. Both versions of the
+/// interface have copies of their own of what is called most: with shared ones the counts of
+/// instructions are up to 5 % higher, and this could be 210 KiB.
 const READ_ONLY_BUDGET: u64 = 260 << 10;
 
 /// The whole loadable image, in bytes.
 const IMAGE_BUDGET: u64 = 288 << 10;
 
 /// The `size` subcommand: builds the monitor, prints the table, fails if it is over budget.
-pub fn command() -> anyhow::Result<()> {
+pub(crate) fn command() -> anyhow::Result<()> {
     let elf = build(MONITOR, LogLevel::Info)?;
     let sizes = Sizes::read(&std::fs::read(&elf).at("read", &elf)?)?;
     println!("{:<24} {:>10}  kind", "section", "bytes");

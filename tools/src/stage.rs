@@ -1,4 +1,5 @@
-//! What a job of the host runs on: QEMU with our firmware in its flash, or the model of Arm FVP Base RevC.
+//! What a job of the host runs on: QEMU with our firmware in its flash, or the model of Arm FVP
+//! Base RevC.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::{fvp, output, patience, run, stress, tfa};
 
 /// A board with its firmware.
 #[derive(Debug)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// QEMU virt.
     Qemu(run::Firmware),
     /// The model.
@@ -30,7 +31,7 @@ pub enum Stage {
 
 /// What of a machine is QEMU's alone.
 #[derive(Debug, Default)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Physical CPUs.
     pub cpus: u32,
     /// More properties of the CPUs, each with a comma before it.
@@ -40,7 +41,7 @@ pub struct Shape {
 }
 
 /// Refuses wrong options and paths, before minutes of set-up and building.
-pub fn check(image: &ImageOptions, model: &ModelOptions) -> anyhow::Result<()> {
+pub(crate) fn check(image: &ImageOptions, model: &ModelOptions) -> anyhow::Result<()> {
     if let Some(file) = &image.image {
         check_regular(file)?;
     }
@@ -61,8 +62,9 @@ pub fn check(image: &ImageOptions, model: &ModelOptions) -> anyhow::Result<()> {
 }
 
 impl Stage {
-    /// Sets up what is missing and builds what is to boot, in `folder`. Only the building keeps others out.
-    pub fn prepare(
+    /// Sets up what is missing and builds what is to boot, in `folder`. Only the building keeps
+    /// others out.
+    pub(crate) fn prepare(
         image: &ImageOptions,
         qemu: Option<&PathBuf>,
         model: &ModelOptions,
@@ -84,7 +86,7 @@ impl Stage {
     }
 
     /// QEMU with the EL3 of the tests.
-    pub fn stand_in(
+    pub(crate) fn stand_in(
         edition: Edition,
         image: &ImageOptions,
         qemu: Option<&PathBuf>,
@@ -95,7 +97,7 @@ impl Stage {
     }
 
     /// The monitor.
-    pub fn monitor(&self) -> &Packed {
+    pub(crate) fn monitor(&self) -> &Packed {
         match self {
             Self::Qemu(firmware) => &firmware.monitor,
             Self::Model(firmware, _) => &firmware.monitor,
@@ -104,7 +106,7 @@ impl Stage {
     }
 
     /// What reads the monitor's log; `None` if it has none that can be read.
-    pub fn decoder(&self) -> anyhow::Result<Option<Decoder>> {
+    pub(crate) fn decoder(&self) -> anyhow::Result<Option<Decoder>> {
         match &self.monitor().elf {
             Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?),
             None => Ok(None),
@@ -112,7 +114,7 @@ impl Stage {
     }
 
     /// Where the host looks for its job.
-    pub const fn layout(&self) -> &'static Layout {
+    pub(crate) const fn layout(&self) -> &'static Layout {
         match self {
             Self::Qemu(_) => &job::QEMU,
             Self::Model(..) => &job::FVP,
@@ -121,15 +123,16 @@ impl Stage {
     }
 
     /// `patience` for QEMU, as this board needs it.
-    pub fn patience(&self, patience: Duration) -> Duration {
+    pub(crate) fn patience(&self, patience: Duration) -> Duration {
         match self {
             Self::Qemu(_) | Self::StandIn(..) => patience,
             Self::Model(..) => patience::on_model(patience),
         }
     }
 
-    /// A machine with these files in memory; `None` if only its command line was wanted, which has been printed then.
-    pub fn board(
+    /// A machine with these files in memory; `None` if only its command line was wanted, which has
+    /// been printed then.
+    pub(crate) fn board(
         &self,
         shape: Shape,
         loads: Vec<Load>,

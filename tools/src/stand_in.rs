@@ -12,7 +12,7 @@ use crate::qemu::Model;
 
 /// One of them.
 #[derive(Debug)]
-pub struct StandIn {
+pub(crate) struct StandIn {
     /// What EL3 is built for: where the monitor and the host are, and where EL3 looks for orders.
     pub board: &'static Board,
     /// The EL3.
@@ -52,7 +52,7 @@ const SBSA: StandIn = StandIn {
 
 impl StandIn {
     /// The one that plays this platform. For QEMU virt that is the one with FVP's memory map.
-    pub const fn of(platform: Platform) -> &'static Self {
+    pub(crate) const fn of(platform: Platform) -> &'static Self {
         match platform {
             Platform::Qemu | Platform::Fvp => &FVP,
             Platform::Sbsa => &SBSA,
@@ -60,7 +60,7 @@ impl StandIn {
     }
 
     /// QEMU's arguments for its memory, of which only what is used takes any of ours.
-    pub fn memory(&self) -> Vec<String> {
+    pub(crate) fn memory(&self) -> Vec<String> {
         let Some(mebibytes) = self.memory else { return Vec::new() };
         let object = format!("memory-backend-ram,id=ram,size={mebibytes}M,reserve=off");
         ["-object", &object, "-machine", "memory-backend=ram", "-m", &format!("{mebibytes}M")]
@@ -69,7 +69,7 @@ impl StandIn {
     }
 
     /// QEMU's arguments that tell EL3 what to open and which version of the interface to speak.
-    pub fn orders(&self, opening: Opening, edition: Edition) -> Vec<String> {
+    pub(crate) fn orders(&self, opening: Opening, edition: Edition) -> Vec<String> {
         let order = |place: u64, number: u64| {
             ["-device".to_owned(), format!("loader,addr={place:#x},data={number},data-len=8")]
         };

@@ -51,7 +51,8 @@ const fn long(name: &'static str, action: Action) -> Step {
     Step { name, long: true, action }
 }
 
-/// Commands at once, under a scheduler of threads: another build of the lock, hence a step of its own.
+/// Commands at once, under a scheduler of threads: another build of the lock, hence a step of its
+/// own.
 const INTERLEAVINGS: &[&str] =
     &["test", "-p", "cairn-tests", "--features", "shuttle", "--test", "interleavings"];
 
@@ -157,8 +158,8 @@ fn races_on_the_stand_in() -> anyhow::Result<()> {
     stress::command(&StressOptions { stand_in: true, ..options })
 }
 
-/// What version 2.0 of the interface adds to the other runs: so many commands that race, and so many lives that alternate between
-/// the versions.
+/// What version 2.0 of the interface adds to the other runs: so many commands that race, and so
+/// many lives that alternate between the versions.
 fn stress_through_2_0([commands, lives]: [u64; 2]) -> anyhow::Result<()> {
     let run = |kind, count, rmi| {
         stress::command(&StressOptions { rmi, ..StressOptions::of(kind, count) })
@@ -184,7 +185,7 @@ fn conformance_long() -> anyhow::Result<()> {
 }
 
 /// The `test` subcommand.
-pub fn command(options: &TestOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &TestOptions) -> anyhow::Result<()> {
     let steps = chosen(options.only.as_deref().unwrap_or_default(), options.long);
     if steps.is_empty() {
         bail!(
@@ -214,7 +215,8 @@ pub fn command(options: &TestOptions) -> anyhow::Result<()> {
     summarise(&results)
 }
 
-/// The step with this name, or those that have it in their name; the long ones only if they are wanted.
+/// The step with this name, or those that have it in their name; the long ones only if they are
+/// wanted.
 fn chosen(name: &str, with_long: bool) -> Vec<&'static Step> {
     if let Some(step) = STEPS.iter().find(|step| step.name == name) {
         return vec![step];
@@ -225,7 +227,7 @@ fn chosen(name: &str, with_long: bool) -> Vec<&'static Step> {
 
 /// Whether there is a step of this name.
 #[cfg(test)]
-pub fn exists(name: &str) -> bool {
+pub(crate) fn exists(name: &str) -> bool {
     STEPS.iter().any(|step| step.name == name)
 }
 
@@ -253,7 +255,8 @@ fn perform(action: &Action) -> anyhow::Result<()> {
     }
 }
 
-/// `run --check` through these versions of the interface, with a host that does things in this order.
+/// `run --check` through these versions of the interface, with a host that does things in this
+/// order.
 fn linux_as(style: HostStyle, rmi: Interface, cpus: u32) -> anyhow::Result<()> {
     let mut options = RunOptions::check(cpus, 256 << 20);
     options.guest.rmi = rmi;

@@ -6,12 +6,13 @@ use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 use crate::paths;
 
-/// How the monitor's crash reports write an address: the distance from the start of its image, in hexadecimal.
+/// How the monitor's crash reports write an address: the distance from the start of its image, in
+/// hexadecimal.
 const IN_IMAGE: &str = "image+0x";
 
 /// A function of the monitor.
 #[derive(Debug)]
-pub struct Function {
+pub(crate) struct Function {
     /// Where it begins, counted from the start of the image.
     pub start: u64,
     /// Its name, readable.
@@ -20,7 +21,7 @@ pub struct Function {
 
 /// The monitor's functions by address.
 #[derive(Debug, Default)]
-pub struct Functions {
+pub(crate) struct Functions {
     sorted: Vec<Function>,
     /// Where the last one ends at the latest: the end of the code.
     end: u64,
@@ -32,11 +33,12 @@ impl Functions {
     /// # Errors
     ///
     /// It is no ELF file.
-    pub fn read(elf: &[u8]) -> anyhow::Result<Self> {
+    pub(crate) fn read(elf: &[u8]) -> anyhow::Result<Self> {
         let object = object::File::parse(elf).context("the monitor is not an ELF file")?;
         let mut sorted: Vec<Function> = object
             .symbols()
-            // Assembly has labels instead of functions; local ones begin with a dot or a dollar sign.
+            // Assembly has labels instead of functions; local ones begin with a dot or a dollar
+            // sign.
             .filter(|symbol| {
                 matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Unknown | SymbolKind::Label)
             })
@@ -56,18 +58,18 @@ impl Functions {
 
     /// Functions that begin at these addresses.
     #[cfg(test)]
-    pub fn of_names(names: &[(u64, &str)], end: u64) -> Self {
+    pub(crate) fn of_names(names: &[(u64, &str)], end: u64) -> Self {
         let function = |&(start, name): &(u64, &str)| Function { start, name: name.to_owned() };
         Self { sorted: names.iter().map(function).collect(), end }
     }
 
     /// Where the one begins whose name ends so.
-    pub fn named(&self, name: &str) -> Option<u64> {
+    pub(crate) fn named(&self, name: &str) -> Option<u64> {
         self.sorted.iter().find(|function| function.name.ends_with(name)).map(|found| found.start)
     }
 
     /// Where those begin whose path is `name`, or ends with it.
-    pub fn all_named(&self, name: &str) -> Vec<u64> {
+    pub(crate) fn all_named(&self, name: &str) -> Vec<u64> {
         let is_it = |path: &str| {
             path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with("::"))
         };
@@ -76,7 +78,7 @@ impl Functions {
     }
 
     /// The one that `address` belongs to.
-    pub fn of(&self, address: u64) -> Option<&Function> {
+    pub(crate) fn of(&self, address: u64) -> Option<&Function> {
         if address >= self.end {
             return None;
         }
@@ -87,7 +89,7 @@ impl Functions {
 
 /// Functions and lines of one monitor.
 #[derive(Debug)]
-pub struct Symbols {
+pub(crate) struct Symbols {
     functions: Functions,
     /// Where the lines are. Read when they are wanted, which is once, when the monitor has crashed.
     elf: Vec<u8>,
@@ -99,12 +101,13 @@ impl Symbols {
     /// # Errors
     ///
     /// It is no ELF file.
-    pub fn read(elf: &[u8]) -> anyhow::Result<Self> {
+    pub(crate) fn read(elf: &[u8]) -> anyhow::Result<Self> {
         Ok(Self { functions: Functions::read(elf)?, elf: elf.to_vec() })
     }
 
-    /// `text` with each address of the monitor's code in it explained: `image+0x95ac: function+0x9c (file:line)`.
-    pub fn explain(&self, text: &str) -> String {
+    /// `text` with each address of the monitor's code in it explained: `image+0x95ac: function+0x9c
+    /// (file:line)`.
+    pub(crate) fn explain(&self, text: &str) -> String {
         let mut parts = text.split(IN_IMAGE);
         let mut explained = parts.next().unwrap_or_default().to_owned();
         let mut before = explained.clone();
@@ -113,7 +116,8 @@ impl Symbols {
             let (number, rest) = part.split_at(digits);
             explained.push_str(IN_IMAGE);
             explained.push_str(number);
-            // What was called from somewhere goes on behind the call, which may be another line or function already.
+            // What was called from somewhere goes on behind the call, which may be another line or
+            // function already.
             let back = u64::from(!before.ends_with("PC "));
             if let Ok(address) = u64::from_str_radix(number, 16)
                 && let Some(place) = self.place(address, back)
@@ -137,7 +141,8 @@ impl Symbols {
         Some(place)
     }
 
-    /// File and line, the file relative to the checkout if it is in there; `None` without debug information.
+    /// File and line, the file relative to the checkout if it is in there; `None` without debug
+    /// information.
     fn line(&self, address: u64) -> Option<String> {
         let object = object::File::parse(self.elf.as_slice()).ok()?;
         let section = |id: SectionId| -> Result<_, addr2line::gimli::Error> {

@@ -1,20 +1,21 @@
-//! The user's terminal: keys go to the guest one by one while a guard lives, and back to normal afterwards.
+//! The user's terminal: keys go to the guest one by one while a guard lives, and back to normal
+//! afterwards.
 
 use rustix::stdio::stdin;
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
-/// Unbuffered, unechoed input. Dropping it restores the terminal, which covers panics and signals too: signals only
-/// set a flag (see [`crate::signals`]).
+/// Unbuffered, unechoed input. Dropping it restores the terminal, which covers panics and signals
+/// too: signals only set a flag (see [`crate::signals`]).
 #[derive(Debug)]
-pub struct RawMode {
+pub(crate) struct RawMode {
     before: Termios,
 }
 
 impl RawMode {
     /// Switches standard input to raw mode; `None` if it is not a terminal.
-    pub fn enter() -> Option<Self> {
+    pub(crate) fn enter() -> Option<Self> {
         let before = tcgetattr(stdin()).ok()?;
         let mut raw = before.clone();
         // Output processing stays on, so that "\n" still starts at the left edge.
@@ -43,7 +44,7 @@ impl Drop for RawMode {
 }
 
 /// What the keys mean, for the help of `run`.
-pub const KEYS: &str = "\
+pub(crate) const KEYS: &str = "\
 Keys while the machine runs, without --check:
   Ctrl-A x               end the machine
   Ctrl-A Ctrl-A          one Ctrl-A for the machine
@@ -55,13 +56,13 @@ const ESCAPE: u8 = 0x01;
 
 /// Finds our own commands among the keys.
 #[derive(Debug, Default)]
-pub struct Keys {
+pub(crate) struct Keys {
     escaped: bool,
 }
 
 /// What the keys mean.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Typed {
+pub(crate) struct Typed {
     /// Bytes for the guest.
     pub bytes: Vec<u8>,
     /// Ctrl-A x was typed.
@@ -69,8 +70,9 @@ pub struct Typed {
 }
 
 impl Keys {
-    /// Takes typed bytes: `Ctrl-A x` quits, `Ctrl-A Ctrl-A` is one Ctrl-A, anything else goes to the guest.
-    pub fn typed(&mut self, bytes: &[u8]) -> Typed {
+    /// Takes typed bytes: `Ctrl-A x` quits, `Ctrl-A Ctrl-A` is one Ctrl-A, anything else goes to
+    /// the guest.
+    pub(crate) fn typed(&mut self, bytes: &[u8]) -> Typed {
         let mut typed = Typed::default();
         for &byte in bytes {
             if std::mem::take(&mut self.escaped) {

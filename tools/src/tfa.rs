@@ -1,5 +1,6 @@
-//! Trusted Firmware-A: fetched as Debian's source package, built once for each board with RME, and packed with a
-//! monitor and a Normal-world payload into the flash image that QEMU boots (for Arm FVP see [`crate::fvp`]).
+//! Trusted Firmware-A: fetched as Debian's source package, built once for each board with RME, and
+//! packed with a monitor and a Normal-world payload into the flash image that QEMU boots (for Arm
+//! FVP see [`crate::fvp`]).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +28,7 @@ const SUITES: [&str; 2] = ["trixie", "trixie sid"];
 
 /// How TF-A is built for one board, and which files are kept.
 #[derive(Debug)]
-pub struct Recipe {
+pub(crate) struct Recipe {
     /// Prefix of its cache entries.
     prefix: &'static str,
     /// Changes when anything else here changes, so that old builds are not used.
@@ -45,7 +46,7 @@ pub struct Recipe {
 }
 
 /// QEMU: the parts, to be packed anew for each monitor.
-pub const QEMU: Recipe = Recipe {
+pub(crate) const QEMU: Recipe = Recipe {
     prefix: "tfa-",
     revision: 1,
     platform: "qemu",
@@ -60,9 +61,9 @@ pub const QEMU: Recipe = Recipe {
     lines: 245.0,
 };
 
-/// Arm FVP Base RevC: a whole package with TF-A's own test monitor and its device trees, in which monitor and payload
-/// are replaced.
-pub const FVP: Recipe = Recipe {
+/// Arm FVP Base RevC: a whole package with TF-A's own test monitor and its device trees, in which
+/// monitor and payload are replaced.
+pub(crate) const FVP: Recipe = Recipe {
     prefix: "fvp-tfa-",
     revision: 1,
     platform: "fvp",
@@ -73,7 +74,7 @@ pub const FVP: Recipe = Recipe {
 };
 
 /// Debian packages that building TF-A and its packing tool needs.
-pub const BUILD_PACKAGES: [&str; 8] = [
+pub(crate) const BUILD_PACKAGES: [&str; 8] = [
     "gcc",
     "libc6-dev",
     "make",
@@ -84,8 +85,8 @@ pub const BUILD_PACKAGES: [&str; 8] = [
     "xz-utils",
 ];
 
-/// Build options for every board. Release, but with warnings: a quiet console that still says why the monitor was
-/// refused. `E=0`: newer compilers warn about more.
+/// Build options for every board. Release, but with warnings: a quiet console that still says why
+/// the monitor was refused. `E=0`: newer compilers warn about more.
 const OPTIONS: [&str; 5] = [
     "ENABLE_RME=1",
     "DEBUG=0",
@@ -106,13 +107,13 @@ const FIP_OFFSET: usize = 256 << 10;
 
 impl Recipe {
     /// Whether `entry` was made by this recipe.
-    pub fn is_current(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_current(&self, entry: &Entry) -> bool {
         entry.folder.starts_with(self.prefix)
             && entry.folder.ends_with(&format!("-r{}", self.revision))
     }
 
     /// Fetches the source, builds it, and keeps the recipe's files and fiptool.
-    pub fn fetch(&self, locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
+    pub(crate) fn fetch(&self, locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
         let stage = locked.stage("tf-a")?;
         if stage.path().to_string_lossy().contains(char::is_whitespace) {
             bail!(
@@ -141,7 +142,7 @@ impl Recipe {
     /// Builds the user's source tree at `source`, below `folder`, and returns the folder with the
     /// recipe's files and fiptool. The tree is not written to, but for its tool `fiptool` in
     /// releases that build that in place. What is built already is taken as it is.
-    pub fn build_tree(&self, source: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    pub(crate) fn build_tree(&self, source: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
         self.check_tree(source)?;
         let folder = folder.join(format!("tf-a-{}", self.platform));
         let made = folder.join("made");
@@ -167,9 +168,9 @@ impl Recipe {
         Ok(made)
     }
 
-    /// Refuses a folder that is neither a source tree of TF-A with this board nor what has been built
-    /// from one, before anything is built.
-    pub fn check_tree(&self, source: &Path) -> anyhow::Result<()> {
+    /// Refuses a folder that is neither a source tree of TF-A with this board nor what has been
+    /// built from one, before anything is built.
+    pub(crate) fn check_tree(&self, source: &Path) -> anyhow::Result<()> {
         if self.is_built(source) {
             return Ok(());
         }
@@ -284,8 +285,9 @@ fn without_epoch(version: &str) -> &str {
     version.split_once(':').map_or(version, |(_, rest)| rest)
 }
 
-/// Packs TF-A in `tf_a`, the monitor `rmm` and the payload `bl33` (flat images) into `out`, ready for QEMU's `-bios`.
-pub fn pack(tf_a: &Path, rmm: &Path, bl33: &Path, out: &Path) -> anyhow::Result<()> {
+/// Packs TF-A in `tf_a`, the monitor `rmm` and the payload `bl33` (flat images) into `out`, ready
+/// for QEMU's `-bios`.
+pub(crate) fn pack(tf_a: &Path, rmm: &Path, bl33: &Path, out: &Path) -> anyhow::Result<()> {
     let fip = out.with_extension("fip");
     let mut command = Command::new(tf_a.join("fiptool"));
     command.arg("create");

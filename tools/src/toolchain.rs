@@ -1,7 +1,8 @@
-//! Parts of Rust beyond the stable toolchain, for measuring and checking only: nightly, its components, cargo subcommands.
+//! Parts of Rust beyond the stable toolchain, for measuring and checking only: nightly, its
+//! components, cargo subcommands.
 //!
-//! The product is built by stable Rust. What is here is fetched when a command needs it, and whoever cannot fetch it is
-//! told so in one sentence.
+//! The product is built by stable Rust. What is here is fetched when a command needs it, and
+//! whoever cannot fetch it is told so in one sentence.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -15,11 +16,11 @@ use crate::progress::Progress;
 
 /// A toolchain by the name that rustup knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Toolchain(String);
+pub(crate) struct Toolchain(String);
 
 impl Toolchain {
     /// The toolchain that builds the product.
-    pub fn stable(components: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) fn stable(components: &[&str]) -> anyhow::Result<Self> {
         let mut query = Command::new("rustup");
         let active = process::output(query.args(["show", "active-toolchain"]))
             .context("rustup does not say which toolchain is active")?;
@@ -29,8 +30,9 @@ impl Toolchain {
         Ok(toolchain)
     }
 
-    /// The nightly toolchain with these components, installed if it is missing. `CAIRN_NIGHTLY` names another one.
-    pub fn nightly(components: &[&str]) -> anyhow::Result<Self> {
+    /// The nightly toolchain with these components, installed if it is missing. `CAIRN_NIGHTLY`
+    /// names another one.
+    pub(crate) fn nightly(components: &[&str]) -> anyhow::Result<Self> {
         if find_program("rustup").is_none() {
             bail!("a nightly toolchain is needed, and rustup is not on the PATH");
         }
@@ -65,14 +67,14 @@ impl Toolchain {
     }
 
     /// `program` of this toolchain; cargo and rustc that it starts are of this toolchain too.
-    pub fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("rustup");
         command.args(["run", &self.0, program]).env_remove("CARGO").env_remove("RUSTC");
         command
     }
 
     /// What it calls itself.
-    pub fn version(&self) -> String {
+    pub(crate) fn version(&self) -> String {
         let text = process::output(self.command("rustc").arg("--version")).unwrap_or_default();
         text.trim().to_owned()
     }
@@ -95,8 +97,9 @@ fn fetch(arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A cargo subcommand of this exact version out of the cache, built from crates.io if it is missing.
-pub fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
+/// A cargo subcommand of this exact version out of the cache, built from crates.io if it is
+/// missing.
+pub(crate) fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let cache = Cache::locate()?;
     let folder = format!("{name}-{version}");
     let program = cache.root().join(&folder).join("bin").join(name);

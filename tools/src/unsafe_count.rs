@@ -1,8 +1,9 @@
 //! `cargo xtask unsafe`: counts unsafe code per crate and enforces where it may stand.
 //!
-//! It may stand in `rmm/arch/` and in the leaf module of another bare-metal program (`host/src/leaf/`,
-//! `tests/*/src/leaf.rs` or `tests/*/src/leaf/`). Counted are blocks, functions, impls, traits, foreign blocks and unsafe attributes; inside
-//! macro calls, where the source is not parsed, every `unsafe` word before a block or an item.
+//! It may stand in `rmm/arch/` and in the leaf module of another bare-metal program
+//! (`host/src/leaf/`, `tests/*/src/leaf.rs` or `tests/*/src/leaf/`). Counted are blocks, functions,
+//! impls, traits, foreign blocks and unsafe attributes; inside macro calls, where the source is not
+//! parsed, every `unsafe` word before a block or an item.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use crate::paths::root;
 use crate::process;
 
 /// The `unsafe` subcommand.
-pub fn command() -> anyhow::Result<()> {
+pub(crate) fn command() -> anyhow::Result<()> {
     let root = root();
     let mut forbidden = Vec::new();
     println!("{:<20} {:>8} {:>8} {:>8} {:>8}", "crate", "blocks", "fns", "impls", "other");
@@ -168,8 +169,8 @@ impl Finder {
         }
     }
 
-    /// Words in a macro call, which are code or not depending on the macro. `unsafe` counts if what follows looks
-    /// like code (`Token![unsafe]` does not).
+    /// Words in a macro call, which are code or not depending on the macro. `unsafe` counts if what
+    /// follows looks like code (`Token![unsafe]` does not).
     fn tokens(&mut self, tokens: TokenStream) {
         let mut tokens = tokens.into_iter().peekable();
         while let Some(token) = tokens.next() {

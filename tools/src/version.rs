@@ -1,12 +1,13 @@
-//! What this tool is: the version of the workspace, and the revision of the checkout if git knows it.
+//! What this tool is: the version of the workspace, and the revision of the checkout if git knows
+//! it.
 
 use std::process::Command;
 
 use crate::{paths, process};
 
-/// One line for `--version`. Git is asked now and not while building, so that a commit builds nothing again and the same
-/// sources make the same program.
-pub fn text() -> String {
+/// One line for `--version`. Git is asked now and not while building, so that a commit builds
+/// nothing again and the same sources make the same program.
+pub(crate) fn text() -> String {
     let git = |arguments: &[&str]| {
         process::output(Command::new("git").arg("-C").arg(paths::root()).args(arguments)).ok()
     };

@@ -1,4 +1,5 @@
-//! Attestation tokens: what one costs, and how long the Host waits for its CPU while one is computed.
+//! Attestation tokens: what one costs, and how long the Host waits for its CPU while one is
+//! computed.
 
 use super::guest::{Guest, TOKEN};
 use crate::failure::Failure;

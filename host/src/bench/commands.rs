@@ -58,8 +58,8 @@ fn data(bench: &Bench<'_>) -> Result<(), Failure> {
     realm.destroy(None)
 }
 
-/// A page that the Realm gets and gives back, beside others that it keeps: from the host, and to the
-/// host.
+/// A page that the Realm gets and gives back, beside others that it keeps: from the host, and to
+/// the host.
 fn cycle(bench: &Bench<'_>, rd: u64, ipa: u64) -> Result<Cost, Failure> {
     let page = bench.host.take_page()?;
     let mut cost = bench.call(v1_0::command::GRANULE_DELEGATE, [page, 0, 0, 0, 0])?.cost;

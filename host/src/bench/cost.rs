@@ -25,12 +25,12 @@ pub(super) struct El3 {
 
 impl Cost {
     /// One call of the host, before EL3 is asked for its part.
-    pub const fn one(instructions: u64) -> Self {
+    pub(super) const fn one(instructions: u64) -> Self {
         Self { instructions, smcs: 1, el3: None }
     }
 
     /// The monitor's part, if EL3 tells its own.
-    pub fn own(self) -> Option<u64> {
+    pub(super) fn own(self) -> Option<u64> {
         self.el3.map(|el3| self.instructions.saturating_sub(el3.instructions))
     }
 }
@@ -73,14 +73,14 @@ const SPENT: u64 = 0xc200_0006;
 
 impl Meter {
     /// Asks EL3 whether it tells. None that is built for anything but tests does.
-    pub fn find(timed: &dyn Timed) -> Option<Self> {
+    pub(super) fn find(timed: &dyn Timed) -> Option<Self> {
         let first = spent(timed)?;
         let second = spent(timed)?;
         Some(Self { question: second.instructions - first.instructions })
     }
 
     /// Does something, and gives EL3's part of it.
-    pub fn of<T>(self, timed: &dyn Timed, act: impl FnOnce() -> T) -> (T, Option<El3>) {
+    pub(super) fn of<T>(self, timed: &dyn Timed, act: impl FnOnce() -> T) -> (T, Option<El3>) {
         let before = spent(timed);
         let result = act();
         let part = before.zip(spent(timed)).map(|(before, after)| El3 {

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 const IPA_WIDTH_BITS: u64 = 40;
 
 /// What a Realm is created with.
-pub struct Shape {
+pub(super) struct Shape {
     /// IPA width in bits.
     pub width_bits: u64,
     /// Level at which walks start; -1 only with `lpa2`.
@@ -32,19 +32,19 @@ impl Default for Shape {
 }
 
 /// First unprotected address.
-pub const UNPROTECTED: u64 = 1 << (IPA_WIDTH_BITS - 1);
+pub(super) const UNPROTECTED: u64 = 1 << (IPA_WIDTH_BITS - 1);
 
 /// Bytes that a level 3 table describes.
-pub const L2_SIZE: u64 = 0x20_0000;
+pub(super) const L2_SIZE: u64 = 0x20_0000;
 
 /// Bytes that a level 2 table describes.
-pub const L1_SIZE: u64 = 0x4000_0000;
+pub(super) const L1_SIZE: u64 = 0x4000_0000;
 
 /// The name under which a cost is reported, if it is: before anything else is asked of the monitor.
-pub type Row<'n> = Option<&'n str>;
+pub(super) type Row<'n> = Option<&'n str>;
 
 /// A Realm, and the granules that have to go back in the end.
-pub struct Fixture<'b> {
+pub(super) struct Fixture<'b> {
     bench: &'b Bench<'b>,
     /// Realm descriptor.
     pub rd: u64,
@@ -60,12 +60,12 @@ pub struct Fixture<'b> {
 
 impl<'b> Fixture<'b> {
     /// Creates a Realm without tables or memory.
-    pub fn new(bench: &'b Bench<'b>) -> Result<Self, Failure> {
+    pub(super) fn new(bench: &'b Bench<'b>) -> Result<Self, Failure> {
         Self::shaped(bench, &Shape::default())
     }
 
     /// Creates such a Realm. [`Fixture::tables_to`] is for those that start at level 0.
-    pub fn shaped(bench: &'b Bench<'b>, shape: &Shape) -> Result<Self, Failure> {
+    pub(super) fn shaped(bench: &'b Bench<'b>, shape: &Shape) -> Result<Self, Failure> {
         let host = bench.host;
         let rd = host.take_granule()?;
         let count = shape.roots as u64;
@@ -99,7 +99,7 @@ impl<'b> Fixture<'b> {
     }
 
     /// Makes sure that there are tables down to `level` for `ipa`; the cost of the last one.
-    pub fn tables_to(&mut self, ipa: u64, level: u64) -> Result<Cost, Failure> {
+    pub(super) fn tables_to(&mut self, ipa: u64, level: u64) -> Result<Cost, Failure> {
         let mut cost = Cost::default();
         for level in 1..=level {
             let base = ipa & !(Self::span(level) - 1);
@@ -116,7 +116,7 @@ impl<'b> Fixture<'b> {
     }
 
     /// Creates one table; its cost.
-    pub fn create_table(&mut self, ipa: u64, level: u64) -> Result<Cost, Failure> {
+    pub(super) fn create_table(&mut self, ipa: u64, level: u64) -> Result<Cost, Failure> {
         let rtt = self.bench.host.take_granule()?;
         let answer = self.bench.call(command::RTT_CREATE, [self.rd, rtt, ipa, level, 0])?;
         self.tables.push((ipa, level));
@@ -124,12 +124,17 @@ impl<'b> Fixture<'b> {
     }
 
     /// Folds one table; reports what that costs as `row`.
-    pub fn fold_table(&mut self, row: Row<'_>, ipa: u64, level: u64) -> Result<(), Failure> {
+    pub(super) fn fold_table(&mut self, row: Row<'_>, ipa: u64, level: u64) -> Result<(), Failure> {
         self.remove_table(row, command::RTT_FOLD, ipa, level)
     }
 
     /// Destroys one table; reports what that costs as `row`.
-    pub fn destroy_table(&mut self, row: Row<'_>, ipa: u64, level: u64) -> Result<(), Failure> {
+    pub(super) fn destroy_table(
+        &mut self,
+        row: Row<'_>,
+        ipa: u64,
+        level: u64,
+    ) -> Result<(), Failure> {
         self.remove_table(row, command::RTT_DESTROY, ipa, level)
     }
 
@@ -155,7 +160,12 @@ impl<'b> Fixture<'b> {
     }
 
     /// Puts a page with this content at `ipa`; what that costs with these flags.
-    pub fn create_page(&mut self, ipa: u64, content: &[u8], flags: u64) -> Result<Cost, Failure> {
+    pub(super) fn create_page(
+        &mut self,
+        ipa: u64,
+        content: &[u8],
+        flags: u64,
+    ) -> Result<Cost, Failure> {
         let Self { bench, rd, .. } = *self;
         let source = bench.host.take_page()?;
         bench.host.machine().write_bytes(source, content);
@@ -168,14 +178,14 @@ impl<'b> Fixture<'b> {
     }
 
     /// Puts the granule `data`, which is empty, at `ipa`; what that costs.
-    pub fn map_page(&mut self, ipa: u64, data: u64) -> Result<Cost, Failure> {
+    pub(super) fn map_page(&mut self, ipa: u64, data: u64) -> Result<Cost, Failure> {
         let (cost, ()) = self.bench.dialect.map_page(self.bench, self.rd, ipa, data)?;
         self.pages.push(ipa);
         Ok(cost)
     }
 
     /// Takes the page at `ipa` away; reports what that costs as `row`.
-    pub fn destroy_page(&mut self, row: Row<'_>, ipa: u64) -> Result<(), Failure> {
+    pub(super) fn destroy_page(&mut self, row: Row<'_>, ipa: u64) -> Result<(), Failure> {
         let (cost, data) = self.bench.dialect.unmap_page(self.bench, self.rd, ipa)?;
         self.report(row, cost);
         self.bench.host.reclaim(data, Purpose::Data);
@@ -184,7 +194,7 @@ impl<'b> Fixture<'b> {
     }
 
     /// Creates the next REC; it and what that costs.
-    pub fn create_rec(&mut self, pc: u64, x0: u64) -> Result<(u64, Cost), Failure> {
+    pub(super) fn create_rec(&mut self, pc: u64, x0: u64) -> Result<(u64, Cost), Failure> {
         let new = self.new_rec(pc, x0)?;
         let (cost, held) = self.bench.dialect.create_rec(self.bench, &new)?;
         self.keep_rec(&new, held);
@@ -192,7 +202,7 @@ impl<'b> Fixture<'b> {
     }
 
     /// What the next REC is created of.
-    pub fn new_rec(&self, pc: u64, x0: u64) -> Result<NewRec, Failure> {
+    pub(super) fn new_rec(&self, pc: u64, x0: u64) -> Result<NewRec, Failure> {
         let host = self.bench.host;
         let (rec, params) = (host.take_granule()?, host.take_page()?);
         let index = self.recs.len();
@@ -205,13 +215,13 @@ impl<'b> Fixture<'b> {
     }
 
     /// The REC exists now, and these granules are the monitor's for it.
-    pub fn keep_rec(&mut self, new: &NewRec, held: Vec<u64>) {
+    pub(super) fn keep_rec(&mut self, new: &NewRec, held: Vec<u64>) {
         self.bench.host.put_page(new.params);
         self.recs.push((new.rec, held));
     }
 
     /// Destroys the last REC; reports the cost of REC_DESTROY as `row`.
-    pub fn destroy_rec(&mut self, row: Row<'_>) -> Result<(), Failure> {
+    pub(super) fn destroy_rec(&mut self, row: Row<'_>) -> Result<(), Failure> {
         let rec = self.last_rec().ok_or("the bench has no REC left to destroy")?;
         let (cost, ()) = self.bench.dialect.destroy_rec(self.bench, rec)?;
         self.report(row, cost);
@@ -220,25 +230,25 @@ impl<'b> Fixture<'b> {
     }
 
     /// The last REC.
-    pub fn last_rec(&self) -> Option<u64> {
+    pub(super) fn last_rec(&self) -> Option<u64> {
         self.recs.last().map(|(rec, _)| *rec)
     }
 
     /// The last REC does not exist any more.
-    pub fn drop_rec(&mut self) {
+    pub(super) fn drop_rec(&mut self) {
         let Some((rec, held)) = self.recs.pop() else { return };
         self.bench.host.reclaim(rec, Purpose::Rec);
         held.iter().for_each(|granule| self.bench.host.reclaim(*granule, Purpose::RecAux));
     }
 
     /// Takes the Realm apart; reports the cost of REALM_DESTROY as `row`.
-    pub fn destroy(self, row: Row<'_>) -> Result<(), Failure> {
+    pub(super) fn destroy(self, row: Row<'_>) -> Result<(), Failure> {
         self.end(None, row)
     }
 
     /// Takes the Realm apart; reports the cost of REALM_TERMINATE, if there is such a command, and
     /// that of REALM_DESTROY.
-    pub fn end(mut self, terminate: Row<'_>, destroy: Row<'_>) -> Result<(), Failure> {
+    pub(super) fn end(mut self, terminate: Row<'_>, destroy: Row<'_>) -> Result<(), Failure> {
         if let Some(cost) = self.bench.dialect.terminate(self.bench, self.rd)? {
             self.report(terminate, cost);
         }
@@ -265,4 +275,4 @@ impl<'b> Fixture<'b> {
 }
 
 /// The size of a page, for addresses of consecutive ones.
-pub const PAGE: u64 = PAGE_SIZE;
+pub(super) const PAGE: u64 = PAGE_SIZE;

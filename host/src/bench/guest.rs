@@ -1,8 +1,8 @@
 //! Entries, exits, and the Realm's own calls.
 //!
-//! The program in the Realm asks the Host what to do by a host call, whose structure stands at [`CALL`]: `gprs[0]`
-//! is the operation, `gprs[1..]` its arguments. It leaves the results in the same places, and the ticks that the
-//! operation took in `gprs[30]`.
+//! The program in the Realm asks the Host what to do by a host call, whose structure stands at
+//! [`CALL`]: `gprs[0]` is the operation, `gprs[1..]` its arguments. It leaves the results in the
+//! same places, and the ticks that the operation took in `gprs[30]`.
 
 use super::Bench;
 use super::attestation;
@@ -50,7 +50,7 @@ pub(super) struct Guest<'b> {
 
 impl Guest<'_> {
     /// Enters the REC and expects it to come back for `reason`; the cost.
-    pub fn enter(&self, flags: u64, reason: u64) -> Result<Cost, Failure> {
+    pub(super) fn enter(&self, flags: u64, reason: u64) -> Result<Cost, Failure> {
         let (cost, got) = self.enter_for(flags)?;
         if got == reason {
             Ok(cost)
@@ -61,7 +61,7 @@ impl Guest<'_> {
     }
 
     /// Enters the REC; the cost, and why it came back.
-    pub fn enter_for(&self, flags: u64) -> Result<(Cost, u64), Failure> {
+    pub(super) fn enter_for(&self, flags: u64) -> Result<(Cost, u64), Failure> {
         let machine = self.bench.host.machine();
         machine.write_u64(self.run + rec_enter::FLAGS, flags);
         self.bench.dialect.before_entry(self.bench);
@@ -70,7 +70,7 @@ impl Guest<'_> {
     }
 
     /// Writes what the pending host call is to return.
-    pub fn answer(&self, gprs: &[u64]) {
+    pub(super) fn answer(&self, gprs: &[u64]) {
         for (n, value) in (0..).zip(gprs) {
             let at = self.run + rec_enter::GPRS + 8 * n;
             self.bench.host.machine().write_u64(at, *value);
@@ -78,7 +78,7 @@ impl Guest<'_> {
     }
 
     /// Tells the Realm to make a call when it is entered next.
-    pub fn ask(&self, args: &[u64]) {
+    pub(super) fn ask(&self, args: &[u64]) {
         let mut gprs = [0; 12];
         for (to, from) in gprs.iter_mut().zip([OP_SMC].iter().chain(args)) {
             *to = *from;
@@ -87,21 +87,22 @@ impl Guest<'_> {
     }
 
     /// X0 of the last call of the Realm, and the instructions between the counter reads around it.
-    pub fn result(&self) -> (u64, u64) {
+    pub(super) fn result(&self) -> (u64, u64) {
         let machine = self.bench.host.machine();
         let x0 = machine.read_u64(self.run + rec_exit::GPRS);
         (x0, machine.read_u64(self.run + rec_exit::GPRS + 8 * 30))
     }
 
     /// Lets the Realm make a call; its cost.
-    pub fn call(&self, args: &[u64]) -> Result<u64, Failure> {
+    pub(super) fn call(&self, args: &[u64]) -> Result<u64, Failure> {
         self.ask(args);
         self.enter(0, EXIT_HOST_CALL)?;
         let (x0, cost) = self.result();
         if x0 == 0 { Ok(cost) } else { Err(failure!("a call of the Realm returned {x0:#x}")) }
     }
 
-    /// Lets the Realm ask for [`L1_SIZE`] from `base` to be EMPTY, carries it out, and reports the cost of all SET_RIPAS commands.
+    /// Lets the Realm ask for [`L1_SIZE`] from `base` to be EMPTY, carries it out, and reports the
+    /// cost of all SET_RIPAS commands.
     fn set_ripas(&self, name: &str, rd: u64, base: u64) -> Result<(), Failure> {
         const EMPTY: u64 = 0;
         let top = base + L1_SIZE;
@@ -122,7 +123,7 @@ impl Guest<'_> {
 }
 
 /// Measures on a Realm that runs `program`.
-pub fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
+pub(super) fn run(bench: &Bench<'_>, program: &[u8]) -> Result<(), Failure> {
     let host = bench.host;
     let mut realm = Fixture::new(bench)?;
     realm.tables_to(0, 3)?;

@@ -1,5 +1,5 @@
-//! Population in place, an extension of Cairn's, against the ordinary way: both make a measured page
-//! of a Realm of a page that holds its contents already.
+//! Population in place, an extension of Cairn's, against the ordinary way: both make a measured
+//! page of a Realm of a page that holds its contents already.
 
 use super::Bench;
 use super::fixture::Fixture;
@@ -8,7 +8,7 @@ use crate::rmi::abi::{EXTENSIONS, IN_PLACE};
 use crate::rmi::{command, v1_0};
 
 /// Measures both ways; a monitor without the extension has no such rows.
-pub fn run(bench: &Bench<'_>) -> Result<(), Failure> {
+pub(super) fn run(bench: &Bench<'_>) -> Result<(), Failure> {
     let host = bench.host;
     if bench.call(command::FEATURES, [EXTENSIONS, 0, 0, 0, 0])?.x1 & 1 == 0 {
         return Ok(());

@@ -1,8 +1,8 @@
 //! How long an interrupt for the Host may have to wait while the monitor works.
 //!
-//! A command of the Host runs to its end, unless it may return early: an interrupt waits for all of it, in the worst case
-//! that its arguments can make. Where a command or an entry may come back early, interrupts are sent at one moment after
-//! the other, and the longest wait counts.
+//! A command of the Host runs to its end, unless it may return early: an interrupt waits for all of
+//! it, in the worst case that its arguments can make. Where a command or an entry may come back
+//! early, interrupts are sent at one moment after the other, and the longest wait counts.
 
 use super::Bench;
 use super::attestation;
@@ -129,7 +129,8 @@ fn objects(bench: &Bench<'_>) -> Result<(), Failure> {
     realm.destroy(Some("RMI_REALM_DESTROY (16 tables)"))
 }
 
-/// Sends an interrupt `delay` instructions from now and lets `act` use the CPU; how long the interrupt waited.
+/// Sends an interrupt `delay` instructions from now and lets `act` use the CPU; how long the
+/// interrupt waited.
 pub(super) fn wait(
     bench: &Bench<'_>,
     delay: u64,
@@ -239,7 +240,8 @@ fn psci(guest: &Guest<'_>, other: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lets the Realm ask for another RIPAS of a range, to and fro, and sends interrupts while the Host carries it out.
+/// Lets the Realm ask for another RIPAS of a range, to and fro, and sends interrupts while the Host
+/// carries it out.
 fn set_ripas(guest: &Guest<'_>, name: &str, rd: u64, base: u64, size: u64) -> Result<(), Failure> {
     let bench = guest.bench;
     let top = base + size;

@@ -1,9 +1,9 @@
 //! What each command costs, in executed instructions.
 //!
-//! QEMU with `-icount shift=0` advances the physical counter by one tick per instruction, so two reads of the counter
-//! around a call count the instructions in between, EL3's and the monitor's, exactly and repeatably. Each
-//! operation is measured on a Realm of its own, built so that nothing else is in its way; what an operation needs is
-//! done again if it has to be measured twice.
+//! QEMU with `-icount shift=0` advances the physical counter by one tick per instruction, so two
+//! reads of the counter around a call count the instructions in between, EL3's and the monitor's,
+//! exactly and repeatably. Each operation is measured on a Realm of its own, built so that nothing
+//! else is in its way; what an operation needs is done again if it has to be measured twice.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -42,12 +42,12 @@ use dialect::TimedDialect;
 
 /// A machine that can time a call.
 pub trait Timed: Sync {
-    /// Issues `SMC #0` with `X0`..`X6`; gives back `X0`..`X4` and the ticks between the counter reads just before and
-    /// just after it.
+    /// Issues `SMC #0` with `X0`..`X6`; gives back `X0`..`X4` and the ticks between the counter
+    /// reads just before and just after it.
     fn timed_smc(&self, args: [u64; 7]) -> ([u64; 5], u64);
 
-    /// Copies a page of the Host's as a kernel does, without the memory copy instructions; the ticks
-    /// that it takes.
+    /// Copies a page of the Host's as a kernel does, without the memory copy instructions; the
+    /// ticks that it takes.
     fn timed_copy(&self, to: u64, from: u64) -> u64;
 
     /// Ends the job at once, so that the last command of a trace is the one that was measured last.
@@ -155,7 +155,8 @@ impl<'b> Bench<'b> {
     }
 }
 
-/// Measures how long an interrupt for the Host may have to wait, and reports a line per command and state of the Realm.
+/// Measures how long an interrupt for the Host may have to wait, and reports a line per command and
+/// state of the Realm.
 ///
 /// # Errors
 ///
@@ -168,7 +169,8 @@ pub fn latency(host: &Host, timed: &dyn Timed, program: &[u8]) -> Result<(), Fai
     Ok(())
 }
 
-/// Measures what it takes when a guest shares memory and takes it back, and reports a line for each of its habits.
+/// Measures what it takes when a guest shares memory and takes it back, and reports a line for each
+/// of its habits.
 ///
 /// # Errors
 ///
@@ -180,8 +182,8 @@ pub fn conversions(host: &Host, timed: &dyn Timed, program: &[u8]) -> Result<(),
     Ok(())
 }
 
-/// Measures everything, or all up to the operation `until`, and reports a line per operation. `program` is the code that
-/// runs in the Realm.
+/// Measures everything, or all up to the operation `until`, and reports a line per operation.
+/// `program` is the code that runs in the Realm.
 ///
 /// # Errors
 ///

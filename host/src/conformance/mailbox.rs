@@ -1,7 +1,9 @@
-//! The memory that a REC's program and the Host share: registers, operations, results. The program itself is in the leaf.
+//! The memory that a REC's program and the Host share: registers, operations, results. The program
+//! itself is in the leaf.
 //!
-//! An action becomes a list of operations. They put values into registers, run one instruction with all of them, and append
-//! registers to the results. The instruction that a REC exits in the middle of is where it goes on.
+//! An action becomes a list of operations. They put values into registers, run one instruction with
+//! all of them, and append registers to the results. The instruction that a REC exits in the middle
+//! of is where it goes on.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -10,38 +12,38 @@ use super::a64;
 use cairn_tests::program::{Action, El1, Observed};
 
 /// Bytes of a mailbox.
-pub const SIZE: u64 = 0x1_0000;
+pub(super) const SIZE: u64 = 0x1_0000;
 
 /// Offsets of words that the Host uses. X0 to X30 are at 0.
-pub mod at {
+pub(super) mod at {
     /// Next operation that the program runs.
-    pub const POSITION: u64 = 0x120;
+    pub(crate) const POSITION: u64 = 0x120;
     /// End of the operations.
-    pub const TAIL: u64 = 0x128;
+    pub(crate) const TAIL: u64 = 0x128;
     /// End of the results.
-    pub const RESULTS_END: u64 = 0x130;
+    pub(crate) const RESULTS_END: u64 = 0x130;
     /// An action has been begun and not ended.
-    pub const MIDDLE: u64 = 0x148;
+    pub(crate) const MIDDLE: u64 = 0x148;
     /// End of the results when the REC started anew.
-    pub const RESTART: u64 = 0x150;
+    pub(crate) const RESTART: u64 = 0x150;
     /// Whether an action was under way then.
-    pub const ABANDONED: u64 = 0x158;
+    pub(crate) const ABANDONED: u64 = 0x158;
     /// 1: the command for another CPU waits; 2: the reply is there.
-    pub const ASSISTANCE: u64 = 0x160;
+    pub(crate) const ASSISTANCE: u64 = 0x160;
     /// X0 to X7 of a command for another CPU.
-    pub const COMMAND: u64 = 0x180;
+    pub(crate) const COMMAND: u64 = 0x180;
     /// X0 to X7 that it returned.
-    pub const REPLY: u64 = 0x1c0;
+    pub(crate) const REPLY: u64 = 0x1c0;
     /// Address of the interrupt controller's register that makes interrupts pending.
-    pub const INTERRUPT: u64 = 0x300;
+    pub(crate) const INTERRUPT: u64 = 0x300;
     /// What to write for an interrupt of the REC's own CPU.
-    pub const OWN_CPU: u64 = 0x308;
+    pub(crate) const OWN_CPU: u64 = 0x308;
     /// What to write for an interrupt of another CPU.
-    pub const OTHER_CPU: u64 = 0x310;
+    pub(crate) const OTHER_CPU: u64 = 0x310;
     /// First operation.
-    pub const OPERATIONS: u64 = 0x1000;
+    pub(crate) const OPERATIONS: u64 = 0x1000;
     /// First result, and end of the operations.
-    pub const RESULTS: u64 = 0x8000;
+    pub(crate) const RESULTS: u64 = 0x8000;
 }
 
 /// Words that operations can name besides the general-purpose registers.
@@ -92,7 +94,7 @@ impl Op {
 
 /// An action as operations.
 #[derive(Clone, Debug)]
-pub struct Compiled {
+pub(super) struct Compiled {
     action: Action,
     ops: Vec<Op>,
     /// Offset of the end of its operations in the mailbox.
@@ -101,7 +103,7 @@ pub struct Compiled {
 
 /// Addresses that programs need.
 #[derive(Clone, Copy, Debug)]
-pub struct Interrupt {
+pub(super) struct Interrupt {
     /// Of the register that makes interrupts pending, as the Realm sees it.
     pub address: u64,
     /// The bit for the REC's own CPU.
@@ -110,14 +112,14 @@ pub struct Interrupt {
 
 impl Compiled {
     /// Translates an action; `None` if no instruction does that.
-    pub fn new(action: &Action, interrupt: Interrupt) -> Option<Self> {
+    pub(super) fn new(action: &Action, interrupt: Interrupt) -> Option<Self> {
         let mut ops = operations(action, interrupt)?;
         ops.push(Op::End);
         Some(Self { action: action.clone(), ops, end: 0 })
     }
 
     /// The words of its operations.
-    pub fn encode(&self) -> Vec<u64> {
+    pub(super) fn encode(&self) -> Vec<u64> {
         let mut words = Vec::new();
         for op in &self.ops {
             op.encode(&mut words);
@@ -206,7 +208,8 @@ fn operations(action: &Action, interrupt: Interrupt) -> Option<Vec<Op>> {
     })
 }
 
-/// Programs a timer. Its condition is met as long as its value is in the past, where it is at first.
+/// Programs a timer. Its condition is met as long as its value is in the past, where it is at
+/// first.
 fn timer(virtual_: bool, control: u64, met: bool) -> Vec<Op> {
     let (control_register, value_register) =
         if virtual_ { a64::VIRTUAL_TIMER } else { a64::PHYSICAL_TIMER };
@@ -258,7 +261,7 @@ enum Ran {
 }
 
 /// The results of one action.
-pub enum Parsed {
+pub(super) enum Parsed {
     /// Not all are there yet.
     Incomplete,
     /// What was observed, and how many words of results it took.
@@ -267,7 +270,7 @@ pub enum Parsed {
 
 impl Compiled {
     /// Reads the results of this action from the words that the program has appended.
-    pub fn parse(&self, words: &[u64]) -> Parsed {
+    pub(super) fn parse(&self, words: &[u64]) -> Parsed {
         let mut rest = words.iter().copied();
         let mut outs = Vec::new();
         let mut exception = None;

@@ -1,4 +1,5 @@
-//! The conformance suite on a real machine: the scenarios of `cairn-tests`, run against whatever monitor EL3 has started.
+//! The conformance suite on a real machine: the scenarios of `cairn-tests`, run against whatever
+//! monitor EL3 has started.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -6,8 +7,9 @@
 //! | `mailbox` | a REC's program as operations in memory that the Host and the Realm share |
 //! | `a64` | the instructions |
 //!
-//! A scenario's line is printed before it starts, so that the tool on the other side of the console knows what the machine was
-//! doing when it stopped answering; the tool then starts the machine again with what is left.
+//! A scenario's line is printed before it starts, so that the tool on the other side of the console
+//! knows what the machine was doing when it stopped answering; the tool then starts the machine
+//! again with what is left.
 
 mod a64;
 mod mailbox;
@@ -56,12 +58,13 @@ pub trait Target {
     /// SMC #0 with X0 to X7; X0 to X7 afterwards.
     fn call(&self, registers: [u64; 8]) -> [u64; 8];
 
-    /// The same in streaming mode, with vectors and predicates that are known before; whether they are unchanged.
+    /// The same in streaming mode, with vectors and predicates that are known before; whether they
+    /// are unchanged.
     fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 8], bool);
 
     /// The same with a pattern in every register of this CPU that a Realm uses too, and with the
-    /// SVE hint of the SMCCC if SVE is to be closed meanwhile; the register that did not survive, if
-    /// one did not.
+    /// SVE hint of the SMCCC if SVE is to be closed meanwhile; the register that did not survive,
+    /// if one did not.
     fn call_watched(&self, registers: [u64; 8], without_sve: bool) -> ([u64; 8], Option<Changed>);
 
     /// Reads a page that may have been delegated; `false` if it has.
@@ -91,8 +94,8 @@ pub trait Bare: Machine + Target {}
 
 impl<T: Machine + Target> Bare for T {}
 
-/// Which scenarios to run, as the job text has it: `0-99,105,200-850`, numbers of [`scenarios::all`] and, after
-/// the last of them, of [`v2_0::all`].
+/// Which scenarios to run, as the job text has it: `0-99,105,200-850`, numbers of
+/// [`scenarios::all`] and, after the last of them, of [`v2_0::all`].
 fn chosen(text: &str) -> Result<Vec<Range<usize>>, Failure> {
     let number = |text: &str| {
         text.parse::<usize>().map_err(|_| failure!("`{text}` is no number of a scenario"))
@@ -110,7 +113,8 @@ fn chosen(text: &str) -> Result<Vec<Range<usize>>, Failure> {
 ///
 /// # Errors
 ///
-/// The job text does not say which, or one has left the machine in a state that the others cannot start from.
+/// The job text does not say which, or one has left the machine in a state that the others cannot
+/// start from.
 pub fn run(
     bare: &dyn Bare,
     program: &[u64; PAGE_WORDS],

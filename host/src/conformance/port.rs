@@ -13,7 +13,7 @@ use cairn_tests::program::{Action, Observed};
 use cairn_tests::v2_0;
 
 /// Bytes of the block of mailboxes.
-pub const BLOCK: u64 = 0x20_0000;
+pub(super) const BLOCK: u64 = 0x20_0000;
 /// Mailboxes of all Realms of a scenario.
 const MAILBOXES: u64 = BLOCK / SIZE;
 /// The word of the program's page that holds the address of the Realm's first mailbox.
@@ -26,8 +26,8 @@ const OTHER_CPU: u64 = 1 << 9;
 /// Device-nGnRE, and normal write-back memory, both readable and writable.
 const DEVICE: u64 = 0b001 << 2 | 0b11 << 6;
 const MEMORY: u64 = 0b110 << 2 | 0b11 << 6;
-/// Milliseconds after which a REC that does not exit is interrupted: none of the programs takes more than a few, and a machine
-/// may be slow or busy.
+/// Milliseconds after which a REC that does not exit is interrupted: none of the programs takes
+/// more than a few, and a machine may be slow or busy.
 const PATIENCE_MS: u64 = 20_000;
 
 /// A Realm's RECs and where their mailboxes are.
@@ -48,7 +48,7 @@ struct Program {
 }
 
 /// The machine, the Host's free memory, and the programs of its Realms.
-pub struct RealPort<'m> {
+pub(super) struct RealPort<'m> {
     bare: &'m dyn Bare,
     board: Board,
     /// The page of code for Realms.
@@ -66,7 +66,11 @@ pub struct RealPort<'m> {
 
 impl<'m> RealPort<'m> {
     /// A Host with this free memory.
-    pub fn new(bare: &'m dyn Bare, program: &'m [u64; PAGE_WORDS], memory: Range<u64>) -> Self {
+    pub(super) fn new(
+        bare: &'m dyn Bare,
+        program: &'m [u64; PAGE_WORDS],
+        memory: Range<u64>,
+    ) -> Self {
         let mailboxes = memory.start.next_multiple_of(BLOCK);
         let memory = mailboxes + BLOCK..memory.end;
         let next = memory.start;
@@ -109,12 +113,12 @@ impl<'m> RealPort<'m> {
     }
 
     /// Address of the block of mailboxes.
-    pub fn mailboxes(&self) -> u64 {
+    pub(super) fn mailboxes(&self) -> u64 {
         self.mailboxes
     }
 
     /// Forgets everything: all memory is free again.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.streaming = false;
         self.without_sve = false;
         self.next = self.memory.start;

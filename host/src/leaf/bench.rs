@@ -10,8 +10,8 @@ impl Timed for BareMachine {
         let [a0, a1, a2, a3, a4, a5, a6] = args;
         let (x0, x1, x2, x3, x4): (u64, u64, u64, u64, u64);
         let (before, after): (u64, u64);
-        // SAFETY: a call to EL3 or the monitor, which preserve X18 to X30 and the stack. The counter is read next to
-        // the call, so that the difference counts nothing of the caller.
+        // SAFETY: a call to EL3 or the monitor, which preserve X18 to X30 and the stack. The
+        // counter is read next to the call, so that the difference counts nothing of the caller.
         unsafe {
             asm!(
                 "mrs x15, cntpct_el0",
@@ -36,8 +36,8 @@ impl Timed for BareMachine {
     fn timed_copy(&self, to: u64, from: u64) -> u64 {
         let (to, from) = (memory::outside_page(to), memory::outside_page(from));
         let (before, after): (u64, u64);
-        // SAFETY: both are whole pages of mapped RAM outside all Rust objects. The loop reads one and
-        // writes the other, 128 bytes a turn.
+        // SAFETY: both are whole pages of mapped RAM outside all Rust objects. The loop reads one
+        // and writes the other, 128 bytes a turn.
         unsafe {
             asm!(
                 "mrs x15, cntpct_el0",
@@ -71,8 +71,8 @@ impl Timed for BareMachine {
     }
 }
 
-// The program of `cairn_host::bench::guest`: position independent, MMU off, one structure for all host calls, whose
-// address arrives in X0. `gprs[n]` of the structure is at 8 + 8 * n.
+// The program of `cairn_host::bench::guest`: position independent, MMU off, one structure for all
+// host calls, whose address arrives in X0. `gprs[n]` of the structure is at 8 + 8 * n.
 global_asm!(
     r#"
     .section .rodata.cairn_bench_program, "a"
@@ -126,7 +126,7 @@ unsafe extern "C" {
 }
 
 /// The code that runs in the bench's Realm.
-pub fn bench_program() -> &'static [u8] {
+pub(crate) fn bench_program() -> &'static [u8] {
     let start = &raw const cairn_bench_program;
     let size = (&raw const cairn_bench_program_end).addr() - start.addr();
     // SAFETY: the assembly above defines `size` bytes of constant data from `start`.

@@ -35,7 +35,7 @@ fn with_console<T>(f: impl FnOnce(&mut Console<Pl011>) -> T) -> T {
 }
 
 /// Writes a line that starts in column 0.
-pub fn console_line(line: fmt::Arguments<'_>) {
+pub(crate) fn console_line(line: fmt::Arguments<'_>) {
     with_console(|console| console.write_line(line));
 }
 
@@ -55,7 +55,7 @@ pub(super) fn enable_input() {
 }
 
 /// For the last words of a CPU that may hold the console already.
-pub fn unlock_console() {
+pub(crate) fn unlock_console() {
     // SAFETY: called only when this CPU will print its last line and switch the machine off. If
     // it holds the lock itself, the console it interrupted is never resumed. If another CPU holds
     // it, the worst is that their characters mix.

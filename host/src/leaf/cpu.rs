@@ -26,14 +26,14 @@ macro_rules! write_register {
 }
 
 /// The physical counter.
-pub fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     // The read must not move before earlier instructions.
     isb();
     read_register!("cntpct_el0")
 }
 
 /// Ticks in a second.
-pub fn counter_hz() -> u64 {
+pub(crate) fn counter_hz() -> u64 {
     read_register!("cntfrq_el0")
 }
 
@@ -237,7 +237,7 @@ pub(super) fn barrier_before_interrupting() {
 }
 
 /// Sleeps until an interrupt is pending; it stays masked.
-pub fn wait_for_interrupt() {
+pub(crate) fn wait_for_interrupt() {
     // SAFETY: waiting changes nothing; memory may have changed afterwards.
     unsafe { asm!("dsb sy", "wfi", options(nostack)) };
 }
@@ -263,13 +263,13 @@ unsafe extern "C" {
 /// # Errors
 ///
 /// The firmware refuses it.
-pub fn start_cpu(mpidr: u64, index: usize) -> Result<(), psci::error::Error> {
+pub(crate) fn start_cpu(mpidr: u64, index: usize) -> Result<(), psci::error::Error> {
     let entry = (_start_secondary as unsafe extern "C" fn() as usize) as u64;
     psci::cpu_on::<Smc>(mpidr, entry, index as u64)
 }
 
 /// Switches this CPU off. It comes back at its entry point.
-pub fn switch_off() -> psci::error::Error {
+pub(crate) fn switch_off() -> psci::error::Error {
     match psci::cpu_off::<Smc>() {
         Ok(()) => psci::error::Error::InternalFailure,
         Err(error) => error,
@@ -277,7 +277,7 @@ pub fn switch_off() -> psci::error::Error {
 }
 
 /// Whether a CPU is off.
-pub fn is_off(mpidr: u64) -> bool {
+pub(crate) fn is_off(mpidr: u64) -> bool {
     psci::affinity_info::<Smc>(mpidr, psci::LowestAffinityLevel::All)
         == Ok(psci::AffinityState::Off)
 }
@@ -287,14 +287,14 @@ pub fn is_off(mpidr: u64) -> bool {
 /// # Errors
 ///
 /// The firmware refuses it.
-pub fn stand_by() -> Result<(), psci::error::Error> {
+pub(crate) fn stand_by() -> Result<(), psci::error::Error> {
     // Both boards: local state 1 of the core, which is retention; the call returns, so the entry
     // point is not used.
     psci::cpu_suspend::<Smc>(1, 0, 0)
 }
 
 /// Switches the machine off.
-pub fn power_off() -> ! {
+pub(crate) fn power_off() -> ! {
     // If the firmware refuses, there is nothing left to do.
     let _ = psci::system_off::<Smc>();
     loop {

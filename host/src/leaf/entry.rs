@@ -2,8 +2,8 @@
 //!
 //! The MMU goes on before anything is written: the tables are constants in the image, so there is
 //! nothing whose cached and uncached views could differ. Addresses are mapped to themselves: the
-//! GiBs with devices as device memory, the GiBs with RAM as normal memory. Only the 2 MiB block with
-//! the image's code is executable.
+//! GiBs with devices as device memory, the GiBs with RAM as normal memory. Only the 2 MiB block
+//! with the image's code is executable.
 
 use crate::{bare, platform};
 use core::arch::global_asm;
@@ -75,8 +75,8 @@ _start_secondary:                           // x0: linear CPU index
     ret
     .ltorg
 
-    // No exception is expected but in the copy of a page, which then ends, and at an instruction that is tried: every other
-    // reports and never returns. x9: ELR_EL2.
+    // No exception is expected but in the copy of a page, which then ends, and at an instruction
+    // that is tried: every other reports and never returns. x9: ELR_EL2.
     .section .text, "ax"
     .macro  expected from, to, resume
     adrp    x10, \from

@@ -49,7 +49,7 @@ fn pointer<T>(address: u64) -> Option<NonNull<T>> {
 /// # Errors
 ///
 /// The interrupt controller is not what the platform promises.
-pub fn init_interrupts(cpus: usize, console_input: bool) -> Result<(), Failure> {
+pub(crate) fn init_interrupts(cpus: usize, console_input: bool) -> Result<(), Failure> {
     let distributor = pointer::<Gicd>(platform::GICD_BASE).ok_or("no distributor")?;
     let redistributors = pointer::<GicrSgi>(platform::GICR_BASE).ok_or("no redistributor")?;
     // SAFETY: the address is that of the machine's distributor, mapped as device memory for good;
@@ -75,7 +75,7 @@ pub fn init_interrupts(cpus: usize, console_input: bool) -> Result<(), Failure> 
 /// # Errors
 ///
 /// The interrupt controller has no such interrupts.
-pub fn init_program_interrupts() -> Result<(), Failure> {
+pub(crate) fn init_program_interrupts() -> Result<(), Failure> {
     let mut gic = GIC.lock();
     let gic = gic.as_mut().ok_or("no interrupt controller")?;
     for (cpu, intid) in platform::PROGRAM_SPIS.into_iter().map(IntId::spi).enumerate() {
@@ -92,7 +92,7 @@ fn describe(error: &arm_gic::gicv3::GicError) -> Failure {
 }
 
 /// Sets up what this CPU has of its own.
-pub fn init_cpu_interrupts(index: usize) {
+pub(crate) fn init_cpu_interrupts(index: usize) {
     cpu::stop_el1_timers();
     if let Some(gic) = GIC.lock().as_mut() {
         gic.init_cpu(index);
@@ -109,7 +109,7 @@ pub fn init_cpu_interrupts(index: usize) {
 }
 
 /// Remembers the affinity of a CPU.
-pub fn set_affinity(index: usize, mpidr: u64) {
+pub(crate) fn set_affinity(index: usize, mpidr: u64) {
     if let Some(slot) = AFFINITY.get(index) {
         slot.store(mpidr, Ordering::Relaxed);
     }

@@ -23,11 +23,11 @@ pub(super) fn collect_input() {
 }
 
 /// The machine under the host.
-pub struct BareMachine;
+pub(crate) struct BareMachine;
 
 impl BareMachine {
     /// Acknowledges every interrupt that is pending on this CPU.
-    pub fn serve_interrupts() {
+    pub(crate) fn serve_interrupts() {
         gic::serve();
     }
 }

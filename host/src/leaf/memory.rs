@@ -72,12 +72,12 @@ pub(super) fn zero_page(pa: u64) {
 }
 
 /// Copies a NUL-terminated text of at most `limit` bytes.
-pub fn read_text(pa: u64, limit: usize) -> Vec<u8> {
+pub(crate) fn read_text(pa: u64, limit: usize) -> Vec<u8> {
     (pa..).take(limit).map(read_u8).take_while(|byte| *byte != 0).collect()
 }
 
 /// The device tree at `pa`, if one is there.
-pub fn device_tree(pa: u64) -> Option<&'static [u8]> {
+pub(crate) fn device_tree(pa: u64) -> Option<&'static [u8]> {
     const MAGIC: u32 = 0xd00d_feed;
     const LIMIT: u32 = 0x10_0000;
     let start = MAPPED_RAM.first().map_or(u64::MAX, |bank| bank.start);

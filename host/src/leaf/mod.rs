@@ -17,13 +17,13 @@ mod program;
 mod watch;
 mod worker;
 
-pub use bench::bench_program;
-pub use console::{console_line, unlock_console};
-pub use cpu::{
+pub(crate) use bench::bench_program;
+pub(crate) use console::{console_line, unlock_console};
+pub(crate) use cpu::{
     counter, counter_hz, is_off, power_off, stand_by, start_cpu, switch_off, wait_for_interrupt,
 };
-pub use gic::{init_cpu_interrupts, init_interrupts, init_program_interrupts, set_affinity};
-pub use machine::BareMachine;
-pub use memory::{device_tree, read_text};
-pub use program::realm_program;
-pub use worker::{spin_program, worker_program};
+pub(crate) use gic::{init_cpu_interrupts, init_interrupts, init_program_interrupts, set_affinity};
+pub(crate) use machine::BareMachine;
+pub(crate) use memory::{device_tree, read_text};
+pub(crate) use program::realm_program;
+pub(crate) use worker::{spin_program, worker_program};

@@ -1,5 +1,5 @@
-//! One instruction, given as a number: the host tries it at EL2, and survives if it is refused. And the program that does the
-//! same in the Realms of `cairn_host::stress::registers`.
+//! One instruction, given as a number: the host tries it at EL2, and survives if it is refused. And
+//! the program that does the same in the Realms of `cairn_host::stress::registers`.
 
 use super::cpu;
 use super::machine::BareMachine;
@@ -60,9 +60,11 @@ unsafe extern "C" {
 pub(super) fn access(access: Access) -> Option<u64> {
     let _place = PLACE.lock();
     // SAFETY:
-    // - `Access` is a read of a register to X0, or a write of one to which the table lets the Host write: neither touches memory,
-    //   and EL2's own translation, vectors, stack and PSTATE stay as they are.
-    // - The place of the instruction is in the block of code, which is writable, and is made visible to fetches before it runs.
+    // - `Access` is a read of a register to X0, or a write of one to which the table lets the Host
+    //   write: neither touches memory, and EL2's own translation, vectors, stack and PSTATE stay as
+    //   they are.
+    // - The place of the instruction is in the block of code, which is writable, and is made
+    //   visible to fetches before it runs.
     // - An exception at it resumes behind it (see the vectors).
     let tried = unsafe { host_probe(access.instruction(), access.operand()) };
     (tried.esr == 0).then_some(tried.value)
@@ -88,11 +90,13 @@ impl Probe for BareMachine {
     }
 }
 
-// X0: the buffer that it shares with the Host. X1: a page of its own, for the instruction. Position independent, MMU off.
+// X0: the buffer that it shares with the Host. X1: a page of its own, for the instruction. Position
+// independent, MMU off.
 //
-// Word 0 of the buffer is how many orders follow from byte 32. Each has 32 bytes: instruction and level (0 for EL1, 1 for EL0);
-// X0, before and after; syndrome and, in bits 63:48, the vector; ticks. The instruction is followed by an SVC, so it always ends
-// in an exception, whatever it does to PSTATE; the next starts from the same PSTATE again.
+// Word 0 of the buffer is how many orders follow from byte 32. Each has 32 bytes: instruction and
+// level (0 for EL1, 1 for EL0); X0, before and after; syndrome and, in bits 63:48, the vector;
+// ticks. The instruction is followed by an SVC, so it always ends in an exception, whatever it does
+// to PSTATE; the next starts from the same PSTATE again.
 global_asm!(
     r#"
     .section .rodata.cairn_prober_program, "a"
@@ -104,7 +108,8 @@ cairn_prober_program:
     mov     x20, x1
     adr     x3, cairn_prober_program + 0x800
     msr     vbar_el1, x3
-    // EL0 may use what EL1 can let it use: UCI, UCT, DZE, UMA; EnTP2 where there is one; timers and counters.
+    // EL0 may use what EL1 can let it use: UCI, UCT, DZE, UMA; EnTP2 where there is one; timers and
+    // counters.
     mrs     x3, sctlr_el1
     movz    x4, #0xc200
     movk    x4, #0x0400, lsl #16

@@ -1,4 +1,5 @@
-//! What the conformance suite needs of the hardware: raw calls, pages that may be gone, and the program of its Realms.
+//! What the conformance suite needs of the hardware: raw calls, pages that may be gone, and the
+//! program of its Realms.
 
 use super::machine::BareMachine;
 use super::{cpu, gic, memory, watch};
@@ -21,8 +22,8 @@ impl Target for BareMachine {
         let [a0, a1, a2, a3, a4, a5, a6, a7] = registers;
         let (x0, x1, x2, x3): (u64, u64, u64, u64);
         let (x4, x5, x6, x7): (u64, u64, u64, u64);
-        // SAFETY: a call to EL3 or the monitor, which preserve X18 to X30 and the stack. Memory that the monitor may
-        // change belongs to no Rust object.
+        // SAFETY: a call to EL3 or the monitor, which preserve X18 to X30 and the stack. Memory
+        // that the monitor may change belongs to no Rust object.
         unsafe {
             asm!(
                 "smc #0",
@@ -50,7 +51,8 @@ impl Target for BareMachine {
     }
 
     fn call_streaming(&self, registers: [u64; 8]) -> ([u64; 8], bool) {
-        // SAFETY: the caller has seen that the CPU has SME, which TF-A opens; the compiler, built for soft float, keeps nothing in vectors.
+        // SAFETY: the caller has seen that the CPU has SME, which TF-A opens; the compiler, built
+        // for soft float, keeps nothing in vectors.
         unsafe { host_enter_streaming() };
         let reply = self.call(registers);
         // SAFETY: the same.
@@ -99,7 +101,8 @@ impl Target for BareMachine {
 unsafe extern "C" {
     /// Enters streaming mode with the longest vectors, and fills some vectors and predicates.
     fn host_enter_streaming();
-    /// Leaves streaming mode; 1 if the mode, the vectors and the predicates were as `host_enter_streaming` left them.
+    /// Leaves streaming mode; 1 if the mode, the vectors and the predicates were as
+    /// `host_enter_streaming` left them.
     fn host_leave_streaming() -> u64;
 }
 
@@ -149,8 +152,9 @@ unsafe extern "C" {
 
 /// Copies a page; `false` if one of the two is not the Normal world's any more.
 fn copy_page(from: usize, to: usize) -> bool {
-    // SAFETY: one side is a page of words that the caller owns, the other is RAM outside all Rust objects, as
-    // `outside_page` proved. A fault ends the copy instead of the host (see the vectors).
+    // SAFETY: one side is a page of words that the caller owns, the other is RAM outside all Rust
+    // objects, as `outside_page` proved. A fault ends the copy instead of the host (see the
+    // vectors).
     unsafe { host_copy_page(from, to) == 1 }
 }
 
@@ -176,9 +180,10 @@ host_copy_page_fault:
     "#
 );
 
-// The program of `cairn_host::conformance`, one page, position independent. It interprets the operations that it finds in the
-// mailbox of its REC; the offsets are those of `conformance::mailbox`. A Realm may start with any endianness: SCTLR_EL1 is
-// only what the operations say while the one instruction of an operation runs.
+// The program of `cairn_host::conformance`, one page, position independent. It interprets the
+// operations that it finds in the mailbox of its REC; the offsets are those of
+// `conformance::mailbox`. A Realm may start with any endianness: SCTLR_EL1 is only what the
+// operations say while the one instruction of an operation runs.
 global_asm!(
     r#"
     .section .rodata.cairn_realm_program, "a"
@@ -192,7 +197,8 @@ cairn_realm_program:
     nop
     .endr
 
-    // One instruction for each of 32 RECs, between its registers and the end of its masked debug exceptions.
+    // One instruction for each of 32 RECs, between its registers and the end of its masked debug
+    // exceptions.
 50: .rept   32
     mrs     x30, tpidr_el0
     nop
@@ -375,7 +381,8 @@ cairn_realm_program:
     mrs     x30, elr_el1
     br      x30
 
-    // After it. If debug exceptions are not masked, the instruction after the one that ran was skipped.
+    // After it. If debug exceptions are not masked, the instruction after the one that ran was
+    // skipped.
 40: msr     tpidr_el0, x30
     mrs     x30, sctlr_el1
     and     x30, x30, #0xfffffffffdffffff
@@ -479,7 +486,7 @@ unsafe extern "C" {
 }
 
 /// The page of code that runs in the suite's Realms.
-pub fn realm_program() -> &'static [u64; PAGE_WORDS] {
+pub(crate) fn realm_program() -> &'static [u64; PAGE_WORDS] {
     let page = &raw const cairn_realm_program;
     // SAFETY: the assembly above defines a page of constant data, aligned to 8 bytes.
     unsafe { &*page }

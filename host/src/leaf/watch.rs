@@ -1,4 +1,5 @@
-//! An SMC with a pattern in every register that a Realm uses too and that EL3 does not keep for the Normal world.
+//! An SMC with a pattern in every register that a Realm uses too and that EL3 does not keep for the
+//! Normal world.
 
 use super::{cpu, probe};
 use cairn_host::machine::Changed;
@@ -28,7 +29,8 @@ const LOW_BYTES: usize = 16;
 /// Bytes of a vector at the architecture's largest length.
 const VECTOR_BYTES_MAX: usize = 256;
 
-/// What SVE adds, each register one length apart from the next. The layout is known to the assembly below.
+/// What SVE adds, each register one length apart from the next. The layout is known to the assembly
+/// below.
 #[repr(C, align(16))]
 #[derive(Clone, PartialEq)]
 struct Scalable {
@@ -99,7 +101,8 @@ host_watched_smc:                           // x0: Registers
     ret
 
     .global host_watched_smc_sve
-host_watched_smc_sve:                       // x0: Registers, x1: Scalable, x2: CPTR_EL2 meanwhile; ZCR_EL2 is the longest
+// x0: Registers, x1: Scalable, x2: CPTR_EL2 meanwhile; ZCR_EL2 is the longest
+host_watched_smc_sve:
     stp     x29, x30, [sp, #-64]!
     stp     x19, x20, [sp, #16]
     stp     x21, x22, [sp, #32]
@@ -157,7 +160,8 @@ struct Shared {
     write: fn(u64),
 }
 
-/// Reads by one name and writes by the same or another; `clear`, if there is one, empties a set first.
+/// Reads by one name and writes by the same or another; `clear`, if there is one, empties a set
+/// first.
 macro_rules! shared {
     ($name:expr, $mask:expr) => {
         shared!($name, $mask, write $name)
@@ -172,7 +176,8 @@ macro_rules! shared {
             set: 0,
             read: || {
                 let value: u64;
-                // SAFETY: the CPU has the register, reading it at EL2 changes nothing and touches no memory.
+                // SAFETY: the CPU has the register, reading it at EL2 changes nothing and touches
+                // no memory.
                 unsafe { asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack)) };
                 value
             },
@@ -181,8 +186,9 @@ macro_rules! shared {
                     // SAFETY: the same as below.
                     unsafe { asm!(concat!("msr ", $clear, ", {}"), in(reg) u64::MAX >> 31, options(nomem, nostack)) };
                 )?
-                // SAFETY: the CPU has the register, which works at EL1 and EL0 only, where the host never runs anything,
-                // or counts, which its filter does not let it where the host or EL3 runs.
+                // SAFETY: the CPU has the register, which works at EL1 and EL0 only, where the host
+                // never runs anything, or counts, which its filter does not let it where the host
+                // or EL3 runs.
                 unsafe { asm!(concat!("msr ", $write, ", {}"), in(reg) value, options(nomem, nostack)) };
             },
         }
@@ -233,8 +239,8 @@ static DEBUG: [Shared; 7] = [
 /// A value that changes by itself could not be compared. Where EL0 is counted, U and NSU, may be
 /// anything: nobody is there but Realms, while which E has to be 0.
 ///
-/// Source: Arm ARM (DDI0487), PMCCFILTR_EL0: Non-secure EL1 counts if NSK equals P, EL2 if NSH is 1,
-/// EL3 if M equals P.
+/// Source: Arm ARM (DDI0487), PMCCFILTR_EL0: Non-secure EL1 counts if NSK equals P, EL2 if NSH is
+/// 1, EL3 if M equals P.
 const STILL: u64 = 1 << 31;
 /// U and NSU.
 const STILL_MASK: u64 = 1 << 30 | 1 << 28;
@@ -286,7 +292,8 @@ fn shared() -> impl Iterator<Item = &'static Shared> {
         .chain(of(has_tpidr2(), &STREAMING))
 }
 
-/// Whether the CPUs have TPIDR2_EL0, and EL3 lets the Host use it: the same for all of them and always, so tried once.
+/// Whether the CPUs have TPIDR2_EL0, and EL3 lets the Host use it: the same for all of them and
+/// always, so tried once.
 fn has_tpidr2() -> bool {
     const TPIDR2_EL0: Encoding = Encoding { op0: 3, op1: 3, crn: 13, crm: 0, op2: 5 };
     static FOUND: Once<bool> = Once::new();
@@ -357,8 +364,8 @@ fn first(words: &[u64], count: usize) -> &[u64] {
     words.get(..count).unwrap_or(words)
 }
 
-/// The first of `count` registers of `bytes` bytes that has not its first `low` bytes as before, and the
-/// others as before or zero.
+/// The first of `count` registers of `bytes` bytes that has not its first `low` bytes as before,
+/// and the others as before or zero.
 fn first_lost(
     after: &[u64],
     before: &[u64],
@@ -381,7 +388,8 @@ fn first_lost(
 const STATUS: [u64; 2] = [0x0300_0000, 0x9f];
 
 /// See [`cairn_host::machine::Machine::smc_watched`]; `without_sve` closes SVE to EL2 for the time
-/// of the call. Registers that are not in `args` get a pattern. X5 and above have to come back as they were.
+/// of the call. Registers that are not in `args` get a pattern. X5 and above have to come back as
+/// they were.
 pub(super) fn smc(args: &[u64], without_sve: bool) -> ([u64; 8], Option<Changed>) {
     let has_sve = cpu::has_sve();
     cpu::allow_vectors(has_sve);
@@ -406,9 +414,10 @@ pub(super) fn smc(args: &[u64], without_sve: bool) -> ([u64; 8], Option<Changed>
         let given = Scalable::new(seed);
         let mut scalable = given.clone();
         let cptr = if without_sve { cpu::CPTR_WITHOUT_SVE } else { cpu::CPTR_OPEN };
-        // SAFETY: the function keeps to the procedure call standard but for the vector registers, which soft-float code
-        // does not use, and touches no memory but its arguments, which have room for the longest vectors, and its own
-        // stack frame; SVE is there and open; the call in it goes to EL3.
+        // SAFETY: the function keeps to the procedure call standard but for the vector registers,
+        // which soft-float code does not use, and touches no memory but its arguments, which have
+        // room for the longest vectors, and its own stack frame; SVE is there and open; the call in
+        // it goes to EL3.
         unsafe { host_watched_smc_sve(&raw mut registers, &raw mut scalable, cptr) };
         let length = cpu::vector_bytes();
         if general[0] & SVE_HINT == 0 {

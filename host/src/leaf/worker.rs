@@ -2,8 +2,10 @@
 
 use core::arch::global_asm;
 
-// X0: memory to work on, 16 pages 256 KiB apart; X1: the secret; X2: bit 0 for a mender instead of a worker, bit 1 if the
-// Realm has SVE, bit 2 if it has an event counter. Position independent, MMU off. An exception starts it over: the vectors are at address 0, those of EL1 with SP_EL1 at 0x200.
+// X0: memory to work on, 16 pages 256 KiB apart; X1: the secret; X2: bit 0 for a mender instead of
+// a worker, bit 1 if the Realm has SVE, bit 2 if it has an event counter. Position independent, MMU
+// off. An exception starts it over: the vectors are at address 0, those of EL1 with SP_EL1 at
+// 0x200.
 global_asm!(
     r#"
     .arch_extension fp
@@ -166,7 +168,7 @@ unsafe extern "C" {
 }
 
 /// The worker and mender.
-pub fn worker_program() -> &'static [u8] {
+pub(crate) fn worker_program() -> &'static [u8] {
     let start = &raw const cairn_worker_program;
     let size = (&raw const cairn_worker_program_end).addr() - start.addr();
     // SAFETY: the assembly above defines `size` bytes of constant data from `start`.
@@ -174,7 +176,7 @@ pub fn worker_program() -> &'static [u8] {
 }
 
 /// The one that spins.
-pub fn spin_program() -> &'static [u8] {
+pub(crate) fn spin_program() -> &'static [u8] {
     let start = &raw const cairn_spin_program;
     let size = (&raw const cairn_spin_program_end).addr() - start.addr();
     // SAFETY: the assembly above defines `size` bytes of constant data from `start`.

@@ -12,8 +12,9 @@ use crate::vcpu::Vcpu;
 impl Realm {
     /// Declares all of guest RAM as the Realm's own memory.
     ///
-    /// Before it has any, no tables exist yet, so that each entry covers 2 MiB and the whole takes a
-    /// few commands. Afterwards, in the style of Linux, each page that is there already is refused.
+    /// Before it has any, no tables exist yet, so that each entry covers 2 MiB and the whole takes
+    /// a few commands. Afterwards, in the style of Linux, each page that is there already is
+    /// refused.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
 //! Taking everything back.
 //!
-//! In our own style the Realm is terminated before anything else, where the version of the interface
-//! has that. RECs come first, then private pages, shared pages, tables from the deepest level up,
-//! and last the Realm itself. In the style of Linux private pages come before the rest, 2 MiB after
-//! 2 MiB, and tables from the top down. A step that the monitor refuses is reported and what it
-//! concerns is leaked; the others go on, so that as much as possible comes back.
+//! In our own style the Realm is terminated before anything else, where the version of the
+//! interface has that. RECs come first, then private pages, shared pages, tables from the deepest
+//! level up, and last the Realm itself. In the style of Linux private pages come before the rest, 2
+//! MiB after 2 MiB, and tables from the top down. A step that the monitor refuses is reported and
+//! what it concerns is leaked; the others go on, so that as much as possible comes back.
 
 use super::Realm;
 use super::build::reclaim_descriptor;
@@ -99,7 +99,8 @@ impl Realm {
         Ok(())
     }
 
-    /// Destroys every table of `level` in a range, and before it those below it that keep it in use.
+    /// Destroys every table of `level` in a range, and before it those below it that keep it in
+    /// use.
     fn destroy_tables_from(
         &self,
         host: &Host,

@@ -8,11 +8,11 @@ const PLACES: usize = 4;
 
 /// A few granules that all CPUs know. They may be something else again by now: that is the race.
 #[derive(Debug, Default)]
-pub struct Lately([AtomicU64; PLACES]);
+pub(super) struct Lately([AtomicU64; PLACES]);
 
 impl Lately {
     /// Remembers a granule, and forgets another one.
-    pub fn note(&self, granule: u64) {
+    pub(super) fn note(&self, granule: u64) {
         let place = usize::try_from(granule / PAGE_SIZE).unwrap_or(0) % PLACES;
         if let Some(place) = self.0.get(place) {
             place.store(granule, Ordering::Relaxed);
@@ -20,7 +20,7 @@ impl Lately {
     }
 
     /// One of those, or as often `any`.
-    pub fn or(&self, dice: &mut Dice, any: u64) -> u64 {
+    pub(super) fn or(&self, dice: &mut Dice, any: u64) -> u64 {
         match dice.pick(&self.0).map_or(0, |place| place.load(Ordering::Relaxed)) {
             0 => any,
             granule if dice.roll(2) == 0 => granule,

@@ -121,7 +121,8 @@ impl<'h> Lives<'h> {
         self.whole(vmid, 0x5ec2_e7ff_0000_0000 | number << 1 | 1)
     }
 
-    /// So many lives, one after the other. Every other one has the VMID of the one before; the others use all 16 bits.
+    /// So many lives, one after the other. Every other one has the VMID of the one before; the
+    /// others use all 16 bits.
     ///
     /// # Errors
     ///
@@ -136,7 +137,8 @@ impl<'h> Lives<'h> {
         Ok(())
     }
 
-    /// A Host that gives up at each step of building a Realm, and tries to take things back in the wrong order first.
+    /// A Host that gives up at each step of building a Realm, and tries to take things back in the
+    /// wrong order first.
     ///
     /// # Errors
     ///
@@ -173,8 +175,8 @@ impl<'h> Lives<'h> {
         Ok(())
     }
 
-    /// A second Realm with the VMID of one that lives is refused, and nothing is lost by that. Where the monitor chooses VMIDs
-    /// both live side by side.
+    /// A second Realm with the VMID of one that lives is refused, and nothing is lost by that.
+    /// Where the monitor chooses VMIDs both live side by side.
     ///
     /// # Errors
     ///
@@ -265,8 +267,8 @@ impl Spinning {
         self.left.store(true, Ordering::Release);
     }
 
-    /// Tries to destroy it while it runs on CPU `cpu`, then interrupts it and destroys it. The caller is the only one left
-    /// with it once `run` has returned.
+    /// Tries to destroy it while it runs on CPU `cpu`, then interrupts it and destroys it. The
+    /// caller is the only one left with it once `run` has returned.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! What a monitor must survive: many CPUs that fight over the same objects, and Realms that come and go by the thousand.
+//! What a monitor must survive: many CPUs that fight over the same objects, and Realms that come
+//! and go by the thousand.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -53,9 +54,9 @@ impl Dice {
 
 /// The program in the Realms of these jobs, and what it is told in X0 to X2.
 ///
-/// A *worker* checks again and again that its registers and its pages hold nothing but zero and its own secret, writes the
-/// secret to all of them, and waits for an interrupt. A *mender* asks that all of the region be RAM. Whoever sees anything
-/// else switches the Realm off.
+/// A *worker* checks again and again that its registers and its pages hold nothing but zero and its
+/// own secret, writes the secret to all of them, and waits for an interrupt. A *mender* asks that
+/// all of the region be RAM. Whoever sees anything else switches the Realm off.
 pub mod program {
     use super::small::BLOCK;
     use core::ops::Range;

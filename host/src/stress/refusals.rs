@@ -1,5 +1,5 @@
-//! An EL3 that refuses granule changes when it is told to, and a host that does what Linux does: it undoes what it has
-//! begun, and leaks a page that is not given back.
+//! An EL3 that refuses granule changes when it is told to, and a host that does what Linux does: it
+//! undoes what it has begun, and leaks a page that is not given back.
 //!
 //! Only the EL3 of `tests/el3` takes these orders.
 
@@ -46,12 +46,14 @@ pub fn make_stranger(host: &Host, cpu: u64) -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// A refusal led to anything but a clean failure or a leak, or memory is not what the manifest says.
+/// A refusal led to anything but a clean failure or a leak, or memory is not what the manifest
+/// says.
 pub fn run(host: &Host, program: &[u8], memory: &[Range<u64>]) -> Result<(), Failure> {
     let lives = Lives::new(host, program);
     lives.whole(1, 0x5ec2_e7fc_0000_0001)?;
     edges(host, memory)?;
-    // Every change is refused once: in building (which is undone) and in taking apart (which leaks).
+    // Every change is refused once: in building (which is undone) and in taking apart (which
+    // leaks).
     let mut lost = 0;
     let mut failed = 0_u64;
     for nth in 0..MOST {
@@ -100,7 +102,8 @@ fn done(reached: Reached) -> Result<(), Failure> {
     reached.refusal.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// The banks begin and end where the board says: the first and last granules can be delegated, their neighbours not.
+/// The banks begin and end where the board says: the first and last granules can be delegated,
+/// their neighbours not.
 fn edges(host: &Host, memory: &[Range<u64>]) -> Result<(), Failure> {
     let dialect = host.dialect();
     for bank in memory {

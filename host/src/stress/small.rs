@@ -1,5 +1,5 @@
-//! A small Realm, built as Linux' hypervisor builds one: page by page, and undone where the monitor or EL3 refuses. The same in
-//! each version of the interface.
+//! A small Realm, built as Linux' hypervisor builds one: page by page, and undone where the monitor
+//! or EL3 refuses. The same in each version of the interface.
 
 use super::program;
 use crate::dialect::{NewPage, NewRec};

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// A command that is counted.
 #[derive(Clone, Copy, Debug)]
-pub struct Counted {
+pub(super) struct Counted {
     /// Its function identifier.
     pub fid: u64,
     /// Its name.
@@ -36,7 +36,7 @@ struct Cpu {
 
 /// Counters of a run.
 #[derive(Debug)]
-pub struct Tally {
+pub(super) struct Tally {
     cpus: [Cpu; MAX_CPUS],
     /// Commands that were finished, of all CPUs.
     finished: AtomicU64,
@@ -45,7 +45,7 @@ pub struct Tally {
 
 impl Tally {
     /// For runs of these commands.
-    pub fn new(commands: Vec<Counted>) -> Self {
+    pub(super) fn new(commands: Vec<Counted>) -> Self {
         let zero = |command| Count { command, done: AtomicU64::new(0), refused: AtomicU64::new(0) };
         Self {
             cpus: core::array::from_fn(|_| Cpu::default()),
@@ -58,13 +58,13 @@ impl Tally {
         self.commands.iter().find(|count| count.command.fid == fid)
     }
 
-    /// Issues a command on CPU `cpu`, and counts it. `is_done` says of the code in X0 whether the command has had an effect;
-    /// `None` if it has no such code.
+    /// Issues a command on CPU `cpu`, and counts it. `is_done` says of the code in X0 whether the
+    /// command has had an effect; `None` if it has no such code.
     ///
     /// # Errors
     ///
     /// It ends with a code that it does not have.
-    pub fn call(
+    pub(super) fn call(
         &self,
         host: &Host,
         cpu: usize,
@@ -100,13 +100,13 @@ impl Tally {
     }
 
     /// The name of a command if it has never succeeded.
-    pub fn never_done(&self, fid: u64) -> Option<&'static str> {
+    pub(super) fn never_done(&self, fid: u64) -> Option<&'static str> {
         let count = self.count(fid)?;
         (count.done.load(Ordering::Relaxed) == 0).then_some(count.command.name)
     }
 
     /// Prints a line for each command and each CPU.
-    pub fn report(&self, host: &Host, cpus: usize) {
+    pub(super) fn report(&self, host: &Host, cpus: usize) {
         let line = |text: core::fmt::Arguments<'_>| host.machine().console_line(text);
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         for count in &self.commands {

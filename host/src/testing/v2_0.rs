@@ -67,7 +67,7 @@ pub(crate) struct Own {
 
 impl Own {
     /// Whether everything was returned.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         !self.is_active && self.pending.is_none() && self.held.is_empty() && self.blocks.is_empty()
     }
 }

@@ -1,7 +1,8 @@
 //! Facts of the Arm FVP Base RevC board under TF-A with RME (`PLAT=fvp ENABLE_RME=1`).
 //!
-//! For tools and tests. The image uses none of them: it learns memory and console from EL3, so one image runs on every
-//! board. The model itself is under a licence of its own and has not been run with this image.
+//! For tools and tests. The image uses none of them: it learns memory and console from EL3, so one
+//! image runs on every board. The model itself is under a licence of its own and has not been run
+//! with this image.
 //!
 //! Source: TF-A 2.12.1, `include/plat/arm/common/arm_def.h`, `plat/arm/board/fvp`,
 //! `docs/components/realm-management-extension.rst`.
@@ -51,7 +52,8 @@ pub const CPUS_MAX: u64 = 8;
 
 /// Where BL2 puts the device tree for the Normal world, and room for it.
 ///
-/// Source: TF-A 2.12.1, `plat/arm/board/fvp/fdts/fvp_fw_config.dts`, `hw-config`, `secondary-load-address`.
+/// Source: TF-A 2.12.1, `plat/arm/board/fvp/fdts/fvp_fw_config.dts`, `hw-config`,
+/// `secondary-load-address`.
 pub const DEVICE_TREE: Range<u64> = 0x8200_0000..0x8210_0000;
 /// Where EL3 loads the Normal world's first program (BL33).
 ///
@@ -59,7 +61,8 @@ pub const DEVICE_TREE: Range<u64> = 0x8200_0000..0x8210_0000;
 pub const BL33: u64 = 0x8800_0000;
 /// NOR flash 0, from which BL1 reads the firmware package.
 ///
-/// Source: TF-A 2.12.1, `include/plat/arm/board/common/v2m_def.h`, `V2M_FLASH0_BASE` and `V2M_FLASH0_SIZE`.
+/// Source: TF-A 2.12.1, `include/plat/arm/board/common/v2m_def.h`, `V2M_FLASH0_BASE` and
+/// `V2M_FLASH0_SIZE`.
 pub const FLASH: Range<u64> = 0x0800_0000..0x0c00_0000;
 /// Trusted ROM with BL1.
 ///
@@ -76,7 +79,8 @@ pub const KERNEL: Range<u64> = 0x8a10_0000..0x9600_0000;
 pub const INITRD: Range<u64> = 0x9600_0000..0x9c00_0000;
 /// Memory that the host maps: what can be there at all.
 pub const RAM: [Range<u64>; 2] = DRAM;
-/// Memory at which the host keeps away whatever the device tree says: EL3's configuration and the tree.
+/// Memory at which the host keeps away whatever the device tree says: EL3's configuration and the
+/// tree.
 pub const RESERVED: Range<u64> = 0x8000_0000..0x8300_0000;
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! Facts of the QEMU `virt` board under TF-A with RME (`PLAT=qemu ENABLE_RME=1`): the machine we run every day.
+//! Facts of the QEMU `virt` board under TF-A with RME (`PLAT=qemu ENABLE_RME=1`): the machine we
+//! run every day.
 //!
-//! For tools and tests. The image uses none of them: it learns memory and console from EL3, so one image runs on every
-//! board.
+//! For tools and tests. The image uses none of them: it learns memory and console from EL3, so one
+//! image runs on every board.
 //!
-//! Source: TF-A 2.12.1, `plat/qemu/qemu/include/platform_def.h` and `docs/plat/qemu.rst`; QEMU 10.0.2, `hw/arm/virt.c`.
+//! Source: TF-A 2.12.1, `plat/qemu/qemu/include/platform_def.h` and `docs/plat/qemu.rst`; QEMU
+//! 10.0.2, `hw/arm/virt.c`.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -56,7 +58,8 @@ pub const KERNEL: Range<u64> = 0x6210_0000..0x6e00_0000;
 pub const INITRD: Range<u64> = 0x6e00_0000..0x7400_0000;
 /// Memory that the host maps: what can be there at all.
 pub const RAM: [Range<u64>; 1] = [DRAM];
-/// Memory at which the host keeps away whatever the device tree says: the tree, the monitor, a little room.
+/// Memory at which the host keeps away whatever the device tree says: the tree, the monitor, a
+/// little room.
 pub const RESERVED: Range<u64> = 0x4000_0000..0x4200_0000;
 
 /// Most CPUs; EL3 tells the monitor this number whatever is installed.

@@ -1,11 +1,12 @@
-//! Facts of the QEMU `sbsa-ref` board with RME, a server with its DRAM at 1 TiB, under the EL3 of `tests/el3`.
+//! Facts of the QEMU `sbsa-ref` board with RME, a server with its DRAM at 1 TiB, under the EL3 of
+//! `tests/el3`.
 //!
-//! For tools and tests. The image uses none of them: it learns memory and console from EL3, so one image runs on every
-//! board. The board's devices are QEMU's; where in DRAM each program stands is what the EL3 of the tests chooses, in
-//! the order in which TF-A places them on QEMU virt.
+//! For tools and tests. The image uses none of them: it learns memory and console from EL3, so one
+//! image runs on every board. The board's devices are QEMU's; where in DRAM each program stands is
+//! what the EL3 of the tests chooses, in the order in which TF-A places them on QEMU virt.
 //!
-//! Source: QEMU 10.0.2, `docs/system/arm/sbsa.rst`, and what `info mtree -f` and the device tree of the running
-//! board say.
+//! Source: QEMU 10.0.2, `docs/system/arm/sbsa.rst`, and what `info mtree -f` and the device tree of
+//! the running board say.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -64,7 +65,8 @@ pub const KERNEL: Range<u64> = 0x100_2210_0000..0x100_2e00_0000;
 pub const INITRD: Range<u64> = 0x100_2e00_0000..0x100_3400_0000;
 /// Memory that the host maps: what can be there at all.
 pub const RAM: [Range<u64>; 1] = [INSTALLED];
-/// Memory at which the host keeps away whatever the device tree says: the tree, the monitor, EL3, a little room.
+/// Memory at which the host keeps away whatever the device tree says: the tree, the monitor, EL3, a
+/// little room.
 pub const RESERVED: Range<u64> = 0x100_0000_0000..0x100_0200_0000;
 
 /// Most CPUs; EL3 tells the monitor this number whatever is installed. The board itself takes 512.

@@ -20,7 +20,8 @@ pub const SCTLR_EE: u64 = 1 << 25;
 /// MDSCR_EL1.TDCC: debug communication channel traps.
 const MDSCR_RESET: u64 = 0x1000;
 
-/// PMCR_EL0 after reset: LC and DP. P and C, which a Host of the reference monitor finds set, only act when written.
+/// PMCR_EL0 after reset: LC and DP. P and C, which a Host of the reference monitor finds set, only
+/// act when written.
 const PMCR_RESET: u64 = 0x60;
 
 /// HCR_EL2.TWI: WFI traps.
@@ -64,8 +65,8 @@ pub const GIC_HCR_OWN: u64 = 0x8101;
 
 /// VTCR_EL2 for a tree.
 ///
-/// Source: Arm ARM (DDI0487), VTCR_EL2; RMM specification (Arm DEN0137) 1.0, A5.5.11: no hardware update of access
-/// flag or dirty state.
+/// Source: Arm ARM (DDI0487), VTCR_EL2; RMM specification (Arm DEN0137) 1.0, A5.5.11: no hardware
+/// update of access flag or dirty state.
 pub fn vtcr(tree: &Tree, features: &Features) -> u64 {
     let t0sz = 64 - u64::from(tree.space.width_bits());
     let (sl0, sl2) = match tree.start.as_i64() {
@@ -114,7 +115,8 @@ pub const fn hcr(trap_wfi: bool, trap_wfe: bool) -> u64 {
     hcr
 }
 
-/// Sets what a CPU has after reset; X0 to X30 and the PC are the caller's. `registers` must be zeroed.
+/// Sets what a CPU has after reset; X0 to X30 and the PC are the caller's. `registers` must be
+/// zeroed.
 pub fn reset(registers: &mut VcpuRegisters) {
     registers.pstate = PSTATE_RESET;
     registers.el1.sctlr_el1 = SCTLR_RESET;

@@ -1,7 +1,7 @@
 //! Exceptions that the monitor makes a Realm take at EL1, as the architecture would.
 //!
-//! Pure: from the registers that matter to the registers that change. The caller reads and writes them, in the REC
-//! or live on the CPU.
+//! Pure: from the registers that matter to the registers that change. The caller reads and writes
+//! them, in the REC or live on the CPU.
 
 /// Exception classes of ESR_ELx, those that occur here.
 ///

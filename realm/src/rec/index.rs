@@ -2,7 +2,8 @@
 
 /// Index of a REC in its Realm: Aff3:Aff2:Aff1:Aff0, with Aff0 four bits wide.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, B3.38 `RecIndex`; Aff0 is limited to 16 by the GICv3 target lists.
+/// Source: RMM specification (Arm DEN0137) 1.0, B3.38 `RecIndex`; Aff0 is limited to 16 by the
+/// GICv3 target lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecIndex(u32);
 

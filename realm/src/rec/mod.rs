@@ -61,7 +61,8 @@ pub enum Pending {
     RipasChange = 3,
 }
 
-/// Syndrome of the last exit, for the flags of the next entry. Zero when there was none to remember.
+/// Syndrome of the last exit, for the flags of the next entry. Zero when there was none to
+/// remember.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct LastExit {
@@ -347,7 +348,8 @@ impl Rec {
 
     /// What PSCI CPU_ON leaves of a CPU: the state after reset, with the virtual interrupts it had.
     ///
-    /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.7, B3.27 `PsciCompleteRequest`: all registers but X0 are zero.
+    /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.7, B3.27 `PsciCompleteRequest`: all
+    /// registers but X0 are zero.
     pub fn reset_for_cpu_on(&mut self, entry: u64, context: u64, big_endian: u64) {
         let old = self.registers;
         self.registers = VcpuRegisters::new_zeroed();
@@ -368,7 +370,8 @@ impl Rec {
         self.set_runnable(true);
     }
 
-    /// Steps over the instruction that trapped; a completed instruction leaves BTYPE 0, and is one step.
+    /// Steps over the instruction that trapped; a completed instruction leaves BTYPE 0, and is one
+    /// step.
     pub fn advance_pc(&mut self) {
         self.registers.pc = self.registers.pc.wrapping_add(4);
         self.registers.pstate &= !(controls::PSTATE_BTYPE | controls::PSTATE_SS);

@@ -231,7 +231,8 @@ impl Entry {
         Self::AssignedNs(address, HostAttributes(raw & HostAttributes::MASK))
     }
 
-    /// Whether the entry holds an address: ASSIGNED, ASSIGNED_NS or TABLE. Such entries count in the table's granule.
+    /// Whether the entry holds an address: ASSIGNED, ASSIGNED_NS or TABLE. Such entries count in
+    /// the table's granule.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.8 "RTT entry liveness".
     pub const fn is_live(self) -> bool {
@@ -254,8 +255,8 @@ impl Entry {
         }
     }
 
-    /// Checks the descriptor that the Host asks for in RTT_MAP_UNPROTECTED (`attr_valid`): only the address,
-    /// `MemAttr[2:0]` and S2AP may be set, and MemAttr must not be reserved.
+    /// Checks the descriptor that the Host asks for in RTT_MAP_UNPROTECTED (`attr_valid`): only the
+    /// address, `MemAttr[2:0]` and S2AP may be set, and MemAttr must not be reserved.
     ///
     /// The address is returned as it stands, not yet checked for alignment to a block.
     pub fn from_host_descriptor(
@@ -263,8 +264,9 @@ impl Entry {
         format: Format,
     ) -> Option<(GranuleAddr, HostAttributes)> {
         let attributes = HostAttributes::of(desc)?;
-        // Bits 51:50 are address neither here (at 9:8 with LPA2) nor without LPA2; bits 49:48 are address
-        // in both: without LPA2 they make the address too large (addr_bound), not the attributes wrong.
+        // Bits 51:50 are address neither here (at 9:8 with LPA2) nor without LPA2; bits 49:48 are
+        // address in both: without LPA2 they make the address too large (addr_bound), not the
+        // attributes wrong.
         let address = match format {
             Format::Address48 => GranuleAddr::containing(desc & ADDRESS_MASK),
             Format::Address52 => format.address(desc),
@@ -274,7 +276,8 @@ impl Entry {
     }
 }
 
-/// Questions about raw descriptors that a pass over 512 entries asks; the answers follow [`Entry::encode`].
+/// Questions about raw descriptors that a pass over 512 entries asks; the answers follow
+/// [`Entry::encode`].
 pub mod raw {
     use tock_registers::fields::FieldValue;
 
@@ -305,7 +308,8 @@ pub mod raw {
         raw & LIVE != 0
     }
 
-    /// Whether the entry keeps its table from being destroyed: ASSIGNED or TABLE. Host memory does not.
+    /// Whether the entry keeps its table from being destroyed: ASSIGNED or TABLE. Host memory does
+    /// not.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.8 "RTT liveness".
     #[inline]

@@ -1,5 +1,5 @@
-//! Realm Translation Tables: the stage 2 tables of a Realm, which say where its memory is (HIPAS) and what it
-//! may be used for (RIPAS).
+//! Realm Translation Tables: the stage 2 tables of a Realm, which say where its memory is (HIPAS)
+//! and what it may be used for (RIPAS).
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -10,8 +10,9 @@
 //! | [`scan`] | questions about a whole table: first live entry, homogeneity |
 //! | [`ripas`] | RIPAS changes over a range of entries |
 //!
-//! Table granules are locked hand over hand from the root. An RTT's reference count is the number of its
-//! live entries: TABLE, ASSIGNED and ASSIGNED_NS. Without one, nobody has to look through the table for the next.
+//! Table granules are locked hand over hand from the root. An RTT's reference count is the number
+//! of its live entries: TABLE, ASSIGNED and ASSIGNED_NS. Without one, nobody has to look through
+//! the table for the next.
 
 pub mod entry;
 pub mod level;

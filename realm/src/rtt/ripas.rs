@@ -24,8 +24,8 @@ pub enum InitRules {
     NotDestroyed,
 }
 
-/// Changes entries of the table at `at`, from `base` on, to RAM on behalf of the Host before activation.
-/// `measured` is told of each entry's `[base, top)`.
+/// Changes entries of the table at `at`, from `base` on, to RAM on behalf of the Host before
+/// activation. `measured` is told of each entry's `[base, top)`.
 ///
 /// Stops at `top`, at the end of the table, and at the first entry that `rules` do not allow.
 /// `base` must be aligned to an entry.
@@ -103,13 +103,14 @@ pub struct WishRules {
 
 /// Changes entries of the table at `at`, from `base` on, as the Realm wished.
 ///
-/// Stops at `top`, at the end of the table, at a TABLE entry, at an entry that reaches past `top`, and at a
-/// DESTROYED entry if the Realm does not accept that. `None` if the first entry already stops it: the Host has
-/// to walk deeper. An entry that already has the wanted RIPAS never stops it at its beginning.
+/// Stops at `top`, at the end of the table, at a TABLE entry, at an entry that reaches past `top`,
+/// and at a DESTROYED entry if the Realm does not accept that. `None` if the first entry already
+/// stops it: the Host has to walk deeper. An entry that already has the wanted RIPAS never stops it
+/// at its beginning.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, B4.3.21 `RMI_RTT_SET_RIPAS`, B3.75 `RttSetRipas`. When the
-/// first entry already has the wanted RIPAS, `base_align` and `no_progress` do not apply, and the literal
-/// formula for `out_top` may point backwards; we step over that entry, up to `top`.
+/// Source: RMM specification (Arm DEN0137) 1.0, B4.3.21 `RMI_RTT_SET_RIPAS`, B3.75 `RttSetRipas`.
+/// When the first entry already has the wanted RIPAS, `base_align` and `no_progress` do not apply,
+/// and the literal formula for `out_top` may point backwards; we step over that entry, up to `top`.
 pub fn set(
     at: &Position<'_, '_>,
     base: u64,
@@ -143,7 +144,8 @@ pub fn set(
     (addr > base).then_some(Progress { reached: addr, stale })
 }
 
-/// Changes one entry; whether hardware could use the old one. `None` if the entry must not be changed.
+/// Changes one entry; whether hardware could use the old one. `None` if the entry must not be
+/// changed.
 #[inline]
 fn change_at(at: &Position<'_, '_>, index: usize, wish: Wish) -> Option<bool> {
     // Most entries of a large range have no memory: no need to take them apart.

@@ -37,7 +37,8 @@ fn load(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
 }
 
-/// What a homogeneous table at `level` folds to. `first_off_step` is [`machine::Memory::first_off_step`].
+/// What a homogeneous table at `level` folds to. `first_off_step` is
+/// [`machine::Memory::first_off_step`].
 ///
 /// # Errors
 ///

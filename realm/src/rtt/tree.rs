@@ -35,8 +35,8 @@ pub struct Tree {
 /// Number of start-level tables for an IPA width, if the start level can serve it.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.9 `RMI_REALM_CREATE`, `rtt_num_level`; Arm ARM
-/// (DDI0487), "Concatenated translation tables": at most 16, none at level -1, and at level 0 only with
-/// 52-bit addresses.
+/// (DDI0487), "Concatenated translation tables": at most 16, none at level -1, and at level 0 only
+/// with 52-bit addresses.
 pub fn roots_for(space: IpaSpace, start: Level, format: Format) -> Option<u64> {
     let width = u32::from(space.width_bits());
     let single = start.shift() + 9;
@@ -95,8 +95,10 @@ impl Position<'_, '_> {
         }
     }
 
-    /// Writes the entry at `index`: one 64-bit store, so that a table walker sees the old or the new one.
-    #[inline] // perf: where the kind of entry is known, little of it is left (`data_create_unknown`).
+    /// Writes the entry at `index`: one 64-bit store, so that a table walker sees the old or the
+    /// new one.
+    // perf: where the kind of entry is known, little of it is left (`data_create_unknown`).
+    #[inline]
     pub fn set_at(&self, index: usize, entry: Entry) {
         self.set_raw_at(index, entry.encode(self.level, self.format));
     }
@@ -107,8 +109,8 @@ impl Position<'_, '_> {
         self.set_at(self.index, entry);
     }
 
-    /// How many entries from `first` on, of at most `most`, say the same as it: where it maps memory,
-    /// each maps what follows on the memory of the one before.
+    /// How many entries from `first` on, of at most `most`, say the same as it: where it maps
+    /// memory, each maps what follows on the memory of the one before.
     pub fn alike(&self, first: usize, most: u16) -> u16 {
         let mut expected = self.raw_at(first);
         let step = raw::step_of(expected, self.level);
@@ -144,11 +146,12 @@ impl Position<'_, '_> {
         self.table.set_count(self.table.count() - entries);
     }
 
-    /// The `top` output of commands that take something away: the first live entry from `ipa` on, or the
-    /// end of the table; `ipa` itself if its own entry is live.
+    /// The `top` output of commands that take something away: the first live entry from `ipa` on,
+    /// or the end of the table; `ipa` itself if its own entry is live.
     ///
-    /// Source: RMM specification (Arm DEN0137) 1.0, B3.76 `WalkTop`; where the formal text rounds a live
-    /// entry's address down, its summary table says "== ipa", which is what hosts compare with.
+    /// Source: RMM specification (Arm DEN0137) 1.0, B3.76 `WalkTop`; where the formal text rounds a
+    /// live entry's address down, its summary table says "== ipa", which is what hosts compare
+    /// with.
     pub fn walk_top(&self, machine: &impl Memory, ipa: u64) -> u64 {
         let skipped = if self.table.count() == 0 {
             scan::entries_at(self.level).saturating_sub(self.index)
@@ -164,11 +167,11 @@ impl Position<'_, '_> {
 }
 
 impl Tree {
-    /// Walks towards the entry of `ipa` at level `target`, and stops there or at the first entry that is
-    /// no table. `ipa` must be inside the space, `target` not above the start level.
+    /// Walks towards the entry of `ipa` at level `target`, and stops there or at the first entry
+    /// that is no table. `ipa` must be inside the space, `target` not above the start level.
     ///
-    /// Tables are locked hand over hand, so at most two at a time; the last one stays locked and mapped
-    /// in [`Slot::Table`] while `then` looks at it.
+    /// Tables are locked hand over hand, so at most two at a time; the last one stays locked and
+    /// mapped in [`Slot::Table`] while `then` looks at it.
     #[inline(always)] // perf: the long part of it is `descend` (`rtt_read_entry`).
     pub fn walk<'t, M: Memory, R>(
         &self,
@@ -187,7 +190,8 @@ impl Tree {
         then(Position { table: &table, words: &words, level, index, entry, format })
     }
 
-    /// Locks the table in which a walk ends. One function for all commands: only what they do there differs.
+    /// Locks the table in which a walk ends. One function for all commands: only what they do there
+    /// differs.
     #[inline(never)]
     fn descend<'t, M: Memory>(
         &self,

@@ -1,5 +1,5 @@
-//! Why a command is refused, in terms of no interface: no numbers, no labels. Each dialect has one function that turns
-//! a cause into what its Host is told.
+//! Why a command is refused, in terms of no interface: no numbers, no labels. Each dialect has one
+//! function that turns a cause into what its Host is told.
 
 use granule::GranuleAddr;
 use realm::rtt::Level;
@@ -59,7 +59,8 @@ pub enum HostPage {
 
 /// Why a command is refused.
 ///
-/// `next` is an address to which a Host that takes a Realm's memory away may skip: nothing is live below it.
+/// `next` is an address to which a Host that takes a Realm's memory away may skip: nothing is live
+/// below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The address of a granule is not aligned to granules.
@@ -199,7 +200,8 @@ pub enum Cause {
     IpaBound,
     /// The attributes of Host memory are not those that a Host may choose.
     HostAttributes,
-    /// The Host does not say how it passes physical addresses, or where it wants to be told of them.
+    /// The Host does not say how it passes physical addresses, or where it wants to be told of
+    /// them.
     AddressType,
     /// The address of Host memory is not aligned to its block.
     OutputUnaligned,

@@ -27,7 +27,8 @@ pub struct Source {
 ///
 /// # Errors
 ///
-/// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`, `EntryState`, `HostFault`.
+/// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`, `EntryState`,
+/// `HostFault`.
 pub fn create<M: Memory + HostMemory + Hasher>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -75,7 +76,8 @@ pub fn create<M: Memory + HostMemory + Hasher>(
 /// # Errors
 ///
 /// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`data_create_unknown`).
+// perf: two dialects call it, and neither should pay for that (`data_create_unknown`).
+#[inline(always)]
 pub fn create_unknown<M: Memory>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -104,7 +106,8 @@ pub(super) fn check_page(tree: &Tree, data: GranuleAddr, ipa: u64) -> Result<(),
     entry::protected_page(tree.space, ipa)
 }
 
-/// Makes the page entry ASSIGNED: from now on the Realm may read, write and run what is in the granule.
+/// Makes the page entry ASSIGNED: from now on the Realm may read, write and run what is in the
+/// granule.
 #[inline(always)]
 pub(super) fn hand_over(
     machine: &impl Memory,

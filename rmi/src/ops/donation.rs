@@ -29,8 +29,9 @@ const TAKEN_MAX: usize = AUX_MAX + 1;
 
 /// Locks an RD, a REC that is to be and the auxiliary granules at these addresses.
 ///
-/// All are the Host's choice, so they are locked in ascending order of address: two commands that want some of the same
-/// granules cannot wait for each other, and of those that refuse each other one always gets all of its own.
+/// All are the Host's choice, so they are locked in ascending order of address: two commands that
+/// want some of the same granules cannot wait for each other, and of those that refuse each other
+/// one always gets all of its own.
 ///
 /// # Errors
 ///

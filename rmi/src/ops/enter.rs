@@ -12,8 +12,8 @@ use realm::{Features, Rec, Rmm};
 use super::vgic::{self, VgicSource};
 use super::{Cause, Named};
 
-/// What a Host asks for with a run: a set of these constants. One number, since every entry builds and reads it
-/// (perf: `rec_enter_host_call`).
+/// What a Host asks for with a run: a set of these constants. One number, since every entry builds
+/// and reads it (perf: `rec_enter_host_call`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryFlags(u64);
 
@@ -62,9 +62,10 @@ pub struct Entry<'e> {
 ///
 /// # Errors
 ///
-/// `State`; `RealmNew`, `RealmOff`; `RecRunning`, `RecOff`, `RecPsciPending`, `Vgic`, `NotEmulatable`; what `told` fails
-/// with, although the REC has run.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rec_enter_host_call`).
+/// `State`; `RealmNew`, `RealmOff`; `RecRunning`, `RecOff`, `RecPsciPending`, `Vgic`,
+/// `NotEmulatable`; what `told` fails with, although the REC has run.
+// perf: two dialects call it, and neither should pay for that (`rec_enter_host_call`).
+#[inline(always)]
 pub fn enter<M: Memory>(
     rmm: &Rmm<'_, M>,
     rec: Named<'_>,
@@ -82,11 +83,14 @@ pub fn enter<M: Memory>(
     told(rec, &exit)
 }
 
-/// Checks that the REC may run, and marks it as running; from there on no lock is held, the count says that it runs.
+/// Checks that the REC may run, and marks it as running; from there on no lock is held, the count
+/// says that it runs.
 ///
-/// The REC's own conditions are checked under its lock, so that a REC that is off is never seen running: another CPU may be
-/// completing a CPU_ON about it. The Realm's state needs the RD, whose lock must not be taken while the REC's is held.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rec_enter_host_call`).
+/// The REC's own conditions are checked under its lock, so that a REC that is off is never seen
+/// running: another CPU may be completing a CPU_ON about it. The Realm's state needs the RD, whose
+/// lock must not be taken while the REC's is held.
+// perf: two dialects call it, and neither should pay for that (`rec_enter_host_call`).
+#[inline(always)]
 fn start<'t, M: Memory>(
     rmm: &Rmm<'_, M>,
     rec: Named<'t>,
@@ -174,7 +178,8 @@ fn prepare(rec: &mut Rec, entry: &Entry<'_>, features: &Features) {
 
 /// A trapped read of a system register gets the Host's value.
 ///
-/// No read exits in 1.0; Hosts that know later versions answer them like this: X0 of the entry is the value.
+/// No read exits in 1.0; Hosts that know later versions answer them like this: X0 of the entry is
+/// the value.
 fn complete_sysreg_read(rec: &mut Rec, entry: &Entry<'_>) {
     const READ: u64 = 1;
     let esr = rec.last_exit.esr;
@@ -186,8 +191,8 @@ fn complete_sysreg_read(rec: &mut Rec, entry: &Entry<'_>) {
 
 /// INJECT_SEA and EMUL_MMIO; the first wins.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A4.2.3, A4.4. INJECT_SEA after any other exit has no effect (the reference
-/// monitor returns RMI_ERROR_REC).
+/// Source: RMM specification (Arm DEN0137) 1.0, A4.2.3, A4.4. INJECT_SEA after any other exit has
+/// no effect (the reference monitor returns RMI_ERROR_REC).
 fn complete_abort(rec: &mut Rec, entry: &Entry<'_>) {
     if entry.flags.has(EntryFlags::INJECTS_ABORT) {
         if was_unprotected_abort(rec) {
@@ -204,8 +209,8 @@ fn complete_abort(rec: &mut Rec, entry: &Entry<'_>) {
     }
 }
 
-/// What an emulated load leaves in its register: cut to the access size, sign extended if the instruction does, cut to
-/// 32 bits if the register is a W register.
+/// What an emulated load leaves in its register: cut to the access size, sign extended if the
+/// instruction does, cut to 32 bits if the register is a W register.
 fn emulated_read(esr: u64, value: u64) -> u64 {
     let sign_extend = esr >> 21 & 1 != 0;
     let wide = esr >> 15 & 1 != 0;

@@ -5,8 +5,8 @@ use realm::rtt::{Entry, Level, Position, Ripas, Tree};
 
 use super::cause::Cause;
 
-/// The level of a table that is linked into, or taken out of, a tree: below the start level. With the level of its
-/// parent. `None` is a level that does not exist.
+/// The level of a table that is linked into, or taken out of, a tree: below the start level. With
+/// the level of its parent. `None` is a level that does not exist.
 ///
 /// # Errors
 ///

@@ -41,7 +41,8 @@ pub fn delegate<M: Memory + RootWorld + Vcpu>(
     })
 }
 
-/// Hands one granule from the Host to the monitor: [`delegate`] without the loop (perf: `granule_delegate`).
+/// Hands one granule from the Host to the monitor: [`delegate`] without the loop (perf:
+/// `granule_delegate`).
 ///
 /// # Errors
 ///
@@ -95,7 +96,8 @@ fn unless_there(
     }
 }
 
-/// Hands one granule back to the Host: [`undelegate`] without the loop (perf: `granule_undelegate`).
+/// Hands one granule back to the Host: [`undelegate`] without the loop (perf:
+/// `granule_undelegate`).
 ///
 /// # Errors
 ///

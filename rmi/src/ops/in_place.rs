@@ -26,8 +26,8 @@ use super::{Cause, HostPage, Named, entry, lock};
 ///
 /// # Errors
 ///
-/// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`,
-/// `EntryState`, `HostFault`, `NotDelegated`, `El3Busy`, `El3Conflict`. The page is the Host's then, and
+/// `State`, `NotEncodable`, `IpaUnaligned`, `IpaBound`, `RealmState`, `Walk`, `EntryState`,
+/// `HostFault`, `NotDelegated`, `El3Busy`, `El3Conflict`. The page is the Host's then, and
 /// untouched.
 // Out of line: the copy would make the stack of every other command larger.
 #[cold]

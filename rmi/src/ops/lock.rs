@@ -26,7 +26,8 @@ pub struct Named<'t> {
 }
 
 impl<'t> Named<'t> {
-    /// Checks alignment and bound of an argument, so that nothing of the granule's state is looked at yet.
+    /// Checks alignment and bound of an argument, so that nothing of the granule's state is looked
+    /// at yet.
     ///
     /// # Errors
     ///
@@ -71,8 +72,8 @@ impl<'t> Named<'t> {
     }
 }
 
-/// Locks two granules in ascending order of address, whatever their order as arguments: two commands that name the
-/// same two cannot wait for each other.
+/// Locks two granules in ascending order of address, whatever their order as arguments: two
+/// commands that name the same two cannot wait for each other.
 ///
 /// # Errors
 ///

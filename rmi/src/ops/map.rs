@@ -16,13 +16,16 @@ use super::{Cause, Named, entry};
 /// What a Host wants to show a Realm: an address of its own, and how it is mapped.
 pub type Mapping = (GranuleAddr, HostAttributes);
 
-/// Shows the Realm Host memory at an unprotected address. `mapping` reads what the Host asks for, which depends on the
-/// format of the Realm's descriptors; `None` if its attributes are not those that a Host may choose.
+/// Shows the Realm Host memory at an unprotected address. `mapping` reads what the Host asks for,
+/// which depends on the format of the Realm's descriptors; `None` if its attributes are not those
+/// that a Host may choose.
 ///
 /// # Errors
 ///
-/// `State`, `HostAttributes`, `LevelBound`, `OutputUnaligned`, `OutputBound`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_map_unprotected`).
+/// `State`, `HostAttributes`, `LevelBound`, `OutputUnaligned`, `OutputBound`, `IpaUnaligned`,
+/// `IpaBound`, `Walk`, `EntryState`.
+// perf: two dialects call it, and neither should pay for that (`rtt_map_unprotected`).
+#[inline(always)]
 pub fn map<M: Memory>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -58,7 +61,8 @@ pub fn map<M: Memory>(
 /// # Errors
 ///
 /// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`; with `next`: `Walk`, `EntryState`.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_unmap_unprotected`).
+// perf: two dialects call it, and neither should pay for that (`rtt_unmap_unprotected`).
+#[inline(always)]
 pub fn unmap<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

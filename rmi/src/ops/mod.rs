@@ -1,7 +1,9 @@
-//! What a Host can make happen, whatever interface it speaks: arguments with types in, results with types out.
+//! What a Host can make happen, whatever interface it speaks: arguments with types in, results with
+//! types out.
 //!
-//! Each function reads like its page in the specification: check, act, commit the state last, so that a refused command
-//! changes nothing. Why it is refused is a [`Cause`]; numbers and names of conditions are the dialects'.
+//! Each function reads like its page in the specification: check, act, commit the state last, so
+//! that a refused command changes nothing. Why it is refused is a [`Cause`]; numbers and names of
+//! conditions are the dialects'.
 
 mod blocks;
 pub mod cause;

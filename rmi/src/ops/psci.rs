@@ -23,15 +23,15 @@ enum Request {
     AffinityInfo,
 }
 
-/// Completes CPU_ON or AFFINITY_INFO of `calling` about `target`, which are two granules, with the Host's status as PSCI
-/// writes it.
+/// Completes CPU_ON or AFFINITY_INFO of `calling` about `target`, which are two granules, with the
+/// Host's status as PSCI writes it.
 ///
 /// # Errors
 ///
 /// `State`, `PsciNotPending`, `PsciOwner`, `PsciTarget`, `PsciStatus`.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_PSCI_COMPLETE`, B3.27. A refused status changes nothing (the reference
-/// monitor has completed the call by then).
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_PSCI_COMPLETE`, B3.27. A refused status
+/// changes nothing (the reference monitor has completed the call by then).
 pub fn complete<M: Memory>(
     rmm: &Rmm<'_, M>,
     calling: Named<'_>,
@@ -104,12 +104,14 @@ fn finish(calling: &mut Rec, result: u64) {
     calling.set_pending(Pending::None);
 }
 
-/// Completes the CPU_ON of `calling` with the Host's status. Which REC it is about the monitor finds itself, in a Realm that numbers
-/// freely.
+/// Completes the CPU_ON of `calling` with the Host's status. Which REC it is about the monitor
+/// finds itself, in a Realm that numbers freely.
 ///
-/// If that REC does not exist any more the call ends with INVALID_PARAMETERS; no other answer would ever end it.
+/// If that REC does not exist any more the call ends with INVALID_PARAMETERS; no other answer would
+/// ever end it.
 ///
-/// `consumes_denial`: what the Host may not deny, because the REC is on already, ends the call with ALREADY_ON all the same.
+/// `consumes_denial`: what the Host may not deny, because the REC is on already, ends the call with
+/// ALREADY_ON all the same.
 ///
 /// # Errors
 ///

@@ -37,13 +37,15 @@ pub struct Wanted<'p> {
     pub roots: u64,
     /// The page that starts the RIM, which is zero without one.
     pub measured: Option<&'p [u8; 4096]>,
-    /// Whose memory encryption context it uses, for Realms whose tokens say that, and what tells them from all others.
+    /// Whose memory encryption context it uses, for Realms whose tokens say that, and what tells
+    /// them from all others.
     pub encryption: Option<Encryption>,
     /// How its RECs are numbered.
     pub numbering: Numbering,
 }
 
-/// Whose memory encryption context a Realm uses. Without FEAT_MEC there is one for all, whatever the Host asks for.
+/// Whose memory encryption context a Realm uses. Without FEAT_MEC there is one for all, whatever
+/// the Host asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
     /// One that other Realms may use too.
@@ -56,8 +58,8 @@ pub enum Encryption {
 ///
 /// # Errors
 ///
-/// `RealmParams`, `RealmUnsupported`, `StartRttGeometry`, `Unaligned`, `StartRttAlias`, `NoEntropy`, `Vmid`, `NoVmid`,
-/// `State`.
+/// `RealmParams`, `RealmUnsupported`, `StartRttGeometry`, `Unaligned`, `StartRttAlias`,
+/// `NoEntropy`, `Vmid`, `NoVmid`, `State`.
 pub fn create<M: Memory + Hasher + AttestRoot + Log>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -213,8 +215,8 @@ pub fn terminate<M: Memory + Log>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<(),
     let mut rd = rd.lock::<RdState>()?;
     let mut page = rmm.machine.page(Slot::Rd, rd.exclusive());
     let descriptor: &mut Rd = page.view_mut();
-    // A REC is marked as running before its Realm's state is looked at, under the lock that is held here. So a REC that
-    // is not seen running now will see the new state.
+    // A REC is marked as running before its Realm's state is looked at, under the lock that is held
+    // here. So a REC that is not seen running now will see the new state.
     if descriptor.recs().any(|rec| rmm.granules.is_running(rec)) {
         return Err(Cause::RealmRunning);
     }

@@ -24,7 +24,8 @@ pub struct Init {
 ///
 /// # Errors
 ///
-/// `State`, `RangeEmpty`, `RangeBound`, `RangeUnaligned`, `RealmState`, `BaseUnaligned`, `EntryState`, `NoProgress`.
+/// `State`, `RangeEmpty`, `RangeBound`, `RangeUnaligned`, `RealmState`, `BaseUnaligned`,
+/// `EntryState`, `NoProgress`.
 pub fn init<M: Memory + Hasher>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -75,8 +76,10 @@ pub fn init<M: Memory + Hasher>(
 ///
 /// # Errors
 ///
-/// `State`, `RangeEmpty`, `RangeUnaligned`, `RecRunning`, `RecOwner`, `RequestBase`, `RequestTop`, `BaseUnaligned`, `NoProgress`.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`set_ripas_1g_1g_block`).
+/// `State`, `RangeEmpty`, `RangeUnaligned`, `RecRunning`, `RecOwner`, `RequestBase`, `RequestTop`,
+/// `BaseUnaligned`, `NoProgress`.
+// perf: two dialects call it, and neither should pay for that (`set_ripas_1g_1g_block`).
+#[inline(always)]
 pub fn set<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

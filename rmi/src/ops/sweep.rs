@@ -73,8 +73,8 @@ pub(super) fn fill<M: Vcpu>(
 }
 
 /// Takes mappings away from `base` on, stepping over what is not mapped. `take` is given entries
-/// the first of which is mapped, takes as many away as it likes, and says how many: 0 if not even the
-/// first can be.
+/// the first of which is mapped, takes as many away as it likes, and says how many: 0 if not even
+/// the first can be.
 ///
 /// Where nothing is mapped, neither the alignment of `base` nor the size of the entry matters.
 ///

@@ -81,8 +81,8 @@ pub(crate) fn invalidate_entry(
     machine.invalidate(tree.vmid, Stale::Range { ipa, size_bytes: size, leaf_size_bytes: size });
 }
 
-/// Takes the table below the entry at `at` out of the tree: the entry becomes `left`. The table's granule goes back to
-/// DELEGATED, wiped.
+/// Takes the table below the entry at `at` out of the tree: the entry becomes `left`. The table's
+/// granule goes back to DELEGATED, wiped.
 fn unlink<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     tree: &Tree,
@@ -99,7 +99,8 @@ fn unlink<M: Memory + Stage2Tlb>(
         Entry::UnassignedNs
     });
     let child = at.level.child().unwrap_or(Level::PAGE);
-    // All that the table described, also if nothing was mapped: walkers may hold the way to the table for any part.
+    // All that the table described, also if nothing was mapped: walkers may hold the way to the
+    // table for any part.
     let stale = Stale::Range {
         ipa,
         size_bytes: at.level.entry_size(),
@@ -119,10 +120,12 @@ fn unlink<M: Memory + Stage2Tlb>(
 ///
 /// # Errors
 ///
-/// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`; with `next`: `Walk`, `EntryState`, `TableLive`.
+/// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`; with `next`: `Walk`, `EntryState`,
+/// `TableLive`.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_DESTROY`. The text says UNASSIGNED, DESTROYED for both halves;
-/// that is a confirmed mistake for the unprotected one, whose entry becomes UNASSIGNED_NS.
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_DESTROY`. The text says UNASSIGNED,
+/// DESTROYED for both halves; that is a confirmed mistake for the unprotected one, whose entry
+/// becomes UNASSIGNED_NS.
 #[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_destroy_l3`).
 pub fn destroy<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
@@ -171,8 +174,8 @@ pub(crate) fn is_holding<M: Memory>(machine: &M, table: &TableGuard<'_>, level: 
 ///
 /// `State`, `LevelBound`, `IpaUnaligned`, `IpaBound`, `Walk`, `EntryState`, `NotHomogeneous`.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_FOLD`. For an ASSIGNED level 1 table the reference monitor
-/// reports level 0; the text says the level of the table.
+/// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_FOLD`. For an ASSIGNED level 1 table the
+/// reference monitor reports level 0; the text says the level of the table.
 pub fn fold<M: Memory + Stage2Tlb + Log>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -232,7 +235,8 @@ pub fn read<M: Memory, R>(
     })
 }
 
-/// Fills the start-level tables of a new Realm: protected entries UNASSIGNED and EMPTY, unprotected ones UNASSIGNED_NS.
+/// Fills the start-level tables of a new Realm: protected entries UNASSIGNED and EMPTY, unprotected
+/// ones UNASSIGNED_NS.
 pub(crate) fn init_start_table<M: Memory>(
     rmm: &Rmm<'_, M>,
     tree: &Tree,

@@ -13,12 +13,15 @@ pub enum VgicSource {
     Hardware,
 }
 
-/// ICH_HCR_EL2 bits that the Host sets in the run page: UIE, LRENPIE, NPIE, VGrp0EIE, VGrp0DIE, VGrp1EIE, VGrp1DIE, TDIR.
+/// ICH_HCR_EL2 bits that the Host sets in the run page: UIE, LRENPIE, NPIE, VGrp0EIE, VGrp0DIE,
+/// VGrp1EIE, VGrp1DIE, TDIR.
 const HOST_HCR: u64 = 0x40fe;
-/// ICH_HCR_EL2 bits that the Host sets in the hardware: En, UIE to VGrp1DIE, TC, TALL0, TALL1, TSEI, TDIR. A trap that the Host sets
-/// is one that the Realm takes, and the access is the Host's to handle.
+/// ICH_HCR_EL2 bits that the Host sets in the hardware: En, UIE to VGrp1DIE, TC, TALL0, TALL1,
+/// TSEI, TDIR. A trap that the Host sets is one that the Realm takes, and the access is the Host's
+/// to handle.
 const HARDWARE_HCR: u64 = 0x7cff;
-/// ICH_HCR_EL2 bits that are the monitor's there: vSGIEOIcount, DVIM. Nobody injects interrupts directly.
+/// ICH_HCR_EL2 bits that are the monitor's there: vSGIEOIcount, DVIM. Nobody injects interrupts
+/// directly.
 const HARDWARE_OWN: u64 = 0x8100;
 /// ICH_HCR_EL2.EOIcount.
 const EOI_COUNT: u64 = 0x1f << 27;
@@ -28,11 +31,12 @@ const LR_EOI: u64 = 1 << 41;
 
 /// Checks the Host's control bits and the implemented list registers.
 ///
-/// In the hardware a field of a list register that the CPU does not implement cannot be set, and the Host has control bits that are
-/// not for the Realm: there only what would reach a physical interrupt is refused, and what the architecture forbids.
+/// In the hardware a field of a list register that the CPU does not implement cannot be set, and
+/// the Host has control bits that are not for the Realm: there only what would reach a physical
+/// interrupt is refused, and what the architecture forbids.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, A6.1; GIC architecture (Arm IHI0069), ICH_LR_EL2: an interrupt stands in
-/// at most one list register.
+/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, A6.1; GIC architecture (Arm IHI0069),
+/// ICH_LR_EL2: an interrupt stands in at most one list register.
 #[inline(always)]
 pub fn is_valid(source: VgicSource, host: &HostVgic, features: &Features) -> bool {
     if source == VgicSource::RunPage && host.hcr & !HOST_HCR != 0 {

@@ -3,7 +3,8 @@
 use realm::Features;
 use realm::features::MAX_RECS_ORDER;
 
-/// `RmiFeatureRegister` of this number: there is only register 0 in 1.0, and ours; the others read as zero.
+/// `RmiFeatureRegister` of this number: there is only register 0 in 1.0, and ours; the others read
+/// as zero.
 pub(super) fn register(features: &Features, index: u64) -> u64 {
     match index {
         0 => register0(features),

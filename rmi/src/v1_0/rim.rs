@@ -1,4 +1,5 @@
-//! What of a Realm's parameters starts its RIM: a page in which only the measured fields are set, at their places.
+//! What of a Realm's parameters starts its RIM: a page in which only the measured fields are set,
+//! at their places.
 
 use crate::pages::RealmParams;
 use crate::words::AbiWords;

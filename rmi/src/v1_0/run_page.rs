@@ -32,8 +32,8 @@ impl RecEnter {
         Self::new_zeroed()
     }
 
-    /// Copies the Host's part of the page at `run`. In place: perf, a result of this size would be copied once more
-    /// (`rec_enter_host_call`).
+    /// Copies the Host's part of the page at `run`. In place: perf, a result of this size would be
+    /// copied once more (`rec_enter_host_call`).
     ///
     /// # Errors
     ///

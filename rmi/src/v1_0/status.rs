@@ -1,5 +1,5 @@
-//! Why a command is refused: the number for the Host and the condition's name for the log. The only place that knows
-//! either.
+//! Why a command is refused: the number for the Host and the condition's name for the log. The only
+//! place that knows either.
 
 use realm::rtt::Level;
 

@@ -29,7 +29,8 @@ enum Shape {
     FourOutputs,
 }
 
-/// Makes [`serve`] of rows `number NAME [arguments] shape => call`. A call ends with its outputs, from X1 on.
+/// Makes [`serve`] of rows `number NAME [arguments] shape => call`. A call ends with its outputs,
+/// from X1 on.
 ///
 /// Each row is a function of its own, to which [`serve`] jumps (perf: all rows): it saves the
 /// registers that it needs, and what it calls is inlined, so that no result goes through memory.
@@ -221,8 +222,8 @@ fn done(shape: Shape, &[o1, o2, o3, o4]: &Outputs, registers: &mut Registers) {
     }
 }
 
-/// The reply to a command that is refused, and the log's line about it. Outputs are zero, but for where the Host may
-/// go on.
+/// The reply to a command that is refused, and the log's line about it. Outputs are zero, but for
+/// where the Host may go on.
 #[cold]
 #[inline(never)]
 fn refused<M: Machine>(

@@ -7,8 +7,8 @@ use super::args;
 use crate::dialect::Stage;
 use crate::ops::{Cause, HostPage};
 
-/// `tracking_region_size` and `rmi_granule_size` of `RmmConfig`: the smallest of each, 1 GiB and 4 KiB, and the only ones that are
-/// offered.
+/// `tracking_region_size` and `rmi_granule_size` of `RmmConfig`: the smallest of each, 1 GiB and 4
+/// KiB, and the only ones that are offered.
 const SMALLEST: u8 = 0;
 
 /// `RMI_RMM_CONFIG_SET`. Nothing is kept: there is one configuration.
@@ -17,8 +17,8 @@ const SMALLEST: u8 = 0;
 ///
 /// `HostUnaligned`, `HostUntracked`, `HostFault`, `Config`.
 ///
-/// Source: RMM specification (Arm DEN0137) 2.0, `RMI_RMM_CONFIG_SET`, `RmmConfig`: both fields are bytes; the rest of the page is
-/// ignored.
+/// Source: RMM specification (Arm DEN0137) 2.0, `RMI_RMM_CONFIG_SET`, `RmmConfig`: both fields are
+/// bytes; the rest of the page is ignored.
 pub(super) fn set(rmm: &Rmm<'_, impl HostMemory>, page: u64) -> Result<(), Cause> {
     let page = args::host_page(rmm, HostPage::Config, page)?;
     let mut words = [0; 2];
@@ -58,7 +58,8 @@ pub(super) fn activate<M>(rmm: &Rmm<'_, M>) -> Result<(), Cause> {
 ///
 /// # Errors
 ///
-/// `Busy` if an operation is not finished, or another CPU carries out a command; `GranulesHeld`; `MonitorState`.
+/// `Busy` if an operation is not finished, or another CPU carries out a command; `GranulesHeld`;
+/// `MonitorState`.
 ///
 /// Source: RMM specification (Arm DEN0137) 2.0, `RMI_RMM_DEACTIVATE`.
 pub(super) fn deactivate<M>(rmm: &Rmm<'_, M>) -> Result<(), Cause> {

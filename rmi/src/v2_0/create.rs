@@ -21,7 +21,8 @@ mod flag0 {
     pub(super) const DEVICES: u64 = 1 << 3;
 }
 
-/// `RmiRealmFlags1`, those of features that this monitor has not. A tree for each plane means nothing without planes.
+/// `RmiRealmFlags1`, those of features that this monitor has not. A tree for each plane means
+/// nothing without planes.
 mod flag1 {
     pub(super) const INDIRECT_PERMISSIONS: u64 = 1 << 1;
     pub(super) const ATS: u64 = 1 << 2;
@@ -49,7 +50,8 @@ const fn encryption(flags0: u64) -> Option<Encryption> {
     }
 }
 
-/// Whether `lfa_policy`, bits 6:5 of `flags0`, is one. Any will do: the monitor is never replaced while it runs.
+/// Whether `lfa_policy`, bits 6:5 of `flags0`, is one. Any will do: the monitor is never replaced
+/// while it runs.
 const fn is_live_activation_policy(flags0: u64) -> bool {
     flags0 >> 5 & 3 <= 1
 }

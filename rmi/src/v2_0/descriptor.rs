@@ -10,8 +10,8 @@ use realm::Rmm;
 
 /// So many blocks of one size, one behind the other.
 ///
-/// Source: RMM specification (Arm DEN0137) 2.0-bet3, `RmiAddrRangeDesc4KB`: size of a block in bits 1:0, number in 11:2, address in
-/// 51:12, state in 63:62.
+/// Source: RMM specification (Arm DEN0137) 2.0-bet3, `RmiAddrRangeDesc4KB`: size of a block in bits
+/// 1:0, number in 11:2, address in 51:12, state in 63:62.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AddrRange {
     /// The first block.
@@ -29,8 +29,9 @@ const COUNT_SHIFT: u32 = 2;
 const ADDRESS: u64 = 0xf_ffff_ffff_f000;
 
 impl AddrRange {
-    /// Reads a descriptor. Its state and the bits that should be zero are not looked at: what a granule is, its own state says.
-    /// `None` if the address is not aligned to a block, or the end is past all physical addresses.
+    /// Reads a descriptor. Its state and the bits that should be zero are not looked at: what a
+    /// granule is, its own state says. `None` if the address is not aligned to a block, or the end
+    /// is past all physical addresses.
     pub(super) fn decode(desc: u64) -> Option<Self> {
         let level = Level::new(3 - (desc & 3).cast_signed())?;
         let base =
@@ -62,7 +63,8 @@ pub(super) struct List {
 }
 
 impl List {
-    /// A list at `address` with `count` descriptors, of which those behind the end of the page are not looked at.
+    /// A list at `address` with `count` descriptors, of which those behind the end of the page are
+    /// not looked at.
     ///
     /// # Errors
     ///

@@ -17,7 +17,8 @@ const LIST_MAX: usize = 512;
 /// Most granules that a list for taking memory back is filled with at a time.
 const RECLAIM_MAX: usize = 64;
 
-/// What the Host is asked to donate: `RmiOpMemDonateReq`. Blocks of one granule, anywhere, DELEGATED: only the number is not 0.
+/// What the Host is asked to donate: `RmiOpMemDonateReq`. Blocks of one granule, anywhere,
+/// DELEGATED: only the number is not 0.
 const fn request(awaits: Awaits) -> u64 {
     const COUNT_SHIFT: u32 = 2;
     match awaits {
@@ -36,7 +37,8 @@ pub(super) const fn begun(begun: Begun) -> Reply {
     incomplete(begun.awaits, begun.handle)
 }
 
-/// `RMI_OP_CONTINUE`. An operation that goes on repeats its handle: there are Hosts that take it from here.
+/// `RMI_OP_CONTINUE`. An operation that goes on repeats its handle: there are Hosts that take it
+/// from here.
 ///
 /// # Errors
 ///
@@ -71,7 +73,8 @@ fn gifts(descriptors: &[u64]) -> impl Iterator<Item = Result<Gift, Cause>> + Clo
 ///
 /// Those of [`sro::donate`], `HostUnaligned`, `HostUntracked`, `HostFault`.
 ///
-/// Source: RMM specification (Arm DEN0137) 2.0, `RMI_OP_MEM_DONATE`: the list ends at the end of its page.
+/// Source: RMM specification (Arm DEN0137) 2.0, `RMI_OP_MEM_DONATE`: the list ends at the end of
+/// its page.
 // Out of line: the list would make the stack of every command larger.
 #[inline(never)]
 pub(super) fn donate<M: Memory + HostMemory>(

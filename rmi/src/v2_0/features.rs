@@ -11,9 +11,11 @@ const SHA_512: u64 = 1 << 5;
 /// `MAX_RECS_ORDER`: a Realm has at most 2^n - 1 RECs.
 const MAX_RECS_ORDER: u64 = realm::features::MAX_FREE_RECS_ORDER as u64;
 
-/// `RmiFeatureRegister` of this number. Registers 2 to 4 say that there are no devices, planes and encryption contexts.
+/// `RmiFeatureRegister` of this number. Registers 2 to 4 say that there are no devices, planes and
+/// encryption contexts.
 ///
-/// Source: RMM specification (Arm DEN0137) 2.0, `RMI_FEATURES`: a register that does not exist reads as zero.
+/// Source: RMM specification (Arm DEN0137) 2.0, `RMI_FEATURES`: a register that does not exist
+/// reads as zero.
 pub(super) fn register(features: &Features, index: u64) -> u64 {
     match index {
         0 => crate::features::register0(features) | u64::from(features.pa_bits()) << 33,
@@ -23,8 +25,8 @@ pub(super) fn register(features: &Features, index: u64) -> u64 {
     }
 }
 
-/// Source: RMM specification (Arm DEN0137) 2.0, `RmiFeatureRegister1`. L0GPTSZ, bits 13:10, is 0: EL3 describes 1 GiB with each
-/// entry of its first table. PPS has the codes of PARange.
+/// Source: RMM specification (Arm DEN0137) 2.0, `RmiFeatureRegister1`. L0GPTSZ, bits 13:10, is 0:
+/// EL3 describes 1 GiB with each entry of its first table. PPS has the codes of PARange.
 fn register1(features: &Features) -> u64 {
     GRANULE_4K
         | SHA_256
@@ -40,7 +42,8 @@ mod tests {
 
     use super::*;
 
-    /// The example of the notes: 48 bits, 6 breakpoints, 4 watchpoints; all hashes and our number of RECs.
+    /// The example of the notes: 48 bits, 6 breakpoints, 4 watchpoints; all hashes and our number
+    /// of RECs.
     #[test]
     fn the_registers_of_a_plain_machine() {
         let facts =

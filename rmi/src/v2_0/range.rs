@@ -62,10 +62,11 @@ pub(super) fn undelegate<M: Memory + RootWorld + Vcpu + Log>(
     Ok([reached])
 }
 
-/// How many physical addresses the Host passes or wants: the low bits of the flags of a command on mappings.
+/// How many physical addresses the Host passes or wants: the low bits of the flags of a command on
+/// mappings.
 ///
-/// Source: RMM specification (Arm DEN0137) 2.0, `RmiRttMapFlags`, `RmiRttUnmapFlags`: type of the addresses in bits 1:0, length of a list
-/// in 15:2.
+/// Source: RMM specification (Arm DEN0137) 2.0, `RmiRttMapFlags`, `RmiRttUnmapFlags`: type of the
+/// addresses in bits 1:0, length of a list in 15:2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Addresses {
     /// None.
@@ -204,10 +205,12 @@ impl Told {
         Ok(Self { to, ranges: heapless::Vec::new() })
     }
 
-    /// The last two outputs of a command, and the list: one descriptor, and how many. `state` is that of the memory in a list.
+    /// The last two outputs of a command, and the list: one descriptor, and how many. `state` is
+    /// that of the memory in a list.
     ///
-    /// A list that cannot be written any more has no entries for the Host. Its granules are DELEGATED all the same: a Host that took
-    /// its own page away in the middle of a command has to know which they were.
+    /// A list that cannot be written any more has no entries for the Host. Its granules are
+    /// DELEGATED all the same: a Host that took its own page away in the middle of a command has to
+    /// know which they were.
     fn finish<M: HostMemory>(self, rmm: &Rmm<'_, M>, state: u64) -> [u64; 2] {
         match self.to {
             TellTo::Nobody => [0, 0],
@@ -259,7 +262,8 @@ impl Sink for Told {
 ///
 /// # Errors
 ///
-/// `AddressType`, `OutputUnaligned`, `HostUnaligned`, `HostUntracked`, `HostFault`, and those of [`memory::map`].
+/// `AddressType`, `OutputUnaligned`, `HostUnaligned`, `HostUntracked`, `HostFault`, and those of
+/// [`memory::map`].
 pub(super) fn map_data<M: Machine>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,
@@ -291,7 +295,8 @@ pub(super) fn unmap_data<M: Machine>(
     Ok([reached, range, count])
 }
 
-/// The attributes of Host memory in the flags of a mapping: `MemAttr` in bits 18:16, write access in bit 19, read access in bit 20.
+/// The attributes of Host memory in the flags of a mapping: `MemAttr` in bits 18:16, write access
+/// in bit 19, read access in bit 20.
 fn attributes(flags: u64) -> Result<HostAttributes, Cause> {
     /// Bits 22:19 are access permissions, of which the upper two have no meaning.
     const RESERVED: u64 = 0b11 << 21;

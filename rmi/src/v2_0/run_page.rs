@@ -1,4 +1,5 @@
-//! The page through which the Host runs a REC. Virtual interrupts are not in it: the Host has them in the hardware.
+//! The page through which the Host runs a REC. Virtual interrupts are not in it: the Host has them
+//! in the hardware.
 
 use machine::{GranuleAddr, HostMemory};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
@@ -6,8 +7,8 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 use crate::ops::Cause;
 use crate::run_page;
 
-/// `RmiRecEnter`, the first half of the run page, as far as it has a meaning. Where 1.0 has virtual interrupts, from byte offset
-/// 0x300 on, there is nothing.
+/// `RmiRecEnter`, the first half of the run page, as far as it has a meaning. Where 1.0 has virtual
+/// interrupts, from byte offset 0x300 on, there is nothing.
 ///
 /// Source: RMM specification (Arm DEN0137) 2.0, `RmiRecEnter`.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Debug)]

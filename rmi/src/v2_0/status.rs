@@ -82,7 +82,8 @@ pub(super) const fn incomplete(awaits: Awaits) -> u64 {
 pub(super) struct Status {
     /// X0 for the Host.
     pub(super) code: u64,
-    /// The failed condition's label in the specification, or a name like it where the text has none.
+    /// The failed condition's label in the specification, or a name like it where the text has
+    /// none.
     pub(super) condition: &'static str,
 }
 

@@ -1,4 +1,5 @@
-//! Every command of RMI 2.0, a row each: its number, its name, when it is allowed, what it takes, and what it does.
+//! Every command of RMI 2.0, a row each: its number, its name, when it is allowed, what it takes,
+//! and what it does.
 
 use ::realm::Rmm;
 use machine::{Event, Machine};
@@ -10,7 +11,8 @@ use crate::ops::vgic::VgicSource;
 use crate::ops::{Cause, HostPage, Operand, data, in_place, psci, realm, rec, ripas, table};
 use crate::{NOT_SUPPORTED, Registers, Run, entry};
 
-/// Outputs of a command: X1 to X4. Those that a command does not have are zero, but for X4, which is the Host's own.
+/// Outputs of a command: X1 to X4. Those that a command does not have are zero, but for X4, which
+/// is the Host's own.
 pub(super) type Outputs = [u64; 4];
 
 /// What a command that is not refused replies.
@@ -40,7 +42,8 @@ enum Shape {
     Plain,
     /// The same; where the Host may go on is X2, also of a command that is refused.
     NextInX2,
-    /// The same; the first argument is a handle, which a refusal that passes by itself repeats in X1.
+    /// The same; the first argument is a handle, which a refusal that passes by itself repeats in
+    /// X1.
     Handle,
     /// X1 to X4 are outputs.
     FourOutputs,
@@ -76,14 +79,15 @@ impl When {
     }
 }
 
-/// Makes [`serve`] of rows `number NAME [arguments] when shape => call`. A call ends with its outputs, from X1 on, or with a
-/// [`Reply`].
+/// Makes [`serve`] of rows `number NAME [arguments] when shape => call`. A call ends with its
+/// outputs, from X1 on, or with a [`Reply`].
 macro_rules! commands {
     (($rmm:ident, $run:ident)
      $($number:literal $name:ident [$($argument:ident),*] $when:ident $shape:ident => $call:expr;)*) => {
         /// Carries out the command of a Host call, and makes the reply.
         ///
-        /// The order is: is the command known, does the monitor's state allow it, has the monitor what it is for, the rest.
+        /// The order is: is the command known, does the monitor's state allow it, has the monitor
+        /// what it is for, the rest.
         ///
         /// Source: RMM specification (Arm DEN0137) 2.0, "Command registers".
         pub(crate) fn serve<M: Machine>(
@@ -93,7 +97,8 @@ macro_rules! commands {
         ) {
             let _counted = $rmm.host.command();
             let [x0, arguments @ .., _] = *registers;
-            // Each row gives what it leads to, and one place makes a reply of it: there are many rows.
+            // Each row gives what it leads to, and one place makes a reply of it: there are many
+            // rows.
             let (name, shape, outcome) = match crate::identifier(x0) {
                 $($number => {
                     let [$($argument,)* ..] = arguments;
@@ -264,8 +269,8 @@ pub(crate) const fn asks_only(number: u64) -> bool {
     matches!(number, 0xc400_01e1 | 0xc400_01ec | 0xc400_01ee | 0xc400_0211)
 }
 
-/// Commands for features that this monitor says it has not: devices and their streams and translation tables, planes, indirect access
-/// permissions, a new platform token.
+/// Commands for features that this monitor says it has not: devices and their streams and
+/// translation tables, planes, indirect access permissions, a new platform token.
 ///
 /// Source: RMM specification (Arm DEN0137) 2.0, the commands of features that `RMI_FEATURES` names.
 const fn is_of_absent_feature(number: u64) -> bool {
@@ -288,7 +293,8 @@ fn set_low([x0, x1, x2, x3, ..]: &mut Registers, values: [u64; 4]) {
     [*x0, *x1, *x2, *x3] = values;
 }
 
-/// The reply to a command that is not refused. Registers that it has no output for are zero up to X3.
+/// The reply to a command that is not refused. Registers that it has no output for are zero up to
+/// X3.
 #[inline(always)]
 fn done(shape: Shape, reply: &Reply, registers: &mut Registers) {
     let &Reply { status, outputs: [o1, o2, o3, o4] } = reply;
@@ -299,7 +305,8 @@ fn done(shape: Shape, reply: &Reply, registers: &mut Registers) {
     }
 }
 
-/// The reply to a command that is refused, and the log's line about it. Outputs are zero, but for where the Host may go on.
+/// The reply to a command that is refused, and the log's line about it. Outputs are zero, but for
+/// where the Host may go on.
 #[cold]
 #[inline(never)]
 fn refused<M: Machine>(

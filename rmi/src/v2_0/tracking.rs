@@ -1,5 +1,5 @@
-//! Which memory can be a Realm's, and how EL3 describes it. Both are fixed at boot: each granule of DRAM has a state of its own, and
-//! EL3 has described all memory.
+//! Which memory can be a Realm's, and how EL3 describes it. Both are fixed at boot: each granule of
+//! DRAM has a state of its own, and EL3 has described all memory.
 
 use realm::Rmm;
 
@@ -58,8 +58,8 @@ pub(super) fn set<M>(rmm: &Rmm<'_, M>, addr: u64, wanted: u64, to: u64) -> Resul
     }
 }
 
-/// `RMI_GPT_INFO`: how far, and that EL3 has made the tables. One answer covers all that is asked for: a Host may not be able to ask
-/// for the rest.
+/// `RMI_GPT_INFO`: how far, and that EL3 has made the tables. One answer covers all that is asked
+/// for: a Host may not be able to ask for the rest.
 ///
 /// # Errors
 ///

@@ -34,7 +34,8 @@ pub(crate) enum Saved {
     Streaming,
 }
 
-/// State of one CPU. Mapped at [`crate::layout::AREA`] on the CPU that it belongs to, and nowhere else.
+/// State of one CPU. Mapped at [`crate::layout::AREA`] on the CPU that it belongs to, and nowhere
+/// else.
 #[derive(Debug)]
 #[repr(C, align(4096))]
 pub(crate) struct CpuArea {
@@ -73,7 +74,8 @@ pub(crate) struct CpuArea {
     pub(crate) host: Cell<El1Registers>,
     /// The Host's pointer authentication keys, where EL3 does not keep them.
     pub(crate) host_keys: [Cell<u64>; 10],
-    /// PMCR_EL0 of the Host, with bit 63 set, while its counters are stopped or the Realm's; else 0.
+    /// PMCR_EL0 of the Host, with bit 63 set, while its counters are stopped or the Realm's; else
+    /// 0.
     pub(crate) host_pmcr: Cell<u64>,
     /// ICC_SRE_EL2 and ICH_VMCR_EL2 of the Host while a Realm is loaded, where EL3 does not keep
     /// them.
@@ -102,8 +104,8 @@ mod access {
     use super::CpuArea;
     use crate::layout;
 
-    /// A constant address, kept from the compiler: or it would make the address of each field anew, one instruction
-    /// each, instead of using offsets from one register.
+    /// A constant address, kept from the compiler: or it would make the address of each field anew,
+    /// one instruction each, instead of using offsets from one register.
     #[inline(always)]
     pub(crate) fn opaque(mut address: usize) -> usize {
         // SAFETY: no instruction at all.
@@ -115,14 +117,15 @@ mod access {
 
     /// The area of the CPU that runs this.
     ///
-    /// The reference must not reach another CPU: [`crate::cpu::Cpu`], which hands it out, is neither `Send` nor
-    /// `Sync`.
+    /// The reference must not reach another CPU: [`crate::cpu::Cpu`], which hands it out, is
+    /// neither `Send` nor `Sync`.
     #[inline(always)]
     pub(crate) fn here<'a>() -> &'a CpuArea {
         let area = opaque(layout::AREA);
         let area: *const CpuArea = ptr::with_exposed_provenance(area);
         // SAFETY:
-        // - Mapped and aligned: the boot path maps each CPU's own block at AREA before any Rust runs there.
+        // - Mapped and aligned: the boot path maps each CPU's own block at AREA before any Rust
+        //   runs there.
         // - Valid: the block was zeroed, and zero is a value of every field.
         // - Shared only with code of this CPU, which changes it through cells.
         unsafe { &*area }

@@ -28,7 +28,8 @@ static HUNKS: AtomicBool = AtomicBool::new(false);
 const KEY_BYTES: usize = 48;
 /// Bytes of the challenge, a SHA-256.
 const CHALLENGE_BYTES: usize = 32;
-/// Most tries at boot while EL3 says "again": its attestation hardware is busy. Later the Realm tries again.
+/// Most tries at boot while EL3 says "again": its attestation hardware is busy. Later the Realm
+/// tries again.
 const TRIES_MAX: u32 = 1_000_000;
 /// Bytes of stack below a computation with secrets that are wiped after it: more than it uses.
 const SECRET_STACK_BYTES: usize = 8 << 10;
@@ -80,7 +81,8 @@ fn read(buffer: usize, into: &mut [u8]) {
         assert!(index < WORDS, "shared buffer");
         // SAFETY: inside the page by the assertion.
         let at = unsafe { from.add(index) };
-        // SAFETY: cold boot mapped the page, and pages are aligned; EL3 also writes it, hence volatile.
+        // SAFETY: cold boot mapped the page, and pages are aligned; EL3 also writes it, hence
+        // volatile.
         let word = unsafe { at.read_volatile() };
         for (to, from) in bytes.iter_mut().zip(word.to_le_bytes()) {
             *to = from;
@@ -88,14 +90,16 @@ fn read(buffer: usize, into: &mut [u8]) {
     }
 }
 
-/// Writes whole words to the shared page, then zeros up to its end: nothing of an earlier service stays behind.
+/// Writes whole words to the shared page, then zeros up to its end: nothing of an earlier service
+/// stays behind.
 fn write(buffer: usize, from: &[u8]) {
     let to: *mut u64 = ptr::with_exposed_provenance_mut(buffer);
     let words = from.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
     for (index, word) in words.chain(core::iter::repeat(0)).take(WORDS).enumerate() {
         // SAFETY: `take` keeps it inside the page.
         let at = unsafe { to.add(index) };
-        // SAFETY: cold boot mapped the page, and pages are aligned; EL3 also reads it, hence volatile.
+        // SAFETY: cold boot mapped the page, and pages are aligned; EL3 also reads it, hence
+        // volatile.
         unsafe { at.write_volatile(word) };
     }
 }
@@ -120,13 +124,15 @@ fn serve_key() -> Result<u64, El3Error> {
     Err(El3Error::AGAIN)
 }
 
-/// Runs `secret` with a stack frame of its own, so that [`wipe_stack`] in the caller reaches all that it leaves.
+/// Runs `secret` with a stack frame of its own, so that [`wipe_stack`] in the caller reaches all
+/// that it leaves.
 #[inline(never)]
 fn apart<R>(secret: impl FnOnce() -> R) -> R {
     secret()
 }
 
-/// Overwrites the stack below the caller, where a computation that has ended has left copies of its secrets.
+/// Overwrites the stack below the caller, where a computation that has ended has left copies of its
+/// secrets.
 #[inline(never)]
 fn wipe_stack() {
     black_box(&mut [0_u8; SECRET_STACK_BYTES]);

@@ -21,7 +21,8 @@ pub struct Cpu<F> {
 impl<F: Firmware> Cpu<F> {
     /// # Safety
     ///
-    /// The MMU is on, with this CPU's block at [`crate::layout::AREA`], and no other value lives on this CPU.
+    /// The MMU is on, with this CPU's block at [`crate::layout::AREA`], and no other value lives on
+    /// this CPU.
     pub(crate) unsafe fn new() -> Self {
         Self { firmware: PhantomData, this_cpu: PhantomData }
     }

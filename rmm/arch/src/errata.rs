@@ -1,18 +1,20 @@
 //! Errata of CPUs that the monitor works around itself, by `MIDR_EL1`.
 //!
-//! Owns the list of parts and whether this machine has one of them. What firmware works around at reset is not here.
+//! Owns the list of parts and whether this machine has one of them. What firmware works around at
+//! reset is not here.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Parts, as implementer and part number of `MIDR_EL1`, whose stores may land after a broadcast TLBI and its DSB
-/// (CVE-2025-10263). All revisions.
+/// Parts, as implementer and part number of `MIDR_EL1`, whose stores may land after a broadcast
+/// TLBI and its DSB (CVE-2025-10263). All revisions.
 ///
-/// The TLBI removes the translation in time. What is late is a store that another CPU has translated with it: a Realm's
-/// store could reach a page that has gone back to the Host or to another Realm. One more broadcast TLBI, of any kind, with
-/// one more DSB waits for those stores.
+/// The TLBI removes the translation in time. What is late is a store that another CPU has
+/// translated with it: a Realm's store could reach a page that has gone back to the Host or to
+/// another Realm. One more broadcast TLBI, of any kind, with one more DSB waits for those stores.
 ///
-/// Source: Arm security bulletin 112137 (CVE-2025-10263); the errata notices of the parts (4118414, 4193780 to 4193801);
-/// NVIDIA T410-OLY-1029; Linux commits cfd391e74134, ec7216f92e4e and 1940e70a8144 for the part numbers.
+/// Source: Arm security bulletin 112137 (CVE-2025-10263); the errata notices of the parts (4118414,
+/// 4193780 to 4193801); NVIDIA T410-OLY-1029; Linux commits cfd391e74134, ec7216f92e4e and
+/// 1940e70a8144 for the part numbers.
 const LATE_STORES: [(u64, u64); 23] = [
     (ARM, 0xd0b),  // Cortex-A76
     (ARM, 0xd0c),  // Neoverse N1
@@ -47,12 +49,13 @@ fn has_late_stores(midr: u64) -> bool {
     LATE_STORES.contains(&(midr >> 24 & 0xff, midr >> 4 & 0xfff))
 }
 
-/// Whether a CPU that has booted is one of [`LATE_STORES`]. It is the CPU that stores which matters, not the one that
-/// invalidates, so one such CPU makes all repeat. False while the MMU is off.
+/// Whether a CPU that has booted is one of [`LATE_STORES`]. It is the CPU that stores which
+/// matters, not the one that invalidates, so one such CPU makes all repeat. False while the MMU is
+/// off.
 static LATE: AtomicBool = AtomicBool::new(false);
 
-/// Notes the CPU that boots. Its note is visible everywhere before it can run a Realm: the others must see it when they
-/// invalidate what that Realm has used.
+/// Notes the CPU that boots. Its note is visible everywhere before it can run a Realm: the others
+/// must see it when they invalidate what that Realm has used.
 pub fn note(midr: u64) {
     if has_late_stores(midr) {
         LATE.store(true, Ordering::Relaxed);
@@ -67,18 +70,19 @@ pub fn is_repeating() -> bool {
     LATE.load(Ordering::Relaxed)
 }
 
-/// Waits for stores that other CPUs have translated with what a broadcast TLBI removed, where its DSB may not have done
-/// so. Stands after that DSB.
+/// Waits for stores that other CPUs have translated with what a broadcast TLBI removed, where its
+/// DSB may not have done so. Stands after that DSB.
 ///
-/// The monitor's own stage 1 is never invalidated on other CPUs: slots belong to one CPU, whose DSB waits for its stores.
+/// The monitor's own stage 1 is never invalidated on other CPUs: slots belong to one CPU, whose DSB
+/// waits for its stores.
 #[cfg(target_os = "none")]
 #[inline(always)]
 pub(crate) fn wait_for_late_stores() {
     use aarch64_cpu::asm::barrier::{self, ISH};
     if is_repeating() {
         // VALE2IS of address 0, where nothing is mapped: the broadcast that costs the least.
-        // SAFETY: invalidates a cached translation of the monitor that does not exist, and that the tables still hold if it
-        // does.
+        // SAFETY: invalidates a cached translation of the monitor that does not exist, and that the
+        // tables still hold if it does.
         unsafe {
             core::arch::asm!("tlbi vale2is, xzr", options(nostack));
         }

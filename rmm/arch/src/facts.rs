@@ -8,7 +8,8 @@ use crate::vcpu::{gic, simd};
 
 /// Reads the identification registers. Those that the CPU does not have read as zero.
 ///
-/// Source: Arm ARM (DDI0487), "Principles of the ID scheme": op0 3, op1 0, CRn 0, CRm 4 to 7 are never undefined.
+/// Source: Arm ARM (DDI0487), "Principles of the ID scheme": op0 3, op1 0, CRn 0, CRm 4 to 7 are
+/// never undefined.
 pub(crate) fn read() -> CpuFacts {
     let id_aa64pfr0 = mrs!("id_aa64pfr0_el1");
     let id_aa64dfr0 = mrs!("id_aa64dfr0_el1");

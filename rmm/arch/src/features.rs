@@ -48,8 +48,8 @@ pub struct Features {
     pub zva_bytes: u16,
     /// Instruction caches may hold what was in memory before (CTR_EL0.DIC is 0).
     pub invalidate_code: bool,
-    /// Instruction fetches see stores only after a clean to the point of unification (CTR_EL0.IDC is 0): bytes of the shortest line;
-    /// else 0.
+    /// Instruction fetches see stores only after a clean to the point of unification (CTR_EL0.IDC
+    /// is 0): bytes of the shortest line; else 0.
     pub clean_bytes: u16,
 }
 
@@ -74,7 +74,8 @@ pub const fn has_pmu(id_aa64dfr0: u64) -> bool {
 }
 
 impl Features {
-    /// Judges the registers of a CPU: `dczid` is `DCZID_EL0`, `ctr` is `CTR_EL0`, `interface` the version of the RMM-EL3 interface.
+    /// Judges the registers of a CPU: `dczid` is `DCZID_EL0`, `ctr` is `CTR_EL0`, `interface` the
+    /// version of the RMM-EL3 interface.
     ///
     /// Source: Arm ARM (DDI0487), the ID registers; ICH_VTR_EL2.
     pub const fn new(facts: &CpuFacts, dczid: u64, ctr: u64, interface: u64) -> Self {
@@ -118,8 +119,8 @@ impl Features {
 
 /// The first thing that the monitor cannot do without and this CPU lacks.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A5.5.11 (FWB) and A6.2 (timers: FEAT_ECV); the rest is how this
-/// monitor is built.
+/// Source: RMM specification (Arm DEN0137) 1.0, A5.5.11 (FWB) and A6.2 (timers: FEAT_ECV); the rest
+/// is how this monitor is built.
 pub const fn missing(facts: &CpuFacts) -> Option<&'static str> {
     let granule_stage2 = field(facts.id_aa64mmfr0, 40);
     if field(facts.id_aa64pfr0, 52) == 0 {

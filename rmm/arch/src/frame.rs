@@ -1,8 +1,9 @@
 //! Wraps log frames so that they share a console with plain text.
 //!
-//! A frame opens with `0xC0` and closes with `0xC1`; between them each byte `0x80..=0xBF` carries six bits of the
-//! contents, most significant first, the last ones padded with zeros. All those bytes are above ASCII, so text of
-//! another talker can stand anywhere, also inside a frame, and neither is lost.
+//! A frame opens with `0xC0` and closes with `0xC1`; between them each byte `0x80..=0xBF` carries
+//! six bits of the contents, most significant first, the last ones padded with zeros. All those
+//! bytes are above ASCII, so text of another talker can stand anywhere, also inside a frame, and
+//! neither is lost.
 
 /// Opens a frame.
 pub const OPEN: u8 = 0xc0;

@@ -1,11 +1,12 @@
 //! The Non-secure physical address space: two copy loops that may fault.
 //!
-//! The Host can delegate a page while it is being copied, so any load or store may take a granule protection
-//! fault. The loops (plain, and with the memory copy instructions of FEAT_MOPS) stand between `cairn_host_copy` and `cairn_host_copy_end`; the exception vectors know these two
+//! The Host can delegate a page while it is being copied, so any load or store may take a granule
+//! protection fault. The loops (plain, and with the memory copy instructions of FEAT_MOPS) stand
+//! between `cairn_host_copy` and `cairn_host_copy_end`; the exception vectors know these two
 //! addresses and resume at `cairn_host_copy_fault`, which returns 1.
 //!
-//! Source: Arm ARM (DDI0487), ESR_EL2, ISS of a data abort: DFSC 0x28 granule protection fault, 0x10 synchronous
-//! external abort.
+//! Source: Arm ARM (DDI0487), ESR_EL2, ISS of a data abort: DFSC 0x28 granule protection fault,
+//! 0x10 synchronous external abort.
 
 use core::arch::global_asm;
 
@@ -74,11 +75,13 @@ cairn_host_copy_fault:
 );
 
 unsafe extern "C" {
-    /// Copies `bytes` bytes, a multiple of 8, between 8-byte aligned places; 1 if an access faulted.
+    /// Copies `bytes` bytes, a multiple of 8, between 8-byte aligned places; 1 if an access
+    /// faulted.
     ///
     /// # Safety
     ///
-    /// `from` is readable and `to` writable for `bytes`, except that accesses to the Host slot may fault.
+    /// `from` is readable and `to` writable for `bytes`, except that accesses to the Host slot may
+    /// fault.
     fn cairn_host_copy(to: *mut u64, from: *const u64, bytes: usize) -> u64;
 
     /// The same, on a CPU with FEAT_MOPS.
@@ -93,7 +96,8 @@ unsafe extern "C" {
 ///
 /// # Safety
 ///
-/// `from` is readable and `to` writable for `bytes`, except that accesses to the Host slot may fault.
+/// `from` is readable and `to` writable for `bytes`, except that accesses to the Host slot may
+/// fault.
 #[inline(always)]
 unsafe fn copy(to: *mut u64, from: *const u64, bytes: usize, mops: bool) -> Result<(), HostFault> {
     let fault = if mops {
@@ -127,8 +131,10 @@ impl<F: Firmware> HostMemory for Cpu<F> {
         let from = core::ptr::with_exposed_provenance(mapping.address() + offset);
         // SAFETY:
         // - `into` is writable for its own length.
-        // - The Host slot maps the granule, `check` keeps the copy inside it, and a fault there is survived.
-        // - Assembly reads it once, into `into`: the compiler never sees the Host's memory, which changes at any time.
+        // - The Host slot maps the granule, `check` keeps the copy inside it, and a fault there is
+        //   survived.
+        // - Assembly reads it once, into `into`: the compiler never sees the Host's memory, which
+        //   changes at any time.
         unsafe { copy(into.as_mut_ptr(), from, size_of_val(into), self.area().features.get().mops) }
     }
 
@@ -144,7 +150,8 @@ impl<F: Firmware> HostMemory for Cpu<F> {
         let to = core::ptr::with_exposed_provenance_mut(mapping.address() + offset);
         // SAFETY:
         // - `from` is readable for its own length.
-        // - The Host slot maps the granule, `check` keeps the copy inside it, and a fault there is survived.
+        // - The Host slot maps the granule, `check` keeps the copy inside it, and a fault there is
+        //   survived.
         unsafe { copy(to, from.as_ptr(), size_of_val(from), self.area().features.get().mops) }
     }
 }

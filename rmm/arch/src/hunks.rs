@@ -14,13 +14,15 @@ const SINCE: u64 = 3;
 /// Most bytes of a hunk: it comes through one page.
 const HUNK_MAX: usize = 4096;
 
-/// Whether an EL3 that speaks this version of the interface (major in bits 30:16, minor in 15:0) gives hunks.
+/// Whether an EL3 that speaks this version of the interface (major in bits 30:16, minor in 15:0)
+/// gives hunks.
 pub const fn are_given(interface: u64) -> bool {
     interface >= SINCE
 }
 
-/// Fills `into` with a token; its length in bytes. `request` makes one request, with X3 as its argument (the size of the challenge
-/// at first, 0 to go on), and gives back the size of the hunk and of what is left; `read` copies a hunk.
+/// Fills `into` with a token; its length in bytes. `request` makes one request, with X3 as its
+/// argument (the size of the challenge at first, 0 to go on), and gives back the size of the hunk
+/// and of what is left; `read` copies a hunk.
 ///
 /// # Errors
 ///

@@ -5,9 +5,9 @@
 //! | low, 48 bits | `TTBR0_EL2`, the same on every CPU | identity map: image, granule words, shared buffer, console |
 //! | high, 25 bits | `TTBR1_EL2`, one per CPU | slots, stacks, the CPU's own page |
 //!
-//! What is private to a CPU has the same virtual address on every CPU, in the last 2 MiB of the address
-//! space. So the address of the CPU's own page is a constant, one instruction, and needs no register;
-//! `TPIDR_EL2` is free to be the scratch register of the exception vectors.
+//! What is private to a CPU has the same virtual address on every CPU, in the last 2 MiB of the
+//! address space. So the address of the CPU's own page is a constant, one instruction, and needs no
+//! register; `TPIDR_EL2` is free to be the scratch register of the exception vectors.
 //!
 //! | Page (of 512) | Holds |
 //! | --- | --- |
@@ -106,8 +106,8 @@ pub mod block {
 /// What [`public`] makes of any other value.
 pub const HIDDEN: u64 = u64::MAX;
 
-/// A register's value if it is an address, of the image, of a page of the high half or of a whole granule; else
-/// [`HIDDEN`]. Anything else may be a Realm's data.
+/// A register's value if it is an address, of the image, of a page of the high half or of a whole
+/// granule; else [`HIDDEN`]. Anything else may be a Realm's data.
 pub fn public(value: u64, image: &Range<u64>) -> u64 {
     const HIGH: u64 = 0u64.wrapping_sub(512 << 12);
     const GRANULES_END: u64 = 1 << 52;

@@ -5,9 +5,11 @@
 //! a Realm's CPU, hash instructions, exception vectors, the log's way to the console. `cpu::Cpu`
 //! implements the traits of [`machine`] with them.
 //!
-//! Does not own: any decision. What a command means is in the logic crates; what is logged, in the firmware.
+//! Does not own: any decision. What a command means is in the logic crates; what is logged, in the
+//! firmware.
 //!
-//! What needs the hardware exists only when built for it; the rest is pure and tested on any machine.
+//! What needs the hardware exists only when built for it; the rest is pure and tested on any
+//! machine.
 #![cfg_attr(not(test), no_std)]
 #![allow(unsafe_code, reason = "this crate is where the workspace keeps it")]
 

@@ -41,8 +41,8 @@ unsafe fn frame<'a>() -> &'a mut Frame {
     unsafe { &mut *FRAME.0.get() }
 }
 
-/// Waits for the console. A CPU that reports a fatal exception takes it after a while: its owner may be the very
-/// CPU that failed, in the middle of a frame.
+/// Waits for the console. A CPU that reports a fatal exception takes it after a while: its owner
+/// may be the very CPU that failed, in the middle of a frame.
 fn take() {
     let me = area::here().index.get() + 1;
     let mut tries = 0;
@@ -58,8 +58,9 @@ fn take() {
     }
 }
 
-// SAFETY: `acquire` excludes every other CPU until `release`. On one CPU frames do not nest: the monitor runs with
-// interrupts masked, and an exception that logs is fatal and never returns to the frame that it broke into.
+// SAFETY: `acquire` excludes every other CPU until `release`. On one CPU frames do not nest: the
+// monitor runs with interrupts masked, and an exception that logs is fatal and never returns to the
+// frame that it broke into.
 unsafe impl defmt::Logger for ConsoleLogger {
     fn acquire() {
         take();

@@ -1,18 +1,21 @@
 //! `memcpy`, `memmove` and `memset`: the compiler calls them for every copy of a structure.
 //!
-//! The portable ones in the compiler's support library take several instructions per word. These move 64 bytes per turn when
-//! both addresses are equally far from a word's, which is the rule between structures, and single bytes otherwise. They work with the MMU off: no
-//! access is ever unaligned.
+//! The portable ones in the compiler's support library take several instructions per word. These
+//! move 64 bytes per turn when both addresses are equally far from a word's, which is the rule
+//! between structures, and single bytes otherwise. They work with the MMU off: no access is ever
+//! unaligned.
 //!
 //! With FEAT_MOPS, once the MMU is on, three instructions do each of them.
 
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether all CPUs that have booted have the memory copy and set instructions. False while the MMU is off.
+/// Whether all CPUs that have booted have the memory copy and set instructions. False while the MMU
+/// is off.
 static MOPS: AtomicBool = AtomicBool::new(false);
 
-/// Notes what the CPU that boots has. The first one decides, and one without the instructions ends their use.
+/// Notes what the CPU that boots has. The first one decides, and one without the instructions ends
+/// their use.
 pub(crate) fn note_mops(has_mops: bool, is_first: bool) {
     if is_first || !has_mops {
         MOPS.store(has_mops, Ordering::Relaxed);

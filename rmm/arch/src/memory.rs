@@ -32,9 +32,10 @@ impl Deref for MappedPage<'_> {
     fn deref(&self) -> &Page {
         let page: *const Page = ptr::with_exposed_provenance(self.mapping.address());
         // SAFETY:
-        // - Valid and aligned: the slot maps one whole granule as Normal memory while `self` lives, and any bits
-        //   are a value of `Page`.
-        // - Unaliased: `Exclusive` proves that nobody else touches the granule, and `&self` that nobody writes.
+        // - Valid and aligned: the slot maps one whole granule as Normal memory while `self` lives,
+        //   and any bits are a value of `Page`.
+        // - Unaliased: `Exclusive` proves that nobody else touches the granule, and `&self` that
+        //   nobody writes.
         unsafe { &*page }
     }
 }
@@ -61,8 +62,9 @@ impl Deref for MappedWords<'_> {
     #[inline(always)]
     fn deref(&self) -> &Words {
         let words: *const Words = ptr::with_exposed_provenance(self.mapping.address());
-        // SAFETY: the slot maps one whole granule as Normal memory while `self` lives; `Shared` proves that it
-        // stays in the Realm physical address space; others may write it, hence atomics.
+        // SAFETY: the slot maps one whole granule as Normal memory while `self` lives; `Shared`
+        // proves that it stays in the Realm physical address space; others may write it, hence
+        // atomics.
         unsafe { &*words }
     }
 }
@@ -87,10 +89,11 @@ impl<F: Firmware> Memory for Cpu<F> {
     fn wipe(&self, slot: Slot, granule: Exclusive<'_>) {
         let mapping = Mapping::new(slot as usize, granule.addr(), Access::ReadWrite);
         let features = self.area().features.get();
-        // SAFETY: `Exclusive` proves that nobody else touches the granule, and it is mapped for all of the call.
+        // SAFETY: `Exclusive` proves that nobody else touches the granule, and it is mapped for all
+        // of the call.
         unsafe { zero(mapping.address(), PAGE_BYTES, &features) };
-        // DC ZVA is not ordered by a release store: the wipe must be complete before the granule changes hands.
-        // Source: bug catalogue T3.
+        // DC ZVA is not ordered by a release store: the wipe must be complete before the granule
+        // changes hands. Source: bug catalogue T3.
         barrier::dsb(ISH);
     }
 
@@ -199,8 +202,8 @@ fn clean_code(slot: Slot, granule: GranuleAddr, line_bytes: u16) {
     barrier::dsb(ISH);
 }
 
-/// Zeroes `bytes` bytes from `address`, both multiples of 512: by the memory set instructions if the CPU has them,
-/// else by DC ZVA if it is allowed, else by stores.
+/// Zeroes `bytes` bytes from `address`, both multiples of 512: by the memory set instructions if
+/// the CPU has them, else by DC ZVA if it is allowed, else by stores.
 ///
 /// # Safety
 ///
@@ -227,7 +230,8 @@ pub(crate) unsafe fn zero(address: usize, bytes: usize, features: &Features) {
     }
 }
 
-/// Zeroes `[address, end)`, both multiples of 512, by DC ZVA of `zva_bytes`, or by stores if that is 0.
+/// Zeroes `[address, end)`, both multiples of 512, by DC ZVA of `zva_bytes`, or by stores if that
+/// is 0.
 ///
 /// # Safety
 ///

@@ -1,4 +1,5 @@
-//! System registers: access to those for which crate `aarch64-cpu` has no name, and the fixed values of EL2.
+//! System registers: access to those for which crate `aarch64-cpu` has no name, and the fixed
+//! values of EL2.
 
 /// `CPTR_EL2` when nobody may use the SIMD unit: TTA, TAM; FPEN, ZEN and SMEN trap at every level.
 ///
@@ -13,8 +14,9 @@ pub const CPTR_SMEN: u64 = 0b11 << 24;
 
 /// `HCR_EL2` until the first Realm is loaded: E2H, RW, TSC, TEA and interrupts to EL2.
 ///
-/// TGE stays 0 for ever, although EL2 is the host of nothing: so TLBI VMALLE1IS and AT S1E1R mean the Realm's
-/// regime without a change of `HCR_EL2`, which can keep the last Realm's value between two runs.
+/// TGE stays 0 for ever, although EL2 is the host of nothing: so TLBI VMALLE1IS and AT S1E1R mean
+/// the Realm's regime without a change of `HCR_EL2`, which can keep the last Realm's value between
+/// two runs.
 ///
 /// Source: Arm ARM (DDI0487), HCR_EL2; TLBI VMALLE1IS acts on EL2&0 if both E2H and TGE are 1.
 pub const HCR_BOOT: u64 = 1 << 34 | 1 << 31 | 1 << 37 | 1 << 19 | 0b111 << 3;
@@ -24,7 +26,8 @@ pub const HCR_VSE: u64 = 1 << 8;
 
 /// `VTCR_EL2` of a CPU that has not run a Realm: VMIDs are as long as those of Realms.
 ///
-/// Source: Arm ARM (DDI0487), VTCR_EL2.VS: without it, TLB maintenance ignores the upper half of `VTTBR_EL2.VMID`.
+/// Source: Arm ARM (DDI0487), VTCR_EL2.VS: without it, TLB maintenance ignores the upper half of
+/// `VTTBR_EL2.VMID`.
 pub const fn vtcr_without_realm(id_aa64mmfr1: u64) -> u64 {
     const RES1: u64 = 1 << 31;
     const VS: u64 = 1 << 19;
@@ -32,9 +35,11 @@ pub const fn vtcr_without_realm(id_aa64mmfr1: u64) -> u64 {
     if (id_aa64mmfr1 >> 4) & 0xf == VMID16 { RES1 | VS } else { RES1 }
 }
 
-/// `MDCR_EL2` besides HPMN: everything of debug, PMU, SPE and trace traps, and nothing counts at EL2.
+/// `MDCR_EL2` besides HPMN: everything of debug, PMU, SPE and trace traps, and nothing counts at
+/// EL2.
 ///
-/// TDCC, HCCD, TTRF, HPMD, TPMS, TDRA, TDOSA, TDA, TPM, TPMCR. E2PB and E2TB 0: the buffers are EL2's.
+/// TDCC, HCCD, TTRF, HPMD, TPMS, TDRA, TDOSA, TDA, TPM, TPMCR. E2PB and E2TB 0: the buffers are
+/// EL2's.
 ///
 /// Source: Arm ARM (DDI0487), MDCR_EL2.
 pub const MDCR: u64 =
@@ -63,7 +68,8 @@ pub const ICC_SRE: u64 = 0xf;
 macro_rules! mrs {
     ($name:literal) => {{
         let value: u64;
-        // SAFETY: reading a system register touches no memory; the caller has checked that this CPU has it.
+        // SAFETY: reading a system register touches no memory; the caller has checked that this CPU
+        // has it.
         unsafe {
             core::arch::asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack));
         }
@@ -78,8 +84,8 @@ macro_rules! msr {
         let value: u64 = $value;
         // SAFETY:
         // - The register exists: the caller has checked it.
-        // - It belongs to EL1 of the Realm or Host, or to EL2 with a value of this crate: no mapping and no
-        //   vector that the monitor's own code relies on changes.
+        // - It belongs to EL1 of the Realm or Host, or to EL2 with a value of this crate: no
+        //   mapping and no vector that the monitor's own code relies on changes.
         unsafe {
             core::arch::asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nomem, nostack));
         }

@@ -13,11 +13,13 @@ use machine::Words;
 /// V0 to V5 and V16 to V19 are free to use.
 pub(crate) unsafe fn goes_up(table: &Words, first: u64, step: u64) -> bool {
     let differences: u64;
-    // SAFETY: reads the 4096 bytes of `table`, 32 times 128, which others may read too; the caller gives the vectors.
+    // SAFETY: reads the 4096 bytes of `table`, 32 times 128, which others may read too; the caller
+    // gives the vectors.
     unsafe {
         asm!(
             ".arch_extension simd",
-            // V0 to V3: the first eight words as they should be. V4: what all of them gain in the next eight.
+            // V0 to V3: the first eight words as they should be. V4: what all of them gain in the
+            // next eight.
             "fmov   d0, {first}",
             "add    {next}, {first}, {step}",
             "mov    v0.d[1], {next}",

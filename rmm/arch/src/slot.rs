@@ -4,8 +4,8 @@
 //! else uses that entry, so unmapping invalidates this CPU's TLB only. The window is a row of such
 //! pages, for granules that are wiped together: one barrier and one invalidation for all.
 //!
-//! Source: Arm ARM (DDI0487), "TLB maintenance": invalid to valid needs DSB and ISB; valid to invalid needs DSB, TLBI,
-//! DSB.
+//! Source: Arm ARM (DDI0487), "TLB maintenance": invalid to valid needs DSB and ISB; valid to
+//! invalid needs DSB, TLBI, DSB.
 
 use core::arch::asm;
 use core::ptr;
@@ -56,10 +56,11 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         entry(self.slot).store(0, Ordering::Relaxed);
         barrier::dsb(NSHST);
-        // Bits 43:0 are the page, 47:44 a level hint that stays unused, 63:48 the ASID, 0 as in TTBR0_EL2.
+        // Bits 43:0 are the page, 47:44 a level hint that stays unused, 63:48 the ASID, 0 as in
+        // TTBR0_EL2.
         let page = (slot_address(self.slot) as u64) << 8 >> 20;
-        // SAFETY: forgets a cached translation, which the table no longer has; no reference into the slot lives,
-        // since all borrow from `self`.
+        // SAFETY: forgets a cached translation, which the table no longer has; no reference into
+        // the slot lives, since all borrow from `self`.
         unsafe {
             asm!("tlbi vae2, {}", in(reg) page, options(nostack));
         }

@@ -86,8 +86,8 @@ mod calls {
     #[inline(always)]
     fn forward(function: u64, [r0, r1, r2, r3, r4]: ShortReply) -> Request {
         let (x0, x1, x2, x3, x4, x5, x6, x7): (u64, u64, u64, u64, u64, u64, u64, u64);
-        // SAFETY: EL3 runs with its own memory and returns here with all but X0 to X7 as it found it. The Host
-        // runs meanwhile, so memory may have changed: no `nomem`.
+        // SAFETY: EL3 runs with its own memory and returns here with all but X0 to X7 as it found
+        // it. The Host runs meanwhile, so memory may have changed: no `nomem`.
         unsafe {
             asm!(
                 "smc #0",
@@ -112,8 +112,8 @@ mod calls {
     pub(crate) fn call(function: u64, arguments: [u64; 3]) -> [u64; 3] {
         let [a1, a2, a3] = arguments;
         let (x0, x1, x2): (u64, u64, u64);
-        // SAFETY: the services named in this module read and write the page shared with EL3 at most, which no
-        // Rust reference covers while a call is under way.
+        // SAFETY: the services named in this module read and write the page shared with EL3 at
+        // most, which no Rust reference covers while a call is under way.
         unsafe {
             asm!(
                 "smc #0",

@@ -1,27 +1,30 @@
 //! Invalidation of stage 2 translations, on every CPU.
 //!
-//! A command that changed descriptors of a Realm calls it once, for the whole range. [`Method::of`] chooses the operations:
-//! one operation for one entry, one range operation per power of two of a longer range's length where the CPU has
-//! FEAT_TLBIRANGE, else one operation per entry, and everything of the VMID where that would be more than
-//! [`OPERATIONS_MAX`].
+//! A command that changed descriptors of a Realm calls it once, for the whole range. [`Method::of`]
+//! chooses the operations: one operation for one entry, one range operation per power of two of a
+//! longer range's length where the CPU has FEAT_TLBIRANGE, else one operation per entry, and
+//! everything of the VMID where that would be more than [`OPERATIONS_MAX`].
 //!
-//! Operations by IPA need not reach combined entries of both stages, so VMALLE1IS follows. It acts on the Realm's
-//! regime since `HCR_EL2.TGE` is always 0 (see [`crate::registers::HCR_BOOT`]).
+//! Operations by IPA need not reach combined entries of both stages, so VMALLE1IS follows. It acts
+//! on the Realm's regime since `HCR_EL2.TGE` is always 0 (see [`crate::registers::HCR_BOOT`]).
 //!
-//! Where a CPU of the machine may have stores of a Realm under way after all that, [`crate::errata`] waits for them.
+//! Where a CPU of the machine may have stores of a Realm under way after all that,
+//! [`crate::errata`] waits for them.
 //!
-//! Source: Arm ARM (DDI0487), "TLB maintenance instructions"; RMM specification (Arm DEN0137) 1.0, A5.5.
+//! Source: Arm ARM (DDI0487), "TLB maintenance instructions"; RMM specification (Arm DEN0137) 1.0,
+//! A5.5.
 
 use machine::GRANULE_SIZE;
 
 /// Most operations by IPA in one call.
 ///
-/// Each is a message to every CPU of the machine, and the DSB after them waits for all: beyond that number it costs the
-/// machine less if the Realm alone fills its translations again.
+/// Each is a message to every CPU of the machine, and the DSB after them waits for all: beyond that
+/// number it costs the machine less if the Realm alone fills its translations again.
 pub const OPERATIONS_MAX: u64 = 64;
 
-/// Most pages of a range that range operations name: they take 32 operands of the largest size, 32 times 2 to the power of
-/// 16 pages each, and never more than [`OPERATIONS_MAX`] with what is left before and after.
+/// Most pages of a range that range operations name: they take 32 operands of the largest size, 32
+/// times 2 to the power of 16 pages each, and never more than [`OPERATIONS_MAX`] with what is left
+/// before and after.
 const RANGE_PAGES_MAX: u64 = 32 * (32 << 16);
 
 /// Which addresses operands of range operations can name, on the CPU that issues them.
@@ -49,7 +52,8 @@ impl Ranges {
         }
     }
 
-    /// How far a page number is shifted in an operand, if operands can name `[ipa, ipa + size_bytes)`.
+    /// How far a page number is shifted in an operand, if operands can name `[ipa, ipa +
+    /// size_bytes)`.
     const fn shift(self, ipa: u64, size_bytes: u64) -> Option<u32> {
         let (shift, ipa_bits) = match self {
             Self::None => return None,
@@ -65,8 +69,8 @@ impl Ranges {
 pub enum Method {
     /// TLBI IPAS2E1IS of the range's first page: the range is one entry.
     Entry,
-    /// TLBI IPAS2E1IS of `lead` pages, TLBI RIPAS2E1IS of each operand, and TLBI IPAS2E1IS of the page that they leave
-    /// over.
+    /// TLBI IPAS2E1IS of `lead` pages, TLBI RIPAS2E1IS of each operand, and TLBI IPAS2E1IS of the
+    /// page that they leave over.
     Ranges {
         /// Pages before the first address that an operand can name.
         lead: u64,
@@ -80,8 +84,8 @@ pub enum Method {
 }
 
 impl Method {
-    /// How to invalidate `[ipa, ipa + size_bytes)`, which entries of `leaf_size_bytes` each mapped. `ranges` is asked only
-    /// where it matters.
+    /// How to invalidate `[ipa, ipa + size_bytes)`, which entries of `leaf_size_bytes` each mapped.
+    /// `ranges` is asked only where it matters.
     #[inline(always)]
     pub fn of(
         ipa: u64,
@@ -112,8 +116,8 @@ impl Method {
 
 /// Operands of TLBI RIPAS2E1IS that cover a number of pages, each with the pages that it covers.
 ///
-/// An operand covers `(NUM + 1) * 2^(5 * SCALE + 1)` pages. What is left over, a single page, needs the operation
-/// without a range.
+/// An operand covers `(NUM + 1) * 2^(5 * SCALE + 1)` pages. What is left over, a single page, needs
+/// the operation without a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeOperands {
     page: u64,
@@ -122,8 +126,8 @@ pub struct RangeOperands {
 }
 
 impl RangeOperands {
-    /// The operands for `pages` pages from page number `page`, a multiple of 2 to the power of `shift`: the bits of a page
-    /// number that operands do not have, 0 or 4.
+    /// The operands for `pages` pages from page number `page`, a multiple of 2 to the power of
+    /// `shift`: the bits of a page number that operands do not have, 0 or 4.
     pub const fn new(page: u64, pages: u64, shift: u32) -> Self {
         Self { page, pages, shift }
     }
@@ -143,9 +147,9 @@ impl Iterator for RangeOperands {
         if self.pages < 2 {
             return None;
         }
-        // The largest scale whose unit fits; at most 32 units of it. Units shrink from operand to operand, and all but those of
-        // scale 0, which leave no pair of pages over, are multiples of 64 pages: so each operand starts at a multiple of 16 if
-        // the first does.
+        // The largest scale whose unit fits; at most 32 units of it. Units shrink from operand to
+        // operand, and all but those of scale 0, which leave no pair of pages over, are multiples
+        // of 64 pages: so each operand starts at a multiple of 16 if the first does.
         let scale = u64::from((self.pages.ilog2() - 1) / 5).min(3);
         let unit = 1 << (5 * scale + 1);
         let count = (self.pages / unit).min(32);
@@ -175,13 +179,15 @@ mod operations {
     macro_rules! tlbi {
         ($name:literal, $operand:expr) => {{
             let operand: u64 = $operand;
-            // SAFETY: invalidates cached translations of Realms only: the monitor's own regime is EL2&0.
+            // SAFETY: invalidates cached translations of Realms only: the monitor's own regime is
+            // EL2&0.
             unsafe {
                 asm!(concat!("tlbi ", $name, ", {}"), in(reg) operand, options(nostack));
             }
         }};
         ($name:literal) => {
-            // SAFETY: invalidates cached translations of Realms only: the monitor's own regime is EL2&0.
+            // SAFETY: invalidates cached translations of Realms only: the monitor's own regime is
+            // EL2&0.
             unsafe {
                 asm!(concat!("tlbi ", $name), options(nostack));
             }
@@ -266,8 +272,8 @@ mod tests {
         ((operand & ((1 << 37) - 1)) << shift, (num + 1) << (5 * scale + 1))
     }
 
-    /// The pages that the operations of `[ipa, ipa + size)` name one after the other, each run with its length; empty if
-    /// everything of the VMID goes.
+    /// The pages that the operations of `[ipa, ipa + size)` name one after the other, each run with
+    /// its length; empty if everything of the VMID goes.
     fn named(ipa: u64, size: u64, leaf: u64, ranges: Ranges) -> Vec<(u64, u64)> {
         let (page, pages) = (ipa / PAGE, size / PAGE);
         match Method::of(ipa, size, leaf, || ranges) {

@@ -9,8 +9,9 @@
 //! | lower EL, AArch64 | saves X0 to X30 straight into the REC and returns from [`crate::vcpu`]'s `run` |
 //! | lower EL, AArch32 | cannot happen (HCR_EL2.RW, no AArch32 in the ID registers); reports |
 //!
-//! While a Realm runs SP_EL2 points at its `VcpuRegisters`, so the exit needs no scratch register. An exception from
-//! EL2 trusts no stack: `TPIDR_EL2` holds X0, and the CPU's own page, whose address is a constant, the rest.
+//! While a Realm runs SP_EL2 points at its `VcpuRegisters`, so the exit needs no scratch register.
+//! An exception from EL2 trusts no stack: `TPIDR_EL2` holds X0, and the CPU's own page, whose
+//! address is a constant, the rest.
 
 use core::arch::global_asm;
 use core::mem::offset_of;
@@ -84,7 +85,8 @@ cairn_vectors:
     fatal_vector 15
     .balign 128
 
-    // A data abort of the Host copy loop, because the Host took the page away, is an answer. X0 is the area.
+    // A data abort of the Host copy loop, because the Host took the page away, is an answer. X0 is
+    // the area.
 cairn_el2_sync:
     mrs     x1, elr_el2
     adr     x2, cairn_is_streaming
@@ -123,7 +125,8 @@ cairn_el2_sync:
     b.ne    2f
     adr     x1, cairn_is_streaming_trap
     b       7f
-    // A walk of the Realm's own tables, which the Host can make end in an external abort, is an answer too.
+    // A walk of the Realm's own tables, which the Host can make end in an external abort, is an
+    // answer too.
 6:  mrs     x1, esr_el2
     lsr     x1, x1, #26
     cmp     x1, #0x25

@@ -1,12 +1,14 @@
 //! Whether a CPU that boots later is like the first.
 //!
-//! What a Realm is told of the CPU comes from the first one, and so does what RMM offers the Host. A REC runs on whatever CPU
-//! the Host enters it: one that lacks a feature would give it undefined instructions, one with other cache lines would leave
-//! parts of its memory unclean, and one with more would give it registers that nobody switches. So any difference is fatal for
-//! the CPU, also in fields that are hidden from Realms or unknown today.
+//! What a Realm is told of the CPU comes from the first one, and so does what RMM offers the Host.
+//! A REC runs on whatever CPU the Host enters it: one that lacks a feature would give it undefined
+//! instructions, one with other cache lines would leave parts of its memory unclean, and one with
+//! more would give it registers that nobody switches. So any difference is fatal for the CPU, also
+//! in fields that are hidden from Realms or unknown today.
 //!
-//! Not compared, since CPUs of one machine may differ there and nothing of ours depends on it: MIDR_EL1 and REVIDR_EL1, of which
-//! a Realm sees the CPU's own and errata are kept by machine; MPIDR_EL1; and the bits that the constants below leave out.
+//! Not compared, since CPUs of one machine may differ there and nothing of ours depends on it:
+//! MIDR_EL1 and REVIDR_EL1, of which a Realm sees the CPU's own and errata are kept by machine;
+//! MPIDR_EL1; and the bits that the constants below leave out.
 
 use machine::CpuFacts;
 
@@ -25,8 +27,8 @@ pub struct Difference {
 const PMCR: u64 = 0x1f << 11;
 /// ICC_CTLR_EL1 without what the Host sets: CBPR, EOImode, PMHE.
 const ICC_CTLR: u64 = !0b100_0011;
-/// CTR_EL0 without ERG, CWG and TminLine: sizes that software keeps data apart by, and steps by for tags alone, which Realms
-/// do not have.
+/// CTR_EL0 without ERG, CWG and TminLine: sizes that software keeps data apart by, and steps by for
+/// tags alone, which Realms do not have.
 const CTR: u64 = !(0xff << 20 | 0x3f << 32);
 
 /// Registers by name, each with the bits of it that count.

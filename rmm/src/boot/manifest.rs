@@ -56,7 +56,8 @@ struct List<'p> {
 }
 
 impl<'p> List<'p> {
-    /// Reads the list whose head is at byte `offset`; its array must lie inside the page at `page_pa`.
+    /// Reads the list whose head is at byte `offset`; its array must lie inside the page at
+    /// `page_pa`.
     fn read(page: &'p Page, page_pa: u64, offset: u64, words_each: u64) -> Result<Self, BootCode> {
         let [count, pointer, checksum] = [0, 8, 16].map(|field| word(page, offset + field));
         let array = if count == 0 {
@@ -101,8 +102,9 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`BootCode::ManifestVersion`] for a version that the monitor cannot read, else [`BootCode::ManifestData`] for a
-    /// list that leaves the page, has a wrong sum, or describes impossible memory.
+    /// [`BootCode::ManifestVersion`] for a version that the monitor cannot read, else
+    /// [`BootCode::ManifestData`] for a list that leaves the page, has a wrong sum, or describes
+    /// impossible memory.
     pub fn parse(page: &Page, page_pa: u64, pa_bits: u32) -> Result<Self, BootCode> {
         let version = word(page, 0) & 0xffff_ffff;
         let (major, minor) = (version >> 16, version & 0xffff);

@@ -30,8 +30,8 @@ enum Protected {
     Retry,
 }
 
-/// What the tables say of a protected address now. Looked up under the table's lock, so a change in progress
-/// (break-before-make) is never seen.
+/// What the tables say of a protected address now. Looked up under the table's lock, so a change in
+/// progress (break-before-make) is never seen.
 fn look_up<M: Machine>(rmm: &Rmm<'_, M>, rec: &Rec, ipa: u64) -> Protected {
     let tree = rec.tree();
     tree.walk(rmm.machine, &rmm.granules, ipa, Level::PAGE, |at| match at.entry {
@@ -88,8 +88,8 @@ pub fn data<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Opt
     Some(Exit::Sync { esr: exit.esr & EMULATABLE, far: PageOffset::of(exit.far), hpfar, gpr0 })
 }
 
-/// Whether an unprotected address is mapped by now: the fault met a block that was being split or folded, which the Host
-/// need not hear of.
+/// Whether an unprotected address is mapped by now: the fault met a block that was being split or
+/// folded, which the Host need not hear of.
 fn is_mapped_unprotected<M: Machine>(rmm: &Rmm<'_, M>, rec: &Rec, ipa: u64) -> bool {
     let tree = rec.tree();
     tree.walk(rmm.machine, &rmm.granules, ipa, Level::PAGE, |at| {
@@ -109,7 +109,8 @@ fn written(rec: &Rec, esr: u64) -> u64 {
 
 /// An instruction abort.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A4.3.4.2, A5.2.9: code runs from protected memory only.
+/// Source: RMM specification (Arm DEN0137) 1.0, A4.3.4.2, A5.2.9: code runs from protected memory
+/// only.
 pub fn instruction<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
     if is_external(exit.esr) {
         return external(rmm, rec, exit, INSTRUCTION);
@@ -133,10 +134,11 @@ pub fn instruction<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit)
     }
 }
 
-/// The page that the Realm accessed; `None` if that cannot be told, and the access has to be repeated.
+/// The page that the Realm accessed; `None` if that cannot be told, and the access has to be
+/// repeated.
 ///
-/// HPFAR_EL2 may be UNKNOWN after a permission fault that was not on a stage 1 walk: then the Realm's own translation of
-/// FAR_EL2 tells.
+/// HPFAR_EL2 may be UNKNOWN after a permission fault that was not on a stage 1 walk: then the
+/// Realm's own translation of FAR_EL2 tells.
 fn fault_ipa<M: Machine>(rmm: &Rmm<'_, M>, exit: &VcpuExit) -> Option<u64> {
     const PERMISSION: u64 = 0b00_1100;
     const KIND: u64 = 0b11_1100;
@@ -146,13 +148,15 @@ fn fault_ipa<M: Machine>(rmm: &Rmm<'_, M>, exit: &VcpuExit) -> Option<u64> {
     Some(page_of(exit.hpfar))
 }
 
-/// Whether stage 2 tables say that the access may not be: address size, translation, access flag or permission fault.
+/// Whether stage 2 tables say that the access may not be: address size, translation, access flag or
+/// permission fault.
 const fn is_of_stage_2(esr: u64) -> bool {
     matches!(esr & ESR_FSC, 0x00..=0x0f | 0x29 | 0x2b)
 }
 
-/// The memory cannot do what the Realm wants of it: an access that is not aligned, or an exclusive one, where the Host has mapped
-/// Device memory. HPFAR_EL2 is UNKNOWN then, and repeating the access would not help: the Realm hears of it.
+/// The memory cannot do what the Realm wants of it: an access that is not aligned, or an exclusive
+/// one, where the Host has mapped Device memory. HPFAR_EL2 is UNKNOWN then, and repeating the
+/// access would not help: the Realm hears of it.
 ///
 /// Source: Arm ARM (DDI0487), HPFAR_EL2; ESR_EL2, ISS of a data abort.
 #[cold]
@@ -205,7 +209,8 @@ fn external<M: Machine>(
 
 /// A physical SError while the Realm ran.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A4.3.6; Arm ARM (DDI0487), "ISS encoding for an SError exception".
+/// Source: RMM specification (Arm DEN0137) 1.0, A4.3.6; Arm ARM (DDI0487), "ISS encoding for an
+/// SError exception".
 ///
 /// # Panics
 ///

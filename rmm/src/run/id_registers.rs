@@ -1,7 +1,7 @@
 //! What a Realm sees of the CPU: only features whose state is switched and whose controls are on.
 //!
-//! Each register is an allow-list of fields. A field that we do not know is masked, so a newer CPU shows a Realm nothing
-//! that the monitor does not handle; the registers of hidden features trap.
+//! Each register is an allow-list of fields. A field that we do not know is masked, so a newer CPU
+//! shows a Realm nothing that the monitor does not handle; the registers of hidden features trap.
 
 use machine::CpuFacts;
 use machine::extensions::Extensions;
@@ -19,8 +19,9 @@ const fn fields(shifts: &[u32]) -> u64 {
     mask
 }
 
-// Source of all masks: Arm ARM (DDI0487), the register of that name. Hidden on purpose: AMU, MPAM, SME, MTE, GCS, NMI,
-// THE, TRBE, SPE, BRBE, trace, LS64, MOPS; they are not switched, or off at EL2 or EL3.
+// Source of all masks: Arm ARM (DDI0487), the register of that name. Hidden on purpose: AMU, MPAM,
+// SME, MTE, GCS, NMI, THE, TRBE, SPE, BRBE, trace, LS64, MOPS; they are not switched, or off at EL2
+// or EL3.
 
 // RAS stays hidden too: error records trap, and EL3 may not give the feature to this world.
 
@@ -32,7 +33,8 @@ const PFR0_SVE: u64 = fields(&[32]);
 const PFR0_AARCH64_ONLY: u64 = 0x11;
 /// BT, SSBS, CSV2_frac.
 const PFR1: u64 = fields(&[0, 4, 32]);
-/// SVEver, AES, BitPerm, BF16, B16B16, SHA3, SM4, I8MM, F32MM, F64MM: instructions without registers of their own.
+/// SVEver, AES, BitPerm, BF16, B16B16, SHA3, SM4, I8MM, F32MM, F64MM: instructions without
+/// registers of their own.
 const ZFR0: u64 = fields(&[0, 4, 16, 20, 24, 32, 40, 44, 52, 56]);
 /// DebugVer: FEAT_Debugv8p8 is the last version whose registers are switched.
 const DEBUGVER_MAX: u64 = 0xa;
@@ -49,24 +51,27 @@ const ISAR0: u64 = fields(&[4, 8, 12, 16, 20, 28, 32, 36, 40, 44, 48, 52, 56, 60
 const ISAR1: u64 = fields(&[0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56]);
 /// RPRES, GPA3, APA3, BC, PAC_frac, CLRBHB, CSSC; not MOPS, which needs HCRX_EL2.
 ///
-/// Nor WFxT, although it works: Linux delays by WFIT, with interrupts masked or no timer set as well. A Host that traps WFI may not
-/// see the time limit (KVM looks for it where a REC exit shows zeros), and would let the CPU sleep until an interrupt.
+/// Nor WFxT, although it works: Linux delays by WFIT, with interrupts masked or no timer set as
+/// well. A Host that traps WFI may not see the time limit (KVM looks for it where a REC exit shows
+/// zeros), and would let the CPU sleep until an interrupt.
 const ISAR2: u64 = fields(&[4, 8, 12, 20, 24, 28, 52]);
 /// PARange, ASIDBits, BigEnd, BigEndEL0, TGran16, TGran64, TGran4, ExS, ECV.
 const MMFR0: u64 = fields(&[0, 4, 8, 16, 20, 24, 28, 44, 60]);
 /// HPDS, PAN, XNX, ETS, AFP, nTLBPA.
 const MMFR1: u64 = fields(&[12, 20, 28, 36, 44, 48]);
-/// HAFDBS, in the lowest field: dirty state is the last that works without TCR2_EL1 (FEAT_HAFT) and EL2 (FEAT_HDBSS).
+/// HAFDBS, in the lowest field: dirty state is the last that works without TCR2_EL1 (FEAT_HAFT) and
+/// EL2 (FEAT_HDBSS).
 const HAFDBS_MAX: u64 = 2;
 /// CnP, UAO, LSM, VARange, CCIDX, ST, AT, IDS, TTL, BBM, E0PD.
 const MMFR2: u64 = fields(&[0, 4, 8, 16, 20, 28, 32, 36, 48, 52, 60]);
 
-/// CTX_CMPs reads 0 as well, which means that the last breakpoint is context-aware. That is true only of the last that the
-/// CPU has; there is no way to say "none".
+/// CTX_CMPs reads 0 as well, which means that the last breakpoint is context-aware. That is true
+/// only of the last that the CPU has; there is no way to say "none".
 const DFR0_BRPS_SHIFT: u32 = 12;
 const DFR0_WRPS_SHIFT: u32 = 20;
 
-/// The value of an identification register, (op0, op1, CRn, CRm, op2); what is not listed reads as zero.
+/// The value of an identification register, (op0, op1, CRn, CRm, op2); what is not listed reads as
+/// zero.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.3, A3.1.
 pub fn read(facts: &CpuFacts, extensions: &Extensions, register: (u8, u8, u8, u8, u8)) -> u64 {

@@ -25,8 +25,8 @@ use timers::Timers;
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A4.1 to A4.5.
 pub fn run<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, answer: &Answer<'_>) -> Exit {
-    // A REC that cannot go on is loaded all the same: what its exit leaves in the registers that the
-    // Host shares with it does not depend on how far it got.
+    // A REC that cannot go on is loaded all the same: what its exit leaves in the registers that
+    // the Host shares with it does not depend on how far it got.
     let resumed = rsi::resume(rmm, rec, answer);
     rmm.machine.load(&mut rec.registers);
     let exit = match resumed {
@@ -83,10 +83,11 @@ fn synchronous<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> 
     }
 }
 
-/// Lends the SIMD unit for an instruction that has trapped; false if the Realm does not have that instruction.
+/// Lends the SIMD unit for an instruction that has trapped; false if the Realm does not have that
+/// instruction.
 ///
-/// In streaming mode, in which the Host may have called, an instruction of SVE traps as one of SME does. Lending ends that mode, so
-/// an SME trap after it is the Realm's own.
+/// In streaming mode, in which the Host may have called, an instruction of SVE traps as one of SME
+/// does. Lending ends that mode, so an SME trap after it is the Realm's own.
 fn lend_simd<M: Vcpu>(rmm: &Rmm<'_, M>, rec: &Rec, class: u64) -> bool {
     let has = class == class::FP || rec.registers.extensions.sve_vl().is_some();
     has && (rmm.machine.lend_simd(&rec.registers) || class != class::SME)

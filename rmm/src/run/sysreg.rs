@@ -1,5 +1,5 @@
-//! System registers that trap: identification registers, the GIC's SGI registers, and everything else that a Realm
-//! does not have.
+//! System registers that trap: identification registers, the GIC's SGI registers, and everything
+//! else that a Realm does not have.
 
 use machine::vcpu::{LiveRegister, VcpuExit};
 use machine::{Event, Machine};
@@ -12,7 +12,8 @@ use super::{id_registers, remember, undefined};
 /// OSLSR_EL1.OSLM: the OS Lock is implemented.
 const OSLSR_IMPLEMENTED: u64 = 1 << 3;
 
-/// ISS.Rt: which general-purpose register a trapped access names. The Host gets the value, and needs no more.
+/// ISS.Rt: which general-purpose register a trapped access names. The Host gets the value, and
+/// needs no more.
 const RT: u64 = 0x1f << 5;
 
 /// The instruction of a trapped access, from the syndrome.
@@ -44,7 +45,8 @@ impl Access {
 /// touch: registers of features that no Realm is shown, IMPLEMENTATION DEFINED ones, and every
 /// instruction that traps.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.4; Arm ARM (DDI0487): a register of a feature that is not there is UNDEFINED.
+/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.4; Arm ARM (DDI0487): a register of a
+/// feature that is not there is UNDEFINED.
 // Rare, and some hundred bytes of the image.
 #[inline(never)]
 fn is_undefined(esr: u64) -> bool {
@@ -90,8 +92,8 @@ fn is_undefined(esr: u64) -> bool {
 
 /// Handles a trapped access; the exit if the Host has to do it.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.3, A2.1.2.4, A4.3.4.4; the exits for the GIC's SGI registers and ICC_DIR
-/// are how hosts and the reference monitor share the work.
+/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.3, A2.1.2.4, A4.3.4.4; the exits for the
+/// GIC's SGI registers and ICC_DIR are how hosts and the reference monitor share the work.
 // In the caller its registers are saved on every exit: 23 instructions of RSI_VERSION.
 #[inline(never)]
 pub fn access<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
@@ -107,7 +109,8 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> O
         ((3, 0, 4, 6, 0) | (3, 0, 12, 11, 1 | 5..=7), false) => {
             return Some(tell_host(rec, exit, access));
         }
-        // A Host that has the virtual interrupts in the hardware may have set traps there, for any register of the CPU interface.
+        // A Host that has the virtual interrupts in the hardware may have set traps there, for any
+        // register of the CPU interface.
         ((3, 0, 4, 6, 0) | (3, 0, 12, 8..=12, _), _) if rec.registers.gic.in_hardware != 0 => {
             return Some(tell_host(rec, exit, access));
         }
@@ -137,7 +140,8 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> O
             rmm.machine.lend_debug(&mut rec.registers);
             return None;
         }
-        // The rest of debug, and performance monitors that the Realm does not have: harmless to touch.
+        // The rest of debug, and performance monitors that the Realm does not have: harmless to
+        // touch.
         ((2, ..) | (3, _, 9, 12..=14, _) | (3, 3, 14, 8..=15, _), read) => {
             if read {
                 rec.set_gpr(access.rt, 0);
@@ -154,9 +158,11 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> O
     None
 }
 
-/// The exit for an access that the Host handles: it gets the value of a write, and its X0 at the next entry is that of a read.
+/// The exit for an access that the Host handles: it gets the value of a write, and its X0 at the
+/// next entry is that of a read.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A4.3.4.4; 2.0, A6.1: ESR_EL2.ISS.Rt is 0, whatever the instruction says.
+/// Source: RMM specification (Arm DEN0137) 1.0, A4.3.4.4; 2.0, A6.1: ESR_EL2.ISS.Rt is 0, whatever
+/// the instruction says.
 fn tell_host(rec: &mut Rec, exit: &VcpuExit, access: Access) -> Exit {
     let gpr0 = if access.read { 0 } else { rec.gpr(access.rt) };
     rec.advance_pc();

@@ -1,7 +1,7 @@
 //! The Realm's EL1 timers, whose interrupts only the Host can deliver.
 //!
-//! A timer that the Host knows to be asserted is kept from the physical GIC, or the Realm could never run to serve it.
-//! A change of a timer's output that the Host does not know of ends the run.
+//! A timer that the Host knows to be asserted is kept from the physical GIC, or the Realm could
+//! never run to serve it. A change of a timer's output that the Host does not know of ends the run.
 
 use machine::Vcpu;
 
@@ -40,13 +40,15 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// The timers of a REC that has just been loaded, whose Host was last told these values of CNTP_CTL and CNTV_CTL.
+    /// The timers of a REC that has just been loaded, whose Host was last told these values of
+    /// CNTP_CTL and CNTV_CTL.
     pub fn new(reported: [u64; 2]) -> Self {
         let [physical, virtual_] = reported;
         Self { reported: Outputs::of(physical, virtual_), masked: Outputs::UNKNOWN }
     }
 
-    /// Looks at the timers before the Realm runs: masks what is asserted, and returns whether the Host has to be told.
+    /// Looks at the timers before the Realm runs: masks what is asserted, and returns whether the
+    /// Host has to be told.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, A6.2.
     #[inline(always)]

@@ -1,7 +1,8 @@
-//! RSI_ATTESTATION_TOKEN_INIT and RSI_ATTESTATION_TOKEN_CONTINUE: the protocol by which a Realm fetches its token.
+//! RSI_ATTESTATION_TOKEN_INIT and RSI_ATTESTATION_TOKEN_CONTINUE: the protocol by which a Realm
+//! fetches its token.
 //!
-//! What is in a token, and how it is signed, is in crate `attest`. Module `workspace` is where it all lies in the REC's
-//! auxiliary granules.
+//! What is in a token, and how it is signed, is in crate `attest`. Module `workspace` is where it
+//! all lies in the REC's auxiliary granules.
 //!
 //! A REC makes one token at a time. Whatever there is of it is in the REC and its auxiliary
 //! granules, so the REC may
@@ -31,14 +32,14 @@ const TOKEN_MAX: usize = size_of::<Page>();
 
 const _: () = assert!(CONTAINER_MAX + PLATFORM_TOKEN_MAX + REALM_TOKEN_MAX <= TOKEN_MAX);
 
-/// `RSI_ATTESTATION_TOKEN_INIT`: starts a token for the challenge in X1 to X8; abandons one in progress. X1 is an upper bound
-/// of the token's length.
+/// `RSI_ATTESTATION_TOKEN_INIT`: starts a token for the challenge in X1 to X8; abandons one in
+/// progress. X1 is an upper bound of the token's length.
 ///
 /// Notes what the token is to say and computes nothing: the first RSI_ATTESTATION_TOKEN_CONTINUE
 /// does, where an interrupt can come in between (perf: `attest_token_init`).
 ///
-/// The specification has no failure condition here, so a missing key shows at RSI_ATTESTATION_TOKEN_CONTINUE (the reference monitor
-/// returns RSI_ERROR_UNKNOWN at once).
+/// The specification has no failure condition here, so a missing key shows at
+/// RSI_ATTESTATION_TOKEN_CONTINUE (the reference monitor returns RSI_ERROR_UNKNOWN at once).
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_INIT`, A7.2.2.
 pub fn init<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
@@ -71,11 +72,11 @@ const fn hash_name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-/// `RSI_ATTESTATION_TOKEN_CONTINUE`: writes the next part of the token to byte X2 of the Realm's page at X1, at most X3 bytes;
-/// X1 is how many.
+/// `RSI_ATTESTATION_TOKEN_CONTINUE`: writes the next part of the token to byte X2 of the Realm's
+/// page at X1, at most X3 bytes; X1 is how many.
 ///
-/// An interrupt of the Host ends the call early, with RSI_INCOMPLETE and nothing written. After any failure but those of
-/// the arguments the Realm has to start again.
+/// An interrupt of the Host ends the call early, with RSI_INCOMPLETE and nothing written. After any
+/// failure but those of the arguments the Realm has to start again.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_CONTINUE`, A7.2.2, B5.3.2.
 pub fn proceed<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
@@ -100,7 +101,8 @@ pub fn proceed<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     {
         return interrupted(rec);
     }
-    // After the signature: if the page has to be provided first, the Realm comes back to a finished one.
+    // After the signature: if the page has to be provided first, the Realm comes back to a finished
+    // one.
     if let TokenState::Signed { length } = rec.token() {
         if let Err(error) = guest::with_page(rmm, &rec.tree(), ipa, |_| ()) {
             return guest::failed(rec, ipa, error);
@@ -150,8 +152,8 @@ fn draft<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, key: &RealmKey) {
     rec.set_token(TokenState::Signing { length });
 }
 
-/// Works on the signature until it is made, or until the Host wants its CPU back: then false. Each call gets at least one slice
-/// further.
+/// Works on the signature until it is made, or until the Host wants its CPU back: then false. Each
+/// call gets at least one slice further.
 fn sign<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, key: &RealmKey, length: usize) -> bool {
     let machine = rmm.machine;
     machine.constant_time(|| {
@@ -224,7 +226,8 @@ fn hand_out<M: Machine>(
     Outcome::Return([SUCCESS, count, 0, 0])
 }
 
-/// Leaves the CPU to the Host in the middle of a token; when the Realm runs again it finds RSI_INCOMPLETE and no bytes.
+/// Leaves the CPU to the Host in the middle of a token; when the Realm runs again it finds
+/// RSI_INCOMPLETE and no bytes.
 fn interrupted(rec: &mut Rec) -> Outcome {
     for (number, value) in [INCOMPLETE, 0, 0, 0].into_iter().enumerate() {
         rec.set_gpr(number, value);
@@ -232,7 +235,8 @@ fn interrupted(rec: &mut Rec) -> Outcome {
     Outcome::Exit(Exit::Irq)
 }
 
-/// Ends a token that cannot be made. The specification does not say in which state; the next call shall not try again.
+/// Ends a token that cannot be made. The specification does not say in which state; the next call
+/// shall not try again.
 fn fail<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     workspace::wipe(rmm, rec);
     rec.set_token(TokenState::NotStarted);

@@ -14,7 +14,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// What a token is to say, noted when the Realm asks for it.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub struct Request {
+pub(super) struct Request {
     /// The Realm's own bytes, for freshness.
     pub challenge: [u8; 64],
     /// What the token is about.
@@ -26,7 +26,7 @@ pub struct Request {
 /// What is true of a Realm at the moment when it asks for a token.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub struct Subject {
+pub(super) struct Subject {
     /// Realm Personalization Value.
     pub personalization_value: [u8; 64],
     algorithm: u64,
@@ -37,7 +37,7 @@ pub struct Subject {
 impl Subject {
     /// Notes what a token is to say.
     #[inline(always)] // perf: made where it is kept (`attest_token_init`).
-    pub fn new(rd: &Rd) -> Self {
+    pub(super) fn new(rd: &Rd) -> Self {
         Self {
             personalization_value: rd.rpv,
             algorithm: rd.algorithm() as u64,
@@ -46,7 +46,7 @@ impl Subject {
     }
 
     /// The Realm's hash algorithm.
-    pub fn algorithm(&self) -> Algorithm {
+    pub(super) fn algorithm(&self) -> Algorithm {
         match Algorithm::from_u64(self.algorithm) {
             Some(algorithm) => algorithm,
             None => unreachable!("hash algorithm {} of a token", self.algorithm),
@@ -59,7 +59,7 @@ const USED: usize = size_of::<Request>() + size_of::<SavedSigner>() + REALM_TOKE
 /// [`RecAux::Workspace`]: the token while it is made.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub struct Workspace {
+pub(super) struct Workspace {
     /// What it is to say.
     pub request: Request,
     /// The signature being made; zeros once it is made. Secret.
@@ -72,13 +72,13 @@ pub struct Workspace {
 /// [`RecAux::Token`]: the complete token.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub struct Complete(pub [u8; size_of::<Page>()]);
+pub(super) struct Complete(pub [u8; size_of::<Page>()]);
 
 /// Lets `access` work on the REC's workspace, locked.
 ///
-/// Only the CPU that runs the REC comes here. The lock makes a Host that names the granule in a command wait, so it is
-/// held for copies only, never for a computation.
-pub fn with<M: Memory, R>(
+/// Only the CPU that runs the REC comes here. The lock makes a Host that names the granule in a
+/// command wait, so it is held for copies only, never for a computation.
+pub(super) fn with<M: Memory, R>(
     rmm: &Rmm<'_, M>,
     rec: &Rec,
     access: impl FnOnce(&mut Workspace) -> R,
@@ -87,7 +87,7 @@ pub fn with<M: Memory, R>(
 }
 
 /// Lets `access` work on the REC's complete token, locked as in [`with`].
-pub fn with_complete<M: Memory, R>(
+pub(super) fn with_complete<M: Memory, R>(
     rmm: &Rmm<'_, M>,
     rec: &Rec,
     access: impl FnOnce(&mut [u8; size_of::<Page>()]) -> R,
@@ -96,7 +96,7 @@ pub fn with_complete<M: Memory, R>(
 }
 
 /// Forgets all that there is of a token in the making, secrets included.
-pub fn wipe<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec) {
+pub(super) fn wipe<M: Memory>(rmm: &Rmm<'_, M>, rec: &Rec) {
     let mut granule = lock(rmm, rec, RecAux::Workspace);
     rmm.machine.wipe(Slot::RecAux, granule.exclusive());
 }

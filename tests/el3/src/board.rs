@@ -1,5 +1,5 @@
-//! The boards that this EL3 is built for, as data: which devices QEMU gives it, and which memory map
-//! it makes of them.
+//! The boards that this EL3 is built for, as data: which devices QEMU gives it, and which memory
+//! map it makes of them.
 
 use core::ops::Range;
 

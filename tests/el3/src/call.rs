@@ -52,8 +52,8 @@ pub const REFUSE_GRANULE: u64 = 0xc200_0002;
 /// How many granules were moved (X1), and how many requests refused by order (X2).
 pub const COUNTS: u64 = 0xc200_0003;
 
-/// The CPU with index X1, and no other, has short vectors from its next start on, and this EL3 goes on if the monitor does not
-/// boot there; 0 for none.
+/// The CPU with index X1, and no other, has short vectors from its next start on, and this EL3 goes
+/// on if the monitor does not boot there; 0 for none.
 pub const STRANGER: u64 = 0xc200_0004;
 
 /// How FIRME takes runs from now on: [`crate::firme::Runs`] by its number in X1, granules in X2.

@@ -116,8 +116,8 @@ impl Reserve {
         Self { taken: 0 }
     }
 
-    /// Hands out memory of the monitor's window; its address. `flags`: the alignment's power of two in bits 63:56, and bit
-    /// 0 for "near this CPU".
+    /// Hands out memory of the monitor's window; its address. `flags`: the alignment's power of two
+    /// in bits 63:56, and bit 0 for "near this CPU".
     ///
     /// # Errors
     ///

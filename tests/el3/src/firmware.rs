@@ -12,14 +12,14 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use spin::Mutex;
 
 /// The board that this program is built for.
-pub const BOARD: Board = if cfg!(feature = "sbsa") { board::SBSA } else { board::FVP };
+pub(crate) const BOARD: Board = if cfg!(feature = "sbsa") { board::SBSA } else { board::FVP };
 
 /// EL2 with its own stack pointer, everything masked.
 const SPSR_EL2H: u64 = 0x3c9;
 
 /// A world below EL3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum World {
+pub(crate) enum World {
     /// The monitor and its Realms.
     Realm,
     /// The host.
@@ -36,12 +36,12 @@ impl World {
 }
 
 /// What this EL3 lets the worlds use.
-pub fn opening() -> Opening {
+pub(crate) fn opening() -> Opening {
     Opening::from_number(leaf::read(BOARD.opening()))
 }
 
 /// Which version of the interface it speaks.
-pub fn edition() -> Edition {
+pub(crate) fn edition() -> Edition {
     Edition::from_number(leaf::read(BOARD.edition()))
 }
 
@@ -93,13 +93,13 @@ fn cpu(index: usize) -> &'static Cpu {
 }
 
 /// Says what went wrong, and switches the machine off.
-pub fn stop(why: fmt::Arguments<'_>) -> ! {
+pub(crate) fn stop(why: fmt::Arguments<'_>) -> ! {
     leaf::print(format_args!("PANIC in EL3: {why}\n"));
     leaf::power_off()
 }
 
 /// The first CPU.
-pub fn cold(frame: &mut Frame) {
+pub(crate) fn cold(frame: &mut Frame) {
     let Kind { opening, edition } = kind();
     leaf::print(format_args!(
         "Stand-in for the firmware of {}, opening: {opening:?}, {edition:?}\n",
@@ -136,7 +136,7 @@ fn copy_device_tree() {
 }
 
 /// Any other CPU, at reset and after `PSCI_CPU_OFF`: waits until it is wanted.
-pub fn wait(index: usize, frame: &mut Frame) {
+pub(crate) fn wait(index: usize, frame: &mut Frame) {
     let own = cpu(index);
     while own.entry.load(Ordering::Acquire) == 0 {
         leaf::wait_for_event();
@@ -148,8 +148,9 @@ pub fn wait(index: usize, frame: &mut Frame) {
     enter(index, frame, [named(index), token, 0, 0, undefined]);
 }
 
-/// What the monitor is told that this CPU is: of each two CPUs the second, for both. TF-A 2.12.1 does that to CPUs that
-/// start at the same time (`rmmd_cpu_on_finish_handler`); the monitor has to live with it.
+/// What the monitor is told that this CPU is: of each two CPUs the second, for both. TF-A 2.12.1
+/// does that to CPUs that start at the same time (`rmmd_cpu_on_finish_handler`); the monitor has to
+/// live with it.
 const fn named(index: usize) -> u64 {
     index as u64 | 1
 }
@@ -197,7 +198,7 @@ fn switch(index: usize, frame: &mut Frame, clock: &mut Clock, from: World, to: W
 }
 
 /// A call from a world below.
-pub fn called(index: usize, frame: &mut Frame, clock: &mut Clock, from: World) {
+pub(crate) fn called(index: usize, frame: &mut Frame, clock: &mut Clock, from: World) {
     if let Some(reply) = architecture(frame) {
         return frame.set(0, reply);
     }
@@ -229,7 +230,7 @@ fn architecture(frame: &mut Frame) -> Option<u64> {
 }
 
 /// An access to a register that this EL3 has not opened: it is UNDEFINED where it was made.
-pub fn refused_register(frame: &mut Frame) {
+pub(crate) fn refused_register(frame: &mut Frame) {
     let (elr, pstate) = frame.origin();
     let taken = Undefined::new(pstate);
     let vectors = leaf::take_undefined(taken.at_el2, elr, pstate);
@@ -308,7 +309,8 @@ fn from_realm(index: usize, frame: &mut Frame, clock: &mut Clock) {
         call::BOOT_COMPLETE => {
             if x1 != 0 {
                 leaf::print(format_args!("the monitor does not boot: {}\n", x1.cast_signed()));
-                // As TF-A: one CPU fails for all, unless this EL3 has made that CPU different on purpose.
+                // As TF-A: one CPU fails for all, unless this EL3 has made that CPU different on
+                // purpose.
                 FAILED.fetch_or(!is_stranger(index), Ordering::Relaxed);
             }
             cpu(index).token.store(x2, Ordering::Relaxed);
@@ -323,7 +325,7 @@ fn from_realm(index: usize, frame: &mut Frame, clock: &mut Clock) {
 }
 
 /// Anything but a call.
-pub fn fault(kind: u64, frame: &Frame, esr: u64, far: u64) -> ! {
+pub(crate) fn fault(kind: u64, frame: &Frame, esr: u64, far: u64) -> ! {
     let (elr, spsr) = frame.origin();
     stop(format_args!(
         "exception {kind:#x} at {elr:#x}, SPSR {spsr:#x}, syndrome {esr:#x}, address {far:#x}"

@@ -1,6 +1,8 @@
-//! Granule protection tables: which physical address space each 4 KiB of the board's map belongs to.
+//! Granule protection tables: which physical address space each 4 KiB of the board's map belongs
+//! to.
 //!
-//! Source: Arm ARM (DDI0487), "Granule Protection Tables", `GPCCR_EL3`; the map of FVP is that of TF-A there.
+//! Source: Arm ARM (DDI0487), "Granule Protection Tables", `GPCCR_EL3`; the map of FVP is that of
+//! TF-A there.
 
 use crate::board::Board;
 
@@ -80,8 +82,8 @@ pub fn initial_word(board: &Board, pa: u64) -> u64 {
     (0..16).fold(0, |word, n| word | (initial(board, pa + n * 0x1000) as u64) << (4 * n))
 }
 
-/// Address of the word that describes the granule at `pa`, and the position of its lowest bit; `None` if no level 1
-/// table does.
+/// Address of the word that describes the granule at `pa`, and the position of its lowest bit;
+/// `None` if no level 1 table does.
 #[must_use]
 pub fn place(board: &Board, pa: u64) -> Option<(u64, u32)> {
     let table = board.tables.iter().position(|gib| *gib == pa / LEVEL_0_SIZE)?;

@@ -12,7 +12,8 @@ pub struct Kind {
     pub edition: Edition,
 }
 
-/// What decides whether each world has a register for itself. Known when this is built: a switch looks at many.
+/// What decides whether each world has a register for itself. Known when this is built: a switch
+/// looks at many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// Nothing: it always has.

@@ -9,7 +9,7 @@ use core::fmt::{self, Write};
 /// X0 to X30, and where the world below goes on.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     x: [u64; 31],
     elr: u64,
     spsr: u64,
@@ -17,36 +17,36 @@ pub struct Frame {
 
 impl Frame {
     /// Registers of zero, at `elr`.
-    pub const fn new(elr: u64, spsr: u64) -> Self {
+    pub(crate) const fn new(elr: u64, spsr: u64) -> Self {
         Self { x: [0; 31], elr, spsr }
     }
 
     /// X0 to X7.
-    pub const fn arguments(&self) -> [u64; 8] {
+    pub(crate) const fn arguments(&self) -> [u64; 8] {
         let [a, b, c, d, e, f, g, h, ..] = self.x;
         [a, b, c, d, e, f, g, h]
     }
 
     /// X1 to X8.
-    pub const fn results(&self) -> [u64; 8] {
+    pub(crate) const fn results(&self) -> [u64; 8] {
         let [_, a, b, c, d, e, f, g, h, ..] = self.x;
         [a, b, c, d, e, f, g, h]
     }
 
     /// Sets a register.
-    pub fn set(&mut self, register: usize, value: u64) {
+    pub(crate) fn set(&mut self, register: usize, value: u64) {
         if let Some(x) = self.x.get_mut(register) {
             *x = value;
         }
     }
 
     /// Where the world below goes on, with the other registers as they are.
-    pub fn go_on(&mut self, elr: u64, spsr: u64) {
+    pub(crate) fn go_on(&mut self, elr: u64, spsr: u64) {
         (self.elr, self.spsr) = (elr, spsr);
     }
 
     /// ELR and SPSR.
-    pub const fn origin(&self) -> (u64, u64) {
+    pub(crate) const fn origin(&self) -> (u64, u64) {
         (self.elr, self.spsr)
     }
 }
@@ -54,7 +54,7 @@ impl Frame {
 /// What a CPU has spent at EL3. Behind its frame, where a change of the world does not reach it.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// The counter when this exception was taken.
     begun: u64,
     /// Ticks until the last return.
@@ -251,8 +251,8 @@ use read_register;
 macro_rules! write_register {
     ($name:literal, $value:expr) => {{
         let value: u64 = $value;
-        // SAFETY: the register configures EL3's view of lower worlds, or belongs to one of them; it does not change how
-        // EL3 itself, which runs with its MMU off, reaches its memory.
+        // SAFETY: the register configures EL3's view of lower worlds, or belongs to one of them; it
+        // does not change how EL3 itself, which runs with its MMU off, reaches its memory.
         unsafe { asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nostack)) };
     }};
 }
@@ -266,12 +266,12 @@ macro_rules! banked {
     ($($name:literal)*) => {
         /// Registers that each world has for itself.
         #[derive(Clone, Copy)]
-        pub struct Registers([u64; REGISTERS]);
+        pub(crate) struct Registers([u64; REGISTERS]);
 
         const REGISTERS: usize = [$($name),*].len();
 
         /// Reads all of them that this EL3 keeps.
-        pub fn save(kind: Kind) -> Registers {
+        pub(crate) fn save(kind: Kind) -> Registers {
             Registers([$({
                 let is_kept = const { Kept::of($name) }.by(kind);
                 if is_kept { read_register!($name) } else { 0 }
@@ -279,7 +279,7 @@ macro_rules! banked {
         }
 
         /// Writes all of them that this EL3 keeps.
-        pub fn restore(registers: &Registers, kind: Kind) {
+        pub(crate) fn restore(registers: &Registers, kind: Kind) {
             let mut values = registers.0.iter();
             $(if let Some(value) = values.next() && const { Kept::of($name) }.by(kind) {
                 write_register!($name, *value);
@@ -289,7 +289,7 @@ macro_rules! banked {
 
         impl Registers {
             /// Their values when a world is entered for the first time.
-            pub fn at_reset(opening: Opening) -> Self {
+            pub(crate) fn at_reset(opening: Opening) -> Self {
                 Self([$(match $name {
                     "sctlr_el2" => 0x30c5_0830,
                     "S3_4_C12_C9_5" => 0xf,
@@ -307,8 +307,9 @@ macro_rules! banked {
     };
 }
 
-// Source: TF-A 2.12.1, what `ENABLE_RME` banks; those without a name here are HCRX_EL2, FGT, CNTPOFF_EL2, ICC_SRE_EL2,
-// ICH_HCR_EL2, ICH_VMCR_EL2, SCXTNUM_EL2, VDISR_EL2, VSESR_EL2, and the keys of pointer authentication.
+// Source: TF-A 2.12.1, what `ENABLE_RME` banks; those without a name here are HCRX_EL2, FGT,
+// CNTPOFF_EL2, ICC_SRE_EL2, ICH_HCR_EL2, ICH_VMCR_EL2, SCXTNUM_EL2, VDISR_EL2, VSESR_EL2, and the
+// keys of pointer authentication.
 banked!(
     "hcr_el2" "sctlr_el2" "vbar_el2" "ttbr0_el2" "S3_4_C2_C0_1" "tcr_el2" "mair_el2" "amair_el2"
     "tpidr_el2" "vttbr_el2" "vtcr_el2" "cptr_el2" "mdcr_el2" "cnthctl_el2" "cntvoff_el2" "esr_el2"
@@ -325,7 +326,7 @@ banked!(
 /// kept for each world: the monitor boots with them.
 ///
 /// Source: TF-A main of 2026-08, `services/std_svc/rmmd/rmmd_main.c`.
-pub fn start_virtual_interrupts() {
+pub(crate) fn start_virtual_interrupts() {
     write_register!("S3_4_C12_C9_5", 0xf);
     isb();
     write_register!("S3_4_C12_C11_0", 0);
@@ -334,14 +335,14 @@ pub fn start_virtual_interrupts() {
 }
 
 /// Chooses the world that is entered next, and whose registers are reached: SCR_EL3 and CPTR_EL3.
-pub fn select(scr: u64, cptr: u64) {
+pub(crate) fn select(scr: u64, cptr: u64) {
     write_register!("scr_el3", scr);
     write_register!("cptr_el3", cptr);
     isb();
 }
 
 /// The control of EL3 that a world asks about: as it is while that world runs.
-pub fn control(asked: u64) -> u64 {
+pub(crate) fn control(asked: u64) -> u64 {
     match asked {
         asked::SCR => read_register!("scr_el3"),
         asked::CPTR => read_register!("cptr_el3"),
@@ -350,8 +351,9 @@ pub fn control(asked: u64) -> u64 {
     }
 }
 
-/// Sets what EL2 or EL1 finds when it takes an UNDEFINED exception for the instruction at `elr`; where its vectors are.
-pub fn take_undefined(at_el2: bool, elr: u64, spsr: u64) -> u64 {
+/// Sets what EL2 or EL1 finds when it takes an UNDEFINED exception for the instruction at `elr`;
+/// where its vectors are.
+pub(crate) fn take_undefined(at_el2: bool, elr: u64, spsr: u64) -> u64 {
     // EC 0, IL.
     const SYNDROME: u64 = 1 << 25;
     if at_el2 {
@@ -367,9 +369,11 @@ pub fn take_undefined(at_el2: bool, elr: u64, spsr: u64) -> u64 {
     }
 }
 
-/// This CPU's own set-up. `has_short_vectors` makes it a CPU that differs from the others: its vectors have 128 bits.
-pub fn init_cpu(index: usize, level_0: u64, gpccr: u64, mdcr: u64, has_short_vectors: bool) {
-    // The longest vectors: ZCR_EL3, and SMCR_EL3 with FA64 and EZT0. CPTR_EL3 lets EL3 itself at them.
+/// This CPU's own set-up. `has_short_vectors` makes it a CPU that differs from the others: its
+/// vectors have 128 bits.
+pub(crate) fn init_cpu(index: usize, level_0: u64, gpccr: u64, mdcr: u64, has_short_vectors: bool) {
+    // The longest vectors: ZCR_EL3, and SMCR_EL3 with FA64 and EZT0. CPTR_EL3 lets EL3 itself at
+    // them.
     write_register!("cptr_el3", 1 << 12 | 1 << 8);
     isb();
     write_register!("S3_6_C1_C2_0", if has_short_vectors { 0 } else { 0xf });
@@ -393,7 +397,7 @@ pub fn init_cpu(index: usize, level_0: u64, gpccr: u64, mdcr: u64, has_short_vec
 }
 
 /// All shared interrupts are the Normal world's.
-pub fn init_distributor() {
+pub(crate) fn init_distributor() {
     let distributor = BOARD.distributor;
     // Affinity routing in both worlds.
     write_32(distributor, 0x30);
@@ -405,32 +409,32 @@ pub fn init_distributor() {
 }
 
 /// After a change of the granule protection tables: for all CPUs.
-pub fn forget_granule_protection() {
+pub(crate) fn forget_granule_protection() {
     // SAFETY: barriers and an invalidation (TLBI PAALLOS) change no value.
     unsafe { asm!("dsb sy", "sys #6, c8, c1, #4", "dsb sy", "isb", options(nostack)) };
 }
 
 /// Sleeps until an event; it may wake up early.
-pub fn wait_for_event() {
+pub(crate) fn wait_for_event() {
     // SAFETY: waiting changes nothing.
     unsafe { asm!("wfe", options(nostack)) };
 }
 
 /// Wakes the CPUs that sleep.
-pub fn send_event() {
+pub(crate) fn send_event() {
     // SAFETY: an event changes nothing.
     unsafe { asm!("dsb sy", "sev", options(nostack)) };
 }
 
 /// Reads a word of RAM that no Rust object occupies.
-pub fn read(pa: u64) -> u64 {
+pub(crate) fn read(pa: u64) -> u64 {
     let pointer = core::ptr::with_exposed_provenance::<u64>(outside(pa));
     // SAFETY: `outside` proved that the aligned word is RAM outside this program.
     unsafe { pointer.read_volatile() }
 }
 
 /// Writes a word of RAM that no Rust object occupies.
-pub fn write(pa: u64, value: u64) {
+pub(crate) fn write(pa: u64, value: u64) {
     let pointer = core::ptr::with_exposed_provenance_mut::<u64>(outside(pa));
     // SAFETY: `outside` proved that the aligned word is RAM outside this program.
     unsafe { pointer.write_volatile(value) }
@@ -473,13 +477,13 @@ impl Write for Console {
 }
 
 /// Writes to the console that all worlds share.
-pub fn print(text: fmt::Arguments<'_>) {
+pub(crate) fn print(text: fmt::Arguments<'_>) {
     // The console takes everything.
     let _ = Console.write_fmt(text);
 }
 
 /// Switches the machine off, by the device that the board has for it.
-pub fn power_off() -> ! {
+pub(crate) fn power_off() -> ! {
     for (pa, value) in BOARD.switch_off {
         write_32(*pa, *value);
     }

@@ -8,9 +8,10 @@
 //! granule changes when the Normal world tells it to. It speaks interface 0.4 or 2.0, the latter as
 //! TF-A main does or with all that the text allows.
 //!
-//! Owns: what can be decided without hardware ([`board`], [`gpt`], [`manifest`], [`refuse`], [`opening`],
-//! [`edition`], [`kind`], [`firme`], [`call`]). The program in `main.rs` and its leaf module do the
-//! rest. It is for QEMU only: it runs with its MMU off and relies on memory being coherent anyway.
+//! Owns: what can be decided without hardware ([`board`], [`gpt`], [`manifest`], [`refuse`],
+//! [`opening`], [`edition`], [`kind`], [`firme`], [`call`]). The program in `main.rs` and its leaf
+//! module do the rest. It is for QEMU only: it runs with its MMU off and relies on memory being
+//! coherent anyway.
 #![no_std]
 #![forbid(unsafe_code)]
 

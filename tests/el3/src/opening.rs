@@ -1,22 +1,27 @@
-//! What EL3 lets the worlds below use: as one version of TF-A or another does, or as badly as it can.
+//! What EL3 lets the worlds below use: as one version of TF-A or another does, or as badly as it
+//! can.
 //!
-//! Owns: the values of EL3's controls, and of the trap registers with which a world starts. The machine's loader chooses, by a
-//! word at [`crate::board::Board::opening`].
+//! Owns: the values of EL3's controls, and of the trap registers with which a world starts. The
+//! machine's loader chooses, by a word at [`crate::board::Board::opening`].
 //!
-//! Source: Arm ARM (DDI0487), SCR_EL3, CPTR_EL3, MDCR_EL3, HFGRTR_EL2, HFGITR_EL2, HDFGRTR_EL2; TF-A 2.12.1 and 2.15,
-//! `lib/el3_runtime/aarch64/context_mgmt.c`.
+//! Source: Arm ARM (DDI0487), SCR_EL3, CPTR_EL3, MDCR_EL3, HFGRTR_EL2, HFGITR_EL2, HDFGRTR_EL2;
+//! TF-A 2.12.1 and 2.15, `lib/el3_runtime/aarch64/context_mgmt.c`.
 
 /// One way to open things.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Opening {
-    /// As TF-A 2.12.1 does: the Normal world has SME, the Realm world does not; trap registers start as zero.
+    /// As TF-A 2.12.1 does: the Normal world has SME, the Realm world does not; trap registers
+    /// start as zero.
     #[default]
     Ordinary,
-    /// As TF-A from 2.14 does: some traps of both worlds start open, both have TPIDR2_EL0, and PMCR_EL0 is nobody's business.
+    /// As TF-A from 2.14 does: some traps of both worlds start open, both have TPIDR2_EL0, and
+    /// PMCR_EL0 is nobody's business.
     Newer,
-    /// Everything that can be opened is, for both worlds, and every trap register starts so that nothing traps.
+    /// Everything that can be opened is, for both worlds, and every trap register starts so that
+    /// nothing traps.
     All,
-    /// Fine-grained traps and HCRX_EL2 cannot be used, but TPIDR2_EL0 can: both worlds have to do without.
+    /// Fine-grained traps and HCRX_EL2 cannot be used, but TPIDR2_EL0 can: both worlds have to do
+    /// without.
     Closed,
 }
 
@@ -38,8 +43,9 @@ const SCR_FGTEN: u64 = 1 << 27;
 const SCR_ECVEN: u64 = 1 << 28;
 const SCR_HXEN: u64 = 1 << 38;
 const SCR_ENTP2: u64 = 1 << 41;
-/// Everything that opens something: FIEN, EnSCXT, ATA, FGTEn, ECVEn, AMVOFFEN, EnAS0, ADEn, HXEn, GCSEn, EnTP2, RCWMASKEn, TCR2En,
-/// SCTLR2En, PIEn, AIEn, D128En, MECEn, EnFPM, PFAREn, FGTEn2. A CPU ignores those that it has not.
+/// Everything that opens something: FIEN, EnSCXT, ATA, FGTEn, ECVEn, AMVOFFEN, EnAS0, ADEn, HXEn,
+/// GCSEn, EnTP2, RCWMASKEn, TCR2En, SCTLR2En, PIEn, AIEn, D128En, MECEn, EnFPM, PFAREn, FGTEn2. A
+/// CPU ignores those that it has not.
 const SCR_ALL: u64 = 1 << 21
     | 1 << 25
     | 1 << 26
@@ -157,7 +163,8 @@ impl Opening {
         matches!(self, Self::Newer | Self::All)
     }
 
-    /// The value with which a register of EL2 that traps starts, by its assembler name; none if it starts as zero.
+    /// The value with which a register of EL2 that traps starts, by its assembler name; none if it
+    /// starts as zero.
     #[must_use]
     pub const fn starts_with(self, register: Register) -> u64 {
         match (self, register) {
@@ -188,7 +195,8 @@ pub enum Register {
     Hcrx,
 }
 
-/// Registers about which a world may ask, as `SMCCC_ARCH_FEATURE_AVAILABILITY` names them: the fields of an `MRS`.
+/// Registers about which a world may ask, as `SMCCC_ARCH_FEATURE_AVAILABILITY` names them: the
+/// fields of an `MRS`.
 pub mod asked {
     /// SCR_EL3.
     pub const SCR: u64 = 0x1e_1100;
@@ -198,7 +206,8 @@ pub mod asked {
     pub const MDCR: u64 = 0x1e_1320;
 }
 
-/// What a bit of an EL3 control means to a world below: 1 if the feature can be used. Bits that trap are turned over.
+/// What a bit of an EL3 control means to a world below: 1 if the feature can be used. Bits that
+/// trap are turned over.
 ///
 /// Source: SMC Calling Convention (Arm DEN0028) 1.6, `SMCCC_ARCH_FEATURE_AVAILABILITY`.
 #[must_use]

@@ -26,7 +26,7 @@ static RESERVE: Mutex<Reserve> = Mutex::new(Reserve::new());
 
 /// A service that the Normal world asks for, or an order about one: X0. FIRME is there for both
 /// worlds.
-pub fn of_normal_world(frame: &mut Frame, edition: Edition) -> u64 {
+pub(crate) fn of_normal_world(frame: &mut Frame, edition: Edition) -> u64 {
     let [x0, x1, x2, x3, ..] = frame.arguments();
     match x0 {
         call::REFUSE_NTH => {
@@ -55,7 +55,7 @@ pub fn of_normal_world(frame: &mut Frame, edition: Edition) -> u64 {
 }
 
 /// A service that the monitor asks for: X0.
-pub fn of_realm_world(frame: &mut Frame, edition: Edition) -> u64 {
+pub(crate) fn of_realm_world(frame: &mut Frame, edition: Edition) -> u64 {
     let [x0, x1, x2, x3, ..] = frame.arguments();
     match x0 {
         call::DELEGATE => GRANULES.lock().one(x1, Gpi::Realm),

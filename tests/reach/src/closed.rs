@@ -2,7 +2,8 @@
 
 use crate::{Encoding, Fate, Row};
 
-/// The fine-grained traps that EL2 can use: the CPU has them, and EL3 lets EL2 reach their registers.
+/// The fine-grained traps that EL2 can use: the CPU has them, and EL3 lets EL2 reach their
+/// registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FineGrained {
     /// Those of FEAT_FGT.
@@ -28,8 +29,9 @@ impl FineGrained {
 }
 
 impl Row {
-    /// Whether the row's traps are all among those that EL2 cannot use. Then a Realm may reach the register, if EL3 lets it, and
-    /// **the register must be zero whenever a REC is loaded**, and the Host's value must come back.
+    /// Whether the row's traps are all among those that EL2 cannot use. Then a Realm may reach the
+    /// register, if EL3 lets it, and **the register must be zero whenever a REC is loaded**, and
+    /// the Host's value must come back.
     #[must_use]
     pub fn is_without_trap(&self, usable: FineGrained) -> bool {
         let Fate::Trapped { by, .. } = self.fate else { return false };

@@ -26,7 +26,8 @@ impl Encoding {
     /// How many encodings of instructions there are.
     pub const INSTRUCTIONS: usize = PER_OP0 as usize;
 
-    /// The encoding with this number: Op0 in bits 15:14, then Op1, CRn, CRm, Op2, as in the instruction.
+    /// The encoding with this number: Op0 in bits 15:14, then Op1, CRn, CRm, Op2, as in the
+    /// instruction.
     #[must_use]
     pub const fn from_number(number: u16) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "masked to at most four bits")]
@@ -64,7 +65,8 @@ impl Encoding {
 
     /// `MRS X0, register`, or `SYSL X0, instruction`.
     ///
-    /// Source: Arm ARM (DDI0487), C4.1, "System register move" and "System instructions with register argument".
+    /// Source: Arm ARM (DDI0487), C4.1, "System register move" and "System instructions with
+    /// register argument".
     #[must_use]
     pub const fn read(self) -> u32 {
         0xd520_0000 | self.fields()

@@ -1,8 +1,10 @@
-//! What a Realm can reach by encoding, and why that shows it nothing of the Host's or of another Realm's.
+//! What a Realm can reach by encoding, and why that shows it nothing of the Host's or of another
+//! Realm's.
 //!
-//! [`rows()`] is the document: one row for each system register, and each system instruction, that the architecture gives to EL1
-//! or EL0. **An encoding without a row must be UNDEFINED in a Realm.** Each row says what becomes of an access ([`Fate`]), by
-//! which control, and what a test may write there ([`Plant`]).
+//! [`rows()`] is the document: one row for each system register, and each system instruction, that
+//! the architecture gives to EL1 or EL0. **An encoding without a row must be UNDEFINED in a
+//! Realm.** Each row says what becomes of an access ([`Fate`]), by which control, and what a test
+//! may write there ([`Plant`]).
 //!
 //! | Module | Rows |
 //! | --- | --- |
@@ -11,12 +13,14 @@
 //! | `rows::debug` | debug and trace (op0 2) |
 //! | `rows::instructions` | cache and TLB maintenance, address translation, prediction (op0 1) |
 //!
-//! Three tests read it, and two of them try all 32,768 encodings of registers and 16,384 of instructions: on the fake machine,
-//! where each control that a row names is looked up in what the monitor writes and each trap goes to the monitor's own policy
-//! (`tests/tests/reach`), and in Realms on QEMU (`cargo xtask stress registers`), under an EL3 that opens all it can. The third
+//! Three tests read it, and two of them try all 32,768 encodings of registers and 16,384 of
+//! instructions: on the fake machine, where each control that a row names is looked up in what the
+//! monitor writes and each trap goes to the monitor's own policy (`tests/tests/reach`), and in
+//! Realms on QEMU (`cargo xtask stress registers`), under an EL3 that opens all it can. The third
 //! compares it with the monitor's answers one by one (`rmm/src/run/sysreg.rs`).
 //!
-//! Source of names and encodings: Arm ARM (DDI0487), chapter D24, and the system register XML of 2025-09.
+//! Source of names and encodings: Arm ARM (DDI0487), chapter D24, and the system register XML of
+//! 2025-09.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -53,20 +57,22 @@ pub enum Answer {
 
 /// What becomes of an access from a Realm.
 ///
-/// Each `by` names the controls that trap, all of which the monitor keeps that way: `REGISTER.FIELD, FIELD; REGISTER.FIELD`
-/// ([`Row::controls`]).
+/// Each `by` names the controls that trap, all of which the monitor keeps that way:
+/// `REGISTER.FIELD, FIELD; REGISTER.FIELD` ([`Row::controls`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// The register is exchanged with the Host's whenever a REC is loaded: it is the REC's own.
     Switched,
     /// The first access of a run traps, then the register is exchanged, until the REC is unloaded.
     ///
-    /// A trapped access is repeated, so it ends as one that does not trap: done, unless the CPU lacks the register.
+    /// A trapped access is repeated, so it ends as one that does not trap: done, unless the CPU
+    /// lacks the register.
     Lent {
         /// The control that makes the first access trap.
         by: &'static str,
     },
-    /// The REC's own, unless a control traps it: the CPU or EL3 may lack the control, or the Host decides.
+    /// The REC's own, unless a control traps it: the CPU or EL3 may lack the control, or the Host
+    /// decides.
     Divided {
         /// The control.
         by: &'static str,

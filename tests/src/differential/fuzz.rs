@@ -1,5 +1,5 @@
-//! What a fuzzer's bytes make the Host and its Realms do. The fuzzer itself is in `tests/fuzz`; its corpus is replayed by an ordinary
-//! test as well.
+//! What a fuzzer's bytes make the Host and its Realms do. The fuzzer itself is in `tests/fuzz`; its
+//! corpus is replayed by an ordinary test as well.
 
 use super::choices::{Bytes, Choices};
 use super::generate::{Generator, Group};

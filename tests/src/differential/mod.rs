@@ -1,5 +1,5 @@
-//! The monitor on the fake machine against the executable specification: every answer, every exit and everything a Realm sees is
-//! compared, command by command.
+//! The monitor on the fake machine against the executable specification: every answer, every exit
+//! and everything a Realm sees is compared, command by command.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -12,9 +12,10 @@
 //! | [`shorten`] | the least part of a failing sequence that still fails |
 //! | [`v2_0`] | the same for RMI 2.0 |
 //!
-//! Sequences are not made in advance, as a strategy of `proptest` would: what is done next depends on the state that the
-//! specification is in, so that most commands succeed and the states are deep. What was done is kept as plain operations, which
-//! can be replayed and left out one by one, without the generator.
+//! Sequences are not made in advance, as a strategy of `proptest` would: what is done next depends
+//! on the state that the specification is in, so that most commands succeed and the states are
+//! deep. What was done is kept as plain operations, which can be replayed and left out one by one,
+//! without the generator.
 
 pub mod choices;
 pub mod fuzz;

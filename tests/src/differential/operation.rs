@@ -1,7 +1,8 @@
 //! What a Host and its Realms do: values, and lines of a script.
 //!
-//! A script is the operations of a sequence, one in a line, all numbers hexadecimal; a `#` starts a comment. Scripts of failures
-//! are kept in `tests/regressions` and replayed for ever, so a line must never change its meaning.
+//! A script is the operations of a sequence, one in a line, all numbers hexadecimal; a `#` starts a
+//! comment. Scripts of failures are kept in `tests/regressions` and replayed for ever, so a line
+//! must never change its meaning.
 
 use core::fmt;
 use core::str::FromStr;

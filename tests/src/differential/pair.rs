@@ -210,7 +210,8 @@ impl<'m> Pair<'m> {
         }
     }
 
-    /// Host memory misbehaves in this command, if the specification can tell what should come of it.
+    /// Host memory misbehaves in this command, if the specification can tell what should come of
+    /// it.
     fn arm(&mut self, call: &Call) {
         let Some(mishap) = self.mishap.take() else { return };
         let called = Command::called(call[0]);

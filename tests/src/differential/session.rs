@@ -1,4 +1,5 @@
-//! One sequence on one machine: what was done is remembered, and everything is given back at its end.
+//! One sequence on one machine: what was done is remembered, and everything is given back at its
+//! end.
 
 use super::generate::{Layout, give_back, read_back, take_apart};
 use super::operation::{Operation, write_script};
@@ -46,8 +47,8 @@ impl<'m> Session<'m> {
         Ok(())
     }
 
-    /// The state is compared once more, then everything is given back: from any state that can be reached that must be
-    /// possible. Not remembered: every replay does the same.
+    /// The state is compared once more, then everything is given back: from any state that can be
+    /// reached that must be possible. Not remembered: every replay does the same.
     ///
     /// # Errors
     ///

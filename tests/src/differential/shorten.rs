@@ -1,6 +1,7 @@
 //! The least part of a failing sequence that still fails.
 //!
-//! Leaves out ever smaller runs of operations, until none can be left out any more (delta debugging), then makes numbers smaller.
+//! Leaves out ever smaller runs of operations, until none can be left out any more (delta
+//! debugging), then makes numbers smaller.
 
 use std::time::{Duration, Instant};
 

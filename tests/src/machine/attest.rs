@@ -1,4 +1,5 @@
-//! Attestation services of EL3: a fixed key and a fixed platform token; and interrupts that end a token's computation early.
+//! Attestation services of EL3: a fixed key and a fixed platform token; and interrupts that end a
+//! token's computation early.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +12,8 @@ use machine::{AttestRoot, El3Error, El3Interface, Hasher};
 use super::config::Profile;
 use super::{FakeCpu, FakeMachine};
 
-/// What the platform says of itself: any CBOR will do, nobody here judges it. The challenge follows.
+/// What the platform says of itself: any CBOR will do, nobody here judges it. The challenge
+/// follows.
 pub const PLATFORM_TOKEN: &[u8] = &[0xd2, 0x84, 0x40, 0xa0, 0x40, 0x40];
 
 /// The realm attestation key, private.

@@ -1,5 +1,5 @@
-//! What must be true of the whole machine between commands: granule states, granule protection table, translation
-//! tables, reference counts, RECs, VMIDs and cached translations agree.
+//! What must be true of the whole machine between commands: granule states, granule protection
+//! table, translation tables, reference counts, RECs, VMIDs and cached translations agree.
 
 use core::sync::atomic::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,7 +172,8 @@ impl FakeMachine {
         }
     }
 
-    /// One entry: what the monitor thinks it says is what hardware reads, and it is legal where it stands.
+    /// One entry: what the monitor thinks it says is what hardware reads, and it is legal where it
+    /// stands.
     fn check_entry(
         &self,
         tree: &Tree,
@@ -196,7 +197,8 @@ impl FakeMachine {
             (Entry::Table(table), Descriptor::Table(pa)) => table.as_u64() == pa,
             (Entry::Assigned(Ripas::Ram, data), Descriptor::Leaf { pa, attributes }) => {
                 leaf(pa);
-                // Write-back, read-write, AF, executable, not NS; shareability if it is in the entry.
+                // Write-back, read-write, AF, executable, not NS; shareability if it is in the
+                // entry.
                 let bits = attributes & 0xfff0_0000_0000_0ffc;
                 let expected = if lpa2 { 0x4d8 | (pa >> 50 & 3) << 8 } else { 0x7d8 };
                 protected && level.may_be_leaf() && data.as_u64() == pa && bits == expected

@@ -19,7 +19,8 @@ pub enum Profile {
     Fvp,
     /// As `Max`, without SVE, and with performance monitors that have no event counter.
     NoCounters,
-    /// As `Max`, with little DRAM: every command looks at all of it, so sequences of many commands take it.
+    /// As `Max`, with little DRAM: every command looks at all of it, so sequences of many commands
+    /// take it.
     Small,
 }
 

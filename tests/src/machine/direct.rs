@@ -11,8 +11,8 @@ impl FakeCpu<'_> {
         Rmm::new(self, &self.machine.shared)
     }
 
-    /// Lets the monitor do something, and checks the machine afterwards as after a call. If the result `is_refusal`, nothing may
-    /// have changed.
+    /// Lets the monitor do something, and checks the machine afterwards as after a call. If the
+    /// result `is_refusal`, nothing may have changed.
     pub fn carry_out<T>(
         &self,
         is_refusal: impl FnOnce(&T) -> bool,

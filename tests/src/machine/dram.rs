@@ -1,4 +1,5 @@
-//! Simulated DRAM: granules with contents and a physical address space each, all of it shared by the CPUs.
+//! Simulated DRAM: granules with contents and a physical address space each, all of it shared by
+//! the CPUs.
 
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::OnceLock;
@@ -31,7 +32,8 @@ pub(crate) struct Granule {
     /// Mappings with one user, and mappings with many, over all CPUs.
     pub(crate) exclusive: AtomicU32,
     pub(crate) shared: AtomicU32,
-    /// Whether instruction fetches see the contents as they are now: the CPUs' caches do not do that by themselves.
+    /// Whether instruction fetches see the contents as they are now: the CPUs' caches do not do
+    /// that by themselves.
     pub(crate) code_is_new: AtomicBool,
 }
 

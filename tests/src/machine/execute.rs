@@ -1,4 +1,5 @@
-//! Executing a program on a Realm's CPU, action by action, as hardware would: with the traps and syndromes that it has.
+//! Executing a program on a Realm's CPU, action by action, as hardware would: with the traps and
+//! syndromes that it has.
 
 use machine::vcpu::{Cause, VcpuExit, VcpuRegisters};
 
@@ -406,7 +407,8 @@ impl FakeCpu<'_> {
         }
     }
 
-    /// A Realm that repeats an instruction for ever does so by its own will: its vectors stand where the instruction does.
+    /// A Realm that repeats an instruction for ever does so by its own will: its vectors stand
+    /// where the instruction does.
     fn check_repeated(&self, loaded: &Loaded, registers: &VcpuRegisters, action: Option<&Action>) {
         let vector = registers.pc.wrapping_sub(loaded.el1.vbar_el1);
         if !matches!(vector, 0 | 0x200 | 0x400 | 0x600) {

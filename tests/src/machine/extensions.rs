@@ -1,4 +1,5 @@
-//! SVE, performance monitors and debug registers of a Realm's CPU, as far as programs of scenarios use them.
+//! SVE, performance monitors and debug registers of a Realm's CPU, as far as programs of scenarios
+//! use them.
 
 use granule::GranuleAddr;
 use machine::extensions::{DebugRegisters, PmuRegisters};

@@ -54,7 +54,8 @@ impl FakeMachine {
         lock(&self.host).faulted
     }
 
-    /// During the next command the Host writes `value` to `pa` right after the `nth` access of one of its words.
+    /// During the next command the Host writes `value` to `pa` right after the `nth` access of one
+    /// of its words.
     pub fn change_host_at(&self, nth: u64, pa: u64, value: u64) {
         lock(&self.host).change_at = Some((nth, pa, value));
     }

@@ -156,8 +156,9 @@ impl FakeMachine {
 
     /// A failed command changes nothing.
     ///
-    /// Except: what a REC did when only the exit page could not be written; the ledger when EL3 refused; and in 2.0 a PSCI_COMPLETE
-    /// that denies what cannot be denied, which completes the call all the same (OQ-20).
+    /// Except: what a REC did when only the exit page could not be written; the ledger when EL3
+    /// refused; and in 2.0 a PSCI_COMPLETE that denies what cannot be denied, which completes the
+    /// call all the same (OQ-20).
     fn check_failure(
         &self,
         command: Option<Command>,

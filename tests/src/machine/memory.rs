@@ -40,7 +40,8 @@ impl FakeMachine {
         granule::GranuleAddr::new(pa).and_then(|addr| self.shared.granules.peek(addr))
     }
 
-    /// The granule at `pa`, which the monitor is about to access in the Realm physical address space.
+    /// The granule at `pa`, which the monitor is about to access in the Realm physical address
+    /// space.
     fn realm_granule(&self, pa: u64) -> &Granule {
         let Some(granule) = self.dram.at(pa) else { panic!("access outside DRAM: {pa:#x}") };
         if granule.pas() != Pas::Realm {

@@ -1,4 +1,5 @@
-//! The fake machine: everything below the monitor, simulated, and watching what the monitor does with it.
+//! The fake machine: everything below the monitor, simulated, and watching what the monitor does
+//! with it.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -102,7 +103,8 @@ pub struct FakeMachine {
     /// Rules about single commands are checked: only while one CPU works at a time.
     single: AtomicBool,
     dead: AtomicBool,
-    /// Where several CPUs work, a CPU looks here before it does something: a scheduler of threads may pass the turn on.
+    /// Where several CPUs work, a CPU looks here before it does something: a scheduler of threads
+    /// may pass the turn on.
     turn: AtomicU16,
     attestation: attest::Attestation,
 }
@@ -225,7 +227,8 @@ impl FakeMachine {
         core::mem::take(&mut *lock(&self.events))
     }
 
-    /// The run pages of the entries that have succeeded since the last call, in the order of their exits.
+    /// The run pages of the entries that have succeeded since the last call, in the order of their
+    /// exits.
     pub fn take_exits(&self) -> Vec<HostPage> {
         core::mem::take(&mut *lock(&self.exits))
     }
@@ -290,7 +293,8 @@ pub struct FakeCpu<'m> {
 }
 
 impl FakeCpu<'_> {
-    /// Carries out one call of the Host: X0 to X7 in and out. `None` if the monitor panicked, now or before.
+    /// Carries out one call of the Host: X0 to X7 in and out. `None` if the monitor panicked, now
+    /// or before.
     ///
     /// X5 to X7 are the Host's own with interface 0.x of EL3, which hands it no more.
     pub fn handle(&self, call: &[u64; 8]) -> Option<[u64; 8]> {

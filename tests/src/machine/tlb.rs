@@ -1,10 +1,11 @@
 //! Ghost state of the stage 2 translation caches: what any CPU may still remember.
 //!
-//! The caches are adversarial: they hold everything that a Realm that has run could have used, they take up again whatever
-//! still translates right after an invalidation, and they forget nothing on their own.
+//! The caches are adversarial: they hold everything that a Realm that has run could have used, they
+//! take up again whatever still translates right after an invalidation, and they forget nothing on
+//! their own.
 //!
-//! An invalidation removes what the operations name that the monitor's machine layer would issue for it, decoded as the
-//! architecture reads them, and no more.
+//! An invalidation removes what the operations name that the monitor's machine layer would issue
+//! for it, decoded as the architecture reads them, and no more.
 
 use std::collections::BTreeMap;
 
@@ -49,12 +50,14 @@ pub(crate) struct Tlb {
 pub(crate) enum Named {
     /// Everything of the VMID.
     All,
-    /// TLBI operations by IPA: for each, the first byte and the bytes from there on that it is about.
+    /// TLBI operations by IPA: for each, the first byte and the bytes from there on that it is
+    /// about.
     Runs(Vec<(u64, u64)>),
 }
 
 impl Named {
-    /// The operations that a CPU issues which can name these `ranges`; a complaint if they are too many.
+    /// The operations that a CPU issues which can name these `ranges`; a complaint if they are too
+    /// many.
     fn new(stale: Stale, ranges: Ranges) -> Result<Self, String> {
         let Stale::Range { ipa, size_bytes, leaf_size_bytes } = stale else { return Ok(Self::All) };
         let runs = match Method::of(ipa, size_bytes, leaf_size_bytes, || ranges) {
@@ -122,7 +125,8 @@ impl Tlb {
         }
     }
 
-    /// Carries out an invalidation on a CPU that can name these `ranges`, and takes up again what still translates.
+    /// Carries out an invalidation on a CPU that can name these `ranges`, and takes up again what
+    /// still translates.
     ///
     /// # Errors
     ///

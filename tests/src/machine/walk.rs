@@ -1,4 +1,5 @@
-//! Stage 2 translation as hardware does it: from VTCR_EL2 and VTTBR_EL2, knowing nothing of the monitor's code.
+//! Stage 2 translation as hardware does it: from VTCR_EL2 and VTTBR_EL2, knowing nothing of the
+//! monitor's code.
 //!
 //! Source: Arm ARM (DDI0487), VMSAv8-64 stage 2, 4 KiB granule.
 

@@ -1,4 +1,5 @@
-//! The same granule given twice, for every command with two granule arguments: refused, never waited for.
+//! The same granule given twice, for every command with two granule arguments: refused, never
+//! waited for.
 
 use alloc::format;
 

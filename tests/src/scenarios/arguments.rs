@@ -1,4 +1,5 @@
-//! Granule and Host-pointer arguments: each wrong alignment, bound and state, for each argument of each command.
+//! Granule and Host-pointer arguments: each wrong alignment, bound and state, for each argument of
+//! each command.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -14,7 +15,7 @@ use crate::world::World;
 
 /// State of a granule that a Host can bring about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Host memory.
     Undelegated,
     /// Delegated, without a use.
@@ -98,7 +99,7 @@ const fn pointer(command: Command, index: usize, labels: [&'static str; 3]) -> A
 }
 
 /// One granule in each state, in a Realm of its own.
-pub struct Zoo {
+pub(super) struct Zoo {
     granules: [(Kind, u64); 8],
     /// Its REC.
     pub rec: Rec,
@@ -106,7 +107,7 @@ pub struct Zoo {
 
 impl Zoo {
     /// Makes the granules.
-    pub fn new(w: &mut World<'_>) -> Outcome<Self> {
+    pub(super) fn new(w: &mut World<'_>) -> Outcome<Self> {
         let realm = w.realm()?;
         w.tables(&realm, 0, 2)?;
         let table = w.table(&realm, 0, 3)?;
@@ -127,7 +128,7 @@ impl Zoo {
     }
 
     /// The granule in a state.
-    pub fn granule(&self, kind: Kind) -> u64 {
+    pub(super) fn granule(&self, kind: Kind) -> u64 {
         self.granules.iter().find(|(other, _)| *other == kind).map_or(0, |(_, pa)| *pa)
     }
 
@@ -138,7 +139,7 @@ impl Zoo {
 }
 
 /// Addresses that are not delegable.
-pub fn not_delegable(w: &World<'_>) -> Vec<u64> {
+pub(super) fn not_delegable(w: &World<'_>) -> Vec<u64> {
     let mut places = Vec::from([0xffff_ffff_ffff_f000, 1 << 52, 1 << 63]);
     places.extend(w.place(Place::Device));
     places.extend(w.place(Place::BeyondPa));

@@ -1,8 +1,8 @@
 //! Bugs that other monitors had, each as a scenario of its own.
 //!
 //! Numbers are those of `docs/bug-catalogue.md`: L information leaks, V input checks, C concurrency
-//! and lifetime, T translation.
-//! What other scenarios show in passing is not repeated here without need; the names are for whoever looks for them.
+//! and lifetime, T translation. What other scenarios show in passing is not repeated here without
+//! need; the names are for whoever looks for them.
 
 use alloc::boxed::Box;
 
@@ -81,7 +81,8 @@ fn add_leaks(registry: &mut Registry) {
         Ok(())
     });
     registry.add("bugs/l5_reply_page_holds_nothing_else", |w| {
-        // The exit page is compared whole by every scenario that enters a REC; here after a secret-laden one.
+        // The exit page is compared whole by every scenario that enters a REC; here after a
+        // secret-laden one.
         let rec = w.running()?;
         let secret = Box::new([0x5ec3_e75e_c3e7_5ec3; 31]);
         w.run(&rec, &[Action::SetGprs(secret), smc(&[rsi::PSCI_CPU_SUSPEND])])?;
@@ -104,7 +105,8 @@ fn add_leaks(registry: &mut Registry) {
         holds("nothing of the first Realm's", observed.first().is_some_and(|seen| *seen != secret))
     });
     registry.add("bugs/l8_neither_mpam_nor_branch_records_exist", |w| {
-        // MPAM1_EL1, MPAM0_EL1, BRBCR_EL1, BRBFCR_EL1: as on a CPU that has neither, whatever the CPU has.
+        // MPAM1_EL1, MPAM0_EL1, BRBCR_EL1, BRBFCR_EL1: as on a CPU that has neither, whatever the
+        // CPU has.
         let rec = w.running()?;
         let registers = [(3, 0, 10, 5, 0), (3, 0, 10, 5, 1), (2, 1, 9, 0, 0), (2, 1, 9, 0, 1)];
         w.are_undefined(&rec, &registers)
@@ -233,7 +235,8 @@ fn add_inputs(registry: &mut Registry) {
 
 fn add_lifetime(registry: &mut Registry) {
     registry.add("bugs/c11_the_end_of_one_request_does_not_end_another", |w| {
-        // A REC that waits for a RIPAS change is no REC that waits for a PSCI call, and the other way round.
+        // A REC that waits for a RIPAS change is no REC that waits for a PSCI call, and the other
+        // way round.
         let waiting = super::good::ripas_request(w, (IPA, IPA + 0x1000), ripas::RAM, 0)?;
         let other = w.realm()?;
         let stranger = w.rec(&other, 0)?;
@@ -248,7 +251,8 @@ fn add_lifetime(registry: &mut Registry) {
     });
     registry
         .add("bugs/c2_c4_error_paths_leave_nothing_held", |w| {
-            // The fake machine looks for locks and mappings after each of these; so does the success at the end.
+            // The fake machine looks for locks and mappings after each of these; so does the
+            // success at the end.
             let call = good(w, Command::RecCreate)?;
             w.arm(Mishap::HostFault(5))?;
             call.with(w, 0, call.arguments[0], INPUT)?;

@@ -1,5 +1,5 @@
-//! For each command and each failure condition that is not about a granule argument: a state of the world and arguments for
-//! which that condition, and no other, holds.
+//! For each command and each failure condition that is not about a granule argument: a state of the
+//! world and arguments for which that condition, and no other, holds.
 
 use alloc::vec;
 
@@ -13,7 +13,7 @@ use crate::world::World;
 
 /// A command that fails.
 #[derive(Clone, Debug)]
-pub struct Broken {
+pub(super) struct Broken {
     /// The command with the arguments that make it fail.
     pub call: Good,
     /// What it returns.
@@ -25,7 +25,7 @@ pub struct Broken {
 impl Broken {
     /// The command fails as it should.
     #[track_caller]
-    pub fn fails(&self, w: &mut World<'_>) -> Outcome {
+    pub(super) fn fails(&self, w: &mut World<'_>) -> Outcome {
         let reply = w.try_call(self.call.command, &self.call.arguments)?.is(self.code)?;
         if let Some((number, top)) = self.top {
             reply.out(number, top)?;
@@ -35,10 +35,10 @@ impl Broken {
 }
 
 /// Makes a world in which the condition holds.
-pub type Build = fn(&mut World<'_>) -> Outcome<Broken>;
+pub(super) type Build = fn(&mut World<'_>) -> Outcome<Broken>;
 
 /// The conditions.
-pub static CASES: &[(Command, &str, Build)] = &[
+pub(super) static CASES: &[(Command, &str, Build)] = &[
     (Command::DataCreate, "ipa_align", |w| changed(w, Command::DataCreate, 2, IPA + 0x800)),
     (Command::DataCreate, "ipa_bound", |w| changed(w, Command::DataCreate, 2, 1 << 39)),
     (Command::DataCreate, "realm_state", |w| activated(w, Command::DataCreate)),
@@ -239,7 +239,7 @@ pub static CASES: &[(Command, &str, Build)] = &[
 ];
 
 /// The condition's world.
-pub fn case(command: Command, condition: &str) -> Option<Build> {
+pub(super) fn case(command: Command, condition: &str) -> Option<Build> {
     CASES
         .iter()
         .find(|(other, name, _)| *other == command && *name == condition)

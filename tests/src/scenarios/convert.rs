@@ -1,5 +1,5 @@
-//! Conversions between private and shared memory, as a Linux guest makes them: how many exits, commands and
-//! invalidations they cost, and that blocks stay or come back.
+//! Conversions between private and shared memory, as a Linux guest makes them: how many exits,
+//! commands and invalidations they cost, and that blocks stay or come back.
 
 use super::data::folded_block;
 use super::good::{IPA as BLOCK, request};
@@ -19,7 +19,8 @@ pub(super) fn add(registry: &mut Registry) {
     registry.add("conversion/10000_random_pages", random_pages);
 }
 
-/// Lets the Realm ask for a change, and accepts all of it; the number of RTT_SET_RIPAS commands. One exit, or it fails.
+/// Lets the Realm ask for a change, and accepts all of it; the number of RTT_SET_RIPAS commands.
+/// One exit, or it fails.
 fn convert(w: &mut World<'_>, rec: &Rec, base: u64, top: u64, wanted: u64) -> Outcome<u64> {
     request(w, rec, (base, top), wanted, 0)?;
     let (mut at, mut commands) = (base, 0);
@@ -42,7 +43,8 @@ fn with_block(w: &mut World<'_>, top: u64) -> Outcome<(Rec, u64)> {
     Ok((rec, data))
 }
 
-/// A buffer of 64 MiB goes and comes back: one exit and one command each way, no table, one invalidation in all.
+/// A buffer of 64 MiB goes and comes back: one exit and one command each way, no table, one
+/// invalidation in all.
 fn swiotlb(w: &mut World<'_>) -> Outcome {
     const TOP: u64 = BLOCK + (64 << 20);
     let (rec, data) = with_block(w, TOP)?;

@@ -163,7 +163,8 @@ fn add_not_homogeneous(registry: &mut Registry) {
         });
     }
     registry.add_on(Cpu::Large, "rtt_fold/success/assigned_to_1_gib", |w| {
-        // That a table full of 1 GiB blocks does not fold is shown with unprotected ones (assigned_ns_to_1_gib).
+        // That a table full of 1 GiB blocks does not fold is shown with unprotected ones
+        // (assigned_ns_to_1_gib).
         let base = w.port.allocate(512 * 512, 1 << 30);
         let realm = w.realm()?;
         w.tables(&realm, 0, 2)?;

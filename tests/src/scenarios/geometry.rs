@@ -12,7 +12,8 @@ use crate::world::{World, entry_size};
 
 /// Number of start tables for a width, if the start level can serve it.
 ///
-/// A table, not the formula of the monitor. Source: Arm ARM (DDI0487), "Concatenated translation tables".
+/// A table, not the formula of the monitor. Source: Arm ARM (DDI0487), "Concatenated translation
+/// tables".
 fn tables(start: i64, width: u64, lpa2: bool) -> Option<u64> {
     match (start, width) {
         (-1, 49..=52) if lpa2 => Some(1),
@@ -103,7 +104,8 @@ fn missing_levels(w: &mut World<'_>, realm: &crate::world::Realm) -> Outcome {
     let reply = w.call(Command::DataCreateUnknown, [realm.rd, data, empty])?;
     reply.is(rtt_error(realm.start))?;
     let reply = w.call(Command::DataDestroy, [realm.rd, empty])?.is(rtt_error(realm.start))?;
-    // The next live entry of the same table: the table of the last protected page, or of the first shared one.
+    // The next live entry of the same table: the table of the last protected page, or of the first
+    // shared one.
     let last = (realm.unprotected() - 0x1000) & !(size - 1);
     let end = (empty & !(table_span - 1)) + table_span;
     reply.out(2, last.min(end))?;

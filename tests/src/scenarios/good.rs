@@ -1,6 +1,7 @@
 //! For each command a state of the world and arguments with which it succeeds.
 //!
-//! A failure scenario changes one thing of it: as the rest would have succeeded, that thing was the reason.
+//! A failure scenario changes one thing of it: as the rest would have succeeded, that thing was the
+//! reason.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -12,14 +13,14 @@ use crate::rec::{Rec, smc};
 use crate::world::{Realm, World, secret_page};
 
 /// Where things happen in a Realm of these scenarios.
-pub const IPA: u64 = 0x20_0000;
+pub(crate) const IPA: u64 = 0x20_0000;
 
 /// A descriptor for MAP_UNPROTECTED: normal write-back memory, read and write.
-pub const DESC: u64 = 0x8100_0000 | 0b110 << 2 | 0b11 << 6;
+pub(crate) const DESC: u64 = 0x8100_0000 | 0b110 << 2 | 0b11 << 6;
 
 /// A command that would succeed.
 #[derive(Clone, Debug)]
-pub struct Good {
+pub(crate) struct Good {
     /// The command.
     pub command: Command,
     /// X1 to X5, as many as the command has.
@@ -31,14 +32,14 @@ pub struct Good {
 impl Good {
     /// The command succeeds.
     #[track_caller]
-    pub fn succeeds(&self, w: &mut World<'_>) -> Outcome {
+    pub(crate) fn succeeds(&self, w: &mut World<'_>) -> Outcome {
         w.try_call(self.command, &self.arguments)?.is(SUCCESS)?;
         Ok(())
     }
 
     /// The command, with another argument `index`, returns `code`.
     #[track_caller]
-    pub fn with(&self, w: &mut World<'_>, index: usize, value: u64, code: u64) -> Outcome {
+    pub(crate) fn with(&self, w: &mut World<'_>, index: usize, value: u64, code: u64) -> Outcome {
         let mut arguments = self.arguments.clone();
         arguments[index] = value;
         w.try_call(self.command, &arguments)?.is(code)?;
@@ -47,14 +48,14 @@ impl Good {
 }
 
 /// A Realm with tables down to level 3 at [`IPA`].
-pub fn realm_with_tables(w: &mut World<'_>) -> Outcome<Realm> {
+pub(crate) fn realm_with_tables(w: &mut World<'_>) -> Outcome<Realm> {
     let realm = w.realm()?;
     w.tables(&realm, IPA, 3)?;
     Ok(realm)
 }
 
 /// A REC that wishes the RIPAS of `[base, top)` to be changed, and waits for the Host.
-pub fn ripas_request(
+pub(crate) fn ripas_request(
     w: &mut World<'_>,
     (base, top): (u64, u64),
     wanted: u64,
@@ -67,7 +68,7 @@ pub fn ripas_request(
 }
 
 /// The REC wishes a RIPAS change, and waits for the Host.
-pub fn request(
+pub(crate) fn request(
     w: &mut World<'_>,
     rec: &Rec,
     (base, top): (u64, u64),
@@ -78,8 +79,9 @@ pub fn request(
     same("RIPAS change", (exit.ripas_base, exit.ripas_top, exit.ripas_value), (base, top, wanted))
 }
 
-/// Two RECs of an active Realm, the first waiting for PSCI_COMPLETE of CPU_ON about the second, which is off.
-pub fn cpu_on_request(w: &mut World<'_>) -> Outcome<(Rec, Rec)> {
+/// Two RECs of an active Realm, the first waiting for PSCI_COMPLETE of CPU_ON about the second,
+/// which is off.
+pub(crate) fn cpu_on_request(w: &mut World<'_>) -> Outcome<(Rec, Rec)> {
     let realm = w.realm()?;
     let calling = w.rec(&realm, 0)?;
     let target = w.rec_off(&realm, 1)?;
@@ -90,7 +92,7 @@ pub fn cpu_on_request(w: &mut World<'_>) -> Outcome<(Rec, Rec)> {
 }
 
 /// Prepares a command that would succeed.
-pub fn good(w: &mut World<'_>, command: Command) -> Outcome<Good> {
+pub(crate) fn good(w: &mut World<'_>, command: Command) -> Outcome<Good> {
     let mut realm = None;
     let arguments = match command {
         Command::Version => vec![0x1_0000],

@@ -1,5 +1,5 @@
-//! Measurement vectors, computed from the specification (Arm DEN0137 1.0, A7.1) and not by this code, step by step, for
-//! both algorithms.
+//! Measurement vectors, computed from the specification (Arm DEN0137 1.0, A7.1) and not by this
+//! code, step by step, for both algorithms.
 
 use alloc::format;
 use alloc::string::String;
@@ -26,8 +26,8 @@ const BASE: u64 = 0x8000_0000;
 
 /// Steps of the vectors.
 ///
-/// The RIM of the first four cannot be read from inside: a Realm needs a runnable REC for that, which is the fifth. As each
-/// RIM contains the one before it, the fifth shows them all.
+/// The RIM of the first four cannot be read from inside: a Realm needs a runnable REC for that,
+/// which is the fifth. As each RIM contains the one before it, the fifth shows them all.
 const STEPS: [(usize, &str); 2] = [(4, "rim"), (5, "rem")];
 
 pub(super) fn add(registry: &mut Registry) {

@@ -1,7 +1,8 @@
 //! The scenarios, named by command and condition of the specification: `rtt_fold/rtt_walk`,
 //! `data_create/order/rd_bound_before_rtt_walk`.
 //!
-//! After each of them the runner gives everything back, so each also shows that the state it leaves can be taken apart.
+//! After each of them the runner gives everything back, so each also shows that the state it leaves
+//! can be taken apart.
 
 mod arguments;
 mod cases;

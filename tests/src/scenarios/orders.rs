@@ -1,4 +1,5 @@
-//! Every stated order of failure conditions: when two hold at once, the code of the first comes back.
+//! Every stated order of failure conditions: when two hold at once, the code of the first comes
+//! back.
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, "Failure condition ordering" of each command.
 
@@ -85,7 +86,8 @@ pub(super) fn add(registry: &mut Registry) {
     }
 }
 
-/// Makes the second condition hold, then the first as well: RMI_ERROR_INPUT; then only the second again: its code.
+/// Makes the second condition hold, then the first as well: RMI_ERROR_INPUT; then only the second
+/// again: its code.
 fn both(w: &mut World<'_>, command: Command, first: &str, second: &str) -> Outcome {
     let Some(build) = case(command, second) else {
         return crate::outcome::fail(format!("no case {second}"));

@@ -1,7 +1,7 @@
 //! Scenarios whose expectation is one of several readings of the specification, and the reading.
 //!
-//! Another monitor that fails one of them may be right. Where the text alone decides, a scenario is not listed here, whatever
-//! other monitors do.
+//! Another monitor that fails one of them may be right. Where the text alone decides, a scenario is
+//! not listed here, whatever other monitors do.
 
 use super::registry::Registry;
 

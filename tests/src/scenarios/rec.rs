@@ -174,7 +174,8 @@ fn auxiliary(params: &RecParams) -> impl Iterator<Item = u64> {
     params.aux.into_iter().take(usize::try_from(params.num_aux).unwrap_or(0))
 }
 
-/// The places in `aux` that a REC of an ordinary Realm uses; ends the scenario where a REC needs none.
+/// The places in `aux` that a REC of an ordinary Realm uses; ends the scenario where a REC needs
+/// none.
 fn places(w: &mut World<'_>) -> Outcome<core::ops::Range<usize>> {
     has_aux(w)?;
     let realm = w.realm()?;

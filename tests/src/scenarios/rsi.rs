@@ -84,7 +84,8 @@ fn add_version(registry: &mut Registry) {
     });
 }
 
-/// The three ways in which a page of the Realm may not be there for a call: an exit, and the call works afterwards.
+/// The three ways in which a page of the Realm may not be there for a call: an exit, and the call
+/// works afterwards.
 fn add_absent_page(registry: &mut Registry, name: &'static str, make: fn(u64) -> Action) {
     registry.add(format!("{name}/page_ram_unassigned"), move |w| {
         let rec = w.running()?;

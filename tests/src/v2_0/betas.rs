@@ -1,8 +1,8 @@
 //! Scenarios whose expectation is that of one beta of RMI 2.0, and what the betas before it answer.
 //!
-//! Every beta answers 2.0 to RMI_VERSION, so nobody can ask which one a monitor speaks: who runs the
-//! suite has to say it. The scenarios are those of the third beta. Against an earlier one those that
-//! differ are excused, each by its name.
+//! Every beta answers 2.0 to RMI_VERSION, so nobody can ask which one a monitor speaks: who runs
+//! the suite has to say it. The scenarios are those of the third beta. Against an earlier one those
+//! that differ are excused, each by its name.
 
 /// The beta that the scenarios are written for.
 pub const LATEST: u8 = 3;

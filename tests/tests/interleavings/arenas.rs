@@ -1,4 +1,5 @@
-//! The states in which commands race, and the commands: all of one arena want the same few granules.
+//! The states in which commands race, and the commands: all of one arena want the same few
+//! granules.
 
 use cairn_tests::abi::{Command, REC, ripas, rsi};
 use cairn_tests::outcome::Outcome;
@@ -35,7 +36,8 @@ pub struct Scene {
     pub probes: Vec<[u64; 8]>,
 }
 
-/// Races whose end no order of the two commands explains: first and second command, their codes, and why that is right.
+/// Races whose end no order of the two commands explains: first and second command, their codes,
+/// and why that is right.
 pub static EXCUSED: &[([&str; 2], [u64; 2], &str)] = &[
     (["rec_enter", "rec_enter"], [0, REC], "B4.3.14 rec_state: it runs on the other CPU"),
     (["rec_enter waiting", "rec_enter waiting"], [0, REC], "B4.3.14 rec_state"),
@@ -59,8 +61,9 @@ fn probes(rd: u64, shared: u64) -> Vec<[u64; 8]> {
     ipas.map(|ipa| call(Command::RttReadEntry, [rd, ipa, 3])).into()
 }
 
-/// An active Realm: page 0 has memory, page 1 wants some; an empty table at [`IPA`]; a mapped unprotected page; a REC that runs,
-/// and one that waits for a RIPAS change. One delegated granule, one that is the Host's.
+/// An active Realm: page 0 has memory, page 1 wants some; an empty table at [`IPA`]; a mapped
+/// unprotected page; a REC that runs, and one that waits for a RIPAS change. One delegated granule,
+/// one that is the Host's.
 pub static ACTIVE: Arena = Arena { name: "active Realm", build: Build::V1_0(active) };
 
 fn active(w: &mut World<'_>) -> Outcome<Scene> {
@@ -79,7 +82,8 @@ fn active(w: &mut World<'_>) -> Outcome<Scene> {
     let off = w.rec_off(&realm, 2)?;
     w.activate(&realm)?;
     w.run(&waiting, &[smc(&[rsi::IPA_STATE_SET, 0, 0x1000, ripas::EMPTY, 0])])?;
-    // The monitor walks for the first three: a call about the empty table, an access there, and a call that writes to page 0.
+    // The monitor walks for the first three: a call about the empty table, an access there, and a
+    // call that writes to page 0.
     let program = [
         smc(&[rsi::IPA_STATE_GET, IPA, IPA + 0x1000]),
         Action::Load(IPA, Access::WORD),
@@ -121,7 +125,8 @@ fn active(w: &mut World<'_>) -> Outcome<Scene> {
     Ok(Scene { commands, probes: probes(rd, shared) })
 }
 
-/// A new Realm: page 0 has memory; an empty table at [`IPA`]; no REC. Two delegated granules, one of them wanted by everybody.
+/// A new Realm: page 0 has memory; an empty table at [`IPA`]; no REC. Two delegated granules, one
+/// of them wanted by everybody.
 pub static NEW: Arena = Arena { name: "new Realm", build: Build::V1_0(new) };
 
 fn new(w: &mut World<'_>) -> Outcome<Scene> {

@@ -30,9 +30,9 @@ fn probes(rd: u64, shared: u64) -> Vec<[u64; 8]> {
 }
 
 /// An active Realm: page 0 has memory, page 1 wants some; an empty table at [`IPA`]; a mapped
-/// unprotected page; a REC that runs, one that waits for a RIPAS change, one that waits for a CPU_ON
-/// of one that is off, and one that is being destroyed. One delegated granule, one that is the
-/// Host's.
+/// unprotected page; a REC that runs, one that waits for a RIPAS change, one that waits for a
+/// CPU_ON of one that is off, and one that is being destroyed. One delegated granule, one that is
+/// the Host's.
 pub static ACTIVE: Arena = Arena { name: "active Realm of 2.0", build: Build::V2_0(active) };
 
 fn active(w: &mut World<'_>) -> Outcome<Scene> {

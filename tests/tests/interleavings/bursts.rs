@@ -1,7 +1,8 @@
 //! The scheduler: a CPU goes on for a while, then another one does.
 //!
-//! A race needs one CPU to be stopped at the right place and another to do all of its command there. Where each step is a
-//! toss of a coin that hardly ever happens, so the mean length of a burst is drawn for each schedule.
+//! A race needs one CPU to be stopped at the right place and another to do all of its command
+//! there. Where each step is a toss of a coin that hardly ever happens, so the mean length of a
+//! burst is drawn for each schedule.
 
 use shuttle::scheduler::{DataSource, RandomDataSource, Schedule, Scheduler, Task, TaskId};
 

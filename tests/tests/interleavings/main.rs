@@ -1,9 +1,10 @@
-//! Two or three commands at once on the same granules, under a scheduler that decides at each access to a granule lock, and at
-//! each step of the machine, which CPU goes on.
+//! Two or three commands at once on the same granules, under a scheduler that decides at each
+//! access to a granule lock, and at each step of the machine, which CPU goes on.
 //!
-//! Each pair of commands that share granules must end as if one had come after the other: same codes, same outputs, same
-//! granules, same tables. So the loser gets the code that the specification has for what it finds. What is not like that is
-//! listed in [`arenas::EXCUSED`], with the reason. No lock is waited for in vain, and no rule of the machine is broken.
+//! Each pair of commands that share granules must end as if one had come after the other: same
+//! codes, same outputs, same granules, same tables. So the loser gets the code that the
+//! specification has for what it finds. What is not like that is listed in [`arenas::EXCUSED`],
+//! with the reason. No lock is waited for in vain, and no rule of the machine is broken.
 //!
 //! `CAIRN_INTERLEAVINGS` says how many schedules each pair gets. Only with `--features shuttle`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test program")]
@@ -102,7 +103,8 @@ fn config() -> Config {
     config
 }
 
-/// Runs `what` in this many schedules, other ones in each run. One that fails is printed, for `shuttle::replay`.
+/// Runs `what` in this many schedules, other ones in each run. One that fails is printed, for
+/// `shuttle::replay`.
 fn under(schedules: usize, what: impl Fn() + Send + Sync + 'static) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |t| t.as_nanos());
     let seed = u64::try_from(now & u128::from(u64::MAX)).unwrap_or(0);
@@ -131,7 +133,8 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     }
 }
 
-/// Codes of a race that no order explains, and that are right all the same: see [`arenas::EXCUSED`].
+/// Codes of a race that no order explains, and that are right all the same: see
+/// [`arenas::EXCUSED`].
 ///
 /// Of three at once one may be told RMI_BUSY by 2.0, whatever became of the one that it met.
 fn is_excused(names: &[&str], replies: &[[u64; 8]]) -> bool {
@@ -203,7 +206,8 @@ fn pairs(arena: &'static Arena) {
     assert!(wrong.is_empty(), "{}: {wrong:#?}", arena.name);
 }
 
-/// Random groups of three commands. A REC that runs is [`pairs`]' business: nothing explains its groups.
+/// Random groups of three commands. A REC that runs is [`pairs`]' business: nothing explains its
+/// groups.
 fn triples(arena: &'static Arena) {
     let names = names(arena);
     let enters = |number: &usize| names[*number].starts_with("rec_enter");
@@ -217,8 +221,9 @@ fn triples(arena: &'static Arena) {
     };
     for _ in 0..TRIPLES {
         let group = [pick(), pick(), pick()];
-        // REC_CREATE takes its auxiliary granules first and gives them back if it fails later, here because of the third
-        // command: whoever wants one meanwhile is refused, although in no order it would be.
+        // REC_CREATE takes its auxiliary granules first and gives them back if it fails later, here
+        // because of the third command: whoever wants one meanwhile is refused, although in no
+        // order it would be.
         let has = |name: &str| group.iter().any(|&number| names[number].starts_with(name));
         if !(has("rec_create") && has("undelegate aux")) {
             race(arena, &group, schedules());

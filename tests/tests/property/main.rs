@@ -1,8 +1,10 @@
-//! Random sequences of commands, on 1 to 4 CPUs: the monitor does what the specification says, no rule of the machine is ever
-//! broken, and whatever state they reach, everything can be given back (closure).
+//! Random sequences of commands, on 1 to 4 CPUs: the monitor does what the specification says, no
+//! rule of the machine is ever broken, and whatever state they reach, everything can be given back
+//! (closure).
 //!
-//! A run lasts until it has sent a number of commands: a million, or what `CAIRN_PROPERTY_COMMANDS` says. Every run has other
-//! sequences. One that fails is made as short as possible and written to `tests/regressions`, where it is replayed for ever.
+//! A run lasts until it has sent a number of commands: a million, or what `CAIRN_PROPERTY_COMMANDS`
+//! says. Every run has other sequences. One that fails is made as short as possible and written to
+//! `tests/regressions`, where it is replayed for ever.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -31,7 +31,7 @@ const BEGINNING: [(u64, Group); 8] = [
 ];
 
 /// A sequence that failed.
-pub struct Failure {
+pub(crate) struct Failure {
     pub profile: Profile,
     pub operations: Vec<Operation>,
     pub why: String,
@@ -103,7 +103,7 @@ fn guarded(action: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
 }
 
 /// A new sequence.
-pub fn explore(seed: u64) -> Result<Tally, Failure> {
+pub(crate) fn explore(seed: u64) -> Result<Tally, Failure> {
     let profile = match seed % BLOCKS {
         0 => Profile::Max,
         number if number % 6 == 1 => Profile::Plain,
@@ -119,7 +119,7 @@ pub fn explore(seed: u64) -> Result<Tally, Failure> {
 }
 
 /// A sequence that is known.
-pub fn replay(profile: Profile, operations: &[Operation]) -> Result<(), String> {
+pub(crate) fn replay(profile: Profile, operations: &[Operation]) -> Result<(), String> {
     let machine = FakeMachine::new(profile);
     let mut session = Session::new(&machine);
     guarded(|| {

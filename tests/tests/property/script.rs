@@ -28,7 +28,7 @@ fn read(text: &str) -> Option<(Profile, Vec<Operation>)> {
 }
 
 /// Keeps a failing sequence; the name of its file.
-pub fn keep(profile: Profile, operations: &[Operation], why: &str) -> PathBuf {
+pub(crate) fn keep(profile: Profile, operations: &[Operation], why: &str) -> PathBuf {
     let text = write(profile, operations, why);
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
@@ -39,7 +39,7 @@ pub fn keep(profile: Profile, operations: &[Operation], why: &str) -> PathBuf {
 }
 
 /// All sequences that were kept.
-pub fn all() -> Vec<(PathBuf, Profile, Vec<Operation>)> {
+pub(crate) fn all() -> Vec<(PathBuf, Profile, Vec<Operation>)> {
     let Ok(entries) = std::fs::read_dir(folder()) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));

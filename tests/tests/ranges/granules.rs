@@ -140,7 +140,8 @@ fn a_range_of_granules_is_the_loop_of_its_granules() {
     }
 }
 
-/// EL3 keeps a granule that is the first of a run and not of the range: the Host is not told yet, so nothing is entered.
+/// EL3 keeps a granule that is the first of a run and not of the range: the Host is not told yet,
+/// so nothing is entered.
 #[test]
 fn a_refusal_is_entered_when_the_host_hears_of_it() {
     /// Granules that are asked for at once.

@@ -86,7 +86,8 @@ const FIELDS: &[Field] = &[
     zero("HFGITR_EL2", "nGCSEPP", 1 << 59),
 ];
 
-/// Fields that stand at one place in the register for reads and in that for writes; all of them trap while they are 0.
+/// Fields that stand at one place in the register for reads and in that for writes; all of them
+/// trap while they are 0.
 const PAIRS: &[(&str, &str, &str, u32)] = &[
     ("HFGRTR_EL2", "HFGWTR_EL2", "nACCDATA_EL1", 50),
     ("HFGRTR_EL2", "HFGWTR_EL2", "nGCS_EL0", 52),
@@ -107,8 +108,9 @@ const PAIRS: &[(&str, &str, &str, u32)] = &[
 
 /// Whose control it is, if not the monitor's.
 ///
-/// The Host's: ICH_HCR_EL2.TDIR, at each entry. EL3's: MPAMBW3_EL3.nTRAPLOWER, which is 0 unless EL3 knows the bandwidth
-/// controls of FEAT_MPAM_PE_BW_CTRL; the monitor does not write MPAMBW2_EL2, so an EL3 that opens them opens them to Realms.
+/// The Host's: ICH_HCR_EL2.TDIR, at each entry. EL3's: MPAMBW3_EL3.nTRAPLOWER, which is 0 unless
+/// EL3 knows the bandwidth controls of FEAT_MPAM_PE_BW_CTRL; the monitor does not write
+/// MPAMBW2_EL2, so an EL3 that opens them opens them to Realms.
 const OF_OTHERS: [(&str, &str); 2] = [("ICH_HCR_EL2", "TDIR"), ("MPAMBW3_EL3", "nTRAPLOWER")];
 
 /// A CPU that has all that the values depend on.
@@ -216,6 +218,7 @@ fn what_is_a_realms_own_is_not_trapped() {
     assert_eq!(hcr(false, false) & hcr_traps, 0);
     // APK, API: keys and instructions of pointer authentication do not trap.
     assert_eq!(hcr(false, false) >> 40 & 0b11, 0b11);
-    // Counters and timers: EL1PCTEN, EL1PTEN; not EL1TVT, EL1TVCT. CNTPCT_EL0 has no offset: ECV is 0.
+    // Counters and timers: EL1PCTEN, EL1PTEN; not EL1TVT, EL1TVCT. CNTPCT_EL0 has no offset: ECV is
+    // 0.
     assert_eq!(CNTHCTL & (0x1f << 10), 0b11 << 10);
 }

@@ -1,5 +1,5 @@
-//! The table of `cairn-reach` against the monitor, on the build host: what the table says becomes of an access is what the
-//! monitor's own values, records and policy make of it.
+//! The table of `cairn-reach` against the monitor, on the build host: what the table says becomes
+//! of an access is what the monitor's own values, records and policy make of it.
 //!
 //! | Module | Compares with the table |
 //! | --- | --- |
@@ -7,7 +7,8 @@
 //! | `controls` | the trap bits that the monitor writes |
 //! | `records` | the registers that the monitor exchanges or hides |
 //!
-//! That a CPU obeys those bits, and that nothing else is reached, is tried on QEMU: `cargo xtask stress registers`.
+//! That a CPU obeys those bits, and that nothing else is reached, is tried on QEMU: `cargo xtask
+//! stress registers`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test program")]
 
 mod controls;
@@ -18,8 +19,9 @@ use cairn_reach::{Answer, Encoding, Fate, Feature, Row, row, rows};
 
 /// How many encodings have each fate.
 ///
-/// An encoding that leaves the table counts as UNDEFINED by the CPU itself, which nothing on the build host can contradict:
-/// so the number is written here, and who takes a row away has to say so in two places.
+/// An encoding that leaves the table counts as UNDEFINED by the CPU itself, which nothing on the
+/// build host can contradict: so the number is written here, and who takes a row away has to say so
+/// in two places.
 #[test]
 fn no_row_is_lost() {
     let count = |fate: fn(&Fate) -> bool| {

@@ -48,7 +48,8 @@ enum Expected {
     /// The instruction is executed.
     Done,
     Host,
-    /// CPUs refuse it without a trap: whatever comes, it shows nothing, and nobody else learns of it.
+    /// CPUs refuse it without a trap: whatever comes, it shows nothing, and nobody else learns of
+    /// it.
     Nothing,
 }
 
@@ -78,7 +79,8 @@ fn expected(of: Encoding, row: Option<&Row>, read: bool, extras: bool) -> Option
 
 /// Identification registers that say something; the rest are zero.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.3 and A3.1, and Arm ARM (DDI0487), ID_AA64*_EL1.
+/// Source: RMM specification (Arm DEN0137) 1.0, A2.1.2.3 and A3.1, and Arm ARM (DDI0487),
+/// ID_AA64*_EL1.
 fn identifies(of: Encoding, sve: bool) -> bool {
     match (of.crm, of.op2) {
         (4 | 7, 0 | 1) | (5, 0) | (6, 0..=2) | (7, 2) => true,

@@ -1,5 +1,5 @@
-//! The registers that the monitor exchanges with the Host's, or hides, in its own source: the code that touches them exists
-//! only for the CPU, so the names in its instructions are read here.
+//! The registers that the monitor exchanges with the Host's, or hides, in its own source: the code
+//! that touches them exists only for the CPU, so the names in its instructions are read here.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,8 @@ const NAMES: &[(&str, Fields)] = &[
     ("pmintenclr_el1", (3, 0, 9, 14, 2)),
 ];
 
-/// Families of which the source has each member: the name before the number, and the first and last number.
+/// Families of which the source has each member: the name before the number, and the first and last
+/// number.
 const FAMILIES: [(&str, u8); 6] = [
     ("dbgbvr", 15),
     ("dbgbcr", 15),
@@ -71,7 +72,8 @@ fn member(family: &str, number: u8) -> Fields {
     }
 }
 
-/// `s3_5_c1_c0_0` as the name by which EL1 has the register: `SCTLR_EL12` is EL1's `SCTLR_EL1`, `CNTP_CTL_EL02` EL0's.
+/// `s3_5_c1_c0_0` as the name by which EL1 has the register: `SCTLR_EL12` is EL1's `SCTLR_EL1`,
+/// `CNTP_CTL_EL02` EL0's.
 fn generic(name: &str) -> Option<Encoding> {
     let fields: Vec<u8> = name
         .strip_prefix('s')?

@@ -16,41 +16,41 @@ use rmi::ops::sro::{self, Awaits, Begun, Donated, Gift, Reclaimed, Resumed};
 use rmi::ops::{Cause, Named, Operand, granule as granules, realm as realms, rec as recs};
 
 /// Auxiliary granules of a REC with the longest vectors.
-pub const AUX: u64 = 4;
+pub(crate) const AUX: u64 = 4;
 
 /// Where the machine's memory starts.
 const BASE: u64 = 0x8000_0000;
 
-pub type Monitor<'r, 'm> = Rmm<'r, FakeCpu<'m>>;
+pub(crate) type Monitor<'r, 'm> = Rmm<'r, FakeCpu<'m>>;
 
-pub struct Host<'m> {
+pub(crate) struct Host<'m> {
     pub cpu: FakeCpu<'m>,
     machine: &'m FakeMachine,
     next: Cell<u64>,
 }
 
 /// A granule by its address.
-pub fn at(pa: u64) -> GranuleAddr {
+pub(crate) fn at(pa: u64) -> GranuleAddr {
     GranuleAddr::new(pa).unwrap()
 }
 
 /// A list of single granules.
-pub fn list(pages: &[u64]) -> Vec<Gift> {
+pub(crate) fn list(pages: &[u64]) -> Vec<Gift> {
     pages.iter().map(|&pa| Gift { first: at(pa), granules: 1 }).collect()
 }
 
 /// What an argument names.
-pub fn named<'t>(rmm: &Monitor<'t, '_>, operand: Operand, pa: u64) -> Named<'t> {
+pub(crate) fn named<'t>(rmm: &Monitor<'t, '_>, operand: Operand, pa: u64) -> Named<'t> {
     Named::new(rmm, operand, pa).unwrap()
 }
 
 /// Gives memory, on whatever CPU.
-pub fn donate(rmm: &Monitor<'_, '_>, handle: u64, gifts: &[Gift]) -> Result<Donated, Cause> {
+pub(crate) fn donate(rmm: &Monitor<'_, '_>, handle: u64, gifts: &[Gift]) -> Result<Donated, Cause> {
     sro::donate(rmm, handle, || Ok(gifts.iter().map(|&gift| Ok(gift))))
 }
 
 impl<'m> Host<'m> {
-    pub fn new(machine: &'m FakeMachine) -> Self {
+    pub(crate) fn new(machine: &'m FakeMachine) -> Self {
         Self { cpu: machine.cpu(0), machine, next: Cell::new(BASE) }
     }
 
@@ -65,12 +65,12 @@ impl<'m> Host<'m> {
     }
 
     /// The machine is in order.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         assert_eq!(self.machine.take_violations(), [""; 0]);
     }
 
     /// So many DELEGATED granules in a row.
-    pub fn delegated<const COUNT: usize>(&self) -> [u64; COUNT] {
+    pub(crate) fn delegated<const COUNT: usize>(&self) -> [u64; COUNT] {
         [(); COUNT].map(|()| {
             let pa = self.next.replace(self.next.get() + 4096);
             self.run(|rmm| delegate(rmm, pa)).unwrap();
@@ -78,21 +78,21 @@ impl<'m> Host<'m> {
         })
     }
 
-    pub fn undelegate(&self, pa: u64) -> Result<(), Cause> {
+    pub(crate) fn undelegate(&self, pa: u64) -> Result<(), Cause> {
         self.run(|rmm| undelegate(rmm, pa))
     }
 
     /// A granule that is the Host's.
-    pub fn undelegated(&self) -> u64 {
+    pub(crate) fn undelegated(&self) -> u64 {
         self.next.replace(self.next.get() + 4096)
     }
 
-    pub fn state(&self, pa: u64) -> GranuleState {
+    pub(crate) fn state(&self, pa: u64) -> GranuleState {
         self.cpu.rmm().granules.peek(at(pa)).unwrap()
     }
 
     /// A new Realm.
-    pub fn realm(&self, numbering: Numbering) -> u64 {
+    pub(crate) fn realm(&self, numbering: Numbering) -> u64 {
         let [rd, root] = self.delegated();
         let wanted = realms::Wanted {
             lpa2: false,
@@ -124,15 +124,15 @@ impl<'m> Host<'m> {
         rd
     }
 
-    pub fn activate(&self, rd: u64) -> Result<(), Cause> {
+    pub(crate) fn activate(&self, rd: u64) -> Result<(), Cause> {
         self.run(|rmm| realms::activate(rmm, named(rmm, Operand::Rd, rd)))
     }
 
-    pub fn destroy_realm(&self, rd: u64) -> Result<(), Cause> {
+    pub(crate) fn destroy_realm(&self, rd: u64) -> Result<(), Cause> {
         self.run(|rmm| realms::destroy(rmm, named(rmm, Operand::Rd, rd), realms::Ending::Any))
     }
 
-    pub fn begin(&self, rd: u64, rec: u64, number: Option<u64>) -> Result<Begun, Cause> {
+    pub(crate) fn begin(&self, rd: u64, rec: u64, number: Option<u64>) -> Result<Begun, Cause> {
         self.run(|rmm| {
             let (rd, rec) = (named(rmm, Operand::Rd, rd), named(rmm, Operand::Rec, rec));
             recs::begin_create(rmm, rd, rec, &wanted(number))
@@ -140,23 +140,23 @@ impl<'m> Host<'m> {
     }
 
     /// Makes a REC in one call.
-    pub fn create(&self, rd: u64, rec: u64, number: u64, aux: &[u64]) -> Result<(), Cause> {
+    pub(crate) fn create(&self, rd: u64, rec: u64, number: u64, aux: &[u64]) -> Result<(), Cause> {
         self.run(|rmm| {
             let (rd, rec) = (named(rmm, Operand::Rd, rd), named(rmm, Operand::Rec, rec));
             recs::create(rmm, rd, rec, &wanted(Some(number)), Some(aux))
         })
     }
 
-    pub fn begin_destroy(&self, rec: u64) -> Result<Begun, Cause> {
+    pub(crate) fn begin_destroy(&self, rec: u64) -> Result<Begun, Cause> {
         self.run(|rmm| recs::begin_destroy(rmm, named(rmm, Operand::Rec, rec)))
     }
 
-    pub fn donate(&self, handle: u64, gifts: &[Gift]) -> Result<Donated, Cause> {
+    pub(crate) fn donate(&self, handle: u64, gifts: &[Gift]) -> Result<Donated, Cause> {
         self.run(|rmm| donate(rmm, handle, gifts))
     }
 
     /// Takes back up to `count` granules, and says which.
-    pub fn reclaim(&self, handle: u64, count: u64) -> Result<(Vec<u64>, Awaits), Cause> {
+    pub(crate) fn reclaim(&self, handle: u64, count: u64) -> Result<(Vec<u64>, Awaits), Cause> {
         let mut pages = Vec::new();
         let told = |granules: &[GranuleAddr]| {
             pages.extend(granules.iter().map(|granule| granule.as_u64()));
@@ -172,23 +172,23 @@ impl<'m> Host<'m> {
     }
 
     /// A reclaim whose list cannot be written.
-    pub fn reclaim_in_vain(&self, handle: u64) -> Result<Reclaimed, Cause> {
+    pub(crate) fn reclaim_in_vain(&self, handle: u64) -> Result<Reclaimed, Cause> {
         self.run(|rmm| sro::reclaim(rmm, handle, AUX, |_| Err(VAIN)))
     }
 
     /// Goes on; a failure may be the end of an operation, which changes something.
-    pub fn resume(&self, handle: u64) -> Result<Resumed, Cause> {
+    pub(crate) fn resume(&self, handle: u64) -> Result<Resumed, Cause> {
         let result = self.cpu.carry_out(|_| false, |rmm| sro::resume(rmm, handle));
         self.check();
         result
     }
 
-    pub fn cancel(&self, handle: u64) -> Result<Awaits, Cause> {
+    pub(crate) fn cancel(&self, handle: u64) -> Result<Awaits, Cause> {
         self.run(|rmm| sro::cancel(rmm, handle))
     }
 
     /// Makes a REC in several calls; its auxiliary granules.
-    pub fn rec(&self, rd: u64, rec: u64, number: u64) -> [u64; 4] {
+    pub(crate) fn rec(&self, rd: u64, rec: u64, number: u64) -> [u64; 4] {
         let Begun { handle, .. } = self.begin(rd, rec, Some(number)).unwrap();
         let aux = self.delegated();
         self.donate(handle, &list(&aux)).unwrap();
@@ -198,14 +198,14 @@ impl<'m> Host<'m> {
     }
 
     /// Takes all back of an operation that waits for that.
-    pub fn drain(&self, handle: u64) -> Vec<u64> {
+    pub(crate) fn drain(&self, handle: u64) -> Vec<u64> {
         let (pages, awaits) = self.reclaim(handle, u64::MAX).unwrap();
         assert_eq!(awaits, Awaits::Continue);
         pages
     }
 
     /// Ends a REC in several calls.
-    pub fn destroy(&self, rec: u64) {
+    pub(crate) fn destroy(&self, rec: u64) {
         let Begun { handle, awaits } = self.begin_destroy(rec).unwrap();
         assert_eq!(awaits, Awaits::Reclaim);
         assert_eq!(self.drain(handle).len() as u64, AUX);
@@ -214,12 +214,12 @@ impl<'m> Host<'m> {
     }
 
     /// How many operations are unfinished.
-    pub fn operations(&self) -> usize {
+    pub(crate) fn operations(&self) -> usize {
         self.cpu.rmm().operations.waiting().count()
     }
 
     /// Looks at a Realm.
-    pub fn descriptor<T>(&self, rd: u64, look: impl FnOnce(&Rd) -> T) -> T {
+    pub(crate) fn descriptor<T>(&self, rd: u64, look: impl FnOnce(&Rd) -> T) -> T {
         let rmm = self.cpu.rmm();
         let mut guard = rmm.granules.lock::<RdState>(at(rd)).unwrap();
         look(rmm.machine.page(Slot::Rd, guard.exclusive()).view())
@@ -227,15 +227,15 @@ impl<'m> Host<'m> {
 }
 
 /// What a list that cannot be written or read makes of a call.
-pub const VAIN: Cause = Cause::HostFault(rmi::ops::HostPage::Params);
+pub(crate) const VAIN: Cause = Cause::HostFault(rmi::ops::HostPage::Params);
 
 /// The index of a REC.
-pub fn index(number: u64) -> RecIndex {
+pub(crate) fn index(number: u64) -> RecIndex {
     RecIndex::from_affinities(number & 0xf, number >> 4).unwrap()
 }
 
 /// A runnable REC.
-pub fn wanted(number: Option<u64>) -> recs::Wanted<'static> {
+pub(crate) fn wanted(number: Option<u64>) -> recs::Wanted<'static> {
     recs::Wanted {
         is_runnable: true,
         index: number.map(index),
@@ -246,13 +246,13 @@ pub fn wanted(number: Option<u64>) -> recs::Wanted<'static> {
 }
 
 /// Hands a granule to the monitor.
-pub fn delegate(rmm: &Rmm<'_, FakeCpu<'_>>, pa: u64) -> Result<(), Cause> {
+pub(crate) fn delegate(rmm: &Rmm<'_, FakeCpu<'_>>, pa: u64) -> Result<(), Cause> {
     let range = GranuleRange::one(at(pa));
     granules::delegate(rmm, range, AlreadyThere::IsRefused, Budget::ONE).map(|_| ())
 }
 
 /// Takes a granule back from the monitor.
-pub fn undelegate(rmm: &Rmm<'_, FakeCpu<'_>>, pa: u64) -> Result<(), Cause> {
+pub(crate) fn undelegate(rmm: &Rmm<'_, FakeCpu<'_>>, pa: u64) -> Result<(), Cause> {
     let range = GranuleRange::one(at(pa));
     granules::undelegate(rmm, range, AlreadyThere::IsRefused, Budget::ONE).map(|_| ())
 }

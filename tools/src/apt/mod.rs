@@ -1,12 +1,13 @@
 //! Debian's package tools, used so that the machine's own configuration stays as it is.
 //!
-//! Other suites and architectures are read with a private configuration: own source list, own package lists, own
-//! download folder. Where the archive is, and which keys vouch for it, is taken from the machine's own sources, so
-//! mirrors keep working. Only [`PrivateApt::install`] changes the machine.
+//! Other suites and architectures are read with a private configuration: own source list, own
+//! package lists, own download folder. Where the archive is, and which keys vouch for it, is taken
+//! from the machine's own sources, so mirrors keep working. Only [`PrivateApt::install`] changes
+//! the machine.
 
-pub mod root;
-pub mod sources;
-pub mod version;
+pub(crate) mod root;
+pub(crate) mod sources;
+pub(crate) mod version;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +21,7 @@ use crate::progress::Progress;
 
 /// One package in one suite, as `apt-cache madison` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
+pub(crate) struct Offer {
     /// Package name without architecture.
     pub package: String,
     /// Its version.
@@ -29,12 +30,13 @@ pub struct Offer {
 
 /// A private apt configuration in a folder of its own.
 #[derive(Debug)]
-pub struct PrivateApt {
+pub(crate) struct PrivateApt {
     folder: PathBuf,
 }
 
-/// Read after the machine's own configuration, whose proxies and checks stay in force. Its hooks for updated package
-/// lists do not: they are about the machine's own lists. apt's sandbox user could not write to a home folder.
+/// Read after the machine's own configuration, whose proxies and checks stay in force. Its hooks
+/// for updated package lists do not: they are about the machine's own lists. apt's sandbox user
+/// could not write to a home folder.
 const CONFIGURATION: &str = "\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -49,8 +51,13 @@ Dir::Etc::SourceList \"/dev/null\";
 ";
 
 impl PrivateApt {
-    /// For packages of another architecture and for sources; sees nothing that is installed or pinned here.
-    pub fn foreign(folder: &Path, architecture: &str, sources: &str) -> anyhow::Result<Self> {
+    /// For packages of another architecture and for sources; sees nothing that is installed or
+    /// pinned here.
+    pub(crate) fn foreign(
+        folder: &Path,
+        architecture: &str,
+        sources: &str,
+    ) -> anyhow::Result<Self> {
         let own = format!(
             "Dir::State::status \"/dev/null\";\nDir::Etc::Preferences \"/dev/null\";\n\
              Dir::Etc::PreferencesParts \"{}\";\nAPT::Architecture \"{architecture}\";\n\
@@ -61,7 +68,7 @@ impl PrivateApt {
     }
 
     /// For installing on this machine from `sources`.
-    pub fn native(folder: &Path, sources: &str) -> anyhow::Result<Self> {
+    pub(crate) fn native(folder: &Path, sources: &str) -> anyhow::Result<Self> {
         Self::new(folder, sources, "")
     }
 
@@ -104,7 +111,7 @@ impl PrivateApt {
     }
 
     /// Fetches the package lists.
-    pub fn update(&self, label: &str) -> anyhow::Result<()> {
+    pub(crate) fn update(&self, label: &str) -> anyhow::Result<()> {
         let progress = Progress::start(label);
         let mut trouble = None;
         let mut command = self.command("apt-get");
@@ -148,7 +155,7 @@ impl PrivateApt {
     }
 
     /// Names of packages that match the regular expression `pattern`.
-    pub fn search(&self, pattern: &str) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn search(&self, pattern: &str) -> anyhow::Result<Vec<String>> {
         let mut command = self.command("apt-cache");
         let text = process::output(command.args(["search", "--names-only", pattern]))?;
         Ok(text
@@ -159,7 +166,7 @@ impl PrivateApt {
     }
 
     /// What the lists offer for `packages`: binary packages, and source packages of that name.
-    pub fn offers(&self, packages: &[String]) -> anyhow::Result<Vec<Offer>> {
+    pub(crate) fn offers(&self, packages: &[String]) -> anyhow::Result<Vec<Offer>> {
         if packages.is_empty() {
             return Ok(Vec::new());
         }
@@ -168,15 +175,26 @@ impl PrivateApt {
         Ok(text.lines().filter_map(parse_offer).collect())
     }
 
-    /// Downloads binary packages (`name=version`) into `folder`; apt checks signatures and checksums.
-    pub fn download(&self, packages: &[String], folder: &Path, label: &str) -> anyhow::Result<()> {
+    /// Downloads binary packages (`name=version`) into `folder`; apt checks signatures and
+    /// checksums.
+    pub(crate) fn download(
+        &self,
+        packages: &[String],
+        folder: &Path,
+        label: &str,
+    ) -> anyhow::Result<()> {
         let mut command = self.command("apt-get");
         command.args(["-q", "download"]).args(packages);
         self.fetch(command.current_dir(folder), label)
     }
 
     /// Downloads a source package (`name=version`) into `folder` without unpacking it.
-    pub fn download_source(&self, package: &str, folder: &Path, label: &str) -> anyhow::Result<()> {
+    pub(crate) fn download_source(
+        &self,
+        package: &str,
+        folder: &Path,
+        label: &str,
+    ) -> anyhow::Result<()> {
         let mut command = self.command("apt-get");
         command.args(["-q", "source", "--download-only", "--only-source", package]);
         self.fetch(command.current_dir(folder), label)
@@ -192,7 +210,7 @@ impl PrivateApt {
 
     /// Installs packages on this machine, after [`root::Wanted::authorise`]. `suite` is preferred
     /// where it is given.
-    pub fn install(
+    pub(crate) fn install(
         &self,
         packages: &[&str],
         suite: Option<&str>,
@@ -217,7 +235,7 @@ impl PrivateApt {
 }
 
 /// Which of `packages` are not installed on this machine.
-pub fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     packages.iter().copied().filter(|package| !is_installed(package)).collect()
 }
 

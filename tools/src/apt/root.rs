@@ -11,7 +11,7 @@ use crate::process;
 
 /// Debian packages that this machine lacks.
 #[derive(Debug)]
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// What TF-A is built with, and the like.
     pub tools: Vec<&'a str>,
     /// QEMU, if it is wanted.
@@ -31,7 +31,7 @@ impl Wanted<'_> {
     /// # Errors
     ///
     /// The machine's own sources name no Debian archive.
-    pub fn commands(&self, machine: &Machine) -> anyhow::Result<String> {
+    pub(crate) fn commands(&self, machine: &Machine) -> anyhow::Result<String> {
         const INSTALL: &str = "apt-get install --no-install-recommends";
         let mut lines = Vec::new();
         if let (Some(_), Some(suite)) = (self.qemu, self.backports) {
@@ -57,7 +57,7 @@ impl Wanted<'_> {
     /// # Errors
     ///
     /// This user cannot become root. The sentence has the commands for somebody who can.
-    pub fn authorise(&self, machine: &Machine) -> anyhow::Result<()> {
+    pub(crate) fn authorise(&self, machine: &Machine) -> anyhow::Result<()> {
         if rustix::process::geteuid().is_root() {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Wanted<'_> {
 
 /// `env` as root: directly, or through sudo, which has been asked before (see
 /// [`Wanted::authorise`]).
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     if rustix::process::geteuid().is_root() {
         return Command::new("env");
     }

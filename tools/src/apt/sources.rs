@@ -1,7 +1,8 @@
-//! The machine's own apt sources, read to learn where its Debian archive is and which keys vouch for it.
+//! The machine's own apt sources, read to learn where its Debian archive is and which keys vouch
+//! for it.
 //!
-//! Both formats are understood: one line per source (`*.list`) and deb822 stanzas (`*.sources`). Private source
-//! lists are always written as deb822, which can carry an inline key.
+//! Both formats are understood: one line per source (`*.list`) and deb822 stanzas (`*.sources`).
+//! Private source lists are always written as deb822, which can carry an inline key.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::fault::IoContext;
 
 /// One source, whichever format it came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     types: Vec<String>,
     uris: Vec<String>,
     suites: Vec<String>,
@@ -26,7 +27,7 @@ const TRUST_FIELDS: [&str; 6] =
 
 impl Source {
     /// A source of the same archive, as a deb822 stanza.
-    pub fn stanza(&self, types: &str, suites: &str, architectures: Option<&str>) -> String {
+    pub(crate) fn stanza(&self, types: &str, suites: &str, architectures: Option<&str>) -> String {
         let mut text = format!(
             "Types: {types}\nURIs: {}\nSuites: {suites}\nComponents: main\n",
             self.uris.join(" ")
@@ -42,7 +43,7 @@ impl Source {
     }
 
     /// A source of packages of the same archive, on one line, for people to copy.
-    pub fn line(&self, suite: &str) -> String {
+    pub(crate) fn line(&self, suite: &str) -> String {
         // A key inside the source fits on no line; Debian's archive is trusted without it.
         let key =
             self.trust.iter().find(|(name, value)| name == "Signed-By" && value.starts_with('/'));
@@ -59,7 +60,7 @@ impl Source {
 
 /// What the machine runs and where its archive is.
 #[derive(Debug, Clone)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// Debian's code name, for example `bookworm`.
     pub codename: String,
     sources: Vec<Source>,
@@ -68,12 +69,12 @@ pub struct Machine {
 impl Machine {
     /// A machine of tests, with sources in the one-line format.
     #[cfg(test)]
-    pub fn of(codename: &str, list: impl AsRef<str>) -> Self {
+    pub(crate) fn of(codename: &str, list: impl AsRef<str>) -> Self {
         Self { codename: codename.to_owned(), sources: parse_list(list.as_ref()) }
     }
 
     /// Reads `/etc/os-release` and the apt sources.
-    pub fn read() -> anyhow::Result<Self> {
+    pub(crate) fn read() -> anyhow::Result<Self> {
         let release = Path::new("/etc/os-release");
         let release = std::fs::read_to_string(release).at("read", release)?;
         let codename = codename(&release)?;
@@ -97,7 +98,7 @@ impl Machine {
     }
 
     /// The source of Debian's main archive.
-    pub fn archive(&self) -> anyhow::Result<&Source> {
+    pub(crate) fn archive(&self) -> anyhow::Result<&Source> {
         let aliases = [self.codename.as_str(), "stable", "oldstable", "testing", "unstable", "sid"];
         aliases.iter().find_map(|suite| self.sources.iter().find(|source| source.serves(suite))).context(
             "the machine's apt sources name no Debian archive (no `deb` line with this release's suite and the component \
@@ -106,7 +107,7 @@ impl Machine {
     }
 
     /// The machine's own release, its updates and its security fixes, as a private source list.
-    pub fn own_sources(&self) -> String {
+    pub(crate) fn own_sources(&self) -> String {
         let suites = [
             self.codename.clone(),
             format!("{}-updates", self.codename),

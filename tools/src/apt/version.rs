@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 /// Compares two versions.
 ///
-/// Source: Debian Policy 4.7, section "Version" (`epoch:upstream-revision`; `~` sorts before everything).
-pub fn compare(a: &str, b: &str) -> Ordering {
+/// Source: Debian Policy 4.7, section "Version" (`epoch:upstream-revision`; `~` sorts before
+/// everything).
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     let (epoch_a, upstream_a, revision_a) = split(a);
     let (epoch_b, upstream_b, revision_b) = split(b);
     epoch_a

@@ -2,7 +2,7 @@
 
 /// The bar of one operation.
 #[derive(Debug, Clone, Copy)]
-pub struct Bar {
+pub(super) struct Bar {
     /// The operation.
     pub name: &'static str,
     /// What it costs in the reference monitor (TF-RMM, best build, same method, under TF-A).
@@ -17,7 +17,7 @@ pub struct Bar {
 
 impl Bar {
     /// The usual one.
-    pub const fn of(name: &'static str, reference: u64, most: u64) -> Self {
+    pub(super) const fn of(name: &'static str, reference: u64, most: u64) -> Self {
         Self { reference: Some(reference), ..Self::unmeasured(name, most) }
     }
 
@@ -32,7 +32,7 @@ impl Bar {
     }
 
     /// As the table shows it.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let instructions = self.instructions.map(|most| most.to_string());
         let own = self.own.map(|own| format!("own {own}"));
         let smcs = self.smcs.map(|smcs| format!("{smcs} SMCs"));
@@ -42,17 +42,17 @@ impl Bar {
 
 /// Bars in the order of a table. Rows without one come last.
 #[derive(Debug, Clone, Copy)]
-pub struct Bars(pub &'static [Bar]);
+pub(super) struct Bars(pub &'static [Bar]);
 
 impl Bars {
     /// That of an operation.
-    pub fn of(self, name: &str) -> Option<&'static Bar> {
+    pub(super) fn of(self, name: &str) -> Option<&'static Bar> {
         self.0.iter().find(|bar| bar.name == name)
     }
 }
 
 /// Of version 1.0 of the interface.
-pub const V1_0: Bars = Bars(&[
+pub(super) const V1_0: Bars = Bars(&[
     Bar::of("rmi_version", 1_212, 1_190),
     Bar::of("granule_delegate", 2_796, 2_200),
     Bar::of("granule_undelegate", 2_240, 2_350),
@@ -93,7 +93,7 @@ pub const V1_0: Bars = Bars(&[
 ]);
 
 /// Of version 2.0.
-pub const V2_0: Bars = Bars(&[
+pub(super) const V2_0: Bars = Bars(&[
     Bar { own: Some(130_000), smcs: Some(4), ..Bar::of("range_delegate_2m", 1_264_165, 620_000) },
     Bar { own: Some(60_000), smcs: Some(4), ..Bar::of("range_undelegate_2m", 1_574_479, 560_000) },
     Bar::own("range_delegate_2m_counted", 60_000),

@@ -1,7 +1,7 @@
 //! `cargo xtask bench --conversions`: what it takes when a guest shares memory and takes it back.
 //!
-//! Both versions of the interface are measured under the EL3 of the tests, one machine each, so that
-//! they can be compared; the host gives and takes memory as each version allows.
+//! Both versions of the interface are measured under the EL3 of the tests, one machine each, so
+//! that they can be compared; the host gives and takes memory as each version allows.
 
 use std::fmt::Write;
 
@@ -40,7 +40,7 @@ struct Conversion {
 }
 
 /// `bench --conversions`.
-pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
+pub(super) fn command(options: &BenchOptions) -> anyhow::Result<()> {
     check_options(options)?;
     let run = Run::begin("bench")?;
     let stage = Stage::stand_in(Edition::V2, &options.image, options.qemu.as_ref(), run.folder())?;

@@ -9,7 +9,7 @@ use super::bars::{Bar, Bars};
 
 /// An operation and what it costs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Figure {
+pub(super) struct Figure {
     name: String,
     instructions: u64,
     /// The monitor's part: without EL3's, that of the changes between the worlds included.
@@ -25,23 +25,23 @@ pub struct Figure {
 
 impl Figure {
     /// The operation.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
     /// What it costs.
-    pub const fn instructions(&self) -> u64 {
+    pub(super) const fn instructions(&self) -> u64 {
         self.instructions
     }
 
     /// Calls of the host that are part of it.
-    pub fn smcs(&self) -> u64 {
+    pub(super) fn smcs(&self) -> u64 {
         self.smcs.unwrap_or(1)
     }
 
     /// What it would cost under TF-A main, where the monitor's own part is known: an EL3 of its own
     /// is no measure for another.
-    pub fn under_tf_a(&self) -> Option<u64> {
+    pub(super) fn under_tf_a(&self) -> Option<u64> {
         /// Instructions of TF-A main for a call of the host, and for a granule that changes worlds.
         const SWITCH: u64 = 1_100;
         const CHANGE: u64 = 950;
@@ -55,7 +55,7 @@ impl Figure {
 
     /// For tests.
     #[cfg(test)]
-    pub fn new(name: &str, instructions: u64) -> Self {
+    pub(super) fn new(name: &str, instructions: u64) -> Self {
         Self { name: name.to_owned(), instructions, own: None, smcs: None, el3_calls: None }
     }
 }
@@ -65,23 +65,23 @@ const GROWTH_PERCENT: u64 = 2;
 
 /// Figures, in the order of the table.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Figures(Vec<Figure>);
+pub(super) struct Figures(Vec<Figure>);
 
 impl Figures {
     /// Puts what was measured in order.
-    pub fn new(mut figures: Vec<Figure>, bars: Bars) -> Self {
+    pub(super) fn new(mut figures: Vec<Figure>, bars: Bars) -> Self {
         let place = |figure: &Figure| bars.0.iter().position(|bar| bar.name == figure.name);
         figures.sort_by_key(|figure| place(figure).unwrap_or(usize::MAX));
         Self(figures)
     }
 
     /// Reads what [`Figures::json`] wrote.
-    pub fn parse(json: &[u8]) -> anyhow::Result<Self> {
+    pub(super) fn parse(json: &[u8]) -> anyhow::Result<Self> {
         serde_json::from_slice(json).map(Self).context("the committed figures cannot be read")
     }
 
     /// An array of objects with `name`, `instructions`, and what else is known, one per line.
-    pub fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         let line = |figure: &Figure| {
             let Figure { name, instructions, own, smcs, el3_calls } = figure;
             // EL3's calls belong to the monitor's part: they are known together.
@@ -96,18 +96,18 @@ impl Figures {
     }
 
     /// What an operation costs.
-    pub fn get(&self, name: &str) -> Option<&Figure> {
+    pub(super) fn get(&self, name: &str) -> Option<&Figure> {
         self.0.iter().find(|figure| figure.name == name)
     }
 
     /// What they are about, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(Figure::name)
     }
 
     /// One line per operation: measured, committed, change, reference, bar; where the monitor's own
     /// part is known, that and the calls as well, and the change is of that part.
-    pub fn table(&self, before: &Self, bars: Bars) -> String {
+    pub(super) fn table(&self, before: &Self, bars: Bars) -> String {
         let has_parts = self.0.iter().any(|figure| figure.own.is_some());
         let shown = |figure: Option<u64>| figure.map_or_else(String::new, |n| n.to_string());
         let parts = |columns: [String; 4]| match (has_parts, columns) {
@@ -147,7 +147,7 @@ impl Figures {
     }
 
     /// The operations that cost more than they should.
-    pub fn misses(&self, bars: Bars) -> Vec<String> {
+    pub(super) fn misses(&self, bars: Bars) -> Vec<String> {
         let over = |bar: &Bar| {
             let figure = self.get(bar.name)?;
             let instructions = figure.under_tf_a().unwrap_or(figure.instructions);
@@ -168,7 +168,7 @@ impl Figures {
     }
 
     /// What has become worse than what is committed.
-    pub fn problems(&self, before: &Self) -> Vec<String> {
+    pub(super) fn problems(&self, before: &Self) -> Vec<String> {
         let worse = |old: &Figure| {
             let name = &old.name;
             let Some(new) = self.get(name) else { return Some(format!("{name} was not measured")) };

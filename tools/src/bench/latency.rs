@@ -1,4 +1,5 @@
-//! `cargo xtask bench --latency`: how long an interrupt for the Host may have to wait, per command and state of a Realm.
+//! `cargo xtask bench --latency`: how long an interrupt for the Host may have to wait, per command
+//! and state of a Realm.
 
 use super::figures::Figure;
 use super::{Bench, COUNTED, boot_job, no_count};
@@ -10,11 +11,12 @@ use crate::progress::Progress;
 /// Most instructions for whatever may return early.
 const BAR: u64 = 50_000;
 
-/// What runs to its end, as the specification has it no way to return early, and so may exceed the bar.
+/// What runs to its end, as the specification has it no way to return early, and so may exceed the
+/// bar.
 const WHOLE: &[&str] = &["RMI_RTT_INIT_RIPAS (a table)"];
 
 /// Measures and judges; `ours` is a monitor that has to keep the bar.
-pub fn command(bench: &Bench<'_>, ours: bool) -> anyhow::Result<()> {
+pub(super) fn command(bench: &Bench<'_>, ours: bool) -> anyhow::Result<()> {
     let text = bench.run.folder().join("latency-job.txt");
     let job = job::latency(bench.rmi, &text, bench.stage.layout())?;
     let progress = Progress::start("interrupting everything");

@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: what each command costs in instructions, compared with the figures in the repository.
+//! `cargo xtask bench`: what each command costs in instructions, compared with the figures in the
+//! repository.
 //!
-//! QEMU with `-icount shift=0` executes one instruction per tick of the counter that the host reads around each call, so
-//! figures repeat exactly. They include EL3's part.
+//! QEMU with `-icount shift=0` executes one instruction per tick of the counter that the host reads
+//! around each call, so figures repeat exactly. They include EL3's part.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -43,7 +44,7 @@ use figures::{Figure, Figures};
 use rows::Rows;
 
 /// Executes one instruction per tick of the counter, and does not wait for real time.
-pub const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
+pub(crate) const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 
 /// Name of the file with the figures for a version of the interface.
 const fn file_name(rmi: SuiteInterface) -> &'static str {
@@ -78,22 +79,22 @@ fn no_count(stage: &Stage) -> Option<&'static str> {
 }
 
 /// The `bench` step of `test`, and that of version 2.0.
-pub fn check(rmi: SuiteInterface) -> anyhow::Result<()> {
+pub(crate) fn check(rmi: SuiteInterface) -> anyhow::Result<()> {
     command(&BenchOptions { rmi, ..BenchOptions::default() })
 }
 
 /// The `bench-operations` step of `test`.
-pub fn check_operations() -> anyhow::Result<()> {
+pub(crate) fn check_operations() -> anyhow::Result<()> {
     operations::command(false)
 }
 
 /// The `bench-latency` step of `test`, and that of version 2.0.
-pub fn check_latency(rmi: SuiteInterface) -> anyhow::Result<()> {
+pub(crate) fn check_latency(rmi: SuiteInterface) -> anyhow::Result<()> {
     command(&BenchOptions { rmi, latency: true, ..BenchOptions::default() })
 }
 
 /// The `bench` subcommand.
-pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &BenchOptions) -> anyhow::Result<()> {
     check_options(options)?;
     if options.operations {
         return operations::command(options.update);
@@ -116,8 +117,8 @@ pub fn command(options: &BenchOptions) -> anyhow::Result<()> {
     }
 }
 
-/// Under version 2.0 EL3 is that of the tests, which says what it spends, unless there is another one
-/// that knows this version.
+/// Under version 2.0 EL3 is that of the tests, which says what it spends, unless there is another
+/// one that knows this version.
 fn stage(options: &BenchOptions, folder: &Path) -> anyhow::Result<Stage> {
     let (image, qemu) = (&options.image, options.qemu.as_ref());
     match options.rmi {
@@ -220,8 +221,8 @@ fn save(path: &Path, figures: &Figures) -> anyhow::Result<()> {
     write_whole(path, figures.json().as_bytes())
 }
 
-/// Boots the machine with one CPU and the bench as its job, up to the operation `until`; what it reports, if it was started
-/// at all.
+/// Boots the machine with one CPU and the bench as its job, up to the operation `until`; what it
+/// reports, if it was started at all.
 fn boot(
     bench: &Bench<'_>,
     until: &str,
@@ -232,7 +233,8 @@ fn boot(
     boot_job(bench, job::bench(until, bench.rmi, &text, bench.stage.layout())?, extra, patience)
 }
 
-/// Boots the machine with one CPU and a job that measures; what it reports, if it was started at all.
+/// Boots the machine with one CPU and a job that measures; what it reports, if it was started at
+/// all.
 fn boot_job<R: DeserializeOwned>(
     bench: &Bench<'_>,
     job: Load,

@@ -1,4 +1,5 @@
-//! `cargo xtask bench --operations`: what each command asks of the machine, counted on the simulated one.
+//! `cargo xtask bench --operations`: what each command asks of the machine, counted on the
+//! simulated one.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ fn committed() -> PathBuf {
 }
 
 /// Counts, prints, and compares with what is committed, or commits it.
-pub fn command(update: bool) -> anyhow::Result<()> {
+pub(super) fn command(update: bool) -> anyhow::Result<()> {
     let rows = operations::count().map_err(Verdict)?;
     print!("{}", table(&rows));
     let path = committed();

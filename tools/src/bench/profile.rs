@@ -1,4 +1,5 @@
-//! Where the instructions of one command go: a trace of every instruction of the monitor, summed up by function.
+//! Where the instructions of one command go: a trace of every instruction of the monitor, summed up
+//! by function.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,7 +18,7 @@ use crate::symbols::{Function, Functions};
 const DISPATCHER: &str = "rmi::serve";
 
 /// `bench --profile NAME`.
-pub fn command(bench: &Bench<'_>, name: &str) -> anyhow::Result<()> {
+pub(super) fn command(bench: &Bench<'_>, name: &str) -> anyhow::Result<()> {
     let functions = Functions::read(&symbols(bench.stage)?)?;
     let (base, size) = span(bench.stage)?;
     let trace = bench.run.folder().join("bench.trace");

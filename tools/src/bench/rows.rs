@@ -29,7 +29,7 @@ enum Event<R> {
 
 /// Collects the host's rows from the UART.
 #[derive(Debug)]
-pub struct Rows<R> {
+pub(super) struct Rows<R> {
     tap: Tap,
     novelty: Novelty,
     log: BufWriter<File>,
@@ -43,7 +43,7 @@ pub struct Rows<R> {
 
 impl<R: DeserializeOwned> Rows<R> {
     /// A listener that writes everything to `log`.
-    pub fn new(decoder: Option<Decoder>, log: File) -> Self {
+    pub(super) fn new(decoder: Option<Decoder>, log: File) -> Self {
         Self {
             tap: Tap::new(decoder.map(Arc::new), Text::Ours),
             novelty: Novelty::default(),
@@ -84,7 +84,7 @@ impl<R: DeserializeOwned> Rows<R> {
     }
 
     /// All rows, if the host came to a good end.
-    pub fn finish(mut self) -> anyhow::Result<Vec<R>> {
+    pub(super) fn finish(mut self) -> anyhow::Result<Vec<R>> {
         self.log.flush().context("cannot write the log file")?;
         if self.tap.fatal().is_some() {
             let report = self.report.join("\n  ");
@@ -98,7 +98,7 @@ impl<R: DeserializeOwned> Rows<R> {
     }
 
     /// The last line, for a person who wonders.
-    pub fn last_words(&self) -> String {
+    pub(super) fn last_words(&self) -> String {
         match self.last.trim() {
             "" => "saying nothing".to_owned(),
             line => format!("the line `{line}`"),

@@ -6,7 +6,7 @@ use clap::Args;
 
 /// Options of `gdb`.
 #[derive(Debug, Args)]
-pub struct GdbOptions {
+pub(crate) struct GdbOptions {
     /// Stop when a CPU gets there: a function of the monitor by the end of its path, or FILE:LINE
     /// [default: rmi::serve]
     #[arg(long, value_name = "FUNCTION")]

@@ -8,7 +8,7 @@ use super::{LogLevel, Platform};
 
 /// Options of `image`, also part of `run`.
 #[derive(Debug, Default, Args)]
-pub struct ImageOptions {
+pub(crate) struct ImageOptions {
     /// The board: QEMU virt, Arm FVP Base RevC, or QEMU sbsa-ref, which boots with the EL3 of the
     /// tests
     #[arg(long, value_name = "BOARD", default_value = "qemu")]
@@ -20,8 +20,8 @@ pub struct ImageOptions {
     /// once; DEFMT_LOG overrides that)
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
-    /// Build TF-A from this source tree of yours, instead of using set-up's; or the folder of a build
-    /// of it (build/qemu/release), which is taken as it is
+    /// Build TF-A from this source tree of yours, instead of using set-up's; or the folder of a
+    /// build of it (build/qemu/release), which is taken as it is
     #[arg(long, value_name = "DIR")]
     pub tfa: Option<PathBuf>,
     /// Use only what is in the cache already
@@ -31,7 +31,7 @@ pub struct ImageOptions {
 
 /// Options of `image` alone.
 #[derive(Debug, Default, Args)]
-pub struct PackOptions {
+pub(crate) struct PackOptions {
     /// What is packed.
     #[command(flatten)]
     pub image: ImageOptions,
@@ -43,7 +43,7 @@ pub struct PackOptions {
 
 /// Options of `release`.
 #[derive(Debug, Default, Args)]
-pub struct ReleaseOptions {
+pub(crate) struct ReleaseOptions {
     /// The folder to make (default: target/cairn/release)
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -9,7 +9,7 @@ use clap::Args;
 
 /// What the guest is: everything that its initial measurement depends on.
 #[derive(Debug, Clone, Args)]
-pub struct GuestOptions {
+pub(crate) struct GuestOptions {
     /// An unattended run: the guest checks itself and powers off, and the exit code tells the
     /// verdict
     #[arg(long)]
@@ -48,7 +48,7 @@ pub struct GuestOptions {
 
 impl GuestOptions {
     /// Refuses a style that belongs to another version of the interface.
-    pub fn check_style(&self) -> anyhow::Result<()> {
+    pub(crate) fn check_style(&self) -> anyhow::Result<()> {
         let wanted = match self.host_style {
             HostStyle::Plain => return Ok(()),
             HostStyle::LinuxV7 | HostStyle::LinuxV12 => Interface::V1_0,

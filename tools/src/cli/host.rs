@@ -26,7 +26,7 @@ const GUEST_AND_EL3: [&str; 10] = [
 /// A Normal-world host, or first program, that the user brings.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "A host of your own, instead of ours and its Realm")]
-pub struct HostOptions {
+pub(crate) struct HostOptions {
     /// Boot this kernel (an uncompressed arm64 Image) in the Normal world at EL2, above the
     /// monitor; without FILE: Debian's, from the cache
     #[arg(
@@ -69,12 +69,12 @@ pub struct HostOptions {
 
 impl HostOptions {
     /// Whether our own host is not wanted.
-    pub const fn is_foreign(&self) -> bool {
+    pub(crate) const fn is_foreign(&self) -> bool {
         self.host_kernel.is_some() || self.bl33.is_some()
     }
 
     /// Refuses devices for a machine whose host knows none.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         if !self.is_foreign() && (self.host_disk.is_some() || self.host_net) {
             bail!("--host-disk and --host-net need --host-kernel or --bl33");
         }

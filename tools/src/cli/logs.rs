@@ -8,7 +8,7 @@ use super::LogLevel;
 
 /// Options of `ledger`.
 #[derive(Debug, Args)]
-pub struct LedgerOptions {
+pub(crate) struct LedgerOptions {
     /// A log that `run --check` or `decode` has written
     #[arg(value_name = "LOGFILE")]
     pub file: PathBuf,
@@ -19,7 +19,7 @@ pub struct LedgerOptions {
 
 /// Options of `decode`.
 #[derive(Debug, Args)]
-pub struct DecodeOptions {
+pub(crate) struct DecodeOptions {
     /// The bytes of a UART on which the monitor's log came, among the lines of other programs
     #[arg(value_name = "RAWLOG")]
     pub file: PathBuf,

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 /// Shells whose completions can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
+pub(crate) enum Shell {
     /// Bash: put `source <(cargo xtask completions bash)` into ~/.bashrc.
     Bash,
     /// Zsh: write it to a file `_cargo-xtask` in a folder of $fpath.
@@ -17,14 +17,14 @@ pub enum Shell {
 
 /// Options of `completions`.
 #[derive(Debug, Args)]
-pub struct CompletionsOptions {
+pub(crate) struct CompletionsOptions {
     /// The shell
     pub shell: Shell,
 }
 
 /// Options of `man`.
 #[derive(Debug, Args)]
-pub struct ManOptions {
+pub(crate) struct ManOptions {
     /// Write a page for each command to this folder, instead of the first page to the output
     #[arg(value_name = "DIR")]
     pub folder: Option<PathBuf>,

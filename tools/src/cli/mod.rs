@@ -13,14 +13,14 @@ mod suites;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use debugger::GdbOptions;
-pub use firmware::{ImageOptions, PackOptions, ReleaseOptions};
-pub use guest::GuestOptions;
-pub use host::HostOptions;
-pub use logs::{DecodeOptions, LedgerOptions};
-pub use manual::{CompletionsOptions, ManOptions, Shell};
-pub use run::{ModelOptions, RunOptions};
-pub use suites::{
+pub(crate) use debugger::GdbOptions;
+pub(crate) use firmware::{ImageOptions, PackOptions, ReleaseOptions};
+pub(crate) use guest::GuestOptions;
+pub(crate) use host::HostOptions;
+pub(crate) use logs::{DecodeOptions, LedgerOptions};
+pub(crate) use manual::{CompletionsOptions, ManOptions, Shell};
+pub(crate) use run::{ModelOptions, RunOptions};
+pub(crate) use suites::{
     Backend, BenchOptions, ConformanceOptions, CoverageOptions, El3Edition, FuzzOptions,
     MiriOptions, SeededOptions, StressKind, StressOptions, SuiteInterface, TestOptions,
 };
@@ -30,7 +30,7 @@ use crate::token::TokenCommand;
 /// Set up, build, run and test Cairn.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true, version)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -38,7 +38,7 @@ pub struct Cli {
 
 /// The subcommands, in the order in which a newcomer meets them.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Boot a Linux guest as a Realm on Cairn under QEMU, to a shell (sets up and builds what is
     /// missing)
     #[command(after_help = crate::terminal::KEYS)]
@@ -95,7 +95,7 @@ pub enum Command {
 
 /// Options of `setup`.
 #[derive(Debug, Default, Args)]
-pub struct SetupOptions {
+pub(crate) struct SetupOptions {
     /// Use only what is in the cache already; fail if something is missing
     #[arg(long)]
     pub offline: bool,
@@ -106,7 +106,7 @@ pub struct SetupOptions {
 
 /// Boards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Platform {
+pub(crate) enum Platform {
     /// QEMU virt.
     #[default]
     Qemu,
@@ -118,7 +118,7 @@ pub enum Platform {
 
 /// Options of `clean`.
 #[derive(Debug, Args)]
-pub struct CleanOptions {
+pub(crate) struct CleanOptions {
     /// Also remove the cache: TF-A, guest kernel, busybox
     #[arg(long)]
     pub cache: bool,
@@ -126,7 +126,7 @@ pub struct CleanOptions {
 
 /// How much of the monitor's log to show, least first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// Nothing.
     Off,
     /// What should never happen.

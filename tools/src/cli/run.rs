@@ -13,7 +13,7 @@ use crate::patience;
 
 /// The model that runs what is built for Arm FVP Base RevC.
 #[derive(Clone, Debug, Default, Args)]
-pub struct ModelOptions {
+pub(crate) struct ModelOptions {
     /// With --platform fvp: the model, FVP_Base_RevC-2xAEMvA
     #[arg(long, value_name = "PATH")]
     pub fvp: Option<PathBuf>,
@@ -27,14 +27,14 @@ pub struct ModelOptions {
 
 impl ModelOptions {
     /// Whether any of them is given.
-    pub fn is_given(&self) -> bool {
+    pub(crate) fn is_given(&self) -> bool {
         self.fvp.is_some() || self.disk.is_some() || self.print
     }
 }
 
 /// Options of `run`.
 #[derive(Debug, Args)]
-pub struct RunOptions {
+pub(crate) struct RunOptions {
     /// The guest.
     #[command(flatten)]
     pub guest: GuestOptions,
@@ -42,8 +42,8 @@ pub struct RunOptions {
     #[command(flatten)]
     pub host: HostOptions,
     /// Boot with the EL3 of the tests, which has the memory map of Arm FVP on QEMU virt, instead of
-    /// TF-A, and let it speak this version of its interface with the monitor [default: 2.0 with --rmi 2.0 and
-    /// both, because stock TF-A has no such; with --tfa, that TF-A]
+    /// TF-A, and let it speak this version of its interface with the monitor [default: 2.0 with
+    /// --rmi 2.0 and both, because stock TF-A has no such; with --tfa, that TF-A]
     #[arg(long, value_name = "VERSION", conflicts_with = "tfa")]
     pub el3: Option<El3Edition>,
     /// The QEMU to use
@@ -69,7 +69,7 @@ pub struct RunOptions {
 
 impl RunOptions {
     /// How long `run --check` waits for a sign of progress.
-    pub fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         let GuestOptions { realms, cpus, memory, .. } = self.guest;
         let usual = match self.image.platform {
             Platform::Qemu | Platform::Sbsa => patience::guests(realms, cpus, memory),
@@ -79,7 +79,7 @@ impl RunOptions {
     }
 
     /// What the EL3 of the tests speaks, if the machine boots with that one.
-    pub fn stand_in(&self) -> Option<Edition> {
+    pub(crate) fn stand_in(&self) -> Option<Edition> {
         let needed = self.guest.rmi != Interface::V1_0 && self.image.tfa.is_none();
         let told = self.el3.or(needed.then_some(El3Edition::V2)).map(El3Edition::edition);
         // That board has no other EL3.
@@ -87,7 +87,7 @@ impl RunOptions {
     }
 
     /// Whether kernel or initial RAM disk come from set-up.
-    pub fn needs_guest(&self) -> bool {
+    pub(crate) fn needs_guest(&self) -> bool {
         let Self { guest, host, .. } = self;
         match &host.host_kernel {
             Some(kernel) => kernel.is_none() || host.host_initrd.is_none(),
@@ -96,7 +96,7 @@ impl RunOptions {
     }
 
     /// The options of `run --check` with this many CPUs and this much memory.
-    pub fn check(cpus: u32, memory: u64) -> Self {
+    pub(crate) fn check(cpus: u32, memory: u64) -> Self {
         let guest = GuestOptions {
             check: true,
             rmi: Interface::V1_0,

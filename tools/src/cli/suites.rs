@@ -14,7 +14,7 @@ use crate::patience;
 
 /// Options of `test`.
 #[derive(Debug, Args)]
-pub struct TestOptions {
+pub(crate) struct TestOptions {
     /// Also run the slow steps
     #[arg(long)]
     pub long: bool,
@@ -31,7 +31,7 @@ const FUZZ_SECONDS: std::ops::RangeInclusive<i64> = 1..=i32::MAX as i64;
 
 /// Options of `fuzz`.
 #[derive(Debug, Args)]
-pub struct FuzzOptions {
+pub(crate) struct FuzzOptions {
     /// The fuzzer to run; without it, all of them one after the other
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(crate::fuzz::TARGETS))]
     pub target: Option<String>,
@@ -42,9 +42,9 @@ pub struct FuzzOptions {
 
 /// Options of `bench`.
 #[derive(Debug, Default, Args)]
-pub struct BenchOptions {
-    /// The version of the Realm Management Interface that is measured. For 2.0 EL3 is that of the tests, which says what it spends,
-    /// unless --tfa names one
+pub(crate) struct BenchOptions {
+    /// The version of the Realm Management Interface that is measured. For 2.0 EL3 is that of the
+    /// tests, which says what it spends, unless --tfa names one
     #[arg(long, value_name = "VERSION", value_enum, default_value_t)]
     pub rmi: SuiteInterface,
     /// Write the figures to this file (default: target/cairn/bench.json, bench-2.0.json)
@@ -60,7 +60,8 @@ pub struct BenchOptions {
     /// locks, calls to EL3
     #[arg(long, conflicts_with_all = ["latency", "profile", "json", "image"])]
     pub operations: bool,
-    /// Measure what it takes when a guest shares memory and takes it back instead, through both versions of the interface
+    /// Measure what it takes when a guest shares memory and takes it back instead, through both
+    /// versions of the interface
     #[arg(long, conflicts_with_all = ["update", "latency", "operations", "profile", "rmi"])]
     pub conversions: bool,
     /// List the operations and stop
@@ -82,7 +83,7 @@ pub struct BenchOptions {
 
 /// What the conformance suite runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Backend {
+pub(crate) enum Backend {
     /// The monitor's crates on a simulated machine.
     Fake,
     /// A monitor's image under TF-A on QEMU.
@@ -92,7 +93,7 @@ pub enum Backend {
 
 /// Which version of the interface a suite is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum SuiteInterface {
+pub(crate) enum SuiteInterface {
     /// RMI 1.0.
     #[default]
     #[value(name = "1.0")]
@@ -104,7 +105,7 @@ pub enum SuiteInterface {
 
 impl SuiteInterface {
     /// As the host names it.
-    pub const fn interface(self) -> Interface {
+    pub(crate) const fn interface(self) -> Interface {
         match self {
             Self::V1_0 => Interface::V1_0,
             Self::V2_0 => Interface::V2_0,
@@ -114,14 +115,16 @@ impl SuiteInterface {
 
 /// Options of `conformance`.
 #[derive(Debug, Args)]
-pub struct ConformanceOptions {
+pub(crate) struct ConformanceOptions {
     /// What to run on
     #[arg(long, value_name = "NAME", default_value = "qemu")]
     pub backend: Backend,
-    /// The version of the Realm Management Interface that is tested. For 2.0 on QEMU EL3 is that of the tests, unless --tfa names one
+    /// The version of the Realm Management Interface that is tested. For 2.0 on QEMU EL3 is that of
+    /// the tests, unless --tfa names one
     #[arg(long, value_name = "VERSION", value_enum, default_value_t)]
     pub rmi: SuiteInterface,
-    /// With --rmi 2.0: the beta that the monitor speaks. Scenarios of which an earlier one has another answer are excused
+    /// With --rmi 2.0: the beta that the monitor speaks. Scenarios of which an earlier one has
+    /// another answer are excused
     #[arg(long, value_name = "1..3", default_value_t = betas::LATEST, value_parser = clap::value_parser!(u8).range(1..=3))]
     pub beta: u8,
     /// Run only the scenarios whose name contains this text
@@ -191,7 +194,7 @@ impl Default for ConformanceOptions {
 
 /// Options of `coverage`.
 #[derive(Debug, Default, Args)]
-pub struct CoverageOptions {
+pub(crate) struct CoverageOptions {
     /// Also list the lines and conditions that were missed
     #[arg(long)]
     pub missing: bool,
@@ -202,7 +205,7 @@ pub struct CoverageOptions {
 
 /// Options of `miri`.
 #[derive(Debug, Default, Args)]
-pub struct MiriOptions {
+pub(crate) struct MiriOptions {
     /// Also run what takes long: attestation
     #[arg(long)]
     pub long: bool,
@@ -210,7 +213,7 @@ pub struct MiriOptions {
 
 /// Options of `seeded`.
 #[derive(Debug, Default, Args)]
-pub struct SeededOptions {
+pub(crate) struct SeededOptions {
     /// Only the fault of this name
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
@@ -221,7 +224,7 @@ pub struct SeededOptions {
 
 /// What a stress run is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StressKind {
+pub(crate) enum StressKind {
     /// Random commands of all CPUs about the same few granules.
     Races,
     /// Realms that are made, run and destroyed, in the right order and in the wrong one.
@@ -237,7 +240,7 @@ pub enum StressKind {
 
 /// Options of `stress`.
 #[derive(Debug, Args)]
-pub struct StressOptions {
+pub(crate) struct StressOptions {
     /// What it is about (default: each in turn)
     #[arg(value_name = "KIND")]
     pub kind: Option<StressKind>,
@@ -277,7 +280,7 @@ pub struct StressOptions {
 
 /// What the EL3 of the tests speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum El3Edition {
+pub(crate) enum El3Edition {
     /// Interface 0.4.
     #[default]
     #[value(name = "0.4")]
@@ -295,7 +298,7 @@ pub enum El3Edition {
 
 impl El3Edition {
     /// As that EL3 names it.
-    pub const fn edition(self) -> Edition {
+    pub(crate) const fn edition(self) -> Edition {
         match self {
             Self::V0 => Edition::V0,
             Self::V2 => Edition::V2,
@@ -307,7 +310,7 @@ impl El3Edition {
 
 impl StressOptions {
     /// What the EL3 of the tests speaks.
-    pub fn edition(&self) -> Edition {
+    pub(crate) fn edition(&self) -> Edition {
         let needed = match self.rmi {
             Interface::V1_0 => El3Edition::V0,
             Interface::V2_0 | Interface::Both => El3Edition::V2All,
@@ -316,12 +319,12 @@ impl StressOptions {
     }
 
     /// How long a run on so many CPUs waits for a sign of progress.
-    pub fn patience(&self, cpus: u32) -> Duration {
+    pub(crate) fn patience(&self, cpus: u32) -> Duration {
         self.timeout.map_or(patience::machine(cpus), Duration::from_secs)
     }
 
     /// The options of a run of this kind and length.
-    pub fn of(kind: StressKind, commands: u64) -> Self {
+    pub(crate) fn of(kind: StressKind, commands: u64) -> Self {
         Self {
             kind: Some(kind),
             commands: Some(commands),

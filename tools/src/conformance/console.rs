@@ -47,7 +47,7 @@ enum Event {
 
 /// How long a machine may go without a sign of progress.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(super) struct Limits {
     /// On its way to the first scenario.
     pub boot: Duration,
     /// In a scenario.
@@ -55,7 +55,7 @@ pub struct Limits {
 }
 
 /// Listens to one machine.
-pub struct Console<'a> {
+pub(super) struct Console<'a> {
     results: &'a Results,
     bar: &'a Bar,
     limits: Limits,
@@ -77,7 +77,7 @@ pub struct Console<'a> {
 
 impl<'a> Console<'a> {
     /// A console of a machine that has just been started.
-    pub fn new(
+    pub(super) fn new(
         results: &'a Results,
         bar: &'a Bar,
         decoder: Option<Arc<Decoder>>,
@@ -173,7 +173,7 @@ impl<'a> Console<'a> {
     }
 
     /// The machine is gone, for this reason: whatever was running has failed.
-    pub fn finish(&mut self, why: &str) -> std::io::Result<()> {
+    pub(super) fn finish(&mut self, why: &str) -> std::io::Result<()> {
         if let Some(line) = self.tap.rest() {
             self.line(&line)?;
         }
@@ -193,7 +193,7 @@ impl<'a> Console<'a> {
     }
 
     /// Why the machine began no scenario, and what it said last.
-    pub fn false_start(&self, gone: &str) -> String {
+    pub(super) fn false_start(&self, gone: &str) -> String {
         let why = self.broken.as_deref().unwrap_or(gone);
         let said: Vec<String> = self.tail.iter().map(|line| printable(line)).collect();
         if said.is_empty() {

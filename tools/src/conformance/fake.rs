@@ -15,7 +15,7 @@ use crate::cli::SuiteInterface;
 use crate::signals;
 
 /// Runs everything that waits.
-pub fn run(results: &Results, rmi: SuiteInterface, jobs: usize, bar: &Bar) {
+pub(super) fn run(results: &Results, rmi: SuiteInterface, jobs: usize, bar: &Bar) {
     // A panic inside the monitor is a violation that the scenario reports.
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));

@@ -13,7 +13,7 @@ use super::text;
 use crate::paths::write_whole;
 
 /// Writes JUnit XML: a suite for each command.
-pub fn junit(rows: &[Row], subject: &str, file: &Path) -> anyhow::Result<()> {
+pub(super) fn junit(rows: &[Row], subject: &str, file: &Path) -> anyhow::Result<()> {
     let mut report = Report::new(format!("conformance: {subject}"));
     let mut groups: Vec<&str> = Vec::new();
     for row in rows {
@@ -70,7 +70,7 @@ fn reason(outcome: &Outcome) -> Cow<'_, str> {
 }
 
 /// Writes JSON: scenarios and conditions.
-pub fn json(rows: &[Row], kind: Kind, subject: &str, file: &Path) -> anyhow::Result<()> {
+pub(super) fn json(rows: &[Row], kind: Kind, subject: &str, file: &Path) -> anyhow::Result<()> {
     let scenarios: Vec<Value> = rows.iter().map(scenario).collect();
     let conditions: Vec<Value> = text::all(rows)
         .iter()

@@ -1,4 +1,5 @@
-//! The scenarios on QEMU: machines that run a list of them, started again with the rest when one goes wrong.
+//! The scenarios on QEMU: machines that run a list of them, started again with the rest when one
+//! goes wrong.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -58,7 +59,7 @@ struct Bench<'a> {
 }
 
 /// Runs everything that waits; the leak ledger of each machine in the end.
-pub fn run(
+pub(super) fn run(
     options: &ConformanceOptions,
     all: &[Arc<Scenario>],
     results: &Results,
@@ -100,7 +101,7 @@ pub fn run(
 }
 
 /// Builds everything and prints the model's command line for one machine that runs all that waits.
-pub fn print(
+pub(super) fn print(
     options: &ConformanceOptions,
     all: &[Arc<Scenario>],
     results: &Results,
@@ -115,8 +116,9 @@ pub fn print(
     stage.board(Shape::default(), vec![load], output.join("qemu.log")).map(drop)
 }
 
-/// What the EL3 of the tests is to speak; `None` if TF-A is EL3. No TF-A of Debian passes the commands of 2.0 on.
-pub fn edition(options: &ConformanceOptions) -> Option<Edition> {
+/// What the EL3 of the tests is to speak; `None` if TF-A is EL3. No TF-A of Debian passes the
+/// commands of 2.0 on.
+pub(super) fn edition(options: &ConformanceOptions) -> Option<Edition> {
     let told = options.el3.map(El3Edition::edition);
     match options.rmi {
         SuiteInterface::V2_0 if options.tfa.is_none() => Some(told.unwrap_or(Edition::V2_ALL)),
@@ -204,7 +206,8 @@ impl Bench<'_> {
         self.bar.failed(count, why);
     }
 
-    /// Starts one machine; the names of the scenarios that it began, and why it ended before the first if it did.
+    /// Starts one machine; the names of the scenarios that it began, and why it ended before the
+    /// first if it did.
     fn machine(&self, batch: &Batch) -> anyhow::Result<(Vec<String>, String)> {
         let number = self.machines.fetch_add(1, Ordering::Relaxed);
         let file = |name: &str| self.run.folder().join(format!("{name}-{number}"));
@@ -253,7 +256,8 @@ impl Bench<'_> {
     }
 }
 
-/// A scenario that was begun though nobody asked for it. Scenarios go by number: another list of them means other numbers.
+/// A scenario that was begun though nobody asked for it. Scenarios go by number: another list of
+/// them means other numbers.
 fn not_asked<'b>(begun: &'b [String], asked: &[&String]) -> Option<&'b String> {
     begun.iter().find(|name| !asked.contains(name))
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask conformance`: the scenarios against a monitor, and which conditions of the specification they prove.
+//! `cargo xtask conformance`: the scenarios against a monitor, and which conditions of the
+//! specification they prove.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -37,7 +38,7 @@ use outcome::{Outcome, Results};
 const LONG: &str = "takes minutes: only with --long";
 
 /// The `conformance` subcommand.
-pub fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &ConformanceOptions) -> anyhow::Result<()> {
     // The payload numbers them in this order.
     let both = [scenarios::all().scenarios, v2_0::all().scenarios];
     let all: Vec<Arc<Scenario>> = both.into_iter().flatten().map(Arc::new).collect();
@@ -172,7 +173,7 @@ fn verdict(results: &[outcome::Row], kind: Kind, filtered: bool) -> anyhow::Resu
 }
 
 /// Live progress: a bar on a terminal, a line now and then elsewhere.
-pub struct Bar {
+pub(crate) struct Bar {
     bar: ProgressBar,
     terminal: bool,
     total: usize,
@@ -199,7 +200,7 @@ impl Bar {
     }
 
     /// A scenario has ended.
-    pub fn ended(&self, name: &str, outcome: &Outcome, done: usize) {
+    pub(crate) fn ended(&self, name: &str, outcome: &Outcome, done: usize) {
         if let Outcome::Failed(why) = outcome {
             let text = format!("FAILED {name}: {}", why.lines().next().unwrap_or_default());
             if self.terminal { self.bar.println(text) } else { eprintln!("  {text}") }
@@ -212,7 +213,7 @@ impl Bar {
     }
 
     /// So many scenarios have failed at once.
-    pub fn failed(&self, count: usize, why: &str) {
+    pub(crate) fn failed(&self, count: usize, why: &str) {
         let text = format!("FAILED {count} scenarios: {}", why.lines().next().unwrap_or_default());
         if self.terminal { self.bar.println(text) } else { eprintln!("  {text}") }
     }

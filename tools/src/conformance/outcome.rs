@@ -11,7 +11,7 @@ use super::text;
 
 /// What became of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It has not run yet.
     Waiting,
     /// All its expectations held.
@@ -26,7 +26,7 @@ pub enum Outcome {
 
 /// A scenario and what became of it.
 #[derive(Clone)]
-pub struct Row {
+pub(super) struct Row {
     /// The scenario.
     pub scenario: Arc<Scenario>,
     /// What became of it.
@@ -36,7 +36,7 @@ pub struct Row {
 }
 
 /// All scenarios of a run; workers fill in what became of them.
-pub struct Results {
+pub(super) struct Results {
     rows: Mutex<Vec<Row>>,
     /// The machine is known to have all that scenarios find for themselves.
     complete: bool,
@@ -44,7 +44,7 @@ pub struct Results {
 
 impl Results {
     /// Scenarios that wait, unless there is a reason to skip them.
-    pub fn new(
+    pub(super) fn new(
         scenarios: impl Iterator<Item = Arc<Scenario>>,
         skip: impl Fn(&Scenario) -> Option<&'static str>,
         complete: bool,
@@ -57,7 +57,7 @@ impl Results {
     }
 
     /// Scenarios that wait are excused if there is a reason.
-    pub fn excuse(&self, why: impl Fn(&Scenario) -> Option<String>) {
+    pub(super) fn excuse(&self, why: impl Fn(&Scenario) -> Option<String>) {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows.iter_mut().filter(|row| row.outcome == Outcome::Waiting) {
             if let Some(why) = why(&row.scenario) {
@@ -67,19 +67,20 @@ impl Results {
     }
 
     /// How many wait.
-    pub fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.queue().len()
     }
 
     /// The scenarios that wait.
-    pub fn queue(&self) -> Vec<Arc<Scenario>> {
+    pub(super) fn queue(&self) -> Vec<Arc<Scenario>> {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = rows.iter().filter(|row| row.outcome == Outcome::Waiting);
         waiting.map(|row| row.scenario.clone()).collect()
     }
 
-    /// What an outcome means here: our own monitor offers all that this machine's CPU has, or is at fault.
-    pub fn judge(&self, outcome: Outcome) -> Outcome {
+    /// What an outcome means here: our own monitor offers all that this machine's CPU has, or is at
+    /// fault.
+    pub(super) fn judge(&self, outcome: Outcome) -> Outcome {
         if self.complete
             && let Outcome::Missing(why) = outcome
         {
@@ -89,7 +90,7 @@ impl Results {
     }
 
     /// A scenario has ended; how many have so far.
-    pub fn ended(&self, name: &str, outcome: Outcome, took: Duration) -> usize {
+    pub(super) fn ended(&self, name: &str, outcome: Outcome, took: Duration) -> usize {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(row) = rows.iter_mut().find(|row| row.scenario.name == name) {
             (row.outcome, row.took) = (outcome, took);
@@ -101,14 +102,14 @@ impl Results {
     }
 
     /// What became of all.
-    pub fn finish(self) -> Vec<Row> {
+    pub(super) fn finish(self) -> Vec<Row> {
         self.rows.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What the scenarios say about a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
+pub(super) enum Status {
     /// A scenario passed.
     Covered,
     /// Scenarios ran, and none passed.
@@ -120,7 +121,7 @@ pub enum Status {
 }
 
 /// What the scenarios say about a condition.
-pub fn status(condition: &str, rows: &[Row], kind: Kind) -> Status {
+pub(super) fn status(condition: &str, rows: &[Row], kind: Kind) -> Status {
     let about = || rows.iter().filter(|row| conditions::covers(condition, &row.scenario.name));
     if about().any(|row| row.outcome == Outcome::Passed) {
         return Status::Covered;
@@ -141,7 +142,7 @@ pub fn status(condition: &str, rows: &[Row], kind: Kind) -> Status {
 }
 
 /// Conditions that no scenario shows to hold, without a reason.
-pub fn uncovered(rows: &[Row], kind: Kind) -> Vec<String> {
+pub(super) fn uncovered(rows: &[Row], kind: Kind) -> Vec<String> {
     let mut all = text::all(rows);
     all.retain(|condition| {
         matches!(status(condition, rows, kind), Status::Failing | Status::Uncovered)

@@ -22,7 +22,7 @@ const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
 /// Prints the scenarios, and what is special about them.
-pub fn list<'a>(scenarios: impl Iterator<Item = &'a Arc<Scenario>>) {
+pub(super) fn list<'a>(scenarios: impl Iterator<Item = &'a Arc<Scenario>>) {
     for scenario in scenarios {
         anstream::println!("{}", scenario.name);
         match scenario.cpu {
@@ -63,7 +63,7 @@ impl Count {
 }
 
 /// Prints everything.
-pub fn print(rows: &[Row], kind: Kind, filtered: bool, subject: &str, took: Duration) {
+pub(super) fn print(rows: &[Row], kind: Kind, filtered: bool, subject: &str, took: Duration) {
     anstream::println!(
         "\n{BOLD}{:<32} {:<16} {:>11} {:>8} {:>8} {:>8}{BOLD:#}",
         "",
@@ -193,9 +193,9 @@ fn totals(rows: &[Row], statuses: &[(&String, Status)], subject: &str, took: Dur
         took.as_secs_f64()
     );
 }
-/// What the monitor's leak ledgers name in the end, one per machine. On the simulated machine each scenario ends with an
-/// empty one, or fails.
-pub fn print_ledgers(ledgers: &[Ledger]) {
+/// What the monitor's leak ledgers name in the end, one per machine. On the simulated machine each
+/// scenario ends with an empty one, or fails.
+pub(super) fn print_ledgers(ledgers: &[Ledger]) {
     let named: Vec<&Ledger> = ledgers.iter().filter(|ledger| !ledger.is_empty()).collect();
     if named.is_empty() && !ledgers.is_empty() {
         println!("ledger: empty on each of {} machines", ledgers.len());

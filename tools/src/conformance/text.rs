@@ -1,5 +1,5 @@
-//! What a scenario or a condition is about, in the text that it comes from: RMM 1.0, or the notes on 2.0. Names tell which: those
-//! of 2.0 begin with `v2/`.
+//! What a scenario or a condition is about, in the text that it comes from: RMM 1.0, or the notes
+//! on 2.0. Names tell which: those of 2.0 begin with `v2/`.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use cairn_tests::{conditions, v2_0};
 use super::outcome::Row;
 
 /// What names of 2.0 begin with.
-pub const V2: &str = "v2/";
+pub(super) const V2: &str = "v2/";
 
 /// Section of the notes on 2.0 by command, and the conditions.
 struct Notes {
@@ -32,19 +32,19 @@ fn is_v2(rows: &[Row]) -> bool {
 }
 
 /// The text that the scenarios come from.
-pub fn title(rows: &[Row]) -> &'static str {
+pub(super) fn title(rows: &[Row]) -> &'static str {
     if is_v2(rows) { "RMM 2.0-bet3" } else { "RMM 1.0" }
 }
 
 /// The command, call, event, or group that a name begins with.
-pub fn command(name: &str) -> &str {
+pub(super) fn command(name: &str) -> &str {
     let prefix = if name.starts_with(V2) { V2.len() } else { 0 };
     let end = name.get(prefix..).and_then(|rest| rest.find('/')).map(|at| prefix + at);
     end.and_then(|end| name.get(..end)).unwrap_or(name)
 }
 
 /// The clause or section that a name is about; empty if it is about several.
-pub fn clause(name: &str) -> &'static str {
+pub(super) fn clause(name: &str) -> &'static str {
     match command(name).strip_prefix(V2) {
         Some(command) => notes().sections.get(command).copied().unwrap_or_default(),
         None => conditions::clause(name),
@@ -52,7 +52,7 @@ pub fn clause(name: &str) -> &'static str {
 }
 
 /// Groups that come first in a table, in order.
-pub fn groups(rows: &[Row]) -> Vec<&'static str> {
+pub(super) fn groups(rows: &[Row]) -> Vec<&'static str> {
     if is_v2(rows) {
         return Vec::new();
     }
@@ -60,12 +60,12 @@ pub fn groups(rows: &[Row]) -> Vec<&'static str> {
 }
 
 /// The conditions of the text.
-pub fn all(rows: &[Row]) -> Vec<String> {
+pub(super) fn all(rows: &[Row]) -> Vec<String> {
     if is_v2(rows) { notes().conditions.clone() } else { conditions::all() }
 }
 
 /// Why no Host can bring a condition about, if so.
-pub fn out_of_reach(condition: &str) -> Option<&'static str> {
+pub(super) fn out_of_reach(condition: &str) -> Option<&'static str> {
     let name = condition.strip_prefix(V2)?;
     let reasons = v2_0::conditions::OUT_OF_REACH;
     reasons.iter().find(|(other, _)| *other == name).map(|(_, why)| *why)

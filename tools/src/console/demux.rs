@@ -1,8 +1,8 @@
 //! Takes the UART's bytes apart into text and log frames, whatever the order in which they come.
 //!
-//! A frame is `0xC0`, then the frame's bits in groups of six (first bit first, the last group filled with zeroes),
-//! each as `0x80 | group`, then `0xC1`. Every byte of it has bit 7 set, so ASCII text of another talker can stand
-//! between any two of them.
+//! A frame is `0xC0`, then the frame's bits in groups of six (first bit first, the last group
+//! filled with zeroes), each as `0x80 | group`, then `0xC1`. Every byte of it has bit 7 set, so
+//! ASCII text of another talker can stand between any two of them.
 
 const START: u8 = 0xc0;
 const END: u8 = 0xc1;
@@ -13,7 +13,7 @@ const LONGEST_FRAME: usize = 64 << 10;
 
 /// What a byte completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
+pub(crate) enum Item {
     /// A byte of text.
     Text(u8),
     /// The bytes of a whole frame.
@@ -24,7 +24,7 @@ pub enum Item {
 
 /// The state between two bytes.
 #[derive(Debug, Default)]
-pub struct Demux {
+pub(crate) struct Demux {
     frame: Option<Partial>,
 }
 
@@ -38,7 +38,7 @@ struct Partial {
 
 impl Demux {
     /// Takes the next byte from the UART.
-    pub fn push(&mut self, byte: u8) -> Option<Item> {
+    pub(crate) fn push(&mut self, byte: u8) -> Option<Item> {
         if byte == START {
             return self.frame.replace(Partial::default()).map(|_| Item::Damaged);
         }

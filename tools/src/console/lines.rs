@@ -5,14 +5,14 @@ const LONGEST_LINE: usize = 64 << 10;
 
 /// Collects bytes until a line is whole.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(crate) struct Lines {
     bytes: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes one byte; returns the line that it ends, without line end and escape sequences. A line of text that looks
-    /// like one of the monitor's messages is marked.
-    pub fn push(&mut self, byte: u8) -> Option<String> {
+    /// Takes one byte; returns the line that it ends, without line end and escape sequences. A line
+    /// of text that looks like one of the monitor's messages is marked.
+    pub(crate) fn push(&mut self, byte: u8) -> Option<String> {
         self.bytes.push(byte);
         if byte != b'\n' && self.bytes.len() < LONGEST_LINE {
             return None;
@@ -21,7 +21,7 @@ impl Lines {
     }
 
     /// The unfinished line, if there is one.
-    pub fn take(&mut self) -> Option<String> {
+    pub(crate) fn take(&mut self) -> Option<String> {
         let bytes = std::mem::take(&mut self.bytes);
         let text = String::from_utf8_lossy(&bytes);
         let line = anstream::adapter::strip_str(text.trim_end_matches(['\r', '\n'])).to_string();
@@ -29,7 +29,7 @@ impl Lines {
     }
 
     /// Whether a line has been begun.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 }

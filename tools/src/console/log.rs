@@ -11,11 +11,11 @@ use crate::cli::LogLevel;
 use crate::symbols::Symbols;
 
 /// What stands for a frame that could not be read.
-pub const DAMAGED: &str = "(a log frame was damaged on the way)";
+pub(crate) const DAMAGED: &str = "(a log frame was damaged on the way)";
 
 /// One message of the monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// How important it is; `None` for `println`.
     pub level: Option<LogLevel>,
     /// When, if the monitor says.
@@ -28,7 +28,7 @@ pub struct Message {
 
 /// The table of one monitor.
 #[derive(Debug)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     table: Table,
     locations: Option<Locations>,
     symbols: Symbols,
@@ -36,7 +36,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// Reads the table from an ELF file; `None` if it has none.
-    pub fn new(elf: &[u8]) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn new(elf: &[u8]) -> anyhow::Result<Option<Self>> {
         let table = Table::parse(elf).context(
             "the monitor's log table cannot be read; the versions of `defmt` and of this tool's `defmt-decoder` differ",
         )?;
@@ -46,7 +46,7 @@ impl Decoder {
     }
 
     /// The messages in one frame of the wire (normally one).
-    pub fn decode(&self, frame: &[u8]) -> Vec<Message> {
+    pub(crate) fn decode(&self, frame: &[u8]) -> Vec<Message> {
         let mut stream = self.table.new_stream_decoder();
         stream.received(frame);
         stream.received(&[0]); // ends the frame if its own end mark was not part of it
@@ -76,17 +76,17 @@ impl Decoder {
 
 impl Message {
     /// Stands for a frame that could not be read.
-    pub fn damaged() -> Self {
+    pub(crate) fn damaged() -> Self {
         Self { level: Some(LogLevel::Warn), time: None, text: DAMAGED.to_owned(), place: None }
     }
 
     /// As it is written to files: without colours.
-    pub fn plain(&self) -> String {
+    pub(crate) fn plain(&self) -> String {
         anstream::adapter::strip_str(&self.to_string()).to_string()
     }
 
     /// Whether it should be shown at `limit`.
-    pub fn is_shown_at(&self, limit: LogLevel) -> bool {
+    pub(crate) fn is_shown_at(&self, limit: LogLevel) -> bool {
         self.level.unwrap_or(LogLevel::Error) <= limit
     }
 

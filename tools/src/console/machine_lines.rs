@@ -16,13 +16,13 @@ const BEGINNINGS: [&[u8]; 2] = [b"@cairn {", b"ERROR:   QEMU System Power off"];
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether a whole line is one of these.
-pub fn is_one(line: &str) -> bool {
+pub(crate) fn is_one(line: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| line.as_bytes().starts_with(beginning))
 }
 
 /// Keeps these lines out of a stream of bytes.
 #[derive(Debug, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     line: Line,
     /// What has come of a line that may become one of these.
     held: Vec<u8>,
@@ -43,7 +43,7 @@ enum Line {
 
 impl Filter {
     /// Takes one byte; returns those that can be shown now.
-    pub fn push(&mut self, byte: u8) -> Vec<u8> {
+    pub(crate) fn push(&mut self, byte: u8) -> Vec<u8> {
         let mut shown = Vec::new();
         match self.line {
             Line::Shown => shown.push(byte),
@@ -68,13 +68,13 @@ impl Filter {
 
     /// To be called when nothing has come for a moment; returns what has been held back for too
     /// long.
-    pub fn idle(&mut self) -> Vec<u8> {
+    pub(crate) fn idle(&mut self) -> Vec<u8> {
         let waited = self.held_since.is_some_and(|since| since.elapsed() > PATIENCE);
         if waited { self.finish() } else { Vec::new() }
     }
 
     /// Everything that is still held back.
-    pub fn finish(&mut self) -> Vec<u8> {
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
         if !self.held.is_empty() {
             self.line = Line::Shown;
         }

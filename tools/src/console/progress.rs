@@ -1,26 +1,29 @@
-//! Whether a machine that talks gets anywhere: a livelock talks as well, but has nothing new to say.
+//! Whether a machine that talks gets anywhere: a livelock talks as well, but has nothing new to
+//! say.
 
 use std::collections::HashMap;
 
 /// So often the same line with other numbers counts: eight Realms may say it, each of them.
 const REPEATS: u32 = 8;
 
-/// Kinds of lines that are told apart. More of them count for nothing, so that every machine comes to an end.
+/// Kinds of lines that are told apart. More of them count for nothing, so that every machine comes
+/// to an end.
 const MOST_KINDS: usize = 1 << 16;
 
 /// What has been said so far.
 #[derive(Debug, Default)]
-pub struct Novelty {
+pub(crate) struct Novelty {
     seen: HashMap<String, u32>,
 }
 
 impl Novelty {
-    /// Whether `line` is a sign of progress: something like it, words with digits aside, has been said less than
-    /// [`REPEATS`] times.
+    /// Whether `line` is a sign of progress: something like it, words with digits aside, has been
+    /// said less than [`REPEATS`] times.
     ///
-    /// Complaints that come back with other numbers (a stalled CPU of a Linux guest, a virtual CPU that the host has not
-    /// entered, a command that is refused again and again) are none, and no machine has a sign of progress for ever.
-    pub fn is_new(&mut self, line: &str) -> bool {
+    /// Complaints that come back with other numbers (a stalled CPU of a Linux guest, a virtual CPU
+    /// that the host has not entered, a command that is refused again and again) are none, and no
+    /// machine has a sign of progress for ever.
+    pub(crate) fn is_new(&mut self, line: &str) -> bool {
         let kind: Vec<&str> = line.split_whitespace().map(without_number).collect();
         let kind = kind.join(" ");
         if kind.is_empty() || (self.seen.len() >= MOST_KINDS && !self.seen.contains_key(&kind)) {

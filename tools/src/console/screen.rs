@@ -1,7 +1,8 @@
 //! Shows text and log messages on one screen so that neither spoils the other.
 //!
-//! Text goes out byte by byte (a prompt must appear without a line end). A message waits until the cursor is at the
-//! left edge; if a prompt keeps it from there, the prompt is wiped, the message written, the prompt written again.
+//! Text goes out byte by byte (a prompt must appear without a line end). A message waits until the
+//! cursor is at the left edge; if a prompt keeps it from there, the prompt is wiped, the message
+//! written, the prompt written again.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ const MOST_WAITING: usize = 256;
 
 /// A screen on `W`.
 #[derive(Debug)]
-pub struct Screen<W> {
+pub(crate) struct Screen<W> {
     out: W,
     /// What stands on the current line since the left edge.
     line: Vec<u8>,
@@ -26,12 +27,12 @@ pub struct Screen<W> {
 
 impl<W: Write> Screen<W> {
     /// `can_rewrite`: `out` is a terminal.
-    pub fn new(out: W, can_rewrite: bool) -> Self {
+    pub(crate) fn new(out: W, can_rewrite: bool) -> Self {
         Self { out, line: Vec::new(), waiting: Vec::new(), waiting_since: None, can_rewrite }
     }
 
     /// Shows one byte of text.
-    pub fn text(&mut self, byte: u8) -> std::io::Result<()> {
+    pub(crate) fn text(&mut self, byte: u8) -> std::io::Result<()> {
         self.out.write_all(&[byte])?;
         if byte == b'\n' {
             self.line.clear();
@@ -42,7 +43,7 @@ impl<W: Write> Screen<W> {
     }
 
     /// Shows a message on lines of its own, as soon as that can be done.
-    pub fn message(&mut self, message: String) -> std::io::Result<()> {
+    pub(crate) fn message(&mut self, message: String) -> std::io::Result<()> {
         self.waiting.push(message);
         self.waiting_since.get_or_insert_with(Instant::now);
         if self.line.is_empty() || self.waiting.len() > MOST_WAITING {
@@ -52,7 +53,7 @@ impl<W: Write> Screen<W> {
     }
 
     /// To be called when nothing has come for a moment.
-    pub fn idle(&mut self) -> std::io::Result<()> {
+    pub(crate) fn idle(&mut self) -> std::io::Result<()> {
         if self.can_rewrite && self.waiting_since.is_some_and(|since| since.elapsed() > PATIENCE) {
             self.make_room()?;
         }
@@ -60,7 +61,7 @@ impl<W: Write> Screen<W> {
     }
 
     /// Shows everything that waits and leaves the cursor at the left edge.
-    pub fn finish(&mut self) -> std::io::Result<()> {
+    pub(crate) fn finish(&mut self) -> std::io::Result<()> {
         if !self.line.is_empty() {
             self.text(b'\n')?;
         }

@@ -15,14 +15,14 @@ const OTHERS: [&str; 3] = ["@cairn ", "[host]", "[rmm]"];
 
 /// Listens for the guest's first line.
 #[derive(Debug, Default)]
-pub struct Silence {
+pub(crate) struct Silence {
     /// When the guest was started, while it has said nothing and nothing was said about it.
     since: Option<Instant>,
 }
 
 impl Silence {
     /// Takes a line of text.
-    pub fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         if line.starts_with(START) {
             self.since = Some(Instant::now());
         } else if !line.is_empty() && !OTHERS.iter().any(|other| line.starts_with(other)) {
@@ -31,7 +31,7 @@ impl Silence {
     }
 
     /// Whether the guest has been silent for too long; once.
-    pub fn is_too_long(&mut self) -> bool {
+    pub(crate) fn is_too_long(&mut self) -> bool {
         self.since.take_if(|since| since.elapsed() > PATIENCE).is_some()
     }
 }

@@ -1,4 +1,5 @@
-//! What all who listen to a machine share: the UART's bytes as lines and messages, and whether the monitor or EL3 gave up.
+//! What all who listen to a machine share: the UART's bytes as lines and messages, and whether the
+//! monitor or EL3 gave up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ const LONGEST_REPORT: Duration = Duration::from_secs(20);
 
 /// Something that the machine said.
 #[derive(Debug)]
-pub enum Said {
+pub(crate) enum Said {
     /// A byte of text, before the line that it is a part of.
     Byte(u8),
     /// A whole line of text.
@@ -33,10 +34,11 @@ pub enum Said {
 
 /// Whose text may say that the machine has given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Text {
+pub(crate) enum Text {
     /// Only programs of ours write it: EL3's own words count.
     Ours,
-    /// A guest may have written it: only the monitor's messages count, if they can be told from text.
+    /// A guest may have written it: only the monitor's messages count, if they can be told from
+    /// text.
     Guests,
 }
 
@@ -50,7 +52,7 @@ struct Fatal {
 
 /// One machine's UART.
 #[derive(Debug)]
-pub struct Tap {
+pub(crate) struct Tap {
     demux: Demux,
     decoder: Option<Arc<Decoder>>,
     lines: Lines,
@@ -60,12 +62,12 @@ pub struct Tap {
 
 impl Tap {
     /// Without a `decoder`, all bytes are text: another monitor's mean nothing to us.
-    pub fn new(decoder: Option<Arc<Decoder>>, text: Text) -> Self {
+    pub(crate) fn new(decoder: Option<Arc<Decoder>>, text: Text) -> Self {
         Self { demux: Demux::default(), decoder, lines: Lines::default(), text, fatal: None }
     }
 
     /// Takes the next byte of the UART apart.
-    pub fn hear(&mut self, byte: u8) -> Vec<Said> {
+    pub(crate) fn hear(&mut self, byte: u8) -> Vec<Said> {
         let Some(decoder) = &self.decoder else { return self.text(byte) };
         let messages = match self.demux.push(byte) {
             Some(Item::Text(byte)) => return self.text(byte),
@@ -101,17 +103,17 @@ impl Tap {
     }
 
     /// The last line, if it has no end.
-    pub fn rest(&mut self) -> Option<String> {
+    pub(crate) fn rest(&mut self) -> Option<String> {
         if self.lines.is_empty() { None } else { self.lines.take() }
     }
 
     /// In which words the monitor or EL3 gave up, if one did.
-    pub fn fatal(&self) -> Option<&str> {
+    pub(crate) fn fatal(&self) -> Option<&str> {
         self.fatal.as_ref().map(|fatal| fatal.words.as_str())
     }
 
     /// Whether one gave up and has said all that it had to say.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.fatal.as_ref().is_some_and(|fatal| {
             fatal.last.elapsed() > LAST_WORDS || fatal.since.elapsed() > LONGEST_REPORT
         })

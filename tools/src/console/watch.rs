@@ -1,4 +1,5 @@
-//! Everything between the machine's UART and those who watch it: a person, a log file, the judge of a check.
+//! Everything between the machine's UART and those who watch it: a person, a log file, the judge of
+//! a check.
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -23,7 +24,7 @@ use crate::terminal::Keys;
 const POWER_OFF: Duration = Duration::from_secs(60);
 
 /// How text is shown.
-pub enum Mode {
+pub(crate) enum Mode {
     /// As it comes; a person types.
     Keys(Keys),
     /// In whole lines; nobody types.
@@ -31,7 +32,7 @@ pub enum Mode {
 }
 
 /// Everything between the UART and the people or programs that watch it.
-pub struct Watch {
+pub(crate) struct Watch {
     tap: Tap,
     level: LogLevel,
     screen: Screen<Box<dyn Write>>,
@@ -49,8 +50,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Without a `decoder`, all bytes are text. Messages below `level` are not shown, but do go to the file `log`.
-    pub fn new(decoder: Option<Decoder>, level: LogLevel, mode: Mode, log: File) -> Self {
+    /// Without a `decoder`, all bytes are text. Messages below `level` are not shown, but do go to
+    /// the file `log`.
+    pub(crate) fn new(decoder: Option<Decoder>, level: LogLevel, mode: Mode, log: File) -> Self {
         // The guest's own escape sequences reach a person's terminal untouched.
         let out: Box<dyn Write> = match mode {
             Mode::Keys(_) => Box::new(std::io::stdout()),
@@ -76,23 +78,24 @@ impl Watch {
         }
     }
 
-    /// What to type when the guest asks for a challenge. Without one, the question is left to whoever types.
-    pub fn answer_with(&mut self, challenge: String) {
+    /// What to type when the guest asks for a challenge. Without one, the question is left to
+    /// whoever types.
+    pub(crate) fn answer_with(&mut self, challenge: String) {
         self.challenge = challenge;
     }
 
     /// How many Realms must report.
-    pub fn expect_realms(&mut self, count: u32) {
+    pub(crate) fn expect_realms(&mut self, count: u32) {
         self.report.expect_realms(count);
     }
 
     /// What was understood so far.
-    pub fn report(self) -> Report {
+    pub(crate) fn report(self) -> Report {
         self.report
     }
 
     /// In which words the monitor gave up, if it did.
-    pub fn fatal(&self) -> Option<&str> {
+    pub(crate) fn fatal(&self) -> Option<&str> {
         self.tap.fatal()
     }
 
@@ -151,7 +154,7 @@ impl Watch {
     }
 
     /// Shows and writes what is still held back.
-    pub fn finish(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn finish(&mut self) -> anyhow::Result<()> {
         if let Some(line) = self.tap.rest() {
             self.line(&line).context("cannot write the output")?;
         }

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 /// One way that a condition can go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Branch {
+pub(super) struct Branch {
     /// Line of the condition, from 1.
     pub line: usize,
     /// Number of the condition in its line.
@@ -19,7 +19,7 @@ pub struct Branch {
 
 /// The counters of one source file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub(super) struct Counted {
     /// The file.
     pub path: PathBuf,
     /// How often each line with code ran.
@@ -30,7 +30,7 @@ pub struct Counted {
 
 impl Counted {
     /// Drops the lines in `ranges`, and the branches in them.
-    pub fn forget(&mut self, ranges: &[RangeInclusive<usize>]) {
+    pub(super) fn forget(&mut self, ranges: &[RangeInclusive<usize>]) {
         let stays = |line: &usize| !ranges.iter().any(|range| range.contains(line));
         self.lines.retain(|line, _| stays(line));
         self.branches.retain(|branch, _| stays(&branch.line));
@@ -38,7 +38,7 @@ impl Counted {
 }
 
 /// Reads a whole report.
-pub fn parse(text: &str) -> anyhow::Result<Vec<Counted>> {
+pub(super) fn parse(text: &str) -> anyhow::Result<Vec<Counted>> {
     let mut files: Vec<Counted> = Vec::new();
     for line in text.lines() {
         let Some((key, value)) = line.split_once(':') else { continue };
@@ -70,8 +70,8 @@ fn line_counter(text: &str) -> Option<(usize, u64)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// `LINE,CONDITION,WAY,COUNT`; ways are numbered on within a line, the even ones are taken when the condition holds, and a
-/// count of `-` stands for a condition that was never reached.
+/// `LINE,CONDITION,WAY,COUNT`; ways are numbered on within a line, the even ones are taken when the
+/// condition holds, and a count of `-` stands for a condition that was never reached.
 fn branch_counter(text: &str) -> Option<(Branch, u64)> {
     let mut parts = text.split(',');
     let line = parts.next()?.parse().ok()?;

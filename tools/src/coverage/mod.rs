@@ -1,8 +1,10 @@
-//! `cargo xtask coverage`: how many lines and branches of the logic crates the tests of this repository run.
+//! `cargo xtask coverage`: how many lines and branches of the logic crates the tests of this
+//! repository run.
 //!
-//! Counted by `cargo-llvm-cov` over the unit tests, the scenarios on the simulated machine, and the other fixed tests there; random
-//! ones are left out, so that the figures repeat. Test code inside the crates does not count. Branches are counted
-//! by a nightly compiler only; without one the command says so and judges lines.
+//! Counted by `cargo-llvm-cov` over the unit tests, the scenarios on the simulated machine, and the
+//! other fixed tests there; random ones are left out, so that the figures repeat. Test code inside
+//! the crates does not count. Branches are counted by a nightly compiler only; without one the
+//! command says so and judges lines.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -28,7 +30,8 @@ use table::Summary;
 /// The tool that counts.
 const TOOL: (&str, &str) = ("cargo-llvm-cov", "0.9.1");
 
-/// What is judged: the crates that access no register and do not log, and the run loop of the firmware.
+/// What is judged: the crates that access no register and do not log, and the run loop of the
+/// firmware.
 const LOGIC: [&str; 7] = ["machine", "granule", "realm", "rmi", "rsi", "attest", "rmm"];
 
 /// Files of those crates that are not judged, and why.
@@ -55,12 +58,12 @@ const TESTS: [&str; 12] = [
 ];
 
 /// The `coverage` step of `test`.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     command(&CoverageOptions::default())
 }
 
 /// The `coverage` subcommand.
-pub fn command(options: &CoverageOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &CoverageOptions) -> anyhow::Result<()> {
     if let Some(file) = &options.lcov {
         check_output(file)?;
     }

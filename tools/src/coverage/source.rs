@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 
 /// Test code in and below one file.
 #[derive(Debug, Default)]
-pub struct Tests {
+pub(super) struct Tests {
     /// Lines of test modules inside the file.
     pub lines: Vec<RangeInclusive<usize>>,
     /// Files that are test modules.
@@ -17,7 +17,7 @@ pub struct Tests {
 }
 
 /// Finds the modules under `#[cfg(test)]` in `text`, the contents of `path`.
-pub fn tests(path: &Path, text: &str) -> anyhow::Result<Tests> {
+pub(super) fn tests(path: &Path, text: &str) -> anyhow::Result<Tests> {
     let file =
         syn::parse_file(text).with_context(|| format!("{} cannot be parsed", path.display()))?;
     let mut finder = Finder { folder: children(path), tests: Tests::default() };

@@ -51,20 +51,20 @@ struct Missing {
 
 /// All counters of the crates that are judged.
 #[derive(Debug)]
-pub struct Summary {
+pub(super) struct Summary {
     crates: Vec<(&'static str, Share, Share)>,
     missing: BTreeMap<PathBuf, Missing>,
 }
 
 impl Summary {
     /// Nothing counted yet.
-    pub fn new(crates: &[&'static str]) -> Self {
+    pub(super) fn new(crates: &[&'static str]) -> Self {
         let crates = crates.iter().map(|name| (*name, Share::default(), Share::default()));
         Self { crates: crates.collect(), missing: BTreeMap::new() }
     }
 
     /// Adds one file, whose path is relative to the checkout; files of other crates do not count.
-    pub fn add(&mut self, path: &Path, file: &Counted) {
+    pub(super) fn add(&mut self, path: &Path, file: &Counted) {
         let in_crate = |name: &str| path.starts_with(Path::new(name).join("src"));
         let Some((_, lines, branches)) = self.crates.iter_mut().find(|(name, ..)| in_crate(name))
         else {
@@ -98,7 +98,7 @@ impl Summary {
     }
 
     /// A row for each crate, and the total.
-    pub fn table(&self, with_branches: bool) -> String {
+    pub(super) fn table(&self, with_branches: bool) -> String {
         let mut text =
             format!("{:<10} {:>14} {:>8}   {:>14} {:>8}\n", "crate", "lines", "%", "branches", "%");
         let (lines, branches) = self.total();
@@ -120,7 +120,7 @@ impl Summary {
     }
 
     /// What did not run, by file.
-    pub fn missing(&self) -> String {
+    pub(super) fn missing(&self) -> String {
         let mut text = String::new();
         for (path, missing) in &self.missing {
             let _ = writeln!(text, "{}", path.display());
@@ -136,7 +136,7 @@ impl Summary {
     }
 
     /// The crates that are below a bar, as sentences.
-    pub fn below(&self) -> Vec<String> {
+    pub(super) fn below(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (name, lines, branches) in &self.crates {
             for (what, share, bar) in [("lines", lines, BARS.0), ("branches", branches, BARS.1)] {

@@ -9,7 +9,7 @@ use crate::paths::root;
 
 /// A command line of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Documented {
+pub(super) struct Documented {
     /// The command line, without its comment.
     pub text: String,
     /// File and line.
@@ -20,23 +20,23 @@ pub struct Documented {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub struct All(Vec<Documented>);
+pub(super) struct All(Vec<Documented>);
 
 impl All {
     /// Those of blocks of shell code.
-    pub fn blocks(&self) -> impl Iterator<Item = &Documented> {
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &Documented> {
         self.0.iter().filter(|found| found.is_in_block)
     }
 
     /// Those of this tool.
     #[cfg(test)]
-    pub fn of_tool(&self) -> impl Iterator<Item = &Documented> {
+    pub(super) fn of_tool(&self) -> impl Iterator<Item = &Documented> {
         self.0.iter().filter(|found| found.text.contains("cargo xtask"))
     }
 }
 
 /// Reads the documents for readers: those at the top of the checkout and in `docs`.
-pub fn all() -> anyhow::Result<All> {
+pub(super) fn all() -> anyhow::Result<All> {
     let mut all = All::default();
     for folder in [root(), root().join("docs")] {
         let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
@@ -97,7 +97,7 @@ impl All {
 
 /// `command` with words in the place of what a reader has to fill in.
 #[cfg(test)]
-pub fn filled_in(command: &str) -> String {
+pub(super) fn filled_in(command: &str) -> String {
     let challenge = "00".repeat(32);
     let fill = |word: &str| match word {
         "HEX" => challenge.clone(),
@@ -112,7 +112,7 @@ pub fn filled_in(command: &str) -> String {
 
 /// The words of a simple command line, with double quotes taken away.
 #[cfg(test)]
-pub fn words(command: &str) -> Vec<String> {
+pub(super) fn words(command: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut is_quoted = false;
     for c in command.chars() {

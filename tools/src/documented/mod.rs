@@ -8,7 +8,7 @@ mod find;
 mod run;
 mod table;
 
-pub use run::check;
+pub(crate) use run::check;
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,7 @@ use crate::{fip, initramfs, paths, run};
 /// # Errors
 ///
 /// A command line fails.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     fip::image(&PackOptions::default())?;
     let ready = run::prepare_with(&ImageOptions::default(), None, true)?;
     let run = Run::begin("docs")?;

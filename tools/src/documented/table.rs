@@ -2,7 +2,7 @@
 
 /// One command line.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     /// As it stands in a document.
     pub command: &'static str,
     /// How it is executed.
@@ -11,7 +11,7 @@ pub struct Row {
 
 /// The way.
 #[derive(Debug, Clone, Copy)]
-pub enum How {
+pub(super) enum How {
     /// As it is, with files in the place of what a reader fills in.
     AsItIs,
     /// This shorter one.
@@ -33,7 +33,7 @@ const MODEL: How = NotHere("the model is under a licence of its own");
 
 /// All of them. In `AsItIs` and `Instead`, `Image`, `FILE`, `DIR`, `ELF`, `RAWLOG` and `guest.cpio`
 /// are files that the step has made.
-pub const TABLE: &[Row] = &[
+pub(super) const TABLE: &[Row] = &[
     row("cargo xtask run", Step("linux-shell")),
     row("cargo xtask test", Instead("cargo xtask test --list")),
     row("cargo xtask run --host-kernel", Step("host-kernel")),

@@ -1,11 +1,11 @@
 //! Arm FVP Base RevC: its firmware, and the model that runs it.
 //!
-//! The model is under a licence of its own and is not fetched. What is here has been tried with a program that stands
-//! in for it: the package is built and checked, the command line is compared with TF-A's documentation, and the serial
-//! ports are connected as with QEMU.
+//! The model is under a licence of its own and is not fetched. What is here has been tried with a
+//! program that stands in for it: the package is built and checked, the command line is compared
+//! with TF-A's documentation, and the serial ports are connected as with QEMU.
 
-pub mod model;
-pub mod package;
+pub(crate) mod model;
+pub(crate) mod package;
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ const PROGRAM: &str = "FVP_Base_RevC-2xAEMvA";
 
 /// The firmware and its parts.
 #[derive(Debug)]
-pub struct Firmware {
+pub(crate) struct Firmware {
     /// The monitor: the same flat image as for QEMU.
     pub monitor: Packed,
     /// The host, built for this board's addresses.
@@ -38,9 +38,9 @@ pub struct Firmware {
     pub package: Package,
 }
 
-/// Builds and checks the firmware, in a part of the folder `output`; `monitor` builds and packs the monitor, once all is there
-/// that the rest is made of.
-pub fn firmware(
+/// Builds and checks the firmware, in a part of the folder `output`; `monitor` builds and packs the
+/// monitor, once all is there that the rest is made of.
+pub(crate) fn firmware(
     options: &ImageOptions,
     monitor: impl FnOnce() -> anyhow::Result<Packed>,
     output: &Path,
@@ -58,8 +58,9 @@ pub fn firmware(
     Ok(Firmware { monitor, host, package })
 }
 
-/// Refuses paths of `options` where there is nothing; a command line is printed for wherever it is to run.
-pub fn check(options: &ModelOptions) -> anyhow::Result<()> {
+/// Refuses paths of `options` where there is nothing; a command line is printed for wherever it is
+/// to run.
+pub(crate) fn check(options: &ModelOptions) -> anyhow::Result<()> {
     if options.print {
         return Ok(());
     }
@@ -78,9 +79,9 @@ pub fn check(options: &ModelOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The model as `options` want it, with its logs in the folder `logs`; `None` if only its command line was wanted, which
-/// has been printed then.
-pub fn model(
+/// The model as `options` want it, with its logs in the folder `logs`; `None` if only its command
+/// line was wanted, which has been printed then.
+pub(crate) fn model(
     options: &ModelOptions,
     package: &Package,
     loads: Vec<Load>,

@@ -75,12 +75,13 @@ const NORMAL_WORLD: usize = 0;
 /// The serial port of the monitor.
 const MONITOR: usize = 3;
 
-/// How long the model may take to open its serial ports: it loads a large program, and may ask a licence server first.
+/// How long the model may take to open its serial ports: it loads a large program, and may ask a
+/// licence server first.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Everything that differs from run to run.
 #[derive(Debug)]
-pub struct Model {
+pub(crate) struct Model {
     /// The model's binary.
     pub program: PathBuf,
     /// BL1.
@@ -99,7 +100,7 @@ pub struct Model {
 
 impl Model {
     /// The arguments after the program.
-    pub fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let mut parameters: Vec<String> = BOARD.iter().map(|text| (*text).to_owned()).collect();
         for cluster in ["cluster0", "cluster1"] {
             parameters.extend(CLUSTER.iter().map(|text| format!("{cluster}.{text}")));
@@ -124,7 +125,7 @@ impl Model {
     }
 
     /// The whole command line for a shell, a parameter a line.
-    pub fn command_line(&self) -> String {
+    pub(crate) fn command_line(&self) -> String {
         let mut text = quoted(&self.program.display().to_string());
         for pair in self.arguments().chunks(2) {
             let words: Vec<String> = pair.iter().map(|word| quoted(word)).collect();
@@ -135,7 +136,7 @@ impl Model {
     }
 
     /// Starts the model and connects to its serial ports.
-    pub fn start(&self) -> anyhow::Result<Running> {
+    pub(crate) fn start(&self) -> anyhow::Result<Running> {
         let mut command = Command::new(&self.program);
         command.args(self.arguments()).stdin(Stdio::null());
         let messages = File::create(&self.messages).at("write", &self.messages)?;
@@ -164,7 +165,8 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Reads what the model prints, keeps it in `messages`, and passes on which serial port listens on which TCP port.
+/// Reads what the model prints, keeps it in `messages`, and passes on which serial port listens on
+/// which TCP port.
 fn announcements(
     output: impl BufRead + Send + 'static,
     mut messages: File,
@@ -192,7 +194,7 @@ fn announced(line: &str) -> Option<(usize, u16)> {
 
 /// A started model; dropping it ends it.
 #[derive(Debug)]
-pub struct Running {
+pub(crate) struct Running {
     group: Group,
     ports: Receiver<(usize, u16)>,
     normal_world: Option<TcpStream>,
@@ -235,9 +237,9 @@ impl Running {
         Ok(())
     }
 
-    /// Connects the serial ports to `listener` (and, if `keyboard`, our standard input to the Normal world's) until
-    /// something ends it.
-    pub fn drive(
+    /// Connects the serial ports to `listener` (and, if `keyboard`, our standard input to the
+    /// Normal world's) until something ends it.
+    pub(crate) fn drive(
         &mut self,
         listener: &mut dyn Listener,
         keyboard: bool,
@@ -251,7 +253,7 @@ impl Running {
     }
 
     /// What the model itself said last, on one line.
-    pub fn messages(&self) -> String {
+    pub(crate) fn messages(&self) -> String {
         last_lines(&self.messages)
     }
 }

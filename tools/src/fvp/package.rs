@@ -1,4 +1,5 @@
-//! The firmware of Arm FVP: TF-A's package with our monitor and payload in it, and the checks of where they will be.
+//! The firmware of Arm FVP: TF-A's package with our monitor and payload in it, and the checks of
+//! where they will be.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,16 +12,16 @@ use crate::process;
 
 /// The two files that the model boots from.
 #[derive(Debug)]
-pub struct Package {
+pub(crate) struct Package {
     /// BL1, for the trusted ROM.
     pub bl1: PathBuf,
     /// Everything else, for the flash.
     pub fip: PathBuf,
 }
 
-/// Packs the monitor `rmm` and the payload `bl33` (flat images) with TF-A in `tf_a` into `output`, and checks the
-/// result.
-pub fn pack(tf_a: &Path, rmm: &Path, bl33: &Path, output: &Path) -> anyhow::Result<Package> {
+/// Packs the monitor `rmm` and the payload `bl33` (flat images) with TF-A in `tf_a` into `output`,
+/// and checks the result.
+pub(crate) fn pack(tf_a: &Path, rmm: &Path, bl33: &Path, output: &Path) -> anyhow::Result<Package> {
     let package = Package { bl1: output.join("bl1.bin"), fip: output.join("fip.bin") };
     let from = tf_a.join("bl1.bin");
     std::fs::copy(&from, &package.bl1).at("copy", &from)?;
@@ -52,8 +53,9 @@ fn check_sizes(bl1: usize, fip: usize) -> anyhow::Result<()> {
 
 /// UUID of the monitor in a package.
 ///
-/// Source: TF-A 2.12.1, `include/tools_share/firmware_image_package.h`, `UUID_REALM_MONITOR_MGMT_FIRMWARE`.
-pub const MONITOR: [u8; 16] = [
+/// Source: TF-A 2.12.1, `include/tools_share/firmware_image_package.h`,
+/// `UUID_REALM_MONITOR_MGMT_FIRMWARE`.
+pub(crate) const MONITOR: [u8; 16] = [
     0x6c, 0x07, 0x62, 0xa6, 0x12, 0xf2, 0x4b, 0x56, 0x92, 0xcb, 0xba, 0x8f, 0x63, 0x36, 0x06, 0xd9,
 ];
 
@@ -83,9 +85,10 @@ fn check_content(fip: &[u8], rmm: &[u8], bl33: &[u8]) -> anyhow::Result<()> {
 
 /// The content of one entry.
 ///
-/// Source: TF-A 2.12.1, `docs/design/firmware-design.rst`, "Firmware Image Package (FIP)": a header of 16 bytes, then
-/// entries of UUID, offset, size and flags, the last of which has a UUID of zeroes.
-pub fn entry<'f>(fip: &'f [u8], uuid: &[u8; 16]) -> Option<&'f [u8]> {
+/// Source: TF-A 2.12.1, `docs/design/firmware-design.rst`, "Firmware Image Package (FIP)": a header
+/// of 16 bytes, then entries of UUID, offset, size and flags, the last of which has a UUID of
+/// zeroes.
+pub(crate) fn entry<'f>(fip: &'f [u8], uuid: &[u8; 16]) -> Option<&'f [u8]> {
     let (entries, _) = fip.get(16..)?.as_chunks::<40>();
     let entry = entries
         .iter()
@@ -99,7 +102,8 @@ pub fn entry<'f>(fip: &'f [u8], uuid: &[u8; 16]) -> Option<&'f [u8]> {
     fip.get(offset..offset.checked_add(size)?)
 }
 
-/// BL2 will load both where the constants of `platform_fvp` say, and will not load a monitor that is too large.
+/// BL2 will load both where the constants of `platform_fvp` say, and will not load a monitor that
+/// is too large.
 fn check_placement(bl2: &[u8]) -> anyhow::Result<()> {
     let limit = u32::try_from(platform_fvp::MONITOR.end - platform_fvp::MONITOR.start)?;
     let window = has_image(bl2, platform_fvp::MONITOR.start, Some(limit));
@@ -123,8 +127,8 @@ fn address(range: &Range<u64>) -> String {
 
 /// Whether BL2's table of images has one at `base` with this `limit`.
 ///
-/// Source: TF-A 2.12.1, `include/export/common/bl_common_exp.h`, `image_info_t`: base (64 bits), size (32 bits, 0
-/// before loading), largest size (32 bits).
+/// Source: TF-A 2.12.1, `include/export/common/bl_common_exp.h`, `image_info_t`: base (64 bits),
+/// size (32 bits, 0 before loading), largest size (32 bits).
 fn has_image(bl2: &[u8], base: u64, limit: Option<u32>) -> bool {
     let mut wanted = base.to_le_bytes().to_vec();
     wanted.extend([0; 4]);

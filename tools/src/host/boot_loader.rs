@@ -22,7 +22,7 @@ const PROGRAM: &str = "usr/lib/u-boot/qemu_arm64/u-boot.bin";
 const FILE: &str = "u-boot.bin";
 
 /// Fetches the package into the cache.
-pub fn fetch(locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
+pub(crate) fn fetch(locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
     let stage = locked.stage("boot-loader")?;
     let sources = machine.archive()?.stanza("deb", "trixie", Some("arm64"));
     let apt = PrivateApt::foreign(&stage.folder("apt")?, "arm64", &sources)?;
@@ -50,7 +50,7 @@ pub fn fetch(locked: &Locked<'_>, machine: &Machine) -> anyhow::Result<Entry> {
 /// # Errors
 ///
 /// It does not come, or the monitor's log does not.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     let program = setup::ensure_boot_loader(&Cache::locate()?)?.join(FILE);
     let words = ["run", "--cpus", "1", "--el3", "0.4", "--bl33"].map(Into::into).into_iter();
     let words: Vec<_> = words.chain([program.into_os_string()]).collect();

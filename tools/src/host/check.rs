@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(60);
 /// # Errors
 ///
 /// Something does not happen, or takes too long.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     run::image(&ImageOptions::default())?;
     let run = Run::begin("host-kernel")?;
     let disk = run.folder().join("disk.img");

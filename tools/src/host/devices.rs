@@ -13,7 +13,7 @@ use crate::fault::IoContext;
 const QCOW2: &[u8] = b"QFI\xfb";
 
 /// QEMU's arguments for these devices.
-pub fn arguments(options: &HostOptions) -> anyhow::Result<Vec<String>> {
+pub(super) fn arguments(options: &HostOptions) -> anyhow::Result<Vec<String>> {
     let mut arguments = Vec::new();
     if let Some(file) = &options.host_disk {
         let name = file.display().to_string().replace(',', ",,");

@@ -4,8 +4,8 @@
 //! Firmware, monitor and console are those of every run. Instead of our own host, TF-A gets a few
 //! instructions ([`shim`]) that start a kernel, or a program of the user's.
 
-pub mod boot_loader;
-pub mod check;
+pub(crate) mod boot_loader;
+pub(crate) mod check;
 mod devices;
 mod shim;
 
@@ -29,7 +29,7 @@ use crate::{initramfs, output, run, tfa};
 use shim::Placement;
 
 /// Refuses wrong options and paths, before minutes of set-up and building.
-pub fn check(options: &RunOptions) -> anyhow::Result<()> {
+pub(crate) fn check(options: &RunOptions) -> anyhow::Result<()> {
     let host = &options.host;
     host.check()?;
     if !host.is_foreign() {
@@ -56,7 +56,7 @@ pub fn check(options: &RunOptions) -> anyhow::Result<()> {
 }
 
 /// Boots it, and connects it to the terminal until something ends it.
-pub fn command(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
+pub(crate) fn command(options: &RunOptions, ready: &Ready) -> anyhow::Result<()> {
     let folder = Run::begin(&run::name(options))?;
     let (monitor, machine) = machine(options, ready, folder.folder())?;
     let start = match options.stand_in() {

@@ -11,7 +11,7 @@ const CHUNK: u32 = 16;
 
 /// Where things are in memory when the kernel starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placement {
+pub(super) struct Placement {
     /// First byte of the kernel, where it is entered.
     pub kernel: u64,
     /// First byte of the initial RAM disk.
@@ -24,7 +24,7 @@ impl Placement {
     ///
     /// Source: Linux, `Documentation/arch/arm64/booting.rst`: an Image lies `text_offset` bytes
     /// from a multiple of 2 MiB, and the memory up to `image_size` is its own.
-    pub fn of(image: &Image) -> Self {
+    pub(super) fn of(image: &Image) -> Self {
         let kernel = platform_qemu::BL33 + ALIGNMENT + image.text_offset;
         let initrd = (kernel + image.size).next_multiple_of(ALIGNMENT);
         Self { kernel, initrd }
@@ -37,7 +37,7 @@ const ALIGNMENT: u64 = 2 << 20;
 /// The program: X0 is the device tree, X1 to X3 are zero, and it goes on at `kernel`.
 ///
 /// Source: the same; Arm ARM (DDI0487), C6.2, `MOVZ`, `MOVK`, `BR`.
-pub fn program(kernel: u64, device_tree: u64) -> Vec<u8> {
+pub(super) fn program(kernel: u64, device_tree: u64) -> Vec<u8> {
     let mut words = load(0, device_tree);
     words.extend((1..4).flat_map(|register| load(register, 0)));
     words.extend(load(4, kernel));

@@ -28,7 +28,7 @@ use parts::Parts;
 use reproducible::Sources;
 
 /// The `release` subcommand.
-pub fn command(options: &ReleaseOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &ReleaseOptions) -> anyhow::Result<()> {
     let folder = match &options.out {
         Some(folder) => folder.clone(),
         None => paths::output()?.join("release"),
@@ -44,7 +44,7 @@ pub fn command(options: &ReleaseOptions) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// A file differs, or something cannot be built.
-pub fn check() -> anyhow::Result<()> {
+pub(crate) fn check() -> anyhow::Result<()> {
     let _building = output::building()?;
     let output = paths::output()?;
     let here = output.join("release");

@@ -26,7 +26,7 @@ const LICENCES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTI
 
 /// The packages by name and version, with what each needs.
 #[derive(Debug)]
-pub struct Parts {
+pub(super) struct Parts {
     metadata: Metadata,
     /// Those that cargo compiles for the image: the rest of the workspace's packages does not
     /// count.
@@ -35,7 +35,7 @@ pub struct Parts {
 
 impl Parts {
     /// Asks cargo about the sources at `root`.
-    pub fn read(root: &Path) -> anyhow::Result<Self> {
+    pub(super) fn read(root: &Path) -> anyhow::Result<Self> {
         let mut command = MetadataCommand::new();
         command.manifest_path(root.join("Cargo.toml"));
         command.other_options(["--locked", "--filter-platform", TARGET].map(str::to_owned));
@@ -60,7 +60,7 @@ impl Parts {
 
     /// The bill of materials. It has neither time nor serial number, so that it is the same each
     /// time.
-    pub fn bill(&self) -> anyhow::Result<Vec<u8>> {
+    pub(super) fn bill(&self) -> anyhow::Result<Vec<u8>> {
         let packages = self.packages();
         ensure!(packages.len() == self.compiled.len(), "cargo contradicts itself about packages");
         let (own, others): (Vec<&Package>, Vec<&Package>) =
@@ -104,7 +104,7 @@ impl Parts {
 
     /// Copies the licences that came with each package from elsewhere into a folder of its own in
     /// `folder`.
-    pub fn copy_licences(&self, folder: &Path) -> anyhow::Result<()> {
+    pub(super) fn copy_licences(&self, folder: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder).at("make the folder", folder)?;
         for package in self.packages() {
             let Some(from) = package.manifest_path.parent().filter(|_| package.source.is_some())

@@ -15,24 +15,24 @@ const NAMES: [&str; 2] = ["/cairn", "/cargo"];
 
 /// Sources, and where they are built.
 #[derive(Debug)]
-pub struct Sources {
+pub(super) struct Sources {
     root: PathBuf,
     target: PathBuf,
 }
 
 impl Sources {
     /// Those at `root`, built below `output`.
-    pub fn of(root: PathBuf, output: &Path) -> Self {
+    pub(super) fn of(root: PathBuf, output: &Path) -> Self {
         Self { root, target: output.join("release-build") }
     }
 
     /// Where they are.
-    pub fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Builds the monitor with the locked versions of everything, and returns its ELF file.
-    pub fn build(&self) -> anyhow::Result<PathBuf> {
+    pub(super) fn build(&self) -> anyhow::Result<PathBuf> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.current_dir(&self.root).args(["build", "--release", "--locked"]);
@@ -62,7 +62,7 @@ impl Sources {
 }
 
 /// Copies the files that git knows of, and new ones that it does not ignore, from `root` to `copy`.
-pub fn copy_sources(root: &Path, copy: &Path) -> anyhow::Result<()> {
+pub(super) fn copy_sources(root: &Path, copy: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("git");
     command.arg("-C").arg(root).args(["ls-files", "--cached", "--others", "--exclude-standard"]);
     for name in process::output(&mut command)?.lines() {

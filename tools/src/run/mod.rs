@@ -30,7 +30,7 @@ mod unattended;
 use unattended::unattended;
 
 /// The `image` subcommand.
-pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
+pub(crate) fn image(options: &ImageOptions) -> anyhow::Result<()> {
     // For the model's firmware nobody needs the model.
     let print = options.platform == Platform::Fvp;
     stage::check(options, &ModelOptions { print, ..ModelOptions::default() })?;
@@ -61,12 +61,12 @@ pub fn image(options: &ImageOptions) -> anyhow::Result<()> {
 }
 
 /// Sets up what is missing of everything but the guest, and builds the TF-A that the user brings.
-pub fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
+pub(crate) fn prepare(options: &ImageOptions, qemu: Option<&PathBuf>) -> anyhow::Result<Ready> {
     prepare_with(options, qemu, false)
 }
 
 /// Sets up what is missing of these parts.
-pub fn prepare_parts(
+pub(crate) fn prepare_parts(
     options: &ImageOptions,
     qemu: Option<&PathBuf>,
     parts: Parts,
@@ -76,7 +76,7 @@ pub fn prepare_parts(
 }
 
 /// The same, with the guest's parts if they are needed.
-pub fn prepare_with(
+pub(crate) fn prepare_with(
     options: &ImageOptions,
     qemu: Option<&PathBuf>,
     guest: bool,
@@ -92,7 +92,7 @@ pub fn prepare_with(
 
 /// What a machine boots.
 #[derive(Debug)]
-pub struct Firmware {
+pub(crate) struct Firmware {
     /// The monitor.
     pub monitor: Packed,
     /// The Normal-world host.
@@ -105,7 +105,7 @@ pub struct Firmware {
 
 /// The monitor: one image for every board. Its ELF file is next to it: the next build may be
 /// another one.
-pub fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Packed> {
+pub(crate) fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Packed> {
     let flat = output.join("rmm.bin");
     let Some(file) = &options.image else {
         let built = image::build(MONITOR, options.log)?;
@@ -117,7 +117,11 @@ pub fn pack_monitor(options: &ImageOptions, output: &Path) -> anyhow::Result<Pac
 }
 
 /// Builds and packs everything into `output`.
-pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Result<Firmware> {
+pub(crate) fn pack(
+    options: &ImageOptions,
+    ready: &Ready,
+    output: &Path,
+) -> anyhow::Result<Firmware> {
     let monitor = pack_monitor(options, output)?;
     let host = image::pack(image::build(HOST, options.log)?, output.join("host.bin"))?;
     let flash = output.join("qemu_fw.bios");
@@ -126,7 +130,7 @@ pub fn pack(options: &ImageOptions, ready: &Ready, output: &Path) -> anyhow::Res
 }
 
 /// The `run` subcommand.
-pub fn command(options: &RunOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &RunOptions) -> anyhow::Result<()> {
     check(options)?;
     let ready = match options.image.platform {
         Platform::Qemu | Platform::Sbsa => {
@@ -196,7 +200,7 @@ pub fn command(options: &RunOptions) -> anyhow::Result<()> {
 }
 
 /// What reads the monitor's log; `None` if it has none that can be read.
-pub fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
+pub(crate) fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
     match &monitor.elf {
         Some(elf) => Decoder::new(&std::fs::read(elf).at("read", elf)?),
         None => Ok(None),
@@ -204,7 +208,7 @@ pub fn decoder(monitor: &Packed) -> anyhow::Result<Option<Decoder>> {
 }
 
 /// The kind of run, which its log has its name from.
-pub fn name(options: &RunOptions) -> String {
+pub(crate) fn name(options: &RunOptions) -> String {
     let GuestOptions { check, rmi, realms, cpus, memory, .. } = options.guest;
     if options.host.is_foreign() {
         return "host".to_owned();
@@ -263,7 +267,7 @@ fn check_guest(options: &GuestOptions) -> anyhow::Result<()> {
 
 /// What `run` makes the host do for this guest, for those who only want to know. What is missing of
 /// it is set up.
-pub fn job(options: &RimOptions) -> anyhow::Result<Job> {
+pub(crate) fn job(options: &RimOptions) -> anyhow::Result<Job> {
     let guest = &options.guest;
     check_guest(guest)?;
     job_for(guest, &guest_parts(guest, options.offline)?.0, &paths::output()?)
@@ -350,7 +354,7 @@ fn on_stand_in(
 }
 
 /// Says how a debugger gets to a machine that waits for one, whose monitor begins at `start`.
-pub fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
+pub(crate) fn announce_debugger(options: &RunOptions, monitor: &Packed, start: u64) {
     if let (Some(port), Some(elf)) = (options.gdb, &monitor.elf) {
         println!("The machine waits for a debugger. In another terminal:");
         println!(
@@ -387,7 +391,7 @@ fn command_line(options: &GuestOptions) -> String {
 }
 
 /// A person types, and sees text and log.
-pub fn attended(
+pub(crate) fn attended(
     options: &RunOptions,
     board: &dyn Board,
     decoder: Option<Decoder>,

@@ -1,7 +1,7 @@
 //! A copy of the sources under `target/`, in which faults do no harm.
 //!
-//! All faults are in the copy at once, each behind a switch: `if is(7) { wrong } else { right }`. So
-//! the copy is built once, and the environment of a test says which fault it has.
+//! All faults are in the copy at once, each behind a switch: `if is(7) { wrong } else { right }`.
+//! So the copy is built once, and the environment of a test says which fault it has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::fault::IoContext;
 use crate::paths::{output, root};
 
 /// Names the fault that the tests of the copy have, by its number from 1 on.
-pub const VARIABLE: &str = "CAIRN_SEEDED";
+pub(super) const VARIABLE: &str = "CAIRN_SEEDED";
 
 /// Added to the lowest crate of the monitor, which all others see.
 const SWITCH: (&str, &str) = (
@@ -49,7 +49,7 @@ const CHOICE: [&str; 3] = [
 
 /// The copy.
 #[derive(Debug)]
-pub struct Sources {
+pub(super) struct Sources {
     /// Its top folder.
     pub folder: PathBuf,
 }
@@ -57,7 +57,7 @@ pub struct Sources {
 impl Sources {
     /// Brings the copy to the state of the checkout, with all faults. Files that stay the same keep
     /// their times, so that they are not built again.
-    pub fn make() -> anyhow::Result<Self> {
+    pub(super) fn make() -> anyhow::Result<Self> {
         let folder = output()?.join("seeded").join("sources");
         std::fs::create_dir_all(&folder).at("make the folder", &folder)?;
         let wanted = files(&root())?;

@@ -14,7 +14,7 @@ const NAMED_MAX: usize = 4;
 
 /// The result of each test of one run.
 #[derive(Debug)]
-pub struct Heard {
+pub(super) struct Heard {
     passed: BTreeMap<String, bool>,
     /// All that the tests said.
     pub log: PathBuf,
@@ -22,7 +22,7 @@ pub struct Heard {
 
 impl Heard {
     /// Reads what Rust's test harness prints: a line for each test.
-    pub fn new(text: &str, log: PathBuf) -> Self {
+    pub(super) fn new(text: &str, log: PathBuf) -> Self {
         let results = text.lines().filter_map(|line| {
             let (name, result) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
             match result.trim() {
@@ -35,12 +35,12 @@ impl Heard {
     }
 
     /// How many scenarios ended.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.passed.keys().filter(|name| *name != SEQUENCES).count()
     }
 
     /// Every test that failed.
-    pub fn failed(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn failed(&self) -> impl Iterator<Item = &str> {
         self.passed.iter().filter(|(_, passed)| !**passed).map(|(name, _)| name.as_str())
     }
 
@@ -57,7 +57,7 @@ impl Heard {
 
 /// Who noticed a fault.
 #[derive(Debug)]
-pub struct Judged {
+pub(super) struct Judged {
     /// Scenarios that failed.
     blames: Vec<String>,
     /// Those that should have, and did not.
@@ -71,7 +71,7 @@ pub struct Judged {
 
 impl Judged {
     /// Compares what was heard with what the fault says, of a run that has `all` scenarios.
-    pub fn new(fault: &Fault, heard: &Heard, all: usize) -> Self {
+    pub(super) fn new(fault: &Fault, heard: &Heard, all: usize) -> Self {
         let is_silent = |name: &&&str| !heard.blames().any(|blame| blame == **name);
         let sequences = match fault.by {
             By::Both => Some(heard.is_found_by_sequences() == Some(true)),
@@ -87,7 +87,7 @@ impl Judged {
     }
 
     /// Whether all that have to notice the fault did.
-    pub fn is_caught(&self) -> bool {
+    pub(super) fn is_caught(&self) -> bool {
         self.silent.is_empty() && self.lost == 0 && self.sequences != Some(false)
     }
 }

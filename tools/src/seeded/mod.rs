@@ -1,8 +1,8 @@
 //! `cargo xtask seeded`: faults that are put into a copy of the monitor, one at a time, and have to
 //! be blamed by the conformance suite of RMI 2.0 and by random sequences of commands.
 //!
-//! A suite that passes says little as long as nobody knows what makes it fail. Here it is known: each
-//! fault breaks one rule of the interface, and says which scenarios have to notice.
+//! A suite that passes says little as long as nobody knows what makes it fail. Here it is known:
+//! each fault breaks one rule of the interface, and says which scenarios have to notice.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -30,7 +30,7 @@ use table::{By, FAULTS, Fault};
 use trial::{Trial, WithSequences};
 
 /// The `seeded` subcommand.
-pub fn command(options: &SeededOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &SeededOptions) -> anyhow::Result<()> {
     let chosen = chosen(options.only.as_deref())?;
     if options.list {
         chosen.iter().for_each(|(_, fault)| describe(fault));

@@ -1,11 +1,12 @@
 //! The faults: each breaks one rule of RMI 2.0.
 //!
-//! Sections are those of an implementer: 2 calling convention, 3 versions, 4 life cycle, 5 granules,
-//! 6 stateful operations, 7 descriptors, 8 Realms, 9 RECs, 10 translation tables, 11 PSCI and RSI.
+//! Sections are those of an implementer: 2 calling convention, 3 versions, 4 life cycle, 5
+//! granules, 6 stateful operations, 7 descriptors, 8 Realms, 9 RECs, 10 translation tables, 11 PSCI
+//! and RSI.
 
 /// A fault, and who has to notice it.
 #[derive(Clone, Copy, Debug)]
-pub struct Fault {
+pub(super) struct Fault {
     /// Its name.
     pub name: &'static str,
     /// The part of the interface that it is in.
@@ -28,7 +29,7 @@ pub struct Fault {
 
 /// Who finds a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub(super) enum By {
     /// Scenarios and random sequences.
     Both,
     /// Scenarios alone; why sequences cannot.
@@ -47,7 +48,7 @@ const ONE_CPU: By = Scenarios("they come from one CPU");
 const SMALL: By = Scenarios("they have fewer Realms and operations than the monitor has places");
 
 /// All of them.
-pub const FAULTS: &[Fault] = &[
+pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "fourth-output",
         section: 2,

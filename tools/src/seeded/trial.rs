@@ -1,5 +1,5 @@
-//! The build of the copy, and runs of it: every scenario of RMI 2.0 on the simulated machine, and random
-//! sequences of commands.
+//! The build of the copy, and runs of it: every scenario of RMI 2.0 on the simulated machine, and
+//! random sequences of commands.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// Whether random sequences are sent as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WithSequences {
+pub(super) enum WithSequences {
     /// Scenarios, then sequences.
     Yes,
     /// Scenarios alone.
@@ -31,7 +31,7 @@ pub enum WithSequences {
 
 /// What builds and runs the copy.
 #[derive(Debug)]
-pub struct Trial<'c> {
+pub(super) struct Trial<'c> {
     copy: &'c Sources,
     /// Where it is built.
     target: PathBuf,
@@ -45,7 +45,7 @@ impl<'c> Trial<'c> {
     /// # Errors
     ///
     /// The copy cannot be built: each fault has to be one at run time.
-    pub fn new(copy: &'c Sources) -> anyhow::Result<Self> {
+    pub(super) fn new(copy: &'c Sources) -> anyhow::Result<Self> {
         let folder = output()?.join("seeded");
         let logs = folder.join("logs");
         std::fs::create_dir_all(&logs).at("make the folder", &logs)?;
@@ -58,7 +58,12 @@ impl<'c> Trial<'c> {
     }
 
     /// Runs the tests with the fault of this number, and listens.
-    pub fn run(&self, number: usize, name: &str, with: WithSequences) -> anyhow::Result<Heard> {
+    pub(super) fn run(
+        &self,
+        number: usize,
+        name: &str,
+        with: WithSequences,
+    ) -> anyhow::Result<Heard> {
         let (log, file) = self.log(name)?;
         // What fails is read out of what the tests say.
         let _ = self.cargo(number, with, "--no-fail-fast", &file)?;
@@ -86,7 +91,8 @@ impl<'c> Trial<'c> {
             command.args(["--test", "property_2_0"]);
         }
         command.arg(argument).current_dir(&self.copy.folder);
-        // A place of its own: cargo tells the crates of the copy from those of the checkout by nothing.
+        // A place of its own: cargo tells the crates of the copy from those of the checkout by
+        // nothing.
         command.env("CARGO_TARGET_DIR", &self.target).env(VARIABLE, number.to_string());
         command.env("CAIRN_PROPERTY_COMMANDS", COMMANDS).env("CAIRN_PROPERTY_PATIENCE", "0");
         command.stdin(Stdio::null()).stdout(copied()?).stderr(copied()?);

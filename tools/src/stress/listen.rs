@@ -42,7 +42,7 @@ enum Event {
 
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Tries {
+pub(super) struct Tries {
     /// Its name.
     pub name: String,
     /// How often it succeeded.
@@ -53,7 +53,7 @@ pub struct Tries {
 
 /// What a CPU came to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Share {
+pub(super) struct Share {
     /// Its number.
     pub cpu: u64,
     /// Commands that it sent.
@@ -66,7 +66,7 @@ pub struct Share {
 
 /// What an EL3 that refuses on demand has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub struct Refusals {
+pub(super) struct Refusals {
     /// Granules that it moved.
     pub moved: u64,
     /// Requests that it refused because it was told to.
@@ -74,7 +74,7 @@ pub struct Refusals {
 }
 
 /// Listens to one machine.
-pub struct Listen<'p> {
+pub(super) struct Listen<'p> {
     tap: Tap,
     novelty: Novelty,
     /// How far the host has said last that it is.
@@ -100,7 +100,11 @@ pub struct Listen<'p> {
 
 impl<'p> Listen<'p> {
     /// A listener that writes everything to `log` and passes the host's own lines to `progress`.
-    pub fn new(decoder: Option<Decoder>, log: File, progress: Box<dyn FnMut(&str) + 'p>) -> Self {
+    pub(super) fn new(
+        decoder: Option<Decoder>,
+        log: File,
+        progress: Box<dyn FnMut(&str) + 'p>,
+    ) -> Self {
         Self {
             tap: Tap::new(decoder.map(Arc::new), Text::Ours),
             novelty: Novelty::default(),
@@ -172,7 +176,7 @@ impl<'p> Listen<'p> {
     }
 
     /// The accounting and the ledger, if the run went well but for leaks.
-    pub fn finish(mut self, how: &str) -> anyhow::Result<(Accounting, Ledger)> {
+    pub(super) fn finish(mut self, how: &str) -> anyhow::Result<(Accounting, Ledger)> {
         self.log.flush().context("cannot write the log file")?;
         if self.tap.fatal().is_some() {
             let report = self.report.join("\n  ");
@@ -217,7 +221,7 @@ impl Listener for Listen<'_> {
 }
 
 /// The two numbers of what the host says of how far it is: `20000 of 1000000 commands`.
-pub fn parts(line: &str) -> Option<(u32, u32)> {
+pub(super) fn parts(line: &str) -> Option<(u32, u32)> {
     let (done, rest) = line.split_once(" of ")?;
     let (all, _) = rest.split_once(' ')?;
     let parts = (done.parse().ok()?, all.parse().ok()?);

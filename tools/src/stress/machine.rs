@@ -19,7 +19,7 @@ use crate::stand_in::StandIn;
 
 /// What a machine boots.
 #[derive(Debug)]
-pub struct Firmware {
+pub(crate) struct Firmware {
     qemu: PathBuf,
     flash: PathBuf,
     /// The monitor.
@@ -32,7 +32,7 @@ pub struct Firmware {
 
 impl Firmware {
     /// TF-A, monitor and host.
-    pub fn tf_a(options: &StressOptions, folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn tf_a(options: &StressOptions, folder: &Path) -> anyhow::Result<Self> {
         let ready = run::prepare(&options.image, options.qemu.as_ref())?;
         let _building = output::building()?;
         let firmware = run::pack(&options.image, &ready, folder)?;
@@ -48,7 +48,7 @@ impl Firmware {
     }
 
     /// The EL3 of the tests, monitor and host at the addresses of its board.
-    pub fn stand_in(
+    pub(crate) fn stand_in(
         image: &ImageOptions,
         qemu: Option<&PathBuf>,
         folder: &Path,
@@ -61,9 +61,9 @@ impl Firmware {
         Self::below(host.flat, image, ready.qemu, folder)
     }
 
-    /// The EL3 of the tests and the monitor below this first program of the Normal world. Others are
-    /// kept from building already.
-    pub fn below(
+    /// The EL3 of the tests and the monitor below this first program of the Normal world. Others
+    /// are kept from building already.
+    pub(crate) fn below(
         bl33: PathBuf,
         image: &ImageOptions,
         qemu: PathBuf,
@@ -87,7 +87,7 @@ impl Firmware {
     }
 
     /// Says where the parts are, and where each belongs.
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         println!("EL3:      {} (for QEMU's -bios)", self.flash.display());
         for Load { file, address } in &self.loads {
             println!("at {address:#x}: {}", file.display());
@@ -95,7 +95,13 @@ impl Firmware {
     }
 
     /// The machine with this job, and these arguments of QEMU.
-    pub fn machine(&self, cpus: u32, job: &Path, messages: PathBuf, extra: &[&str]) -> Machine {
+    pub(crate) fn machine(
+        &self,
+        cpus: u32,
+        job: &Path,
+        messages: PathBuf,
+        extra: &[&str],
+    ) -> Machine {
         let job = Load { file: job.to_path_buf(), address: self.job };
         Machine {
             model: self.model,
@@ -118,7 +124,7 @@ impl Firmware {
 
 impl Firmware {
     /// A machine of this shape with these files, whose EL3, that of the tests, speaks `edition`.
-    pub fn stage(
+    pub(crate) fn stage(
         &self,
         stand_in: &StandIn,
         edition: Edition,

@@ -1,7 +1,8 @@
-//! `cargo xtask stress`: many CPUs at once, Realms by the thousand, CPUs that go and come back; on QEMU, for ours or any monitor.
+//! `cargo xtask stress`: many CPUs at once, Realms by the thousand, CPUs that go and come back; on
+//! QEMU, for ours or any monitor.
 
 mod listen;
-pub mod machine;
+pub(crate) mod machine;
 
 use std::fmt::Write;
 use std::time::Instant;
@@ -57,7 +58,8 @@ impl StressKind {
         }
     }
 
-    /// Arguments of QEMU: the counter counts instructions where the host tells by it what has trapped.
+    /// Arguments of QEMU: the counter counts instructions where the host tells by it what has
+    /// trapped.
     const fn machine(self) -> &'static [&'static str] {
         match self {
             Self::Registers => &crate::bench::COUNTED,
@@ -67,7 +69,7 @@ impl StressKind {
 }
 
 /// The `stress` subcommand.
-pub fn command(options: &StressOptions) -> anyhow::Result<()> {
+pub(crate) fn command(options: &StressOptions) -> anyhow::Result<()> {
     let runs = plan(options)?;
     runs.iter().try_for_each(|run| {
         let folder = Folder::begin(&format!("stress-{}", run.kind.mode()))?;

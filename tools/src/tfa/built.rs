@@ -14,7 +14,7 @@ const PREFIXES: [&str; 4] =
 
 /// The prefix of a cross compiler: `$CROSS_COMPILE`, as for TF-A itself, or the first that is
 /// found.
-pub fn cross_compiler() -> Option<String> {
+pub(super) fn cross_compiler() -> Option<String> {
     let named = std::env::var("CROSS_COMPILE").ok().filter(|prefix| !prefix.is_empty());
     let is_there = |prefix: &String| {
         let program = format!("{prefix}gcc");
@@ -25,7 +25,7 @@ pub fn cross_compiler() -> Option<String> {
 }
 
 /// Refuses to build without what TF-A is built with.
-pub fn check_tools() -> anyhow::Result<()> {
+pub(super) fn check_tools() -> anyhow::Result<()> {
     let programs = ["make", "dtc"].into_iter().filter(|name| find_program(name).is_none());
     let mut missing: Vec<&str> = programs.collect();
     if cross_compiler().is_none() {
@@ -49,12 +49,12 @@ impl Recipe {
 
     /// Whether the folder is what a build of TF-A for this board has left, `build/qemu/release` for
     /// example.
-    pub fn is_built(&self, folder: &Path) -> bool {
+    pub(crate) fn is_built(&self, folder: &Path) -> bool {
         self.needed().all(|file| folder.join(file).is_file())
     }
 
     /// Copies the files of such a folder to `made`.
-    pub fn adopt(&self, built: &Path, made: &Path) -> anyhow::Result<()> {
+    pub(crate) fn adopt(&self, built: &Path, made: &Path) -> anyhow::Result<()> {
         let fiptool = fiptool(built).with_context(|| {
             format!(
                 "there is no fiptool in {}, in its source tree, or on the PATH (Debian: \

@@ -18,7 +18,7 @@ const ENTRIES_MAX: usize = 1024;
 
 /// A data item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Value {
+pub(super) enum Value {
     /// An integer.
     Integer(i128),
     /// A byte string.
@@ -37,7 +37,7 @@ pub enum Value {
 
 impl Value {
     /// What it is, for a sentence.
-    pub fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Integer(_) => "an integer",
             Self::Bytes(_) => "a byte string",
@@ -50,27 +50,27 @@ impl Value {
     }
 
     /// The bytes of a byte string.
-    pub fn bytes(&self) -> Option<&[u8]> {
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
         if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
     }
 
     /// The text of a text string.
-    pub fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
     /// The number of an integer.
-    pub fn integer(&self) -> Option<i128> {
+    pub(super) fn integer(&self) -> Option<i128> {
         if let Self::Integer(number) = self { Some(*number) } else { None }
     }
 
     /// The items of an array.
-    pub fn items(&self) -> Option<&[Self]> {
+    pub(super) fn items(&self) -> Option<&[Self]> {
         if let Self::Array(items) = self { Some(items) } else { None }
     }
 
     /// The tag and the item of a tagged item; else the item itself.
-    pub fn untagged(self) -> (Option<u64>, Self) {
+    pub(super) fn untagged(self) -> (Option<u64>, Self) {
         if let Self::Tag(tag, item) = self { (Some(tag), *item) } else { (None, self) }
     }
 }
@@ -101,7 +101,7 @@ impl fmt::Debug for Show<'_> {
 }
 
 /// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -110,7 +110,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// # Errors
 ///
 /// What is wrong, as the rest of a sentence that begins with the name of what was decoded.
-pub fn decode(bytes: &[u8]) -> Result<Value, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Value, String> {
     if bytes.is_empty() {
         return Err("is empty".into());
     }

@@ -7,13 +7,13 @@ use super::cbor::Value;
 use super::refusal::{Class, Refusal};
 
 /// Labels that both tokens use.
-pub const CHALLENGE: i128 = 10;
+pub(super) const CHALLENGE: i128 = 10;
 /// The profile that says which claims there are.
-pub const PROFILE: i128 = 265;
+pub(super) const PROFILE: i128 = 265;
 
 /// The claims of one token.
 #[derive(Clone, Copy, Debug)]
-pub struct Claims<'c> {
+pub(super) struct Claims<'c> {
     /// Whose they are, for sentences.
     pub owner: &'static str,
     /// By label.
@@ -22,7 +22,7 @@ pub struct Claims<'c> {
 
 impl<'c> Claims<'c> {
     /// A refusal that begins with the owner.
-    pub fn refuse(&self, text: impl AsRef<str>) -> Refusal {
+    pub(super) fn refuse(&self, text: impl AsRef<str>) -> Refusal {
         Refusal::new(Class::Decode, format!("the {} {}", self.owner, text.as_ref()))
     }
 
@@ -36,7 +36,12 @@ impl<'c> Claims<'c> {
     }
 
     /// A byte string of one of these lengths; of any length if there are none.
-    pub fn bytes(&self, label: i128, title: &str, lengths: &[usize]) -> Result<&'c [u8], Refusal> {
+    pub(super) fn bytes(
+        &self,
+        label: i128,
+        title: &str,
+        lengths: &[usize],
+    ) -> Result<&'c [u8], Refusal> {
         let value = self.get(label, title)?;
         let wrong = || self.wrong(label, title, value, "a byte string");
         let bytes = value.bytes().ok_or_else(wrong)?;
@@ -52,24 +57,32 @@ impl<'c> Claims<'c> {
     }
 
     /// A byte string of exactly `N` bytes.
-    pub fn array<const N: usize>(&self, label: i128, title: &str) -> Result<[u8; N], Refusal> {
+    pub(super) fn array<const N: usize>(
+        &self,
+        label: i128,
+        title: &str,
+    ) -> Result<[u8; N], Refusal> {
         let bytes = self.bytes(label, title, &[N])?;
         bytes.try_into().map_err(|_| self.refuse(format!("has a wrong {title}")))
     }
 
     /// A text string.
-    pub fn text(&self, label: i128, title: &str) -> Result<&'c str, Refusal> {
+    pub(super) fn text(&self, label: i128, title: &str) -> Result<&'c str, Refusal> {
         let value = self.get(label, title)?;
         value.text().ok_or_else(|| self.wrong(label, title, value, "a text string"))
     }
 
     /// A text string that may be missing.
-    pub fn optional_text(&self, label: i128, title: &str) -> Result<Option<&'c str>, Refusal> {
+    pub(super) fn optional_text(
+        &self,
+        label: i128,
+        title: &str,
+    ) -> Result<Option<&'c str>, Refusal> {
         if self.map.contains_key(&label) { self.text(label, title).map(Some) } else { Ok(None) }
     }
 
     /// An integer from 0 to `most`.
-    pub fn number(&self, label: i128, title: &str, most: u64) -> Result<u64, Refusal> {
+    pub(super) fn number(&self, label: i128, title: &str, most: u64) -> Result<u64, Refusal> {
         let value = self.get(label, title)?;
         let wrong = || self.wrong(label, title, value, "an integer");
         let number = value.integer().ok_or_else(wrong)?;
@@ -78,14 +91,14 @@ impl<'c> Claims<'c> {
     }
 
     /// An array.
-    pub fn items(&self, label: i128, title: &str) -> Result<&'c [Value], Refusal> {
+    pub(super) fn items(&self, label: i128, title: &str) -> Result<&'c [Value], Refusal> {
         let value = self.get(label, title)?;
         value.items().ok_or_else(|| self.wrong(label, title, value, "an array"))
     }
 }
 
 /// Bytes of a hash of this name.
-pub fn hash_bytes(name: &str) -> Option<usize> {
+pub(super) fn hash_bytes(name: &str) -> Option<usize> {
     match name {
         "sha-256" => Some(32),
         "sha-384" => Some(48),

@@ -18,11 +18,11 @@ const PLATFORM_TOKEN: i128 = 44234;
 const REALM_TOKEN: i128 = 44241;
 
 /// Most bytes of a token: the monitor's are one page at most.
-pub const SIZE_MAX: usize = 1 << 16;
+pub(super) const SIZE_MAX: usize = 1 << 16;
 
 /// A token, decoded but not yet believed.
 #[derive(Debug)]
-pub struct Token {
+pub(super) struct Token {
     /// The platform's part, as signed.
     pub platform_signed: Sign1,
     /// The Realm's part, as signed.
@@ -39,7 +39,7 @@ impl Token {
     /// # Errors
     ///
     /// It is not a token, or a claim is missing or wrong.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
         let fail = |text: String| Refusal::new(Class::Decode, text);
         if bytes.len() > SIZE_MAX {
             return Err(fail(format!("{} bytes are too many for one", bytes.len())));

@@ -21,7 +21,7 @@ const CRITICAL: i128 = 2;
 
 /// A signed message, decoded but not yet believed.
 #[derive(Debug)]
-pub struct Sign1 {
+pub(super) struct Sign1 {
     /// Which of the two tokens it is, for sentences.
     name: &'static str,
     protected: Vec<u8>,
@@ -32,7 +32,7 @@ pub struct Sign1 {
 }
 
 /// The entries of a map whose keys are integers; `None` if it is no map.
-pub fn labels(value: Value) -> Option<BTreeMap<i128, Value>> {
+pub(super) fn labels(value: Value) -> Option<BTreeMap<i128, Value>> {
     let Value::Map(entries) = value else { return None };
     let labelled = entries.into_iter().filter_map(|(key, value)| Some((key.integer()?, value)));
     Some(labelled.collect())
@@ -44,7 +44,7 @@ impl Sign1 {
     /// # Errors
     ///
     /// It is not one, or not one that ES384 can have signed.
-    pub fn decode(name: &'static str, bytes: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn decode(name: &'static str, bytes: &[u8]) -> Result<Self, Refusal> {
         let fail = |text: String| Refusal::new(Class::Decode, format!("the {name} {text}"));
         let whole = decode(bytes).map_err(fail)?;
         let kind = whole.kind();
@@ -94,7 +94,12 @@ impl Sign1 {
     /// # Errors
     ///
     /// It has not; of this class.
-    pub fn verify(&self, key: &VerifyingKey, whose: &str, class: Class) -> Result<(), Refusal> {
+    pub(super) fn verify(
+        &self,
+        key: &VerifyingKey,
+        whose: &str,
+        class: Class,
+    ) -> Result<(), Refusal> {
         let name = self.name;
         let signature = Signature::from_slice(&self.signature).map_err(|_| {
             let length = self.signature.len();

@@ -18,7 +18,7 @@ const SAMPLE: &str = r#"{"kty":"EC","crv":"P-384",
 
 /// Whose signature the platform token must have.
 #[derive(Clone, Debug)]
-pub struct PlatformKey {
+pub(crate) struct PlatformKey {
     /// The key.
     pub key: VerifyingKey,
     /// Whose it is, for sentences.
@@ -33,7 +33,7 @@ impl PlatformKey {
     /// # Errors
     ///
     /// None: the key above is one.
-    pub fn sample() -> anyhow::Result<Self> {
+    pub(crate) fn sample() -> anyhow::Result<Self> {
         let key = PublicKey::from_jwk_str(SAMPLE).context("TF-A's sample key")?;
         let owner = "TF-A's public sample key".to_owned();
         Ok(Self { key: key.into(), owner, is_sample: true })
@@ -44,7 +44,7 @@ impl PlatformKey {
     /// # Errors
     ///
     /// The file cannot be read, or has no public key of P-384.
-    pub fn read(file: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
         let bytes = read_limited(file, SIZE_MAX)?;
         let key =
             parse(&bytes).with_context(|| format!("no platform key in {}", file.display()))?;

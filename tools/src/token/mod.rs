@@ -17,14 +17,14 @@ mod cbor;
 mod claims;
 mod container;
 mod cose;
-pub mod key;
+pub(crate) mod key;
 mod platform;
 mod realm;
 mod refusal;
-pub mod relying;
-pub mod rim;
+pub(crate) mod relying;
+pub(crate) mod rim;
 mod show;
-pub mod stand_in;
+pub(crate) mod stand_in;
 mod verify;
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ use verify::Expected;
 
 /// The subcommands of `token`.
 #[derive(Debug, Subcommand)]
-pub enum TokenCommand {
+pub(crate) enum TokenCommand {
     /// Print what a token says, without believing it
     Show(ShowOptions),
     /// Check signatures, challenge and claims of a token
@@ -61,7 +61,7 @@ pub enum TokenCommand {
 
 /// Options of `token show`.
 #[derive(Debug, Args)]
-pub struct ShowOptions {
+pub(crate) struct ShowOptions {
     /// The token, as the guest's configfs gives it (`outblob`)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -69,7 +69,7 @@ pub struct ShowOptions {
 
 /// Options of `token verify`.
 #[derive(Debug, Args)]
-pub struct VerifyOptions {
+pub(crate) struct VerifyOptions {
     /// The token, as the guest's configfs gives it (`outblob`)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -94,7 +94,7 @@ pub struct VerifyOptions {
 
 /// Options of `token rim`.
 #[derive(Debug, Args)]
-pub struct RimOptions {
+pub(crate) struct RimOptions {
     /// The guest.
     #[command(flatten)]
     pub guest: GuestOptions,
@@ -105,11 +105,11 @@ pub struct RimOptions {
 
 /// Bytes given as hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hex(pub Vec<u8>);
+pub(crate) struct Hex(pub Vec<u8>);
 
 /// A challenge as it stands in the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Challenge {
+pub(crate) struct Challenge {
     /// What the relying party gave, followed by zeros.
     pub bytes: [u8; CHALLENGE_SIZE],
     /// How many bytes the relying party gave.
@@ -161,7 +161,7 @@ fn parse_rim(text: &str) -> Result<Hex, String> {
 }
 
 /// The `token` subcommand.
-pub fn command(command: &TokenCommand) -> anyhow::Result<()> {
+pub(crate) fn command(command: &TokenCommand) -> anyhow::Result<()> {
     match command {
         TokenCommand::Show(options) => {
             let token = Token::decode(&read_limited(&options.file, SIZE_MAX)?)?;

@@ -8,7 +8,7 @@ use super::cose::{Sign1, labels};
 use super::refusal::Refusal;
 
 /// The profile of the specification, and the one before it.
-pub const PROFILES: [&str; 2] =
+pub(super) const PROFILES: [&str; 2] =
     ["tag:arm.com,2023:cca_platform#1.0.0", "http://arm.com/CCA-SSD/1.0.0"];
 
 const INSTANCE_ID: i128 = 256;
@@ -24,7 +24,7 @@ const HASHES: [usize; 3] = [32, 48, 64];
 
 /// A piece of software below the monitor, or the monitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Component {
+pub(super) struct Component {
     /// What it is.
     pub kind: Option<String>,
     /// Its hash.
@@ -39,7 +39,7 @@ pub struct Component {
 
 /// What the platform says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Platform {
+pub(super) struct Platform {
     /// Which claims there are.
     pub profile: String,
     /// Hash of the Realm's key.
@@ -66,7 +66,7 @@ impl Platform {
     /// # Errors
     ///
     /// One is missing or wrong.
-    pub fn new(token: &Sign1) -> Result<Self, Refusal> {
+    pub(super) fn new(token: &Sign1) -> Result<Self, Refusal> {
         let claims = Claims { owner: "platform token", map: &token.claims };
         let profile = claims.text(PROFILE, "profile")?.to_owned();
         if !PROFILES.contains(&profile.as_str()) {
@@ -99,7 +99,7 @@ impl Platform {
     }
 
     /// The lifecycle in words.
-    pub fn lifecycle_name(&self) -> &'static str {
+    pub(super) fn lifecycle_name(&self) -> &'static str {
         match self.lifecycle >> 8 {
             0x00 => "unknown",
             0x10 => "assembly and test",
@@ -113,7 +113,7 @@ impl Platform {
     }
 
     /// Whether nobody can look into the platform.
-    pub fn is_secured(&self) -> bool {
+    pub(super) fn is_secured(&self) -> bool {
         self.lifecycle >> 8 == 0x30
     }
 }
@@ -142,7 +142,7 @@ impl Component {
     }
 
     /// The component on one line.
-    pub fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let kind = self.kind.as_deref().unwrap_or("(no type)");
         let version = self.version.as_deref().unwrap_or("(no version)");
         format!("{kind} {version}, {}", hex(&self.measurement))

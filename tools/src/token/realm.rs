@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 /// Which claims a Realm's token has, and what its RIM is made of. Before the specification there
 /// was no profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
+pub(super) enum Profile {
     /// Version 1.0.
     V1_0,
     /// Version 2.0, which tells instances of a Realm apart.
@@ -23,10 +23,10 @@ pub enum Profile {
 
 impl Profile {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::V1_0, Self::V2_0];
+    pub(super) const ALL: [Self; 2] = [Self::V1_0, Self::V2_0];
 
     /// Its name in the claim.
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::V1_0 => "tag:arm.com,2023:realm#1.0.0",
             Self::V2_0 => "tag:arm.com,2024:realm#2.0.0",
@@ -34,14 +34,14 @@ impl Profile {
     }
 
     /// The one of Realms that are made through this version of the interface.
-    pub const fn of_interface(version: u64) -> Self {
+    pub(super) const fn of_interface(version: u64) -> Self {
         if version >> 16 >= 2 { Self::V2_0 } else { Self::V1_0 }
     }
 }
 
 /// What tells a Realm from all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
+pub(super) struct Instance {
     /// Random bytes, after one that says so.
     pub id: [u8; 33],
     /// Whether a memory encryption context of its own was asked for.
@@ -59,7 +59,7 @@ const ENCRYPTION_POLICY: i128 = 44243;
 
 /// What the monitor says of a Realm.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Realm {
+pub(super) struct Realm {
     /// Which claims there are; `None` for the profile before the specification.
     pub profile: Option<Profile>,
     /// Only in tokens of version 2.0.
@@ -99,7 +99,7 @@ impl Realm {
     /// # Errors
     ///
     /// One is missing or wrong.
-    pub fn new(token: &Sign1) -> Result<Self, Refusal> {
+    pub(super) fn new(token: &Sign1) -> Result<Self, Refusal> {
         let claims = Claims { owner: "Realm's token", map: &token.claims };
         let profile = match claims.optional_text(PROFILE, "profile")? {
             None => None,
@@ -150,7 +150,7 @@ impl Realm {
     /// # Errors
     ///
     /// The algorithm is unknown.
-    pub fn key_hash(&self) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn key_hash(&self) -> Result<Vec<u8>, Refusal> {
         let key = &self.public_key;
         match self.key_hash_algorithm.as_str() {
             "sha-256" => Ok(sha2::Sha256::digest(key).to_vec()),
@@ -167,7 +167,7 @@ impl Realm {
     /// # Errors
     ///
     /// It is not a public key of P-384 in the encoding of the profile.
-    pub fn key(&self) -> Result<VerifyingKey, Refusal> {
+    pub(super) fn key(&self) -> Result<VerifyingKey, Refusal> {
         let point = if self.profile.is_some() {
             cose_key(&self.public_key)?
         } else {

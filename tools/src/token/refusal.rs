@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Which promise of a token does not hold, in the order in which they are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub(super) enum Class {
     /// It is not a CCA attestation token.
     Decode,
     /// The platform did not sign the platform token.
@@ -21,7 +21,7 @@ pub enum Class {
 
 /// One sentence about what is wrong with a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// What kind of thing it is.
     pub class: Class,
     sentence: String,
@@ -29,7 +29,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal with this sentence, without a full stop.
-    pub fn new(class: Class, sentence: impl Into<String>) -> Self {
+    pub(super) fn new(class: Class, sentence: impl Into<String>) -> Self {
         Self { class, sentence: sentence.into() }
     }
 }

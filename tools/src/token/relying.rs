@@ -18,7 +18,7 @@ use super::verify::{Expected, verify};
 
 /// A Realm that should run.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The version of the interface through which it is made.
     pub rmi: u64,
     /// Its initial measurement.
@@ -26,7 +26,7 @@ pub struct Wanted {
 }
 
 /// Who wants to know what runs in the Realms.
-pub struct RelyingParty {
+pub(crate) struct RelyingParty {
     platform: PlatformKey,
     challenge: [u8; 64],
     /// One for each version of the interface.
@@ -38,7 +38,11 @@ pub struct RelyingParty {
 impl RelyingParty {
     /// One that trusts the platform with this key and expects these Realms. It puts the token into
     /// `file`.
-    pub fn new(platform: PlatformKey, wanted: Vec<Wanted>, file: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        platform: PlatformKey,
+        wanted: Vec<Wanted>,
+        file: PathBuf,
+    ) -> anyhow::Result<Self> {
         let source = Path::new("/dev/urandom");
         let mut challenge = [0; 64];
         File::open(source)
@@ -50,7 +54,7 @@ impl RelyingParty {
     }
 
     /// The challenge, as hexadecimal digits.
-    pub fn challenge(&self) -> String {
+    pub(crate) fn challenge(&self) -> String {
         hex(&self.challenge)
     }
 
@@ -60,7 +64,7 @@ impl RelyingParty {
     /// # Errors
     ///
     /// The token is not what it should be.
-    pub fn judge(&self, number: usize, digits: &str) -> anyhow::Result<()> {
+    pub(crate) fn judge(&self, number: usize, digits: &str) -> anyhow::Result<()> {
         let token = parse_hex(digits)
             .map_err(|why| anyhow::anyhow!("the guest's token cannot be read: {why}"))?;
         write_whole(&self.file, &token)?;
@@ -80,7 +84,7 @@ impl RelyingParty {
     }
 
     /// Where the token is and how to verify it again, as rows of a table.
-    pub fn rows(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let rims = self.wanted.iter().map(|wanted| ("  --rim", hex(&wanted.rim)));
         let mut rows =
             vec![("token", self.file.display().to_string()), ("  --challenge", self.challenge())];

@@ -10,13 +10,13 @@ use super::key::PlatformKey;
 use super::verify::Expected;
 
 /// A key of the tests' own.
-pub fn key(number: u8) -> SigningKey {
+pub(super) fn key(number: u8) -> SigningKey {
     SigningKey::from_slice(&[number; 48]).unwrap()
 }
 
 /// What to put into a token.
 #[derive(Clone)]
-pub struct Sample {
+pub(super) struct Sample {
     /// Signs the platform token.
     pub platform_signer: SigningKey,
     /// Signs the Realm's token.
@@ -70,7 +70,7 @@ fn encode(
 }
 
 /// A COSE_Key of a public key, on a curve with this number.
-pub fn cose_key(key: &SigningKey, curve: i64) -> Vec<u8> {
+pub(super) fn cose_key(key: &SigningKey, curve: i64) -> Vec<u8> {
     let point = VerifyingKey::from(key).to_encoded_point(false);
     encode(|e| {
         e.map(4)?.u8(1)?.u8(2)?.i8(-1)?.i64(curve)?;
@@ -91,26 +91,26 @@ fn collection(platform: &[u8], realm: &[u8]) -> Vec<u8> {
 
 impl Sample {
     /// What makes the token acceptable.
-    pub fn expected(&self) -> Expected {
+    pub(super) fn expected(&self) -> Expected {
         let owner = "the tests' key".to_owned();
         let platform = PlatformKey { key: key(1).into(), owner, is_sample: false };
         Expected { platform, challenge: [0x33; 64], rim: None }
     }
 
     /// The whole token.
-    pub fn token(&self) -> Vec<u8> {
+    pub(super) fn token(&self) -> Vec<u8> {
         self.around(&self.realm_claims())
     }
 
     /// The same with other claims of the Realm.
-    pub fn around(&self, realm_claims: &[u8]) -> Vec<u8> {
+    pub(super) fn around(&self, realm_claims: &[u8]) -> Vec<u8> {
         let platform = self.sign(&self.platform_claims(), &self.platform_signer, self.tags[1]);
         let realm = self.sign(realm_claims, &self.realm_signer, self.tags[2]);
         if self.newer { collection(&platform, &realm) } else { self.container(&platform, &realm) }
     }
 
     /// The container around any two parts.
-    pub fn container(&self, platform: &[u8], realm: &[u8]) -> Vec<u8> {
+    pub(super) fn container(&self, platform: &[u8], realm: &[u8]) -> Vec<u8> {
         encode(|e| {
             e.tag(Tag::new(self.tags[0]))?.map(2)?;
             e.u16(44234)?.bytes(platform)?.u16(44241)?.bytes(realm)?;
@@ -119,7 +119,7 @@ impl Sample {
     }
 
     /// Signs any payload.
-    pub fn sign(&self, payload: &[u8], key: &SigningKey, tag: u64) -> Vec<u8> {
+    pub(super) fn sign(&self, payload: &[u8], key: &SigningKey, tag: u64) -> Vec<u8> {
         let header = encode(|e| e.map(1)?.u8(1)?.i64(self.algorithm).map(drop));
         let signed = encode(|e| {
             e.array(4)?.str("Signature1")?.bytes(&header)?.bytes(&[])?.bytes(payload)?;
@@ -134,7 +134,7 @@ impl Sample {
     }
 
     /// A payload with a signature that is none: for decoders.
-    pub fn unsigned(&self, payload: &[u8]) -> Vec<u8> {
+    pub(super) fn unsigned(&self, payload: &[u8]) -> Vec<u8> {
         let header = encode(|e| e.map(1)?.u8(1)?.i64(self.algorithm).map(drop));
         encode(|e| {
             e.tag(Tag::new(18))?.array(4)?.bytes(&header)?.map(0)?.bytes(payload)?;
@@ -150,7 +150,7 @@ impl Sample {
     }
 
     /// The platform's claims, encoded.
-    pub fn platform_claims(&self) -> Vec<u8> {
+    pub(super) fn platform_claims(&self) -> Vec<u8> {
         let challenge = self
             .vouched
             .clone()
@@ -172,7 +172,7 @@ impl Sample {
     }
 
     /// The Realm's claims, encoded.
-    pub fn realm_claims(&self) -> Vec<u8> {
+    pub(super) fn realm_claims(&self) -> Vec<u8> {
         let key = self.public_key();
         encode(|e| {
             let count = if self.older { 7 } else { 8 };

@@ -13,7 +13,7 @@ const KNOWN: [i128; 18] = [
 ];
 
 /// The claims of both parts, verified or not.
-pub fn show(token: &Token) -> String {
+pub(super) fn show(token: &Token) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<26} {}", printable(value));

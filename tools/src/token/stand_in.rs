@@ -38,13 +38,13 @@ fn platform_secret() -> anyhow::Result<SigningKey> {
 }
 
 /// The key that the platform's token is verified with.
-pub fn platform_key() -> anyhow::Result<PlatformKey> {
+pub(crate) fn platform_key() -> anyhow::Result<PlatformKey> {
     let owner = "the public test key of tests/el3".to_owned();
     Ok(PlatformKey { key: platform_secret()?.into(), owner, is_sample: true })
 }
 
 /// The same as PEM text.
-pub fn platform_key_text() -> anyhow::Result<String> {
+pub(crate) fn platform_key_text() -> anyhow::Result<String> {
     let key = p384::PublicKey::from(platform_key()?.key);
     Ok(key.to_public_key_pem(LineEnding::LF)?)
 }
@@ -93,7 +93,7 @@ fn platform_token() -> anyhow::Result<Vec<u8>> {
 }
 
 /// The token as that EL3 expects it in memory: its length, and then itself in whole words.
-pub fn in_memory() -> anyhow::Result<Vec<u8>> {
+pub(crate) fn in_memory() -> anyhow::Result<Vec<u8>> {
     let token = platform_token()?;
     let mut bytes = (token.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(&token);

@@ -9,7 +9,7 @@ use super::refusal::{Class, Refusal};
 
 /// What the relying party knows.
 #[derive(Clone, Debug)]
-pub struct Expected {
+pub(super) struct Expected {
     /// Whose signature the platform token must have.
     pub platform: PlatformKey,
     /// The bytes that the Realm was asked to put into the token; shorter ones were followed by
@@ -24,7 +24,7 @@ pub struct Expected {
 /// # Errors
 ///
 /// The first thing that is wrong, in the order of [`Class`].
-pub fn verify(bytes: &[u8], expected: &Expected) -> Result<Token, Refusal> {
+pub(super) fn verify(bytes: &[u8], expected: &Expected) -> Result<Token, Refusal> {
     let token = Token::decode(bytes)?;
     let platform = &expected.platform;
     token.platform_signed.verify(&platform.key, &platform.owner, Class::PlatformSignature)?;

@@ -228,8 +228,8 @@ impl<'c, 'b> Backing<'c, 'b> {
         Ok(())
     }
 
-    /// Lets the guest reach the memory behind a piece of its RAM at the unprotected alias: all 2 MiB
-    /// by one entry if nothing is in the way.
+    /// Lets the guest reach the memory behind a piece of its RAM at the unprotected alias: all 2
+    /// MiB by one entry if nothing is in the way.
     pub(super) fn share(&mut self, piece: Range<u64>) -> Result<(), Failure> {
         let (rd, behind) = (self.rd, self.behind(&piece));
         let (ipa, end) = (alias(piece.start), alias(piece.end));

@@ -1,9 +1,10 @@
 //! Guests that share memory and take it back: what that costs a host, in each version of the
 //! interface.
 //!
-//! The host has one backing for each page of guest RAM, private or shared. It gives and takes memory
-//! in one piece where the interface has commands for that, maps what is shared when the guest first
-//! touches it, and may make a block again of pages that have all come back: *fold-back*.
+//! The host has one backing for each page of guest RAM, private or shared. It gives and takes
+//! memory in one piece where the interface has commands for that, maps what is shared when the
+//! guest first touches it, and may make a block again of pages that have all come back:
+//! *fold-back*.
 //!
 //! | Module | Owns |
 //! | --- | --- |

@@ -1,7 +1,7 @@
 //! CPUs that send random commands about the same few granules, until so many have been sent.
 //!
-//! What a CPU sends is random, but each part of the run has its theme, so that the CPUs meet. The same themes in each version of the
-//! interface, with its own commands (`v1_0`, `v2_0`):
+//! What a CPU sends is random, but each part of the run has its theme, so that the CPUs meet. The
+//! same themes in each version of the interface, with its own commands (`v1_0`, `v2_0`):
 //!
 //! | Part | Commands |
 //! | --- | --- |
@@ -40,7 +40,8 @@ const RECS: u64 = 3;
 const PARTS: u64 = 5;
 /// Longest turn of a REC, in microseconds.
 const TURN_MICROS: u64 = 200;
-/// Commands after which the host says how far it is: the tool takes a long silence for a machine that hangs.
+/// Commands after which the host says how far it is: the tool takes a long silence for a machine
+/// that hangs.
 const PROGRESS: u64 = 2_000;
 
 /// What the host reads in an exit.
@@ -115,8 +116,8 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Builds two Realms that run `worker`, one that is never activated, and what else is fought over by `cpus` CPUs with
-    /// `commands` commands.
+    /// Builds two Realms that run `worker`, one that is never activated, and what else is fought
+    /// over by `cpus` CPUs with `commands` commands.
     ///
     /// # Errors
     ///
@@ -217,8 +218,8 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// A command ended with a code that it does not have, a Realm saw what is not its own, something could not be taken
-    /// back, or a part of the run was about nothing.
+    /// A command ended with a code that it does not have, a Realm saw what is not its own,
+    /// something could not be taken back, or a part of the run was about nothing.
     pub fn finish(self, cpus: usize) -> Result<(), Failure> {
         let host = &self.host;
         self.tally.report(host, cpus);
@@ -228,7 +229,8 @@ impl Arena {
         self.is_about_something()?;
         self.script.sweep(&self);
         for granule in self.granules {
-            // Only what is delegated; what the sweep has missed is found by the write, which faults.
+            // Only what is delegated; what the sweep has missed is found by the write, which
+            // faults.
             let _ = host.dialect().undelegate(host, granule, granule + PAGE_SIZE);
             host.take_back(granule)?;
         }

@@ -122,7 +122,8 @@ impl V1_0 {
         })
     }
 
-    /// RMI_REALM_CREATE with a random table and one of a few VMIDs, in a page of parameters that other CPUs may be writing.
+    /// RMI_REALM_CREATE with a random table and one of a few VMIDs, in a page of parameters that
+    /// other CPUs may be writing.
     fn realm_create(&self, arena: &Arena, dice: &mut Dice, rd: u64) -> Option<(Command, [u64; 5])> {
         let params = *dice.pick(&arena.realm_params)?;
         let write = |offset: u64, value| arena.host.machine().write_u64(params + offset, value);
@@ -131,7 +132,8 @@ impl V1_0 {
         Some((Command::RealmCreate, [rd, params, 0, 0, 0]))
     }
 
-    /// RMI_REC_CREATE with random auxiliary granules, in a page of parameters that other CPUs may be writing.
+    /// RMI_REC_CREATE with random auxiliary granules, in a page of parameters that other CPUs may
+    /// be writing.
     fn rec_create(
         &self,
         arena: &Arena,

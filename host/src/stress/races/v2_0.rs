@@ -35,7 +35,8 @@ mod status {
     pub(super) const BLOCKED: u64 = 14;
 }
 
-/// What a command is about in one part of a run: all of it may be something else by the time the monitor sees it.
+/// What a command is about in one part of a run: all of it may be something else by the time the
+/// monitor sees it.
 struct Chosen {
     /// A granule of the arena, and the end of a range that begins there.
     granule: u64,
@@ -156,7 +157,8 @@ impl Chosen {
         // The lower it is, the more likely there is such an operation.
         let handle = dice.roll(HANDLES).min(dice.roll(HANDLES));
         Some(match dice.roll(32) {
-            // Rare: both end an operation that has got the wrong granules, and few get the right ones.
+            // Rare: both end an operation that has got the wrong granules, and few get the right
+            // ones.
             0..=4 => (Command::OpContinue, [handle, 0, 0, 0, 0]),
             5 => (Command::OpCancel, [handle, 0, 0, 0, 0]),
             6..=13 => (Command::OpMemReclaim, [handle, self.run, 1 + dice.roll(4), 0, 0]),
@@ -237,7 +239,8 @@ impl Script for V2_0 {
     }
 
     fn has_to_succeed(&self) -> Vec<u64> {
-        // Operations come to their end by chance, a few in a hundred thousand commands: a short run may have none.
+        // Operations come to their end by chance, a few in a hundred thousand commands: a short run
+        // may have none.
         [
             Command::RangeDelegate,
             Command::RangeUndelegate,
@@ -315,7 +318,8 @@ fn call(arena: &Arena, command: Command, [a, b, c, d]: [u64; 4]) {
     arena.host.machine().smc([command.fid(), a, b, c, d, 0, 0]);
 }
 
-/// Ends every operation: one that waits for memory is cancelled, what the Host gave comes back, the rest goes on.
+/// Ends every operation: one that waits for memory is cancelled, what the Host gave comes back, the
+/// rest goes on.
 fn end_operations(arena: &Arena) {
     let Some(list) = arena.runs.first().copied() else { return };
     for handle in 0..ALL_HANDLES {
@@ -331,8 +335,8 @@ fn end_operations(arena: &Arena) {
     }
 }
 
-/// Codes with which each command may end. Any may be BUSY, while another CPU tries to deactivate the monitor, and BLOCKED, if an
-/// unfinished operation owns what it is about.
+/// Codes with which each command may end. Any may be BUSY, while another CPU tries to deactivate
+/// the monitor, and BLOCKED, if an unfinished operation owns what it is about.
 ///
 /// Source: RMM specification (Arm DEN0137) 2.0-bet3, failure conditions of each command.
 fn may_return(command: Command, code: u64) -> bool {

@@ -13,18 +13,19 @@ use core::fmt;
 /// Findings of each pass that are reported one by one; more are only counted.
 const REPORTED: u64 = 12;
 
-/// A native instruction takes fewer, with what is around it; one that the monitor answers takes more.
+/// A native instruction takes fewer, with what is around it; one that the monitor answers takes
+/// more.
 const NATIVE_TICKS_MAX: u64 = 40;
 
-/// `ESR_EL1.EC`: an UNDEFINED instruction; a register that the CPU refuses at EL1 itself, which FEAT_IDST makes of UNDEFINED
-/// identification registers; an SVC.
+/// `ESR_EL1.EC`: an UNDEFINED instruction; a register that the CPU refuses at EL1 itself, which
+/// FEAT_IDST makes of UNDEFINED identification registers; an SVC.
 const UNKNOWN: u64 = 0x00;
 const REGISTER: u64 = 0x18;
 const SVC: u64 = 0x15;
 
 /// What is done with an encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub(super) enum Act {
     /// `MRS`.
     Read,
     /// `MSR` with a pattern.
@@ -37,7 +38,7 @@ pub enum Act {
 
 /// How an instruction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// It was executed, by the CPU or by the monitor.
     Done,
     /// UNDEFINED.
@@ -63,7 +64,7 @@ impl Outcome {
 /// What is wrong with an outcome, if anything.
 ///
 /// At EL0 an instruction may always be refused; at EL1 nothing but what is UNDEFINED.
-pub fn wrong(
+pub(super) fn wrong(
     row: Option<&Row>,
     [sve, pmu]: [bool; 2],
     act: Act,
@@ -79,7 +80,8 @@ pub fn wrong(
         Fate::Switched | Fate::Constant { .. } | Fate::Harmless { .. } => {
             outcome.traps().then_some("traps, although the table says that it does not")
         }
-        // Once lent, the instruction is tried again: it is done, or the CPU would have refused it without a trap.
+        // Once lent, the instruction is tried again: it is done, or the CPU would have refused it
+        // without a trap.
         Fate::Lent { .. } if outcome.traps() => {
             (end != End::Done).then_some("traps, and is not done once the register is lent")
         }
@@ -99,9 +101,14 @@ pub fn wrong(
     }
 }
 
-/// Whether an outcome is that of a register that EL3 lets a Realm reach while EL2 has no trap for it: the monitor empties it
-/// whenever it loads a REC, and a batch of orders begins with that.
-pub fn is_emptied(row: Option<&Row>, usable: FineGrained, act: Act, outcome: &Outcome) -> bool {
+/// Whether an outcome is that of a register that EL3 lets a Realm reach while EL2 has no trap for
+/// it: the monitor empties it whenever it loads a REC, and a batch of orders begins with that.
+pub(super) fn is_emptied(
+    row: Option<&Row>,
+    usable: FineGrained,
+    act: Act,
+    outcome: &Outcome,
+) -> bool {
     row.is_some_and(|row| row.is_without_trap(usable))
         && outcome.end() == End::Done
         && !outcome.traps()
@@ -125,7 +132,7 @@ fn other_answer(
 }
 
 /// The judge of one pair of Realms.
-pub struct Judge<'h> {
+pub(super) struct Judge<'h> {
     host: &'h Host,
     extras: Extras,
     usable: FineGrained,
@@ -143,7 +150,7 @@ pub struct Judge<'h> {
 
 impl<'h> Judge<'h> {
     /// For Realms with these features, on a CPU with these fine-grained traps.
-    pub fn new(host: &'h Host, extras: Extras, usable: FineGrained) -> Self {
+    pub(super) fn new(host: &'h Host, extras: Extras, usable: FineGrained) -> Self {
         let rows = (0..=u16::MAX).map(|number| row(Encoding::from_number(number))).collect();
         let foreign = Vec::new();
         let [findings, fresh, tried, native, trapped] = [0; 5];
@@ -151,28 +158,29 @@ impl<'h> Judge<'h> {
     }
 
     /// What the Realms have.
-    pub const fn extras(&self) -> Extras {
+    pub(super) const fn extras(&self) -> Extras {
         self.extras
     }
 
     /// How many were found.
-    pub const fn findings(&self) -> u64 {
+    pub(super) const fn findings(&self) -> u64 {
         self.findings
     }
 
-    /// How many instructions were tried; of those that were done: how many by the CPU, and how many by the monitor.
-    pub const fn counts(&self) -> (u64, u64, u64) {
+    /// How many instructions were tried; of those that were done: how many by the CPU, and how many
+    /// by the monitor.
+    pub(super) const fn counts(&self) -> (u64, u64, u64) {
         (self.tried, self.native, self.trapped)
     }
 
     /// Values that a Realm must not read from now on.
-    pub fn set_foreign(&mut self, values: impl Iterator<Item = u64>) {
+    pub(super) fn set_foreign(&mut self, values: impl Iterator<Item = u64>) {
         self.foreign = values.collect();
         self.foreign.sort_unstable();
     }
 
     /// What a Realm has planted: values that are neither what it started with nor like any other.
-    pub fn own(&self, fresh: &[Outcome], kept: &[Outcome]) -> Vec<u64> {
+    pub(super) fn own(&self, fresh: &[Outcome], kept: &[Outcome]) -> Vec<u64> {
         let pairs = Encoding::registers().zip(fresh.iter().zip(kept));
         let planted = pairs.filter(|(register, (fresh, kept))| {
             let plant = self.row(*register).map_or(Plant::ALL, |row| row.realm);
@@ -189,7 +197,7 @@ impl<'h> Judge<'h> {
     }
 
     /// What to try.
-    pub fn orders(
+    pub(super) fn orders(
         &self,
         act: Act,
         level: Level,
@@ -211,7 +219,7 @@ impl<'h> Judge<'h> {
     }
 
     /// Judges what became of orders in a Realm.
-    pub fn outcomes(
+    pub(super) fn outcomes(
         &mut self,
         realm: usize,
         act: Act,
@@ -246,8 +254,15 @@ impl<'h> Judge<'h> {
         }
     }
 
-    /// Judges registers that a Realm has read at two times, or that two Realms have read in the same situation.
-    pub fn same(&mut self, whose: &str, realm: usize, before: &[Outcome], after: &[Outcome]) {
+    /// Judges registers that a Realm has read at two times, or that two Realms have read in the
+    /// same situation.
+    pub(super) fn same(
+        &mut self,
+        whose: &str,
+        realm: usize,
+        before: &[Outcome],
+        after: &[Outcome],
+    ) {
         self.fresh = 0;
         for (register, (before, after)) in Encoding::registers().zip(before.iter().zip(after)) {
             let row = self.row(register);
@@ -266,7 +281,7 @@ impl<'h> Judge<'h> {
     }
 
     /// Reports a finding.
-    pub fn found(&mut self, what: fmt::Arguments<'_>) {
+    pub(super) fn found(&mut self, what: fmt::Arguments<'_>) {
         self.findings += 1;
         self.fresh += 1;
         if self.fresh <= REPORTED {
@@ -275,12 +290,13 @@ impl<'h> Judge<'h> {
         }
     }
 
-    /// Makes sure that the number of ticks tells what traps: one native register, and one that always traps.
+    /// Makes sure that the number of ticks tells what traps: one native register, and one that
+    /// always traps.
     ///
     /// # Errors
     ///
     /// It does not.
-    pub fn calibrate(&self, native: &Outcome, trapped: &Outcome) -> Result<(), Failure> {
+    pub(super) fn calibrate(&self, native: &Outcome, trapped: &Outcome) -> Result<(), Failure> {
         if native.end() == End::Done && !native.traps() && trapped.traps() {
             return Ok(());
         }

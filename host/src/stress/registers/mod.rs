@@ -1,6 +1,8 @@
-//! Every register and every system instruction that a Realm can name, tried in Realms that run in turn on one CPU.
+//! Every register and every system instruction that a Realm can name, tried in Realms that run in
+//! turn on one CPU.
 //!
-//! The Host and each Realm write patterns of their own to whatever they can write. Then nobody may see what is another's:
+//! The Host and each Realm write patterns of their own to whatever they can write. Then nobody may
+//! see what is another's:
 //!
 //! | What is compared | Who would see whose |
 //! | --- | --- |
@@ -9,9 +11,10 @@
 //! | what a Realm reads with all that the Host has planted | the Host's, in a register of another name |
 //! | each register of the Host, before and after each entry | the Host, a Realm's; or lose its own |
 //!
-//! And each access must end as the table of `cairn-reach` says: an encoding without a row is UNDEFINED; what traps is told from
-//! what does not by how many instructions it takes, so the machine's counter must count those. Where EL3 has closed the only trap
-//! of a register, a Realm may reach that, but must find zero there in each run.
+//! And each access must end as the table of `cairn-reach` says: an encoding without a row is
+//! UNDEFINED; what traps is told from what does not by how many instructions it takes, so the
+//! machine's counter must count those. Where EL3 has closed the only trap of a register, a Realm
+//! may reach that, but must find zero there in each run.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -77,7 +80,8 @@ pub trait Probe {
     /// Makes usable at EL2 what EL2 can make usable.
     fn open(&self);
 
-    /// The program of a Realm that tries what it is told; `prober` says what it shares with the Host.
+    /// The program of a Realm that tries what it is told; `prober` says what it shares with the
+    /// Host.
     fn program(&self) -> &'static [u8];
 }
 
@@ -89,12 +93,12 @@ const fn pattern(owner: u64, number: u16) -> u64 {
 /// Who plants.
 mod seed {
     /// The Host, before each of two Realms.
-    pub const HOST: [u64; 2] = [0xa5a1, 0x5a52];
+    pub(super) const HOST: [u64; 2] = [0xa5a1, 0x5a52];
     /// The Realms.
-    pub const REALMS: [u64; 2] = [0x3c31, 0xc3c2];
+    pub(super) const REALMS: [u64; 2] = [0x3c31, 0xc3c2];
 
     /// One of them.
-    pub fn realm(index: usize) -> u64 {
+    pub(super) fn realm(index: usize) -> u64 {
         REALMS.get(index).copied().unwrap_or_default()
     }
 }

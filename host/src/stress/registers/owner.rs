@@ -15,7 +15,7 @@ struct Seen {
 }
 
 /// The Host's registers.
-pub struct Owner<'h> {
+pub(super) struct Owner<'h> {
     probe: &'h dyn Probe,
     seen: Vec<Seen>,
 }
@@ -25,8 +25,8 @@ fn is_restless(register: Encoding, row: Option<&Row>) -> bool {
     let Encoding { op0, op1, crn, crm, op2 } = register;
     row.is_some_and(|row| row.varies)
         || match (op0, op1, crn, crm, op2) {
-            // ICC_IAR0_EL1, ICC_HPPIR0_EL1, ICC_NMIAR1_EL1, ICC_IAR1_EL1, ICC_HPPIR1_EL1: a read takes an interrupt, or says which
-            // is pending.
+            // ICC_IAR0_EL1, ICC_HPPIR0_EL1, ICC_NMIAR1_EL1, ICC_IAR1_EL1, ICC_HPPIR1_EL1: a read
+            // takes an interrupt, or says which is pending.
             (3, 0, 12, 8 | 12, 0 | 2) | (3, 0, 12, 9, 5) => true,
             // SPSR_EL2, ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2: the Host's own exceptions set them.
             (3, 4, 4, 0, 0 | 1) | (3, 4, 5, 2, 0) | (3, 4, 6, 0, 0 | 4) => true,
@@ -40,7 +40,7 @@ fn is_restless(register: Encoding, row: Option<&Row>) -> bool {
 
 impl<'h> Owner<'h> {
     /// Looks at all registers that the Host can read at EL2.
-    pub fn new(probe: &'h dyn Probe) -> Self {
+    pub(super) fn new(probe: &'h dyn Probe) -> Self {
         let mut seen = Vec::new();
         for register in Encoding::registers() {
             let row = row(register);
@@ -55,7 +55,7 @@ impl<'h> Owner<'h> {
     }
 
     /// Writes a pattern to each register that a Realm may name and the Host may write.
-    pub fn plant(&mut self, seed: u64) {
+    pub(super) fn plant(&mut self, seed: u64) {
         for seen in &self.seen {
             if let Some(row) = seen.row
                 && let Some(access) =
@@ -71,7 +71,7 @@ impl<'h> Owner<'h> {
     }
 
     /// What was planted and is wide enough to be told from anything else.
-    pub fn planted(&self) -> impl Iterator<Item = u64> {
+    pub(super) fn planted(&self) -> impl Iterator<Item = u64> {
         self.seen
             .iter()
             .filter(|seen| seen.row.is_some_and(|row| is_wide(row.host)))
@@ -80,7 +80,7 @@ impl<'h> Owner<'h> {
     }
 
     /// Looks for registers that have changed since they were planted, or since the last look.
-    pub fn check(&mut self, judge: &mut Judge<'_>, realm: usize) {
+    pub(super) fn check(&mut self, judge: &mut Judge<'_>, realm: usize) {
         for seen in &mut self.seen {
             let now = self.probe.access(Access::read(seen.register)).unwrap_or_default();
             if now != seen.value {
@@ -96,11 +96,11 @@ impl<'h> Owner<'h> {
 }
 
 /// Whether a planted pattern has so many bits that nothing else looks like it.
-pub fn is_wide(plant: Plant) -> bool {
+pub(super) fn is_wide(plant: Plant) -> bool {
     matches!(plant, Plant::Bits { mask, .. } if mask.count_ones() >= 32)
 }
 
 /// Whether a value is not one that happens.
-pub const fn is_large(value: u64) -> bool {
+pub(super) const fn is_large(value: u64) -> bool {
     value >> 32 != 0 && !value >> 32 != 0
 }

@@ -12,8 +12,9 @@ use cairn_reach::Encoding;
 /// Where the program is, and the page for the instruction that it tries.
 const PROGRAM: u64 = 0;
 const PLACE: u64 = PAGE_SIZE;
-/// An address of the Realm's, for cache maintenance: in the same page, but not where the instruction is.
-pub const SCRATCH: u64 = PLACE + PAGE_SIZE / 2;
+/// An address of the Realm's, for cache maintenance: in the same page, but not where the
+/// instruction is.
+pub(super) const SCRATCH: u64 = PLACE + PAGE_SIZE / 2;
 
 /// Pages of the buffer that Host and Realm share.
 const PAGES: usize = 32;
@@ -35,7 +36,7 @@ const SYSREG: u64 = 0x18;
 
 /// The exception level at which an instruction is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub(super) enum Level {
     /// EL0.
     El0,
     /// EL1.
@@ -44,7 +45,7 @@ pub enum Level {
 
 /// An instruction to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order {
+pub(super) struct Order {
     /// The instruction; its register is X0.
     pub instruction: u32,
     /// At which level.
@@ -55,7 +56,7 @@ pub struct Order {
 
 impl Order {
     /// What it names.
-    pub const fn encoding(&self) -> Encoding {
+    pub(super) const fn encoding(&self) -> Encoding {
         #[expect(clippy::cast_possible_truncation, reason = "the encoding is these 16 bits")]
         Encoding::from_number((self.instruction >> 5) as u16)
     }
@@ -63,17 +64,18 @@ impl Order {
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// X0 after it.
     pub value: u64,
-    /// `ESR_EL1` of the exception with which it ended: that of the SVC behind it if it was executed.
+    /// `ESR_EL1` of the exception with which it ended: that of the SVC behind it if it was
+    /// executed.
     pub esr: u64,
     /// Instructions that it took, those of the monitor included.
     pub ticks: u64,
 }
 
 /// The Realm.
-pub struct Prober {
+pub(super) struct Prober {
     realm: Small,
     /// Physical addresses of the buffer's pages.
     buffer: Vec<u64>,
@@ -85,7 +87,12 @@ impl Prober {
     /// # Errors
     ///
     /// Something is refused.
-    pub fn new(host: &Host, program: &[u8], extras: Extras, vmid: u64) -> Result<Self, Failure> {
+    pub(super) fn new(
+        host: &Host,
+        program: &[u8],
+        extras: Extras,
+        vmid: u64,
+    ) -> Result<Self, Failure> {
         let mut realm = Small::create_with(host, vmid, extras)?;
         realm.tables_to(host, PROGRAM)?;
         realm.page(host, PROGRAM, program)?;
@@ -132,7 +139,7 @@ impl Prober {
     /// # Errors
     ///
     /// The Realm does not come back with an answer.
-    pub fn tries(&self, host: &Host, orders: &[Order]) -> Result<Vec<Outcome>, Failure> {
+    pub(super) fn tries(&self, host: &Host, orders: &[Order]) -> Result<Vec<Outcome>, Failure> {
         let machine = host.machine();
         let mut outcomes = Vec::with_capacity(orders.len());
         for batch in orders.chunks(BATCH) {
@@ -172,7 +179,7 @@ impl Prober {
     /// # Errors
     ///
     /// Something is refused.
-    pub fn destroy(self, host: &Host) -> Result<(), Failure> {
+    pub(super) fn destroy(self, host: &Host) -> Result<(), Failure> {
         for ipa in (UNPROTECTED..).step_by(0x1000).take(self.buffer.len()) {
             host.v1_0().rtt_unmap_unprotected(self.realm.rd, ipa)?;
         }

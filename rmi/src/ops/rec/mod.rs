@@ -56,8 +56,8 @@ pub fn create<M: Memory + Hasher>(
     aux: Option<&[u64]>,
 ) -> Result<(), Cause> {
     let machine = rmm.machine;
-    // Which state the Realm is in decides between a refusal for it and the rest; a Realm does not go back to NEW,
-    // so a look before all is locked is as good as one after.
+    // Which state the Realm is in decides between a refusal for it and the rest; a Realm does not
+    // go back to NEW, so a look before all is locked is as good as one after.
     let extensions = check_realm(rmm, rd)?;
     let aux = aux
         .filter(|aux| aux.len() == realm::rec::aux_count(&extensions))
@@ -102,7 +102,8 @@ fn check_new(rd: &Rd, num_recs: u16) -> Result<(), Cause> {
     if u64::from(num_recs) == rd.numbering().recs_max() { Err(Cause::RecsFull) } else { Ok(()) }
 }
 
-/// The conditions of the Realm, ahead of the checks that need all locks; what the Realm's CPUs have.
+/// The conditions of the Realm, ahead of the checks that need all locks; what the Realm's CPUs
+/// have.
 fn check_realm<M: Memory>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<Extensions, Cause> {
     let mut rd = rd.lock::<RdState>()?;
     let num_recs = rd.count();

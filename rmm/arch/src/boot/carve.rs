@@ -14,7 +14,8 @@ pub struct Carve {
     pub tables: u64,
     /// The blocks of the CPUs, one after the other.
     pub blocks: u64,
-    /// One 64-bit word per block: `MPIDR_EL1` of the CPU that it belongs to, 0 until one has taken it.
+    /// One 64-bit word per block: `MPIDR_EL1` of the CPU that it belongs to, 0 until one has taken
+    /// it.
     pub owners: u64,
     /// One 16-bit word per granule.
     pub words: u64,
@@ -28,7 +29,8 @@ pub struct Carve {
 ///
 /// # Errors
 ///
-/// [`BootCode::CpuCount`] if the CPUs' blocks do not fit, [`BootCode::Unknown`] if the granule words do not.
+/// [`BootCode::CpuCount`] if the CPUs' blocks do not fit, [`BootCode::Unknown`] if the granule
+/// words do not.
 pub fn carve(image_end: u64, limit: u64, cpus: u64, words_count: u64) -> Result<Carve, BootCode> {
     let tables = image_end.checked_next_multiple_of(PAGE).ok_or(BootCode::Unknown)?;
     let blocks = tables.checked_add(POOL_PAGES as u64 * PAGE).ok_or(BootCode::Unknown)?;

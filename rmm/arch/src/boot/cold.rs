@@ -1,4 +1,5 @@
-//! The part of a cold boot that runs with the MMU off, in Rust: no atomics, no unaligned access, no log.
+//! The part of a cold boot that runs with the MMU off, in Rust: no atomics, no unaligned access, no
+//! log.
 
 use core::ptr;
 use core::slice;
@@ -54,7 +55,8 @@ pub(crate) fn image_span() -> ImageSpan {
     ImageSpan { base: image_base(), end: end.next_multiple_of(PAGE) }
 }
 
-/// The boot steps before the MMU is on; 0 or the code for EL3. Called by the assembly of `cairn_entry`.
+/// The boot steps before the MMU is on; 0 or the code for EL3. Called by the assembly of
+/// `cairn_entry`.
 pub fn plan<F: Firmware>(cpu: u64, interface: u64, cpus: u64, shared_buffer: u64) -> i64 {
     match try_plan::<F>(cpu, interface, cpus, shared_buffer) {
         Ok(()) => 0,
@@ -102,7 +104,8 @@ fn try_plan<F: Firmware>(cpu: u64, interface: u64, cpus: u64, shared: u64) -> Re
     Ok(())
 }
 
-/// Copies the page shared with EL3, once. A buffer that cannot be read leaves a manifest that nobody accepts.
+/// Copies the page shared with EL3, once. A buffer that cannot be read leaves a manifest that
+/// nobody accepts.
 fn copy_manifest(shared: u64, pa_bits: u32, manifest: &mut Page) {
     if shared == 0 || !shared.is_multiple_of(PAGE) || shared >> pa_bits != 0 {
         return;

@@ -1,13 +1,15 @@
-//! The first instructions: relocation, the choice between cold and warm boot, the switch to virtual memory.
+//! The first instructions: relocation, the choice between cold and warm boot, the switch to virtual
+//! memory.
 //!
-//! Runs with the MMU off until `enable`, so all data accesses go to memory uncached. EL3 left clean lines of
-//! the image in the caches; the cold boot invalidates all that it wrote before the MMU goes on. A warm boot
-//! reads [`BOOT`] and the tables, both written before that invalidation.
+//! Runs with the MMU off until `enable`, so all data accesses go to memory uncached. EL3 left clean
+//! lines of the image in the caches; the cold boot invalidates all that it wrote before the MMU
+//! goes on. A warm boot reads [`BOOT`] and the tables, both written before that invalidation.
 //!
-//! Which block is a CPU's own is decided by `MPIDR_EL1`, and EL3's index is only where the search for a free one
-//! starts: TF-A keeps the index in one structure for all CPUs, so that of several CPUs that are switched on at once two
-//! may be told the same index. Source: TF-A 2.12.1, services/std_svc/rmmd/rmmd_main.c, `rmmd_cpu_on_finish_handler`,
-//! which writes `rmm_ep_info->args` and copies it without a lock.
+//! Which block is a CPU's own is decided by `MPIDR_EL1`, and EL3's index is only where the search
+//! for a free one starts: TF-A keeps the index in one structure for all CPUs, so that of several
+//! CPUs that are switched on at once two may be told the same index. Source: TF-A 2.12.1,
+//! services/std_svc/rmmd/rmmd_main.c, `rmmd_cpu_on_finish_handler`, which writes
+//! `rmm_ep_info->args` and copies it without a lock.
 
 use core::arch::global_asm;
 use core::mem::offset_of;
@@ -17,8 +19,8 @@ use crate::layout;
 use crate::mmu;
 use crate::registers::{CPTR_CLOSED, HCR_BOOT};
 
-/// What the assembly reads at each boot. Alone in its cache lines, so that no later write to a neighbour can
-/// write a stale copy of it back.
+/// What the assembly reads at each boot. Alone in its cache lines, so that no later write to a
+/// neighbour can write a stale copy of it back.
 #[derive(Debug)]
 #[repr(C, align(2048))]
 pub(crate) struct BootBlock {
@@ -81,9 +83,9 @@ cairn_entry:
     ldr     x9, [x24, #{cold}]
     cbz     x9, 20f
 
-    // Cold boot: add the load address to each word that holds an address, the only relocation that a
-    // static position-independent image has. The list is RELR: an even entry is the offset of such a
-    // word; an odd one says with a bit each which of the 63 words after the last are others.
+    // Cold boot: add the load address to each word that holds an address, the only relocation that
+    // a static position-independent image has. The list is RELR: an even entry is the offset of
+    // such a word; an odd one says with a bit each which of the 63 words after the last are others.
     adrp    x9, __image_start
     adrp    x10, __relr_start
     add     x10, x10, :lo12:__relr_start
@@ -152,7 +154,8 @@ cairn_entry:
     b.hs    30f
     mov     x25, #0
 
-    // Both: turn on the MMU. Until the CPU has its block nothing uses the high half; the first table serves.
+    // Both: turn on the MMU. Until the CPU has its block nothing uses the high half; the first
+    // table serves.
 21: ldr     x9, ={mair}
     msr     mair_el2, x9
     ldr     x9, [x24, #{tcr}]

@@ -11,7 +11,8 @@
 //! | zero the granule words, `Firmware::cold_init` | `start`, the firmware | on |
 //! | `Firmware::serve` | the firmware | on |
 //!
-//! A warm boot enters at "turn the MMU on". It reads only what the cold boot wrote with the MMU off.
+//! A warm boot enters at "turn the MMU on". It reads only what the cold boot wrote with the MMU
+//! off.
 //!
 //! What EL3 passes at a warm boot besides X0 is not looked at: with interface 2.0 X1 is the
 //! activation token, which the monitor has no use for, and X4 is undefined.
@@ -73,12 +74,13 @@ pub struct ImageSpan {
 
 /// Most memory that an image may count on, from its base.
 ///
-/// Source: TF-A 2.12.1, plat/qemu and plat/arm: the smallest load window is 24 MiB, shared buffer included.
+/// Source: TF-A 2.12.1, plat/qemu and plat/arm: the smallest load window is 24 MiB, shared buffer
+/// included.
 pub const WINDOW_BYTES: u64 = 24 << 20;
 
 impl ImageSpan {
-    /// First address past the memory that belongs to the monitor: its window ends at 24 MiB or at the buffer
-    /// shared with EL3, whichever comes first.
+    /// First address past the memory that belongs to the monitor: its window ends at 24 MiB or at
+    /// the buffer shared with EL3, whichever comes first.
     pub fn limit(&self, shared_buffer: u64) -> u64 {
         let window = self.base.saturating_add(WINDOW_BYTES);
         if (self.end..window).contains(&shared_buffer) { shared_buffer } else { window }
@@ -96,7 +98,8 @@ pub struct Layout {
     pub console: Option<u64>,
     /// Number of CPUs.
     pub cpus: usize,
-    /// EL3 left something out of the console list's checksum; survived, and worth a line in the log.
+    /// EL3 left something out of the console list's checksum; survived, and worth a line in the
+    /// log.
     pub console_checksum_deviates: bool,
 }
 
@@ -143,8 +146,8 @@ pub struct ColdEnv {
     pub used_end: u64,
 }
 
-/// Whether a CPU may go on after an SError that was pending when it booted, by `DISR_EL1`: nothing is pending, or an error that
-/// changed nothing, restartable or corrected.
+/// Whether a CPU may go on after an SError that was pending when it booted, by `DISR_EL1`: nothing
+/// is pending, or an error that changed nothing, restartable or corrected.
 ///
 /// Who the error belongs to is not known, and the first Realm that runs must not be taken for it.
 ///
@@ -176,11 +179,13 @@ pub trait Firmware: Sized + 'static {
     /// The code for EL3, which then does without a monitor.
     fn cold_init(env: ColdEnv, cpu: &Cpu<Self>) -> Result<(), BootCode>;
 
-    /// Judges a CPU that boots after the first, at each of its boots, by its identification registers.
+    /// Judges a CPU that boots after the first, at each of its boots, by its identification
+    /// registers.
     ///
     /// # Errors
     ///
-    /// The code for EL3. The CPU then serves nobody: it answers whatever EL3 still brings it with "not supported".
+    /// The code for EL3. The CPU then serves nobody: it answers whatever EL3 still brings it with
+    /// "not supported".
     fn warm_init(facts: &CpuFacts, cpu: &Cpu<Self>) -> Result<(), BootCode>;
 
     /// Serves the Host from this CPU. Entered on every CPU, again after each power-on.

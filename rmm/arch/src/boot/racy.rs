@@ -6,7 +6,8 @@ use core::cell::UnsafeCell;
 #[repr(transparent)]
 pub(crate) struct Racy<T>(UnsafeCell<T>);
 
-// SAFETY: writes happen during cold boot, when one CPU runs; EL3 starts the others after RMM_BOOT_COMPLETE.
+// SAFETY: writes happen during cold boot, when one CPU runs; EL3 starts the others after
+// RMM_BOOT_COMPLETE.
 unsafe impl<T> Sync for Racy<T> {}
 
 impl<T> Racy<T> {

@@ -27,8 +27,8 @@ static INTERFACE: Racy<u64> = Racy::new(0);
 /// Whether the cold boot is over: until then EL3 waits for its outcome.
 static COLD_DONE: AtomicBool = AtomicBool::new(false);
 
-/// The boot of one CPU, with the MMU on and on its own stack, which EL3 calls CPU `named`. Called by the assembly of
-/// `cairn_entry`.
+/// The boot of one CPU, with the MMU on and on its own stack, which EL3 calls CPU `named`. Called
+/// by the assembly of `cairn_entry`.
 pub fn start<F: Firmware>(named: u64, cold: bool) -> ! {
     // SAFETY: the assembly has just mapped this CPU's block, and calls once per boot.
     let cpu = unsafe { Cpu::<F>::new() };
@@ -110,7 +110,8 @@ fn cpu_features(facts: &CpuFacts) {
     area::here().features.set(features);
 }
 
-/// Refuses a CPU on which an error is pending already: SErrors are masked here, and the first Realm would take it.
+/// Refuses a CPU on which an error is pending already: SErrors are masked here, and the first Realm
+/// would take it.
 fn check_errors() -> Result<(), BootCode> {
     if !area::here().features.get().ras {
         return Ok(());
@@ -142,17 +143,19 @@ fn set_controls() {
         msr!("s3_4_c12_c11_0", 0);
     }
     msr!("hstr_el2", 0);
-    // Before a Realm runs here this CPU invalidates for others: with 8-bit VMIDs it would miss theirs.
+    // Before a Realm runs here this CPU invalidates for others: with 8-bit VMIDs it would miss
+    // theirs.
     msr!("vtcr_el2", registers::vtcr_without_realm(facts.id_aa64mmfr1));
     msr!("vpidr_el2", mrs!("midr_el1"));
     area::here().cnthctl.set(registers::CNTHCTL);
     aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
 }
 
-/// Tells EL3 that there is no monitor on this CPU. EL3 need not call again; if it does, every request is unknown and changes
-/// nothing.
+/// Tells EL3 that there is no monitor on this CPU. EL3 need not call again; if it does, every
+/// request is unknown and changes nothing.
 ///
-/// TF-A takes a failed boot of one CPU for a failed monitor, and answers the Host itself from then on.
+/// TF-A takes a failed boot of one CPU for a failed monitor, and answers the Host itself from then
+/// on.
 ///
 /// Source: TF-A 2.12.1, services/std_svc/rmmd/rmmd_main.c, `rmmd_cpu_on_finish_handler`.
 fn refuse(code: BootCode) -> ! {

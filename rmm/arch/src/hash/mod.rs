@@ -1,9 +1,9 @@
 //! SHA-256, SHA-384 and SHA-512: the CPU's instructions where it has them, else crate `sha2`.
 //!
-//! The vector registers are the Host's or the Realm's. The first hash of a command saves them, later ones find
-//! them saved, and they come back before the command ends or the Realm runs: [`Cpu::give_vectors_back`]. Only the
-//! vectors of a Realm with SVE stay where they are: there is no room to save them twice, so that its hashes take the
-//! library.
+//! The vector registers are the Host's or the Realm's. The first hash of a command saves them,
+//! later ones find them saved, and they come back before the command ends or the Realm runs:
+//! [`Cpu::give_vectors_back`]. Only the vectors of a Realm with SVE stay where they are: there is
+//! no room to save them twice, so that its hashes take the library.
 
 mod sha256;
 mod sha512;
@@ -59,7 +59,8 @@ impl<F: Firmware> Cpu<F> {
     }
 }
 
-/// The last block or two of a message, and their number: its rest, a one bit, zeros, and its length in bits.
+/// The last block or two of a message, and their number: its rest, a one bit, zeros, and its length
+/// in bits.
 ///
 /// `WORDS` words make a block; the length takes its last eighth.
 ///
@@ -92,7 +93,8 @@ impl<F: Firmware> Cpu<F> {
         let (blocks, rest) = message.as_chunks::<128>();
         let (tail, used) = padding::<16>(rest, message.len());
         self.take_vectors();
-        // SAFETY: the vectors are ours since `take_vectors`, and the callers have checked for the instructions.
+        // SAFETY: the vectors are ours since `take_vectors`, and the callers have checked for the
+        // instructions.
         unsafe { sha512::digest(initial, blocks, tail.get(..used).unwrap_or_default()) }
     }
 }

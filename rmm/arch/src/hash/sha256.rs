@@ -8,7 +8,8 @@ global_asm!(
     .arch_extension simd
     .arch_extension sha2
 
-    // Four rounds with the constants in v\k and message words v\m0; v\m0 becomes the words four vectors on.
+    // Four rounds with the constants in v\k and message words v\m0; v\m0 becomes the words four
+    // vectors on.
     .macro sha256_quad k, m0, m1, m2, m3
     add     v8.4s, v\m0\().4s, v\k\().4s
     mov     v9.16b, v0.16b
@@ -29,8 +30,8 @@ global_asm!(
     .section .text.cairn_sha256, "ax"
     .balign 64
     .global cairn_sha256
-    // x0: digest, 32 bytes; x1, x2: blocks of 64 bytes and their number; x3: constants; x4, x5: the last blocks, one
-    // or two.
+    // x0: digest, 32 bytes; x1, x2: blocks of 64 bytes and their number; x3: constants; x4, x5: the
+    // last blocks, one or two.
 cairn_sha256:
     ld1     {{v0.4s, v1.4s}}, [x3], #32
     ld1     {{v16.4s-v19.4s}}, [x3], #64
@@ -84,8 +85,8 @@ unsafe extern "C" {
     ///
     /// # Safety
     ///
-    /// The SIMD unit is open and V0 to V31 are saved; `digest` takes 32 bytes, `message` is `blocks * 64` bytes, `last` is
-    /// `last_blocks * 64` bytes, `constants` are [`CONSTANTS`].
+    /// The SIMD unit is open and V0 to V31 are saved; `digest` takes 32 bytes, `message` is `blocks
+    /// * 64` bytes, `last` is `last_blocks * 64` bytes, `constants` are [`CONSTANTS`].
     fn cairn_sha256(
         digest: *mut u8,
         message: *const u8,

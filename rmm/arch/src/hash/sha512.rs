@@ -6,8 +6,9 @@ global_asm!(
     r#"
     .arch armv8.2-a+fp+simd+sha3
 
-    // Two rounds with message words v\m: the working variables are pairs, low lane first: (a, b), (c, d), (e, f),
-    // (g, h). The new (a, b) end in v\gh, the new (e, f) in v\sp; x7 runs over the constants.
+    // Two rounds with message words v\m: the working variables are pairs, low lane first: (a, b),
+    // (c, d), (e, f), (g, h). The new (a, b) end in v\gh, the new (e, f) in v\sp; x7 runs over the
+    // constants.
     .macro sha512_pair ab, cd, ef, gh, sp, m
     ldr     q5, [x7], #16
     add     v5.2d, v5.2d, v\m\().2d
@@ -30,8 +31,8 @@ global_asm!(
     .section .text.cairn_sha512, "ax"
     .balign 64
     .global cairn_sha512
-    // x0: digest, 64 bytes; x1, x2: blocks of 128 bytes and their number; x3: initial state; x4: constants; x5, x6: the
-    // last blocks, one or two.
+    // x0: digest, 64 bytes; x1, x2: blocks of 128 bytes and their number; x3: initial state; x4:
+    // constants; x5, x6: the last blocks, one or two.
 cairn_sha512:
     ld1     {{v0.2d-v3.2d}}, [x3]
     cbz     x2, 2f
@@ -147,8 +148,8 @@ unsafe extern "C" {
     ///
     /// # Safety
     ///
-    /// The SIMD unit is open and V0 to V31 are saved; `digest` takes 64 bytes, `message` is `blocks * 128` bytes, `last` is
-    /// `last_blocks * 128` bytes.
+    /// The SIMD unit is open and V0 to V31 are saved; `digest` takes 64 bytes, `message` is `blocks
+    /// * 128` bytes, `last` is `last_blocks * 128` bytes.
     fn cairn_sha512(
         digest: *mut u8,
         message: *const u8,
@@ -160,8 +161,8 @@ unsafe extern "C" {
     );
 }
 
-/// SHA-512 of a message whose last one or two blocks, the padding included, are `last`; SHA-384, in the first 48 bytes,
-/// if `initial` is [`INITIAL_384`].
+/// SHA-512 of a message whose last one or two blocks, the padding included, are `last`; SHA-384, in
+/// the first 48 bytes, if `initial` is [`INITIAL_384`].
 ///
 /// # Safety
 ///

@@ -1,7 +1,7 @@
 //! The monitor's own translation tables and the values of its translation registers.
 //!
-//! Owns: descriptors, the table builder, the register values. Pure: the assembly of [`crate::boot`] writes the
-//! registers. Does not own: slots, which change while the monitor runs (module `slot`).
+//! Owns: descriptors, the table builder, the register values. Pure: the assembly of [`crate::boot`]
+//! writes the registers. Does not own: slots, which change while the monitor runs (module `slot`).
 
 pub mod descriptor;
 pub mod tables;
@@ -10,8 +10,8 @@ use crate::layout::{HIGH_BITS, LOW_BITS};
 
 /// `SCTLR_EL2` with the MMU off, then with the MMU on.
 ///
-/// Source: Arm ARM (DDI0487), SCTLR_EL2 with HCR_EL2.E2H set: LSMAOE, nTLSMD, UCI, EIS, TSCXT, WXN, nTWE, nTWI, UCT,
-/// DZE, I, EOS, SED, SA0, SA, C.
+/// Source: Arm ARM (DDI0487), SCTLR_EL2 with HCR_EL2.E2H set: LSMAOE, nTLSMD, UCI, EIS, TSCXT, WXN,
+/// nTWE, nTWI, UCT, DZE, I, EOS, SED, SA0, SA, C.
 pub const SCTLR: u64 = 0x345d_d91c;
 /// `SCTLR_EL2.M`.
 pub const SCTLR_MMU: u64 = 1;
@@ -34,7 +34,8 @@ pub const fn tcr(pa_range: u64) -> u64 {
         | ips << 32
 }
 
-/// Width of physical addresses that the monitor's tables can express, from ID_AA64MMFR0_EL1.PARange.
+/// Width of physical addresses that the monitor's tables can express, from
+/// ID_AA64MMFR0_EL1.PARange.
 pub const fn pa_bits(pa_range: u64) -> u32 {
     match pa_range {
         0 => 32,

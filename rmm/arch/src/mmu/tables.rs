@@ -3,8 +3,8 @@
 use super::descriptor::{self, Access};
 use crate::layout::PAGE;
 
-/// Pages set aside for the tables of the low half: three regions far apart (image, shared buffer, console)
-/// with at most 24 MiB of contiguous memory need fewer than this.
+/// Pages set aside for the tables of the low half: three regions far apart (image, shared buffer,
+/// console) with at most 24 MiB of contiguous memory need fewer than this.
 pub const POOL_PAGES: usize = 32;
 
 /// One translation table.

@@ -1,8 +1,8 @@
 //! The last words of a CPU: one complete report of an exception from EL2 or a panic, then it halts.
 //!
-//! Reports hold addresses and syndromes, never the contents of memory: of the general-purpose registers, which may hold
-//! a Realm's data while it is copied or hashed, or a Realm's own values on its way in or out, they show those that are
-//! addresses of the monitor or of granules.
+//! Reports hold addresses and syndromes, never the contents of memory: of the general-purpose
+//! registers, which may hold a Realm's data while it is copied or hashed, or a Realm's own values
+//! on its way in or out, they show those that are addresses of the monitor or of granules.
 
 mod class;
 
@@ -106,8 +106,8 @@ fn backtrace(mut frame_pointer: u64) {
             return;
         }
         let record: *const [u64; 2] = ptr::with_exposed_provenance(address);
-        // SAFETY: 16 aligned bytes inside a stack of this CPU, which is mapped; volatile, since code further up
-        // the stack owns them.
+        // SAFETY: 16 aligned bytes inside a stack of this CPU, which is mapped; volatile, since
+        // code further up the stack owns them.
         let [next, link] = unsafe { record.read_volatile() };
         if link == 0 {
             return;
@@ -145,7 +145,8 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     halt()
 }
 
-/// Stops this CPU for good. The others go on; at cold boot there are none, and EL3 goes on without a monitor.
+/// Stops this CPU for good. The others go on; at cold boot there are none, and EL3 goes on without
+/// a monitor.
 fn halt() -> ! {
     refuse_if_booting();
     loop {

@@ -55,10 +55,10 @@ pub const WIPE_BRANCHES: u32 = Hidden::BrbfcrEl1.bit();
 ///
 /// Source: Arm ARM (DDI0487): BRBCR_EL1 and TRFCR_EL1 act at EL1 whoever may write them, and so do
 /// GCSCR_EL1.EXLOCKEN (pseudocode `GetCurrentEXLOCKEN`, which asks for no other control: exception
-/// returns from EL1 to EL1 would be illegal) and the RCW masks (the RCW instructions have no control
-/// of their own, and their flags tell what is in the masks). The others are reached by EL1 or EL0,
-/// once EL3 has opened them, without the field of HFGRTR_EL2, HFGRTR2_EL2 or HDFGRTR_EL2 of their
-/// name.
+/// returns from EL1 to EL1 would be illegal) and the RCW masks (the RCW instructions have no
+/// control of their own, and their flags tell what is in the masks). The others are reached by EL1
+/// or EL0, once EL3 has opened them, without the field of HFGRTR_EL2, HFGRTR2_EL2 or HDFGRTR_EL2 of
+/// their name.
 pub fn hidden(open: Facilities) -> u32 {
     const ACTING: [(Facility, Hidden); 6] = [
         (Facility::Brbe, Hidden::BrbcrEl2),

@@ -1,10 +1,10 @@
 //! What EL3 has opened to the Realm world, what traps there, and what is hidden because it cannot
 //! trap.
 //!
-//! * A trap register that EL3 has opened (FGT, FGT2, HCX, MPAM) is written at each boot of a CPU: no
-//!   value of EL3's or the Host's stays.
-//! * One that EL3 has closed counts as zero if it is HCRX_EL2, and does not exist if it is FGT's: what
-//!   EL3 has nevertheless opened of what FGT would trap is [hidden](Hidden).
+//! * A trap register that EL3 has opened (FGT, FGT2, HCX, MPAM) is written at each boot of a CPU:
+//!   no value of EL3's or the Host's stays.
+//! * One that EL3 has closed counts as zero if it is HCRX_EL2, and does not exist if it is FGT's:
+//!   what EL3 has nevertheless opened of what FGT would trap is [hidden](Hidden).
 //! * A control that acts in a Realm although it traps (BRBCR_EL1, TRFCR_EL1, GCSCR_EL1, the RCW
 //!   masks) is [hidden](Hidden) if EL3 has opened it.
 //!

@@ -1,7 +1,8 @@
-//! Breakpoints and watchpoints: exchanged with the Host's once a Realm touches them, or at once if it may hit them.
+//! Breakpoints and watchpoints: exchanged with the Host's once a Realm touches them, or at once if
+//! it may hit them.
 //!
-//! Until then `MDCR_EL2.TDA` traps, and what the Host has set stays in place: none of it acts, since a Realm without debug
-//! registers has MDSCR_EL1.MDE clear.
+//! Until then `MDCR_EL2.TDA` traps, and what the Host has set stays in place: none of it acts,
+//! since a Realm without debug registers has MDSCR_EL1.MDE clear.
 
 use core::arch::asm;
 
@@ -31,7 +32,8 @@ macro_rules! exchange {
         $(
             let Some([value, control]) = pairs.next() else { return };
             let (old_value, old_control): (u64, u64);
-            // SAFETY: the CPU has the registers; they act on EL1 and EL0 only, which do not run now.
+            // SAFETY: the CPU has the registers; they act on EL1 and EL0 only, which do not run
+            // now.
             unsafe {
                 asm!(
                     concat!("mrs {old_value}, ", $value, $number, "_el1"),
@@ -86,8 +88,8 @@ pub(super) fn lend(registers: &mut DebugRegisters, features: &Features) -> u64 {
     host_lock
 }
 
-/// Takes them back. The OS Lock stays set until the Host's MDSCR_EL1 is back: under the lock some of its bits are those of
-/// the external debugger's EDSCR, and a Realm may have written them there.
+/// Takes them back. The OS Lock stays set until the Host's MDSCR_EL1 is back: under the lock some
+/// of its bits are those of the external debugger's EDSCR, and a Realm may have written them there.
 #[cold]
 #[inline(never)]
 pub(super) fn take_back(registers: &mut DebugRegisters, features: &Features) {

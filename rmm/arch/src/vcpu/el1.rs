@@ -4,7 +4,8 @@ use machine::vcpu::El1Registers;
 
 use crate::registers::{mrs, msr};
 
-/// The table: each field of [`El1Registers`] and the name by which EL2 with E2H set reaches the register.
+/// The table: each field of [`El1Registers`] and the name by which EL2 with E2H set reaches the
+/// register.
 ///
 /// In the order of writing: each timer's compare value before its control.
 macro_rules! for_each_register {

@@ -7,7 +7,8 @@ use crate::area::CpuArea;
 use crate::features::Features;
 use crate::registers::{ICC_SRE, mrs, msr};
 
-/// Runs `$body` for each register whose number is below `$count`, in one chain: the first missing one ends it.
+/// Runs `$body` for each register whose number is below `$count`, in one chain: the first missing
+/// one ends it.
 macro_rules! chain {
     ($count:expr, $values:expr, $access:ident, [$($index:literal: $name:literal),*]) => {
         'chain: {
@@ -60,9 +61,11 @@ macro_rules! active_priorities_1 {
     };
 }
 
-/// Loads the virtual CPU interface of a Realm. Registers that the CPU does not have are not touched.
+/// Loads the virtual CPU interface of a Realm. Registers that the CPU does not have are not
+/// touched.
 ///
-/// Source: GIC architecture (Arm IHI0069), "ICH_*" registers. ICH_HCR_EL2 is the last: it switches the interface on.
+/// Source: GIC architecture (Arm IHI0069), "ICH_*" registers. ICH_HCR_EL2 is the last: it switches
+/// the interface on.
 #[inline(always)]
 pub(super) fn load(from: &GicRegisters, features: &Features) {
     active_priorities_0!(features.active_priorities, from.ap0r, load_one);

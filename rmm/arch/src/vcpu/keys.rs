@@ -1,7 +1,7 @@
 //! Pointer authentication keys.
 //!
-//! The monitor is built without pointer authentication, so the keys of the loaded Realm stay in place between its
-//! runs.
+//! The monitor is built without pointer authentication, so the keys of the loaded Realm stay in
+//! place between its runs.
 
 use crate::registers::{mrs, msr};
 

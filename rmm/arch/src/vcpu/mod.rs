@@ -6,8 +6,8 @@
 //! | `run` | X0 to X30, PC and PSTATE, ERET; the vectors store them again (see [`crate::vectors`]) |
 //! | `unload` | the reverse of `load`; SIMD registers too if they were lent |
 //!
-//! `HCR_EL2`, `VTCR_EL2`, `VTTBR_EL2` and `VMPIDR_EL2` keep the Realm's values after `unload`: they mean nothing to
-//! code at EL2, and EL3 switches them for the Host.
+//! `HCR_EL2`, `VTCR_EL2`, `VTTBR_EL2` and `VMPIDR_EL2` keep the Realm's values after `unload`: they
+//! mean nothing to code at EL2, and EL3 switches them for the Host.
 
 mod debug;
 mod el1;
@@ -45,15 +45,17 @@ unsafe extern "C" {
     ///
     /// # Safety
     ///
-    /// A Realm is loaded, and `registers` is 16-byte aligned and writable at this address for all of the run.
+    /// A Realm is loaded, and `registers` is 16-byte aligned and writable at this address for all
+    /// of the run.
     fn cairn_realm_enter(registers: *mut VcpuRegisters) -> u64;
 }
 
 impl<F: Firmware> Cpu<F> {
-    /// Forgets what this CPU has cached for the loaded VMID, if another REC of that Realm ran here last: the two
-    /// may use one ASID for different tables.
+    /// Forgets what this CPU has cached for the loaded VMID, if another REC of that Realm ran here
+    /// last: the two may use one ASID for different tables.
     ///
-    /// Which REC ran last is remembered by VMID, in a small table; a forgotten one costs an invalidation.
+    /// Which REC ran last is remembered by VMID, in a small table; a forgotten one costs an
+    /// invalidation.
     fn separate_from_last_run(&self, registers: &VcpuRegisters) {
         let this = LastRun { vttbr: registers.vttbr_el2, vmpidr: registers.vmpidr_el2 };
         let index = (this.vttbr >> 48) as usize % LAST_RUN_ENTRIES;
@@ -63,7 +65,8 @@ impl<F: Firmware> Cpu<F> {
         }
         last.set(this);
         barrier::isb(SY);
-        // SAFETY: invalidates cached translations of the Realm's regime on this CPU; the tables still hold them.
+        // SAFETY: invalidates cached translations of the Realm's regime on this CPU; the tables
+        // still hold them.
         unsafe {
             asm!("tlbi vmalle1", options(nostack));
         }
@@ -115,7 +118,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         if debug::armed(registers.el1.mdscr_el1) {
             self.lend_debug(registers);
         }
-        // The timers' ISTATUS, which the caller looks at before it runs the Realm, follows their new values.
+        // The timers' ISTATUS, which the caller looks at before it runs the Realm, follows their
+        // new values.
         barrier::isb(SY);
     }
 
@@ -128,8 +132,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         self.give_vectors_back();
         let registers: *mut VcpuRegisters = registers;
         const { assert!(align_of::<VcpuRegisters>() == 16) };
-        // SAFETY: the caller has loaded the Realm by the contract of `Vcpu`; aligned by its type; exclusive
-        // and mapped, since it comes from a `&mut`.
+        // SAFETY: the caller has loaded the Realm by the contract of `Vcpu`; aligned by its type;
+        // exclusive and mapped, since it comes from a `&mut`.
         let vector = unsafe { cairn_realm_enter(registers) };
         let cause = match vector {
             0 => Cause::Sync,
@@ -198,7 +202,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         }
         // TLB and cache maintenance that the Realm has begun here: its DSB may run on another CPU.
         barrier::dsb(ISH);
-        // Without it the Realm's timer may still look asserted to the Host. Source: bug catalogue T6.
+        // Without it the Realm's timer may still look asserted to the Host. Source: bug catalogue
+        // T6.
         barrier::isb(SY);
     }
 
@@ -285,8 +290,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
     }
 }
 
-/// Waits until the timers that have just been masked are no longer the highest pending interrupt: the GIC learns of
-/// it a little later, and the Realm would exit at once.
+/// Waits until the timers that have just been masked are no longer the highest pending interrupt:
+/// the GIC learns of it a little later, and the Realm would exit at once.
 fn settle(masked: u64) {
     for _ in 0..SETTLE_MAX {
         let pending = mrs!("s3_0_c12_c12_2"); // ICC_HPPIR1_EL1

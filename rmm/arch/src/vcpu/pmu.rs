@@ -1,12 +1,15 @@
-//! Performance monitors: stopped whenever a REC is loaded, and exchanged with the Host's if its Realm has them.
+//! Performance monitors: stopped whenever a REC is loaded, and exchanged with the Host's if its
+//! Realm has them.
 //!
-//! PMCR_EL0 is the Host's outside `load` and `unload`, since EL3s with interface 2.0 do not switch it. While a Realm without
-//! performance monitors runs, its E bit is 0: the Host counts nothing of the Realm. The monitor itself is never counted:
-//! `MDCR_EL2.HPMD` and HCCD stop the Host's counters at EL2.
+//! PMCR_EL0 is the Host's outside `load` and `unload`, since EL3s with interface 2.0 do not switch
+//! it. While a Realm without performance monitors runs, its E bit is 0: the Host counts nothing of
+//! the Realm. The monitor itself is never counted: `MDCR_EL2.HPMD` and HCCD stop the Host's
+//! counters at EL2.
 //!
-//! No counter runs while they are exchanged. All that the CPU has are exchanged, also those that the Realm was not given:
-//! `MDCR_EL2.HPMN` says that it does not reach them, but what an access beyond it does is CONSTRAINED UNPREDICTABLE, and QEMU
-//! lets it through. The Realm then finds a counter of its own there: zero at first, and still, since `MDCR_EL2.HPME` is 0.
+//! No counter runs while they are exchanged. All that the CPU has are exchanged, also those that
+//! the Realm was not given: `MDCR_EL2.HPMN` says that it does not reach them, but what an access
+//! beyond it does is CONSTRAINED UNPREDICTABLE, and QEMU lets it through. The Realm then finds a
+//! counter of its own there: zero at first, and still, since `MDCR_EL2.HPME` is 0.
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, A8.1; Arm ARM (DDI0487), D13, "PMEVCNTR<n>_EL0".
 
@@ -27,8 +30,8 @@ const PMCR_KEPT_HOST: u64 = PMCR_KEPT | 1 << 32;
 const PMCR_E: u64 = 1;
 /// Bit of [`CpuArea::host_pmcr`] that is set as long as the rest of it is put away.
 const IS_SWITCHED: u64 = 1 << 63;
-/// All bits of a set of counters. Bit 32 is the instruction counter of FEAT_PMUv3_ICNTR, which Realms do not have: the
-/// Host's must not count them either.
+/// All bits of a set of counters. Bit 32 is the instruction counter of FEAT_PMUv3_ICNTR, which
+/// Realms do not have: the Host's must not count them either.
 const ALL: u64 = 0x1_ffff_ffff;
 
 /// Exchanges counter and type of the first `$count` of 31 event counters.
@@ -95,7 +98,8 @@ fn exchange(registers: &mut PmuRegisters, counters: u8) {
 
 /// Stops the Host's counters, if they run, and gives a Realm that has performance monitors its own.
 ///
-/// perf: the features are looked at here, not before: a copy that lives longer is spilled (`rec_enter_host_call`).
+/// perf: the features are looked at here, not before: a copy that lives longer is spilled
+/// (`rec_enter_host_call`).
 #[inline(always)]
 pub(super) fn load(area: &CpuArea, registers: &mut VcpuRegisters) {
     if !area.features.get().pmu {

@@ -27,11 +27,12 @@ cairn_stage1_abort:
 );
 
 unsafe extern "C" {
-    /// Asks the Realm's stage 1 to read `va`: PAR_EL1 afterwards, or a failure if the walk met memory that does not answer:
-    /// its first instruction aborts then, and the vectors resume it behind that.
+    /// Asks the Realm's stage 1 to read `va`: PAR_EL1 afterwards, or a failure if the walk met
+    /// memory that does not answer: its first instruction aborts then, and the vectors resume it
+    /// behind that.
     ///
-    /// Source: Arm ARM (DDI0487), "Address translation instructions": an external abort on the walk is taken, not reported
-    /// in PAR_EL1. The Host can make a Realm's table such memory.
+    /// Source: Arm ARM (DDI0487), "Address translation instructions": an external abort on the walk
+    /// is taken, not reported in PAR_EL1. The Host can make a Realm's table such memory.
     ///
     /// # Safety
     ///

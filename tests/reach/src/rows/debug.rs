@@ -20,7 +20,8 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("OSDTRTX_EL1", one(2, 0, 0, 3, 2), CHANNEL).host_keeps(DEBUGGER),
     Row::new("MDSELR_EL1", one(2, 0, 0, 4, 2), zero("MDCR_EL2.EBWE; HDFGRTR2_EL2.nMDSELR_EL1")),
     Row::new("MDSTEPOP_EL1", one(2, 0, 0, 5, 2), zero("MDCR_EL2.EnSTEPOP")),
-    // While these do not trap they belong to the REC: OSECCR_EL1 is exchanged, the other a constant.
+    // While these do not trap they belong to the REC: OSECCR_EL1 is exchanged, the other a
+    // constant.
     Row::new(
         "OSECCR_EL1",
         one(2, 0, 0, 6, 2),

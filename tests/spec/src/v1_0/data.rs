@@ -1,6 +1,7 @@
 //! Pages of a Realm's memory.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, RMI_DATA_CREATE, RMI_DATA_CREATE_UNKNOWN, RMI_DATA_DESTROY.
+//! Source: RMM specification (Arm DEN0137) 1.0, RMI_DATA_CREATE, RMI_DATA_CREATE_UNKNOWN,
+//! RMI_DATA_DESTROY.
 
 use crate::extension;
 use crate::state::measurement;

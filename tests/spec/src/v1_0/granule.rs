@@ -51,7 +51,8 @@ impl Model {
         aligned && delegable && in_state
     }
 
-    /// The checks on a pointer to a page of the Host's of which the command reads the first `words` and perhaps more. The page.
+    /// The checks on a pointer to a page of the Host's of which the command reads the first `words`
+    /// and perhaps more. The page.
     pub(crate) fn read_host(
         &self,
         c: &mut Conditions,
@@ -86,7 +87,8 @@ impl Model {
         const NAMES: Names = ["gran_align", "gran_bound", "gran_state"];
         let mut c = conditions();
         if self.check_granule(&mut c, NAMES, addr, State::Delegated) {
-            // Not the specification's: what a monitor must answer when EL3 does not take the granule back.
+            // Not the specification's: what a monitor must answer when EL3 does not take the
+            // granule back.
             let refused = core::mem::take(&mut self.el3_refuses);
             c.fails("refused", refused, INPUT);
         }

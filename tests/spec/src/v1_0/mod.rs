@@ -1,13 +1,14 @@
-//! RMM 1.0 as a program: given the state of the machine and a call, which answers the specification allows, and what the state
-//! is afterwards.
+//! RMM 1.0 as a program: given the state of the machine and a call, which answers the specification
+//! allows, and what the state is afterwards.
 //!
-//! Owns: granules, Realms, RECs and translation tables as the Host and the Realms can observe them ([`Model`]); for each RMI
-//! command its failure conditions under the specification's names, their stated order, its outputs and effects; what a REC
-//! does between an entry and an exit, for a Realm that follows a list of [`Act`]s.
+//! Owns: granules, Realms, RECs and translation tables as the Host and the Realms can observe them
+//! ([`Model`]); for each RMI command its failure conditions under the specification's names, their
+//! stated order, its outputs and effects; what a REC does between an entry and an exit, for a Realm
+//! that follows a list of [`Act`]s.
 //!
-//! Does not own, and does not know: the monitor. No number, type or line is shared with it; everything here is written from the
-//! specification, and as simply as possible: no locks, no caches, no reference counts. Where the text leaves a choice, every
-//! permitted answer is accepted.
+//! Does not own, and does not know: the monitor. No number, type or line is shared with it;
+//! everything here is written from the specification, and as simply as possible: no locks, no
+//! caches, no reference counts. Where the text leaves a choice, every permitted answer is accepted.
 //!
 //! | Module | Owns |
 //! | --- | --- |
@@ -92,7 +93,8 @@ pub struct Model {
     el3_refuses: bool,
     /// The access of a Host word in this command from which on all fault.
     host_fault: Option<u64>,
-    /// A word of Host memory that changes at some time in this command: address, and the later value.
+    /// A word of Host memory that changes at some time in this command: address, and the later
+    /// value.
     host_change: Option<(u64, u64)>,
 }
 
@@ -178,8 +180,8 @@ impl Model {
         }
     }
 
-    /// Compares the answer to a call with the specification, and follows it. Returns the condition that explains a failure, or
-    /// an empty name.
+    /// Compares the answer to a call with the specification, and follows it. Returns the condition
+    /// that explains a failure, or an empty name.
     ///
     /// # Errors
     ///
@@ -217,7 +219,8 @@ impl Model {
         Ok(condition)
     }
 
-    /// What the specification says of a call that is not REC_ENTER, during which the Host may change a word of its memory.
+    /// What the specification says of a call that is not REC_ENTER, during which the Host may
+    /// change a word of its memory.
     fn judge_all(&mut self, call: &Call) -> Verdict {
         let reads_host =
             matches!(decode(call[0]), fid::REALM_CREATE | fid::REC_CREATE | fid::DATA_CREATE);

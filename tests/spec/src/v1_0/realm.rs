@@ -1,6 +1,7 @@
 //! Realms: creation, activation, destruction.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A2.1, RMI_REALM_CREATE, RMI_REALM_ACTIVATE, RMI_REALM_DESTROY.
+//! Source: RMM specification (Arm DEN0137) 1.0, A2.1, RMI_REALM_CREATE, RMI_REALM_ACTIVATE,
+//! RMI_REALM_DESTROY.
 
 use crate::state::measurement::{self, Value};
 use crate::v1_0::granule::{PARAMS, RD, State};
@@ -98,8 +99,9 @@ impl Params {
 
     /// The number of start-level tables that width and level ask for, if they fit together.
     ///
-    /// Source: Arm ARM (DDI0487), VMSAv8-64 stage 2, 4 KiB granule: up to 16 concatenated tables, none at level -1, and at
-    /// level 0 only with FEAT_LPA2; `AArch64.S2InvalidSL`: no level 0 with fewer than 44 bits of physical address.
+    /// Source: Arm ARM (DDI0487), VMSAv8-64 stage 2, 4 KiB granule: up to 16 concatenated tables,
+    /// none at level -1, and at level 0 only with FEAT_LPA2; `AArch64.S2InvalidSL`: no level 0 with
+    /// fewer than 44 bits of physical address.
     fn geometry(&self, platform: &Platform) -> Option<u64> {
         let lowest = if self.lpa2() { -1 } else { 0 };
         let unsupported = match self.start {
@@ -168,7 +170,8 @@ impl Model {
         };
         let bytes = roots * 4096;
         c.fails("rtt_align", !params.rtt_base.is_multiple_of(bytes), INPUT);
-        // The specification's list of 2^48 checks forgets this command; VTTBR_EL2 cannot hold such an address.
+        // The specification's list of 2^48 checks forgets this command; VTTBR_EL2 cannot hold such
+        // an address.
         c.fails("rtt_align", !params.lpa2() && params.rtt_base >= 1 << 48, INPUT);
         c.fails("alias", rd.wrapping_sub(params.rtt_base) < bytes, INPUT);
         let usable = (0..roots).all(|number| {

@@ -1,6 +1,7 @@
 //! RECs: creation and destruction.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A2.3, RMI_REC_CREATE, RMI_REC_DESTROY, RMI_REC_AUX_COUNT.
+//! Source: RMM specification (Arm DEN0137) 1.0, A2.3, RMI_REC_CREATE, RMI_REC_DESTROY,
+//! RMI_REC_AUX_COUNT.
 
 use std::collections::VecDeque;
 

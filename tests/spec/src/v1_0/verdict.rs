@@ -1,4 +1,5 @@
-//! Failure conditions, the order that the specification states for them, and the comparison with what was answered.
+//! Failure conditions, the order that the specification states for them, and the comparison with
+//! what was answered.
 
 use std::fmt;
 
@@ -69,7 +70,8 @@ impl Conditions {
         }
     }
 
-    /// A condition that a monitor may take for a failure: the text is not clear, or the machine decides.
+    /// A condition that a monitor may take for a failure: the text is not clear, or the machine
+    /// decides.
     pub(crate) fn may_fail(&mut self, condition: &'static str, holds: bool, code: u64) {
         if holds {
             self.may.push(Failure { condition, code, outputs: [0; 4] });
@@ -131,8 +133,8 @@ impl Verdict {
         Self { failures: Vec::new(), success: Some((outputs, Box::new(effect))) }
     }
 
-    /// Either this or another verdict holds: the Host has changed its memory, and cannot tell when it was read. If both are
-    /// successes, `unsure` makes what differs unknown.
+    /// Either this or another verdict holds: the Host has changed its memory, and cannot tell when
+    /// it was read. If both are successes, `unsure` makes what differs unknown.
     pub(crate) fn or(mut self, other: Self, unsure: impl FnOnce(&mut Model) + 'static) -> Self {
         self.failures.extend(other.failures);
         self.success = match (self.success, other.success) {

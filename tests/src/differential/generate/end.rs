@@ -5,7 +5,8 @@ use cairn_spec::v1_0::{Entry, Model, Realm, State, Table, entry_size, fid};
 use super::command;
 use crate::differential::operation::Operation;
 
-/// Reads the entries of all tables of all Realms in which something changes from one to the next, and some more.
+/// Reads the entries of all tables of all Realms in which something changes from one to the next,
+/// and some more.
 pub fn read_back(model: &Model) -> Vec<Operation> {
     let mut reads = Vec::new();
     for (&rd, realm) in model.realms() {
@@ -89,7 +90,8 @@ pub fn give_back(model: &Model) -> Vec<Operation> {
     free.map(|(&pa, _)| command(0, fid::GRANULE_UNDELEGATE, &[pa])).collect()
 }
 
-/// A Realm with a table of 512 pages that can be folded, at `base`, which is aligned to 2 MiB and has 520 granules behind it.
+/// A Realm with a table of 512 pages that can be folded, at `base`, which is aligned to 2 MiB and
+/// has 520 granules behind it.
 pub fn block(model: &Model, rd: u64, base: u64, first: u64) -> Vec<Operation> {
     let Some(realm) = model.realms().get(&rd) else { return Vec::new() };
     let mut operations = Vec::new();

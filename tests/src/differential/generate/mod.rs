@@ -1,5 +1,5 @@
-//! What a Host does next: mostly what could succeed in the state that the specification is in, sometimes nearly that, sometimes
-//! anything.
+//! What a Host does next: mostly what could succeed in the state that the specification is in,
+//! sometimes nearly that, sometimes anything.
 
 mod end;
 mod memory;
@@ -144,7 +144,8 @@ pub(super) struct Scene<'g, C: Choices> {
 impl Generator {
     /// What comes next: a command, and what the Host and its Realms prepare for it.
     pub fn next(&self, model: &Model, choices: &mut impl Choices) -> Vec<Operation> {
-        // A Realm that waits for the Host is often served at once, or it would be entered again first.
+        // A Realm that waits for the Host is often served at once, or it would be entered again
+        // first.
         let waits = |waits: fn(&Rec) -> bool| model.recs().values().any(waits);
         if waits(|rec| matches!(rec.pending, Pending::Psci(_))) && choices.once_in(4) {
             return self.next_of(Group::PsciComplete, model, choices);
@@ -246,7 +247,8 @@ impl<C: Choices> Scene<'_, C> {
         Some(vec![self.send(fid, arguments)])
     }
 
-    /// One command in ten gets an argument that does not belong there, and one in ten a register that is nearly right.
+    /// One command in ten gets an argument that does not belong there, and one in ten a register
+    /// that is nearly right.
     fn spoil(&mut self, operations: &mut [Operation]) {
         let far = self.choices.once_in(10);
         if !far && !self.choices.once_in(10) {

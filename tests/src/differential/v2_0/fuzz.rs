@@ -1,5 +1,5 @@
-//! What a fuzzer's bytes make a Host of RMI 2.0 do. The fuzzer itself is in `tests/fuzz`; its corpus
-//! is replayed by an ordinary test as well.
+//! What a fuzzer's bytes make a Host of RMI 2.0 do. The fuzzer itself is in `tests/fuzz`; its
+//! corpus is replayed by an ordinary test as well.
 
 use cairn_el3::edition::Edition;
 use cairn_el3::firme::Runs;
@@ -47,8 +47,8 @@ pub const TARGETS: [Target; 4] = [
 /// The most operations of one input.
 const LONGEST: usize = 150;
 
-/// What each sequence begins with, so that a few bytes reach deep. It is active from the first command
-/// of these on.
+/// What each sequence begins with, so that a few bytes reach deep. It is active from the first
+/// command of these on.
 const BEGINNING: [(u64, Kind); 5] = [
     (6, Kind::Range),
     (1, Kind::Realm),

@@ -157,7 +157,8 @@ impl<C: Choices> Generator<'_, C> {
         operations
     }
 
-    /// The only configuration that there is, with something else around its fields, which are bytes.
+    /// The only configuration that there is, with something else around its fields, which are
+    /// bytes.
     fn configuration(&self) -> Operation {
         Operation::Page(self.layout.params, vec![(0, 7 << 8), (1, 7 << 56), (300, 7)])
     }

@@ -81,7 +81,8 @@ fn add_protected(registry: &mut Registry) {
             let rec = w.running()?;
             let raw = RawException { cause: 0, esr: DATA | 1 << 25 | 7, far: 0, hpfar: 0 };
             let exit = w.run(&rec, &[Action::Raw(raw), Action::Load(0, WORD)]);
-            // A raw exception repeats for ever if the monitor retries it; the fake stops after the first.
+            // A raw exception repeats for ever if the monitor retries it; the fake stops after the
+            // first.
             same("exit", exit?, idle_exit())
         })
         .needs(Need::RawException);
@@ -234,7 +235,8 @@ fn add_unprotected(registry: &mut Registry) {
     });
     registry
         .add("rec_exit/data_abort/unprotected_break_before_make", |w| {
-            // A spurious fault while another CPU folds or unfolds a mapping is not the Host's business.
+            // A spurious fault while another CPU folds or unfolds a mapping is not the Host's
+            // business.
             let rec = w.running()?;
             let ipa = rec.realm.unprotected();
             w.tables(&rec.realm, ipa, 3)?;
@@ -333,7 +335,8 @@ fn add_raw(registry: &mut Registry) {
         .needs(Need::RawException);
     registry
         .add("rec_exit/data_abort/unprotected_permission_on_a_stage_1_walk", |w| {
-            // The walk of stage 1 itself may not read its table: HPFAR tells where the table is, FAR where the access went.
+            // The walk of stage 1 itself may not read its table: HPFAR tells where the table is,
+            // FAR where the access went.
             let rec = w.running()?;
             let ipa = rec.realm.unprotected() + 0x7000;
             w.tables(&rec.realm, ipa, 3)?;

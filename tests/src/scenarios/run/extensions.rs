@@ -1,4 +1,5 @@
-//! SVE, performance monitors, breakpoints and watchpoints: a Realm has what it was given, and nobody else sees it.
+//! SVE, performance monitors, breakpoints and watchpoints: a Realm has what it was given, and
+//! nobody else sees it.
 
 use alloc::vec::Vec;
 
@@ -56,7 +57,8 @@ pub(super) fn add(registry: &mut Registry) {
     });
     scenario.needs(Need::Streaming);
     let scenario = registry.add("rec_run/sve/first_use_traps_as_sme", |w| {
-        // As it does where the Host is in streaming mode (Arm ARM, CheckSMEEnabled: CPTR_EL2.SMEN goes before FPEN).
+        // As it does where the Host is in streaming mode (Arm ARM, CheckSMEEnabled: CPTR_EL2.SMEN
+        // goes before FPEN).
         let max = limits(w)?.sve()?;
         let rec = with_sve(w, max)?;
         let sme = RawException { cause: 0, esr: 0x1d << 26 | 1 << 25, far: 0, hpfar: 0 };

@@ -59,7 +59,8 @@ fn control(exit: &RecExit, virtual_: bool) -> u64 {
     if virtual_ { exit.cntv_ctl } else { exit.cntp_ctl }
 }
 
-/// A timer fires: IRQ exit; then it is masked and the Realm runs; when it is disarmed, another IRQ exit says so.
+/// A timer fires: IRQ exit; then it is masked and the Realm runs; when it is disarmed, another IRQ
+/// exit says so.
 fn timer(w: &mut World<'_>, virtual_: bool) -> Outcome {
     let rec = w.running()?;
     let marker = Action::State;

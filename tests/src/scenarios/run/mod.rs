@@ -1,4 +1,5 @@
-//! REC exits: what each shows, and that it shows nothing else; and what the next entry does about it.
+//! REC exits: what each shows, and that it shows nothing else; and what the next entry does about
+//! it.
 //!
 //! Every exit is compared whole: a field that the specification does not list for it is zero.
 

@@ -50,7 +50,8 @@ fn clear(w: &mut World<'_>) {
     set(w, 0, &[]);
 }
 
-/// The exit of a REC that could not go on: its Host has taken the page away into which its answer goes.
+/// The exit of a REC that could not go on: its Host has taken the page away into which its answer
+/// goes.
 fn add_early_exit(registry: &mut Registry) {
     registry.add("rec_enter/gic/en_is_clear_after_an_exit_before_the_realm_ran", |w| {
         let rec = w.running()?;

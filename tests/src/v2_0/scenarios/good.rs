@@ -17,13 +17,13 @@ use crate::outcome::{Outcome, same};
 use crate::rec::smc;
 
 /// Where things happen in a Realm of these scenarios: a protected and an unprotected address.
-pub const IPA: u64 = 0x20_0000;
+pub(super) const IPA: u64 = 0x20_0000;
 /// See [`IPA`].
-pub const NS: u64 = (1 << 39) + IPA;
+pub(super) const NS: u64 = (1 << 39) + IPA;
 
 /// A command that would succeed.
 #[derive(Clone, Debug)]
-pub struct Good {
+pub(super) struct Good {
     /// The command.
     pub command: Command,
     /// X1 and so on.
@@ -43,14 +43,20 @@ impl Good {
 
     /// The command succeeds.
     #[track_caller]
-    pub fn succeeds(&self, w: &mut World<'_>) -> Outcome<Reply> {
+    pub(super) fn succeeds(&self, w: &mut World<'_>) -> Outcome<Reply> {
         w.ok(self.command, &self.arguments)
     }
 
     /// The command, with another argument `index`, returns one of these codes, and succeeds
     /// without.
     #[track_caller]
-    pub fn with(&self, w: &mut World<'_>, index: usize, value: u64, codes: &[u64]) -> Outcome {
+    pub(super) fn with(
+        &self,
+        w: &mut World<'_>,
+        index: usize,
+        value: u64,
+        codes: &[u64],
+    ) -> Outcome {
         let mut arguments = self.arguments.clone();
         arguments[index] = value;
         w.complete(self.command, &arguments)?.one_of(codes)?;
@@ -61,7 +67,7 @@ impl Good {
 
 /// A new Realm with tables down to level 3 at [`IPA`].
 #[track_caller]
-pub fn realm_with_tables(w: &mut World<'_>) -> Outcome<Realm> {
+pub(super) fn realm_with_tables(w: &mut World<'_>) -> Outcome<Realm> {
     let realm = w.realm()?;
     w.tables(&realm, IPA, 3)?;
     Ok(realm)
@@ -69,7 +75,7 @@ pub fn realm_with_tables(w: &mut World<'_>) -> Outcome<Realm> {
 
 /// The REC wishes a RIPAS change, and waits for the Host.
 #[track_caller]
-pub fn request(
+pub(super) fn request(
     w: &mut World<'_>,
     rec: &Rec,
     (base, top): (u64, u64),
@@ -82,7 +88,7 @@ pub fn request(
 
 /// A REC of a Realm with tables at [`IPA`] that wishes a RIPAS change there.
 #[track_caller]
-pub fn ripas_request(
+pub(super) fn ripas_request(
     w: &mut World<'_>,
     range: (u64, u64),
     wanted: u64,
@@ -96,14 +102,14 @@ pub fn ripas_request(
 
 /// A REC that has called CPU_ON for another one that is off.
 #[track_caller]
-pub fn cpu_on_request(w: &mut World<'_>) -> Outcome<(Rec, Rec)> {
+pub(super) fn cpu_on_request(w: &mut World<'_>) -> Outcome<(Rec, Rec)> {
     let (calling, target) = w.two()?;
     w.run(&calling, &[smc(&[rsi::PSCI_CPU_ON, 1, calling.realm.entry(1), 0x77])])?;
     Ok((calling, target))
 }
 
 /// Commands that [`good`] knows.
-pub static WITH_GOOD: &[Command] = &[
+pub(super) static WITH_GOOD: &[Command] = &[
     Command::RangeDelegate,
     Command::RangeUndelegate,
     Command::RealmCreate,
@@ -135,7 +141,7 @@ pub static WITH_GOOD: &[Command] = &[
 
 /// A good call.
 #[track_caller]
-pub fn good(w: &mut World<'_>, command: Command) -> Outcome<Good> {
+pub(super) fn good(w: &mut World<'_>, command: Command) -> Outcome<Good> {
     Ok(match command {
         Command::RangeDelegate => {
             let pa = w.granule();

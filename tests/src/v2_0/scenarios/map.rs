@@ -262,7 +262,11 @@ fn add_entries(registry: &mut Registry) {
 
 /// Gives the page at [`IPA`] a RIPAS, in a table that is there.
 #[track_caller]
-pub fn prepare(w: &mut World<'_>, realm: &super::super::world::Realm, wanted: u64) -> Outcome {
+pub(super) fn prepare(
+    w: &mut World<'_>,
+    realm: &super::super::world::Realm,
+    wanted: u64,
+) -> Outcome {
     match wanted {
         ripas::RAM => w.init_ripas(realm, IPA, IPA + PAGE),
         ripas::DESTROYED => {

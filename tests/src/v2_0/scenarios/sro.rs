@@ -19,7 +19,7 @@ pub(super) fn add(registry: &mut Registry) {
 
 /// A REC_CREATE that would succeed, and the handle of its operation, which wants a donation.
 #[track_caller]
-pub fn donating(w: &mut World<'_>) -> Outcome<(Good, u64)> {
+pub(super) fn donating(w: &mut World<'_>) -> Outcome<(Good, u64)> {
     let call = good(w, Command::RecCreate)?;
     let handle = w.begin(call.command, &call.arguments)?;
     Ok((call, handle))
@@ -27,7 +27,7 @@ pub fn donating(w: &mut World<'_>) -> Outcome<(Good, u64)> {
 
 /// Gives everything but does not go on.
 #[track_caller]
-pub fn satisfied(w: &mut World<'_>, handle: u64) -> Outcome<Reply> {
+pub(super) fn satisfied(w: &mut World<'_>, handle: u64) -> Outcome<Reply> {
     let mut reply = w.donate_all(handle)?;
     while reply.needed() == Some(Wants::Donation) {
         reply = w.donate_all(handle)?;
@@ -37,7 +37,7 @@ pub fn satisfied(w: &mut World<'_>, handle: u64) -> Outcome<Reply> {
 
 /// The handle of a REC_DESTROY that has memory to give back.
 #[track_caller]
-pub fn reclaiming(w: &mut World<'_>) -> Outcome<u64> {
+pub(super) fn reclaiming(w: &mut World<'_>) -> Outcome<u64> {
     let call = good(w, Command::RecDestroy)?;
     let reply = w.call(call.command, &call.arguments)?.wants(Wants::Reclaim)?;
     Ok(reply.handle())

@@ -13,7 +13,7 @@ use super::measure::{Measurement, Page, Rules};
 use super::tables::Tables;
 
 /// Physical addresses that the host may use as it likes.
-pub const FREE: Range<u64> = 0x1_0000_0000..0x2_0000_0000;
+pub(super) const FREE: Range<u64> = 0x1_0000_0000..0x2_0000_0000;
 
 /// `RmiFeatureRegister0` as both versions have it: 48 bits of IPA, two breakpoints and watchpoints.
 const FEATURES: u64 = 48 | 1 << 14 | 1 << 20;
@@ -97,17 +97,17 @@ struct State {
 
 /// The machine; clones are the same one.
 #[derive(Clone, Debug)]
-pub struct MeasuringMachine(Arc<Mutex<State>>);
+pub(super) struct MeasuringMachine(Arc<Mutex<State>>);
 
 impl MeasuringMachine {
     /// A machine with these files in its memory.
-    pub fn new(files: Vec<(u64, Vec<u8>)>) -> Self {
+    pub(super) fn new(files: Vec<(u64, Vec<u8>)>) -> Self {
         let memory = Memory { files, ..Memory::default() };
         Self(Arc::new(Mutex::new(State { memory, ..State::default() })))
     }
 
     /// The measurement of the Realm, if there is one.
-    pub fn measurement(&self) -> Option<Vec<u8>> {
+    pub(super) fn measurement(&self) -> Option<Vec<u8>> {
         self.state().realm.as_ref().map(|(_, measurement)| measurement.value().to_vec())
     }
 

@@ -8,7 +8,7 @@
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// A granule.
-pub type Page = [u8; 4096];
+pub(super) type Page = [u8; 4096];
 
 /// Bytes of a measurement; a shorter hash is followed by zeros.
 const VALUE_BYTES: usize = 64;
@@ -37,7 +37,7 @@ const BODY: usize = 0x50;
 
 /// What is measured, by version of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rules {
+pub(super) enum Rules {
     /// The parameters of the Realm, pages, RECs that can run, and RIPAS.
     V1_0,
     /// Pages and RECs that can run.
@@ -64,7 +64,7 @@ impl Algorithm {
 
 /// The measurement of a Realm that is being built.
 #[derive(Clone, Debug)]
-pub struct Measurement {
+pub(super) struct Measurement {
     rules: Rules,
     algorithm: Algorithm,
     value: Vec<u8>,
@@ -72,7 +72,7 @@ pub struct Measurement {
 
 impl Measurement {
     /// RMI_REALM_CREATE with these parameters; `None` if they name no hash algorithm.
-    pub fn of_realm(params: &Page, rules: Rules) -> Option<Self> {
+    pub(super) fn of_realm(params: &Page, rules: Rules) -> Option<Self> {
         let algorithm = match params.get(HASH_ALGO) {
             Some(0) => Algorithm::Sha256,
             Some(1) => Algorithm::Sha512,
@@ -89,19 +89,19 @@ impl Measurement {
 
     /// RMI_DATA_CREATE of `page` at `ipa`. Also a page whose content is not measured leaves a
     /// trace.
-    pub fn add_data(&mut self, ipa: u64, flags: u64, page: &Page) {
+    pub(super) fn add_data(&mut self, ipa: u64, flags: u64, page: &Page) {
         let content = if flags & 1 == 1 { self.algorithm.hash(page) } else { Vec::new() };
         self.extend(DATA, &[&ipa.to_le_bytes(), &flags.to_le_bytes(), &content]);
     }
 
     /// RMI_REC_CREATE of a REC that is runnable; others are not measured.
-    pub fn add_rec(&mut self, params: &Page) {
+    pub(super) fn add_rec(&mut self, params: &Page) {
         let content = self.algorithm.hash(&only(params, &REC_FIELDS));
         self.extend(REC, &[&content]);
     }
 
     /// One entry that RMI_RTT_INIT_RIPAS made RAM, `[base, top)`.
-    pub fn add_ripas(&mut self, base: u64, top: u64) {
+    pub(super) fn add_ripas(&mut self, base: u64, top: u64) {
         if self.rules == Rules::V2_0 {
             return;
         }
@@ -109,7 +109,7 @@ impl Measurement {
     }
 
     /// The value so far.
-    pub fn value(&self) -> &[u8] {
+    pub(super) fn value(&self) -> &[u8] {
         &self.value
     }
 

@@ -30,7 +30,7 @@ use machine::{FREE, MeasuringMachine};
 /// # Errors
 ///
 /// A file cannot be read, or the host cannot build a Realm from it.
-pub fn predict(job: &Job) -> anyhow::Result<Vec<Vec<u8>>> {
+pub(crate) fn predict(job: &Job) -> anyhow::Result<Vec<Vec<u8>>> {
     let (text, files) = job.contents(&crate::job::QEMU)?;
     let read = |load: Load| Ok((load.address, std::fs::read(&load.file).at("read", &load.file)?));
     let files: Vec<_> = files.into_iter().map(read).collect::<anyhow::Result<_>>()?;

@@ -10,7 +10,7 @@ const PAGES: u64 = 3;
 
 /// The tables of a Realm.
 #[derive(Debug)]
-pub struct Tables {
+pub(super) struct Tables {
     start: u64,
     /// Level and first IPA of each, but for the start level.
     tables: BTreeSet<(u64, u64)>,
@@ -20,12 +20,12 @@ pub struct Tables {
 
 impl Tables {
     /// Those of a new Realm.
-    pub fn new(start: u64) -> Self {
+    pub(super) fn new(start: u64) -> Self {
         Self { start, tables: BTreeSet::new(), pages: BTreeSet::new() }
     }
 
     /// The level at which a walk to `ipa` ends.
-    pub fn level(&self, ipa: u64) -> u64 {
+    pub(super) fn level(&self, ipa: u64) -> u64 {
         let has_table = |level: u64| self.tables.contains(&(level, entry_base(ipa, level - 1)));
         (self.start + 1..=PAGES).take_while(|level| has_table(*level)).last().unwrap_or(self.start)
     }
@@ -35,7 +35,7 @@ impl Tables {
     /// # Errors
     ///
     /// The level at which the walk ended instead of one above.
-    pub fn create(&mut self, ipa: u64, level: u64) -> Result<(), u64> {
+    pub(super) fn create(&mut self, ipa: u64, level: u64) -> Result<(), u64> {
         let found = self.level(ipa);
         if found + 1 != level || level > PAGES {
             return Err(found);
@@ -45,7 +45,7 @@ impl Tables {
     }
 
     /// A page is there from now on, so that its RIPAS cannot be declared any more.
-    pub fn populate(&mut self, ipa: u64) {
+    pub(super) fn populate(&mut self, ipa: u64) {
         self.pages.insert(ipa);
     }
 
@@ -54,7 +54,7 @@ impl Tables {
     /// # Errors
     ///
     /// The level at which the walk ended, if there is none, or a page is there.
-    pub fn entries(&self, base: u64, top: u64) -> Result<Vec<(u64, u64)>, u64> {
+    pub(super) fn entries(&self, base: u64, top: u64) -> Result<Vec<(u64, u64)>, u64> {
         let level = self.level(base);
         let size = entry_size(level);
         let end = if level == self.start { top } else { entry_base(base, level - 1) + 512 * size };

@@ -78,7 +78,8 @@ impl Model {
         c.or_succeeds(ORDER, [table, walk.top_after(), 0, 0], move |model| {
             model.free(table);
             if let Some(realm) = model.realms.get_mut(&rd) {
-                // The text says UNASSIGNED, DESTROYED for both halves; Arm has confirmed that as a mistake.
+                // The text says UNASSIGNED, DESTROYED for both halves; Arm has confirmed that as a
+                // mistake.
                 *realm.tables.entry_mut(ipa, level - 1) = if protected {
                     Entry::Unassigned(Ripas::Destroyed)
                 } else {

@@ -55,8 +55,8 @@ impl Model {
         c.fails("base_align", !base.is_multiple_of(size), rtt(level));
         let unassigned = |entry: &Entry| matches!(entry, Entry::Unassigned(_));
         c.fails("rtte_state", !unassigned(walk.entry()), rtt(level));
-        // An ASSIGNED entry later in the range stops the walk, against the formal text: it would become valid memory without
-        // the Realm's consent.
+        // An ASSIGNED entry later in the range stops the walk, against the formal text: it would
+        // become valid memory without the Realm's consent.
         let number = count(&walk, top, unassigned);
         c.fails("no_progress", number == 0, rtt(level));
         let reached = base + number * size;
@@ -97,7 +97,8 @@ impl Model {
         let number = count(&walk, top, may_change);
         c.fails("base_align", !aligned && !as_wanted, rtt(level));
         c.fails("no_progress", number == 0 && !as_wanted, rtt(level));
-        // A first entry that has the wanted RIPAS never fails, although it may reach past `top`, or begin before `base`.
+        // A first entry that has the wanted RIPAS never fails, although it may reach past `top`, or
+        // begin before `base`.
         let reached = walk.first() + number * size;
         let stepped = top.min(walk.first() + size);
         let reached = if as_wanted { reached.max(stepped) } else { reached };

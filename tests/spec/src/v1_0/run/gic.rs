@@ -1,6 +1,7 @@
 //! The virtual interrupt state of an entry and an exit.
 //!
-//! Source: RMM specification (Arm DEN0137) 1.0, A6.1; Arm GIC architecture (IHI0069), `ICH_LR<n>_EL2`.
+//! Source: RMM specification (Arm DEN0137) 1.0, A6.1; Arm GIC architecture (IHI0069),
+//! `ICH_LR<n>_EL2`.
 
 use super::exit::{Exit, Want};
 use crate::v1_0::platform::Platform;

@@ -96,7 +96,8 @@ impl Model {
         }
     }
 
-    /// An abort at an unprotected address: the Host's, who can emulate the access if the CPU reported it.
+    /// An abort at an unprotected address: the Host's, who can emulate the access if the CPU
+    /// reported it.
     fn unprotected_abort(
         &mut self,
         rec: u64,

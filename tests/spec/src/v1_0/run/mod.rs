@@ -1,7 +1,8 @@
 //! RMI_REC_ENTER: the checks, what the Host completes, what the Realm does, and the exit.
 //!
-//! The Realm is a list of [`Act`]s. The test that drives the monitor lets a Realm do the same things there, and tells here what the
-//! Realm has seen of each ([`Seen`]), in order; every one of them is checked on the way.
+//! The Realm is a list of [`Act`]s. The test that drives the monitor lets a Realm do the same
+//! things there, and tells here what the Realm has seen of each ([`Seen`]), in order; every one of
+//! them is checked on the way.
 //!
 //! Source: RMM specification (Arm DEN0137) 1.0, A4.2 to A4.5, A5.2 to A5.4, A6.1, RMI_REC_ENTER.
 
@@ -68,7 +69,8 @@ pub enum Seen {
     Done,
     /// X0 to X30.
     Gprs([u64; 31]),
-    /// An exception at EL1: ESR_EL1, FAR_EL1, offset of the vector, and whether ELR_EL1 is the instruction.
+    /// An exception at EL1: ESR_EL1, FAR_EL1, offset of the vector, and whether ELR_EL1 is the
+    /// instruction.
     Exception(u64, u64, u64, bool),
     /// What the other CPU's command returned.
     Reply(Answer),
@@ -92,7 +94,8 @@ pub trait Witness {
 /// The last exit, as far as the next entry's flags depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastExit {
-    /// A data abort at an unprotected address that the Host can emulate: the access, and whether it was a store.
+    /// A data abort at an unprotected address that the Host can emulate: the access, and whether it
+    /// was a store.
     Emulatable(Access, bool),
     /// One that it cannot emulate.
     Unprotected,
@@ -123,8 +126,9 @@ pub(crate) struct InFlight {
 impl InFlight {
     /// What the Realm sees of the act when it runs again, at `pc`; `None` if it repeats it.
     ///
-    /// CPU_ON may have sent the REC elsewhere meanwhile. The Realm takes its instruction for repeated if it is there again, for
-    /// completed if it is behind it, and for aborted if it is where its vectors are, to which no Realm here sends a REC.
+    /// CPU_ON may have sent the REC elsewhere meanwhile. The Realm takes its instruction for
+    /// repeated if it is there again, for completed if it is behind it, and for aborted if it is
+    /// where its vectors are, to which no Realm here sends a REC.
     fn outcome(&self, rec: &Rec) -> Option<Pattern> {
         let expected = match self.flight {
             Flight::Again => self.at,
@@ -218,7 +222,8 @@ impl Model {
         let usable = self.check_granule(&mut c, REC, rec, State::Rec);
         if let (true, Some(enter)) = (usable, &enter) {
             self.check_entry(&mut c, rec, enter);
-            // The Host changes the page so that the entry must fail, but nobody knows whether it was read before.
+            // The Host changes the page so that the entry must fail, but nobody knows whether it
+            // was read before.
             let changed = self.host_change.filter(|(at, _)| at & !0xfff == run);
             if let (Some((at, value)), false) = (changed, c.any()) {
                 let mut enter = enter.clone();

@@ -22,8 +22,8 @@ const INVALID_ADDRESS: u64 = (-9_i64).cast_unsigned();
 
 const IPA_STATE_GET: u64 = 0xc400_0198;
 
-/// Calls that PSCI_FEATURES knows: VERSION, CPU_SUSPEND, CPU_OFF, CPU_ON, AFFINITY_INFO, SYSTEM_OFF, SYSTEM_RESET, FEATURES, and
-/// SMCCC_VERSION.
+/// Calls that PSCI_FEATURES knows: VERSION, CPU_SUSPEND, CPU_OFF, CPU_ON, AFFINITY_INFO,
+/// SYSTEM_OFF, SYSTEM_RESET, FEATURES, and SMCCC_VERSION.
 const PSCI_CALLS: [u64; 12] = [
     0x8400_0000,
     0x8400_0001,
@@ -122,7 +122,8 @@ impl Model {
                 let request =
                     if on { PsciCall::CpuOn(index, x2, x3) } else { PsciCall::AffinityInfo(index) };
                 self.rec(rec).pending = Pending::Psci(request);
-                // The text shows the Host all arguments, sanitised; entry point and context are none of its business.
+                // The text shows the Host all arguments, sanitised; entry point and context are
+                // none of its business.
                 let tells = tells
                     .with_gpr(1, Want::Is(x1))
                     .with_gpr(2, Want::Either(0, x2))
