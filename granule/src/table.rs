@@ -95,11 +95,16 @@ impl<'t> GranuleTable<'t> {
         let mut main = Run { base: 0, words: &[] };
         let mut others = heapless::Vec::new();
         let mut rest = words;
-        for Bank { base, size_bytes } in &banks {
+        let mut banks = banks.iter().peekable();
+        while let Some(&Bank { base, mut size_bytes }) = banks.next() {
+            // Banks that touch are one: granules that follow each other are locked as a run.
+            while let Some(next) = banks.next_if(|next| next.base == base + size_bytes) {
+                size_bytes += next.size_bytes;
+            }
             let count = usize::try_from(size_bytes / GRANULE_SIZE).ok()?;
             let (words, after) = rest.split_at_checked(count)?;
             rest = after;
-            let mut run = Run { base: *base, words };
+            let mut run = Run { base, words };
             if count > main.words.len() {
                 core::mem::swap(&mut main, &mut run);
             }
@@ -297,6 +302,24 @@ mod tests {
         banks.push(Bank { base: 0x4000_0000, size_bytes: 0x4000 }).unwrap();
         banks.push(Bank { base: 0x8_8000_0000, size_bytes: 0x2000 }).unwrap();
         GranuleTable::new(banks, words).unwrap()
+    }
+
+    /// A run goes on where the memory does, however EL3 cuts it.
+    #[test]
+    fn banks_that_touch_are_one() {
+        let words = words();
+        let mut banks = Banks::new();
+        for (base, size_bytes) in
+            [(0x4000_0000, 0x2000), (0x4000_2000, 0x3000), (0x4000_6000, 0x1000)]
+        {
+            banks.push(Bank { base, size_bytes }).unwrap();
+        }
+        let table = GranuleTable::new(banks, &words).unwrap();
+        let mut runs: Vec<_> = table.banks().collect();
+        runs.sort_by_key(|run| run.start);
+        assert_eq!(runs, [0x4000_0000..0x4000_5000, 0x4000_6000..0x4000_7000]);
+        let range = GranuleRange::new(0x4000_0000, 0x4000_5000).unwrap();
+        assert_eq!(table.lock_run::<Undelegated>(range).unwrap().count(), 5);
     }
 
     fn words() -> [AtomicU16; 6] {

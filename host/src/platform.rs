@@ -12,8 +12,8 @@ use platform_sbsa as board;
 /// What the EL3 of the tests makes of QEMU virt.
 #[cfg(all(feature = "stand-in", not(feature = "sbsa")))]
 mod board {
-    pub use platform_fvp::{DEVICE_TREE, HOST, JOB, MONITOR, RAM, RESERVED};
-    pub use platform_qemu::{
+    pub(crate) use platform_fvp::{DEVICE_TREE, HOST, JOB, MONITOR, RAM, RESERVED};
+    pub(crate) use platform_qemu::{
         CONSOLE_INTERRUPT, CONSOLE_NORMAL_WORLD, GIC_DISTRIBUTOR, GIC_REDISTRIBUTORS,
     };
 }

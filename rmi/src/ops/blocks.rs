@@ -21,7 +21,9 @@ impl Block {
     pub(super) fn entries(&self, format: Format, level: Level, most: u16) -> u16 {
         let count = (self.bytes / level.entry_size()).min(u64::from(most));
         let last = self.pa.as_u64() + count.saturating_sub(1) * level.entry_size();
-        let count = if format.can_hold(last) { count } else { count.min(1) };
+        // Above bit 49 an address does not go on in the bits that follow in a descriptor.
+        let goes_on = format.can_hold(last) && (self.pa.as_u64() ^ last) >> 50 == 0;
+        let count = if goes_on { count } else { count.min(1) };
         u16::try_from(count).unwrap_or(most)
     }
 }
@@ -139,6 +141,9 @@ mod tests {
         );
         assert_eq!(entries((1 << 48) - 0x2000, 0x2000, 512), 2);
         assert_eq!(entries((1 << 48) - 0x2000, 0x3000, 512), 1, "the last would not fit");
+        let border = block((1 << 50) - 0x2000, 0x3000);
+        assert_eq!(border.entries(Format::Address52, Level::PAGE, 2), 2);
+        assert_eq!(border.entries(Format::Address52, Level::PAGE, 3), 1, "bit 50 stands elsewhere");
     }
 
     #[test]

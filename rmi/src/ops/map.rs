@@ -186,11 +186,19 @@ pub fn unmap_range<M: Memory + Stage2Tlb + Vcpu>(
         let level = at.level;
         let size = level.entry_size();
         sweep::clear(machine, &at, base, top, budget, |Entries { first, ipa, most }| {
-            let Entry::AssignedNs(pa, _) = at.entry_at(first) else { return 0 };
-            let taken = sink.take(pa, level, at.alike(first, most));
+            let mut taken = 0;
+            while taken < most {
+                let next = first + usize::from(taken);
+                let Entry::AssignedNs(pa, _) = at.entry_at(next) else { break };
+                let count = sink.take(pa, level, at.alike(next, most - taken));
+                if count == 0 {
+                    break;
+                }
+                at.set_alike(next, count, Entry::UnassignedNs);
+                at.count_down(count);
+                taken += count;
+            }
             if taken != 0 {
-                at.set_alike(first, taken, Entry::UnassignedNs);
-                at.count_down(taken);
                 let size_bytes = u64::from(taken) * size;
                 let stale = Stale::Range { ipa, size_bytes, leaf_size_bytes: size };
                 machine.invalidate(tree.vmid, stale);

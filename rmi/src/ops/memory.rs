@@ -178,37 +178,69 @@ pub fn unmap<M: Memory + Stage2Tlb + Vcpu>(
     })
 }
 
-/// Takes the memory away that entries map which are alike, as far as `sink` has room to be told of
-/// it, and makes it DELEGATED. Returns how many.
+/// Takes the memory of entries away, as far as `sink` has room to be told of it, and makes it
+/// DELEGATED. Returns how many.
 #[inline(always)]
 fn unmap_entries<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
+    tree: &Tree,
+    at: &Position<'_, '_>,
+    entries: Entries,
+    sink: &mut impl Sink,
+) -> u16 {
+    if at.level < LARGEST_BLOCK {
+        return 0;
+    }
+    let most = entries.most.min(at_once(at.level));
+    let taken = block_access(rmm.machine, tree, at, Entries { most, ..entries }, sink);
+    // Only now: no CPU reaches the memory any more.
+    let mut done = 0;
+    while done < taken {
+        let first = entries.first + usize::from(done);
+        let Entry::Assigned(left, pa) = at.entry_at(first) else {
+            unreachable!("an entry that has been emptied by another")
+        };
+        let count = at.alike(first, taken - done);
+        at.set_alike(first, count, Entry::Unassigned(left));
+        let range = range_of(pa, at.level, count);
+        delegation::release_run::<Data>(rmm.machine, &rmm.granules, range, tree.number);
+        done += count;
+    }
+    at.count_down(taken);
+    taken
+}
+
+/// Takes the Realm's access to memory away, at entries from the first on that `sink` has room for.
+/// Returns how many. The entries keep their addresses.
+#[inline(always)]
+fn block_access<M: Memory + Stage2Tlb>(
+    machine: &M,
     tree: &Tree,
     at: &Position<'_, '_>,
     Entries { first, ipa, most }: Entries,
     sink: &mut impl Sink,
 ) -> u16 {
     let level = at.level;
-    let size = level.entry_size();
-    let Entry::Assigned(ripas, pa) = at.entry_at(first) else { return 0 };
-    if level < LARGEST_BLOCK {
-        return 0;
+    let mut is_stale = false;
+    let mut taken = 0;
+    while taken < most {
+        let next = first + usize::from(taken);
+        let Entry::Assigned(ripas, pa) = at.entry_at(next) else { break };
+        let count = sink.take(pa, level, at.alike(next, most - taken));
+        if count == 0 {
+            break;
+        }
+        if ripas == Ripas::Ram {
+            at.set_alike(next, count, Entry::Assigned(Ripas::Destroyed, pa));
+            is_stale = true;
+        }
+        taken += count;
     }
-    let taken = sink.take(pa, level, at.alike(first, most.min(at_once(level))));
-    if taken == 0 {
-        return 0;
-    }
-    let was_ram = ripas == Ripas::Ram;
-    let left = if was_ram { Ripas::Destroyed } else { ripas };
-    at.set_alike(first, taken, Entry::Unassigned(left));
-    at.count_down(taken);
-    if was_ram {
-        // No CPU reaches the memory any more once this is done: only then may it be wiped.
+    if is_stale {
+        let size = level.entry_size();
         let size_bytes = u64::from(taken) * size;
         let stale = Stale::Range { ipa, size_bytes, leaf_size_bytes: size };
-        rmm.machine.invalidate(tree.vmid, stale);
+        machine.invalidate(tree.vmid, stale);
     }
-    let range = range_of(pa, level, taken);
-    delegation::release_run::<Data>(rmm.machine, &rmm.granules, range, tree.number);
     taken
 }

@@ -213,11 +213,12 @@ pub enum Ending {
 /// Source: RMM specification (Arm DEN0137) 2.0, `RMI_REALM_TERMINATE`.
 pub fn terminate<M: Memory + Log>(rmm: &Rmm<'_, M>, rd: Named<'_>) -> Result<(), Cause> {
     let mut rd = rd.lock::<RdState>()?;
+    let count = usize::from(rd.count());
     let mut page = rmm.machine.page(Slot::Rd, rd.exclusive());
     let descriptor: &mut Rd = page.view_mut();
     // A REC is marked as running before its Realm's state is looked at, under the lock that is held
     // here. So a REC that is not seen running now will see the new state.
-    if descriptor.recs().any(|rec| rmm.granules.is_running(rec)) {
+    if descriptor.recs().take(count).any(|rec| rmm.granules.is_running(rec)) {
         return Err(Cause::RealmRunning);
     }
     descriptor.set_state(RealmState::Zombie);

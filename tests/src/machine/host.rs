@@ -37,6 +37,11 @@ impl HostPlan {
         self.write_faulted
     }
 
+    /// The page of the Host's that faulted by order while it was written.
+    pub(crate) fn half_written(&self) -> Option<u64> {
+        self.faulted.filter(|_| self.write_faulted)
+    }
+
     pub(crate) fn end_command(&mut self) {
         self.fault_at = None;
         self.change_at = None;

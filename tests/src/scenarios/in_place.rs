@@ -145,7 +145,8 @@ fn add_failures(registry: &mut Registry) {
         let (other, data) = (w.page(&secret_page(8)), w.delegated()?);
         fails(w, (&realm, page), [realm.rd, page, IPA, other, IN_PLACE | 1], INPUT)?;
         // One of the bits that should be zero, then.
-        w.call(CREATE, [realm.rd, data, IPA, other, IN_PLACE | 1])?.ok()?;
+        w.call(CREATE, [realm.rd, data, IPA + 0x1000, other, IN_PLACE | 1])?.ok()?;
+        w.call(Command::DataDestroy, [realm.rd, IPA + 0x1000])?.ok()?;
         Ok(())
     });
     registry.add("data_create/in_place/data_state", |w| {

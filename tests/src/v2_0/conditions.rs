@@ -153,9 +153,12 @@ mod tests {
     fn every_scenario_is_about_a_condition() {
         let conditions = all();
         for name in names() {
-            let other = ["v2/bug/", "v2/dialects/", "v2/teardown/"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix));
+            // What no text of Arm's has is in no table of conditions.
+            let ours = name.contains("/in_place/");
+            let other = ours
+                || ["v2/bug/", "v2/dialects/", "v2/teardown/"]
+                    .iter()
+                    .any(|prefix| name.starts_with(prefix));
             let gate = name.contains("/act/");
             let covered = conditions.iter().any(|condition| condition.covers(&name));
             assert!(other || gate || covered, "{name} is about nothing in the table");

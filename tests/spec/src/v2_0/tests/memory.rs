@@ -256,7 +256,9 @@ fn first_contents_in_place() {
     bench.write(page, &[(0, 7)]);
     bench.ok(fid::FEATURES, &[0x4361_6972_6e52_4d4d], &[1]);
     let good = [RD, page, 0, page, IN_PLACE | 1];
-    for (at, value) in [(1, granule(DATA)), (3, SHARED), (2, NS), (2, 8), (4, 1), (0, granule(9))] {
+    // With another page as its source it is the ordinary command, for which the page has to be
+    // DELEGATED.
+    for (at, value) in [(3, SHARED), (2, NS), (2, 8), (4, 1), (0, granule(9))] {
         let mut arguments = good;
         arguments[at] = value;
         bench.only(fid::DATA_MAP_INIT, &arguments, INPUT);
