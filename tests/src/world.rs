@@ -144,10 +144,10 @@ impl<'p> World<'p> {
 
     /// Keeps the books of what the Host owns.
     fn remember(&mut self, reply: &Reply) {
-        let [first, second, ..] = reply.arguments;
+        let [first, second, _, fourth, fifth, ..] = reply.arguments;
         match reply.command {
             Command::GranuleDelegate => self.delegated.push(first),
-            Command::DataCreate if reply.arguments[4] & IN_PLACE != 0 => {
+            Command::DataCreate if fifth & IN_PLACE != 0 && second == fourth => {
                 self.delegated.push(second);
             }
             Command::GranuleUndelegate => self.delegated.retain(|&pa| pa != first),

@@ -206,7 +206,7 @@ impl<'p> World<'p> {
     pub(super) fn note_success(&mut self, reply: &Reply) {
         let [_, first, second, third, fourth, fifth, ..] = reply.call;
         match reply.command {
-            Command::DataMapInit if fifth & IN_PLACE != 0 => {
+            Command::DataMapInit if fifth & IN_PLACE != 0 && second == fourth => {
                 self.delegated.insert(second);
             }
             Command::Activate => self.active = true,
