@@ -7,8 +7,8 @@ use crate::fault::IoContext;
 use crate::image::{Kind, MONITOR, Sizes, build};
 
 /// Code and constants of a release image, attestation included, in bytes. Both versions of the
-/// interface have copies of their own of what is called most: with shared ones, at `opt-level = "s"`,
-/// this could be 210 KiB, and an entry of a REC would take 12 % more.
+/// interface have copies of their own of what is called most: at `opt-level = "s"` this could be
+/// 210 KiB, and an entry of a REC would take 12 % more.
 const READ_ONLY_BUDGET: u64 = 240 << 10;
 
 /// The whole loadable image, in bytes.
