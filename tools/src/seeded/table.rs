@@ -157,7 +157,7 @@ pub(super) const FAULTS: &[Fault] = &[
         text: "bank.end.min(top)",
         instead: "top",
         blamed_by: &["v2/bug/b40_tracking_answers_for_the_base_only"],
-        by: Both,
+        by: Scenarios("their ranges seldom go on past a bank of memory"),
     },
     Fault {
         name: "top-of-all-addresses",
