@@ -12,7 +12,7 @@ const IPA: u64 = 0x20_0000;
 use cairn_tests::world::World;
 
 /// A state, and what races in it.
-pub struct Arena {
+pub(crate) struct Arena {
     /// For people.
     pub name: &'static str,
     /// Makes the state.
@@ -21,7 +21,7 @@ pub struct Arena {
 
 /// Which Host makes a state.
 #[derive(Clone, Copy)]
-pub enum Build {
+pub(crate) enum Build {
     /// One of RMI 1.0.
     V1_0(fn(&mut World<'_>) -> Outcome<Scene>),
     /// One of RMI 2.0.
@@ -29,7 +29,7 @@ pub enum Build {
 }
 
 /// What there is in a state.
-pub struct Scene {
+pub(crate) struct Scene {
     /// The commands by name.
     pub commands: Vec<(&'static str, [u64; 8])>,
     /// Commands that show how the tables are.
@@ -38,7 +38,7 @@ pub struct Scene {
 
 /// Races whose end no order of the two commands explains: first and second command, their codes,
 /// and why that is right.
-pub static EXCUSED: &[([&str; 2], [u64; 2], &str)] = &[
+pub(crate) static EXCUSED: &[([&str; 2], [u64; 2], &str)] = &[
     (["rec_enter", "rec_enter"], [0, REC], "B4.3.14 rec_state: it runs on the other CPU"),
     (["rec_enter waiting", "rec_enter waiting"], [0, REC], "B4.3.14 rec_state"),
     (["rec_enter", "rec_destroy"], [0, REC], "B4.3.13 rec_state: it runs"),
@@ -64,7 +64,7 @@ fn probes(rd: u64, shared: u64) -> Vec<[u64; 8]> {
 /// An active Realm: page 0 has memory, page 1 wants some; an empty table at [`IPA`]; a mapped
 /// unprotected page; a REC that runs, and one that waits for a RIPAS change. One delegated granule,
 /// one that is the Host's.
-pub static ACTIVE: Arena = Arena { name: "active Realm", build: Build::V1_0(active) };
+pub(crate) static ACTIVE: Arena = Arena { name: "active Realm", build: Build::V1_0(active) };
 
 fn active(w: &mut World<'_>) -> Outcome<Scene> {
     let realm = w.realm()?;
@@ -127,7 +127,7 @@ fn active(w: &mut World<'_>) -> Outcome<Scene> {
 
 /// A new Realm: page 0 has memory; an empty table at [`IPA`]; no REC. Two delegated granules, one
 /// of them wanted by everybody.
-pub static NEW: Arena = Arena { name: "new Realm", build: Build::V1_0(new) };
+pub(crate) static NEW: Arena = Arena { name: "new Realm", build: Build::V1_0(new) };
 
 fn new(w: &mut World<'_>) -> Outcome<Scene> {
     let realm = w.realm()?;
@@ -167,7 +167,7 @@ fn new(w: &mut World<'_>) -> Outcome<Scene> {
 }
 
 /// A new Realm with nothing but its start table, and parameters for another one with the same VMID.
-pub static BARE: Arena = Arena { name: "bare Realm", build: Build::V1_0(bare) };
+pub(crate) static BARE: Arena = Arena { name: "bare Realm", build: Build::V1_0(bare) };
 
 fn bare(w: &mut World<'_>) -> Outcome<Scene> {
     let realm = w.realm()?;

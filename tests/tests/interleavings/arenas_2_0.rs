@@ -33,7 +33,7 @@ fn probes(rd: u64, shared: u64) -> Vec<[u64; 8]> {
 /// unprotected page; a REC that runs, one that waits for a RIPAS change, one that waits for a
 /// CPU_ON of one that is off, and one that is being destroyed. One delegated granule, one that is
 /// the Host's.
-pub static ACTIVE: Arena = Arena { name: "active Realm of 2.0", build: Build::V2_0(active) };
+pub(crate) static ACTIVE: Arena = Arena { name: "active Realm of 2.0", build: Build::V2_0(active) };
 
 fn active(w: &mut World<'_>) -> Outcome<Scene> {
     w.boot()?;
@@ -112,7 +112,7 @@ fn active(w: &mut World<'_>) -> Outcome<Scene> {
 
 /// A new Realm: page 0 has memory; an empty table at [`IPA`]; a REC that waits for its granules.
 /// Delegated granules, one of them wanted by everybody.
-pub static NEW: Arena = Arena { name: "new Realm of 2.0", build: Build::V2_0(new) };
+pub(crate) static NEW: Arena = Arena { name: "new Realm of 2.0", build: Build::V2_0(new) };
 
 fn new(w: &mut World<'_>) -> Outcome<Scene> {
     w.boot()?;
@@ -168,7 +168,7 @@ fn new(w: &mut World<'_>) -> Outcome<Scene> {
 }
 
 /// Nothing but a monitor that is active.
-pub static BARE: Arena = Arena { name: "monitor of 2.0", build: Build::V2_0(bare) };
+pub(crate) static BARE: Arena = Arena { name: "monitor of 2.0", build: Build::V2_0(bare) };
 
 fn bare(w: &mut World<'_>) -> Outcome<Scene> {
     w.boot()?;
@@ -193,7 +193,7 @@ fn bare(w: &mut World<'_>) -> Outcome<Scene> {
 /// A Host that has asked for 1.0, and delegated nothing. Its first delegation is not here:
 /// RMI_VERSION on another CPU meanwhile finds no granule delegated yet, and lets the Host choose
 /// again.
-pub static CHOICE: Arena = Arena { name: "choice of a version", build: Build::V2_0(choice) };
+pub(crate) static CHOICE: Arena = Arena { name: "choice of a version", build: Build::V2_0(choice) };
 
 fn choice(w: &mut World<'_>) -> Outcome<Scene> {
     w.call(Command::Version, &[0x1_0000])?.ok()?;

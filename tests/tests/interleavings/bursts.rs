@@ -11,7 +11,7 @@ const MEANS: [u64; 4] = [2, 8, 32, 128];
 
 /// See the module.
 #[derive(Debug)]
-pub struct Bursts {
+pub(crate) struct Bursts {
     left: usize,
     source: RandomDataSource,
     dice: u64,
@@ -20,7 +20,7 @@ pub struct Bursts {
 
 impl Bursts {
     /// For this many schedules; the same ones for the same `seed`.
-    pub fn new(schedules: usize, seed: u64) -> Self {
+    pub(crate) fn new(schedules: usize, seed: u64) -> Self {
         Self { left: schedules, source: RandomDataSource::initialize(seed), dice: 1, mean: 1 }
     }
 
