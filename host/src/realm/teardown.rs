@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::granules::{PAGE_SIZE, Purpose};
 use crate::host::Host;
 use crate::ipa;
+use crate::rmi::RmiError;
 use core::ops::Range;
 
 /// Destroys a Realm that no CPU is in, and takes its granules back.
@@ -72,16 +73,8 @@ impl Realm {
         let step = ipa::entry_size(level - 1);
         let mut next = 0;
         while next < ipa::IPA_END {
-            match host.rmi().rtt_destroy(self.rd, next, level) {
-                Ok((rtt, top)) => {
-                    host.reclaim(rtt, Purpose::Rtt);
-                    next = top.max(next + step);
-                }
-                Err(error) if error.rtt_level().is_some() && error.top() > next => {
-                    next = error.top();
-                }
-                Err(error) => return Err(error.into()),
-            }
+            let result = host.rmi().rtt_destroy(self.rd, next, level);
+            next = table_after(host, result, next, step)?;
         }
         Ok(())
     }
@@ -119,16 +112,7 @@ impl Realm {
                 self.destroy_tables_from(host, level + 1, next..next + step)?;
                 result = host.rmi().rtt_destroy(self.rd, next, level);
             }
-            match result {
-                Ok((rtt, top)) => {
-                    host.reclaim(rtt, Purpose::Rtt);
-                    next = top.max(next + step);
-                }
-                Err(error) if error.rtt_level().is_some() && error.top() > next => {
-                    next = error.top();
-                }
-                Err(error) => return Err(error.into()),
-            }
+            next = table_after(host, result, next, step)?;
         }
         Ok(())
     }
@@ -143,5 +127,22 @@ impl Realm {
         }
         reclaim_descriptor(host, self.rd, self.root_tables);
         Ok(())
+    }
+}
+
+/// Where the next table may be, once the one at `next` is destroyed or was not there.
+fn table_after(
+    host: &Host,
+    result: Result<(u64, u64), RmiError>,
+    next: u64,
+    step: u64,
+) -> Result<u64, Failure> {
+    match result {
+        Ok((rtt, top)) => {
+            host.reclaim(rtt, Purpose::Rtt);
+            Ok(top.max(next + step))
+        }
+        Err(error) if error.rtt_level().is_some() && error.top() > next => Ok(error.top()),
+        Err(error) => Err(error.into()),
     }
 }

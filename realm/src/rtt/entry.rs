@@ -78,6 +78,15 @@ impl Format {
         }
     }
 
+    /// Whether descriptors of memory from `first` to `last` differ by the distance alone: above bit
+    /// 49 an address stands elsewhere than in the bits that follow.
+    pub const fn goes_on(self, first: u64, last: u64) -> bool {
+        match self {
+            Self::Address48 => true,
+            Self::Address52 => (first ^ last) >> 50 == 0,
+        }
+    }
+
     fn address_bits(self, address: GranuleAddr) -> u64 {
         let address = address.as_u64();
         match self {

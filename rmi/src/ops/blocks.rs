@@ -21,8 +21,7 @@ impl Block {
     pub(super) fn entries(&self, format: Format, level: Level, most: u16) -> u16 {
         let count = (self.bytes / level.entry_size()).min(u64::from(most));
         let last = self.pa.as_u64() + count.saturating_sub(1) * level.entry_size();
-        // Above bit 49 an address does not go on in the bits that follow in a descriptor.
-        let goes_on = format.can_hold(last) && (self.pa.as_u64() ^ last) >> 50 == 0;
+        let goes_on = format.can_hold(last) && format.goes_on(self.pa.as_u64(), last);
         let count = if goes_on { count } else { count.min(1) };
         u16::try_from(count).unwrap_or(most)
     }
