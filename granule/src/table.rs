@@ -77,8 +77,12 @@ impl<'t> Tracked<'t> {
 /// State and lock of each granule of DRAM.
 #[derive(Debug)]
 pub struct GranuleTable<'t> {
-    /// The largest bank: that is where most granules are.
+    /// The bank where most granules are: the lowest, unless another is twice as large. Of two that
+    /// are about as large the lower one is there on every model of a board, and small Hosts know
+    /// no other.
     main: Run<'t>,
+    /// The largest of the others: boards have memory below 4 GiB, and more above.
+    second: Run<'t>,
     others: heapless::Vec<Run<'t>, BANKS_MAX>,
     account: Account,
     words: &'t [AtomicU16],
@@ -92,7 +96,7 @@ impl<'t> GranuleTable<'t> {
     pub fn new(banks: Banks, words: &'t [AtomicU16]) -> Option<Self> {
         let needed = usize::try_from(dram::granule_count(&banks)).ok()?;
         let (words, _) = words.split_at_checked(needed)?;
-        let mut main = Run { base: 0, words: &[] };
+        let [mut main, mut second] = [Run { base: 0, words: &[] }; 2];
         let mut others = heapless::Vec::new();
         let mut rest = words;
         let mut banks = banks.iter().peekable();
@@ -105,19 +109,28 @@ impl<'t> GranuleTable<'t> {
             let (words, after) = rest.split_at_checked(count)?;
             rest = after;
             let mut run = Run { base, words };
-            if count > main.words.len() {
+            if count / 2 > main.words.len() || main.words.is_empty() {
                 core::mem::swap(&mut main, &mut run);
+            }
+            if run.words.len() > second.words.len() {
+                core::mem::swap(&mut second, &mut run);
             }
             others.push(run).ok()?;
         }
         let account = Account::new(words.len() as u64);
-        Some(Self { main, others, account, words })
+        Some(Self { main, second, others, account, words })
     }
 
     #[inline(always)]
     fn word(&self, addr: GranuleAddr) -> Option<&'t AtomicU16> {
         let pa = addr.as_u64();
-        self.main.word(pa).or_else(|| self.word_of_others(pa))
+        self.main.word(pa).or_else(|| self.word_of_second(pa))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn word_of_second(&self, pa: u64) -> Option<&'t AtomicU16> {
+        self.second.word(pa).or_else(|| self.word_of_others(pa))
     }
 
     #[cold]
@@ -131,9 +144,15 @@ impl<'t> GranuleTable<'t> {
     #[inline(always)]
     pub(crate) fn words_of(&self, range: GranuleRange) -> Option<&'t [AtomicU16]> {
         let pa = range.base().as_u64();
-        let words = self.main.words_from(pa).or_else(|| self.words_of_others(pa))?;
+        let words = self.main.words_from(pa).or_else(|| self.words_of_second(pa))?;
         let count = usize::try_from(range.count()).ok()?;
         Some(words.get(..count).unwrap_or(words))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn words_of_second(&self, pa: u64) -> Option<&'t [AtomicU16]> {
+        self.second.words_from(pa).or_else(|| self.words_of_others(pa))
     }
 
     #[cold]
@@ -229,10 +248,14 @@ impl<'t> GranuleTable<'t> {
 
     /// The banks that the monitor tracks: first address, and first address past the end.
     pub fn banks(&self) -> impl Iterator<Item = core::ops::Range<u64>> {
-        self.others.iter().chain([&self.main]).filter(|run| !run.words.is_empty()).map(|run| {
-            let end = run.base + run.words.len() as u64 * GRANULE_SIZE;
-            run.base..end
-        })
+        self.others
+            .iter()
+            .chain([&self.second, &self.main])
+            .filter(|run| !run.words.is_empty())
+            .map(|run| {
+                let end = run.base + run.words.len() as u64 * GRANULE_SIZE;
+                run.base..end
+            })
     }
 
     /// Whether the granule is a REC that runs at this instant.
@@ -320,6 +343,33 @@ mod tests {
         assert_eq!(runs, [0x4000_0000..0x4000_5000, 0x4000_6000..0x4000_7000]);
         let range = GranuleRange::new(0x4000_0000, 0x4000_5000).unwrap();
         assert_eq!(table.lock_run::<Undelegated>(range).unwrap().count(), 5);
+    }
+
+    /// A granule is found in whatever bank it is, also when the main one is not the first.
+    #[test]
+    fn each_of_many_banks_is_looked_at() {
+        let words = [const { AtomicU16::new(0) }; 9];
+        let mut banks = Banks::new();
+        for (base, size_bytes) in [
+            (0x1000_0000, 0x1000),
+            (0x2000_0000, 0x4000),
+            (0x3000_0000, 0x1000),
+            (0x4000_0000, 0x3000),
+        ] {
+            banks.push(Bank { base, size_bytes }).unwrap();
+        }
+        let table = GranuleTable::new(banks.clone(), &words).unwrap();
+        assert_eq!(table.main.base, 0x2000_0000, "twice as large as the first");
+        assert_eq!(table.second.base, 0x4000_0000);
+        for Bank { base, size_bytes } in banks {
+            for pa in (base..base + size_bytes).step_by(0x1000) {
+                assert!(table.is_tracked(at(pa)), "{pa:#x}");
+                let range = GranuleRange::new(pa, base + size_bytes).unwrap();
+                let run = table.lock_run::<Undelegated>(range).unwrap();
+                assert_eq!(run.count(), range.count(), "{pa:#x}");
+            }
+            assert!(!table.is_tracked(at(base + size_bytes)));
+        }
     }
 
     fn words() -> [AtomicU16; 6] {

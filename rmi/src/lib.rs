@@ -73,24 +73,14 @@ pub fn serve<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers, run: &impl
     if number == VERSION {
         return version(rmm, registers);
     }
-    // perf: one comparison before the commands of 1.0 (`granule_delegate` and all others).
-    if Stage::V1_0.is_now(rmm) {
-        v1_0::table::serve(rmm, registers, run);
+    // perf: one comparison before the commands of 1.0 (`granule_delegate` and all others), two
+    // before those of 2.0.
+    let dialect = if Stage::V1_0.is_now(rmm) {
+        Dialect::V1_0
+    } else if Stage::V2_0Active.is_now(rmm) {
+        Dialect::V2_0
     } else {
-        serve_other(rmm, registers, run);
-    }
-}
-
-/// Handles a call of a Host that does not use 1.0, or may not.
-#[inline(never)]
-fn serve_other<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers, run: &impl Run<M>) {
-    let [x0, ..] = *registers;
-    let dialect = match Stage::of(rmm) {
-        Stage::V1_0 => Dialect::V1_0,
-        Stage::V2_0Inactive | Stage::V2_0Active | Stage::V2_0Leaving => Dialect::V2_0,
-        Stage::Unchosen | Stage::V1_0Asked | Stage::V2_0Asked => {
-            dialect::choose(rmm, known(identifier(x0)))
-        }
+        dialect::choose(rmm, known(number))
     };
     match dialect {
         Dialect::V1_0 => v1_0::table::serve(rmm, registers, run),

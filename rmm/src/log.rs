@@ -63,9 +63,8 @@ pub fn log(event: Event<'_>) {
         }
         // perf: at debug level, since a line takes longer than the command does (`realm_activate`).
         Event::RealmActivated { number } => defmt::debug!("Realm {=u64} activated", number.0),
-        Event::RealmTerminated { number } => {
-            defmt::info!("Realm {=u64} is terminated", number.0);
-        }
+        // perf: the same (`realm_terminate`); its end has a line.
+        Event::RealmTerminated { number } => defmt::debug!("Realm {=u64} is terminated", number.0),
         Event::RealmOff { number } => defmt::info!("Realm {=u64} is off", number.0),
     }
 }

@@ -2,7 +2,8 @@
 
 use granule::delegation::{self, Moved, Refusal};
 use granule::{
-    Budget, Delegated, GranuleAddr, GranuleError, GranuleRange, GranuleState, Progress, Undelegated,
+    Budget, Delegated, GranuleAddr, GranuleError, GranuleRange, GranuleState, Progress, State,
+    Undelegated,
 };
 use machine::{El3Error, Log, Memory, RootWorld, Vcpu};
 use realm::Rmm;
@@ -30,14 +31,8 @@ pub fn delegate<M: Memory + RootWorld + Vcpu>(
     budget: Budget,
 ) -> Result<Progress, Cause> {
     advance(rmm, range, budget, Cause::NotDelegated, |rest, _| {
-        if already == AlreadyThere::IsProgress {
-            let count = rmm.granules.leading::<Delegated>(rest);
-            if count != 0 {
-                return Ok(Moved { count, is_short: false });
-            }
-        }
-        let moved = delegation::delegate(rmm.machine, &rmm.granules, rest);
-        moved.or_else(|refusal| unless_there(refusal, GranuleState::Delegated, already))
+        delegation::delegate(rmm.machine, &rmm.granules, rest)
+            .or_else(|refusal| unless_there::<Delegated, _>(rmm, rest, refusal, already))
     })
 }
 
@@ -70,27 +65,25 @@ pub fn undelegate<M: RootWorld + Vcpu + Log>(
     budget: Budget,
 ) -> Result<Progress, Cause> {
     advance(rmm, range, budget, Cause::NotUndelegated, |rest, is_first| {
-        if already == AlreadyThere::IsProgress {
-            let count = rmm.granules.leading::<Undelegated>(rest);
-            if count != 0 {
-                return Ok(Moved { count, is_short: false });
-            }
-        }
-        let moved = delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, rest, is_first);
-        moved.or_else(|refusal| unless_there(refusal, GranuleState::Undelegated, already))
+        delegation::undelegate(rmm.machine, &rmm.granules, &rmm.ledger, rest, is_first)
+            .or_else(|refusal| unless_there::<Undelegated, _>(rmm, rest, refusal, already))
     })
 }
 
-/// A granule that another CPU held, and has brought to the wanted state meanwhile, is done as well.
+/// Granules that are in the wanted state `S` already are done: the first of `rest`, which has been
+/// found there, and those that follow it.
 #[cold]
-fn unless_there(
+fn unless_there<S: State, M>(
+    rmm: &Rmm<'_, M>,
+    rest: GranuleRange,
     refusal: Refusal,
-    wanted: GranuleState,
     already: AlreadyThere,
 ) -> Result<Moved, Refusal> {
-    let is_there = refusal == Refusal::Granule(GranuleError::WrongState(wanted));
+    let is_there = refusal == Refusal::Granule(GranuleError::WrongState(S::STATE));
     if is_there && already == AlreadyThere::IsProgress {
-        Ok(Moved { count: 1, is_short: false })
+        // None, if another CPU has taken it away meanwhile: it was there all the same.
+        let count = rmm.granules.leading::<S>(rest).max(1);
+        Ok(Moved { count, is_short: false })
     } else {
         Err(refusal)
     }

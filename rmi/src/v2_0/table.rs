@@ -15,6 +15,9 @@ use crate::{NOT_SUPPORTED, Registers, Run, entry};
 /// is the Host's own.
 pub(super) type Outputs = [u64; 4];
 
+/// Arguments of a command: X1 to X6.
+type Arguments = [u64; 6];
+
 /// What a command that is not refused replies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reply {
@@ -66,21 +69,29 @@ impl When {
     /// # Errors
     ///
     /// `MonitorState`; `Busy` while another CPU deactivates the monitor, which may come to nothing.
-    #[inline(never)] // Every row has it.
+    #[inline(always)] // perf: one comparison (`rmm_state_get`).
     fn check<M>(self, rmm: &Rmm<'_, M>) -> Result<(), Cause> {
-        let stage = Stage::of(rmm);
         match self {
             Self::Always => Ok(()),
-            _ if stage == Stage::V2_0Leaving => Err(Cause::Busy),
-            Self::Active if stage != Stage::V2_0Active => Err(Cause::MonitorState),
-            Self::Init if stage == Stage::V2_0Active => Err(Cause::MonitorState),
-            Self::Init | Self::Active => Ok(()),
+            Self::Active if Stage::V2_0Active.is_now(rmm) => Ok(()),
+            Self::Init if Stage::V2_0Inactive.is_now(rmm) => Ok(()),
+            Self::Active | Self::Init => Err(Self::refusal(rmm)),
         }
+    }
+
+    /// Why a command that has its time is not allowed now.
+    #[cold]
+    #[inline(never)]
+    fn refusal<M>(rmm: &Rmm<'_, M>) -> Cause {
+        if Stage::V2_0Leaving.is_now(rmm) { Cause::Busy } else { Cause::MonitorState }
     }
 }
 
 /// Makes [`serve`] of rows `number NAME [arguments] when shape => call`. A call ends with its
 /// outputs, from X1 on, or with a [`Reply`].
+///
+/// Each row is a function of its own, to which [`serve`] jumps, as in the table of 1.0 (perf: all
+/// rows).
 macro_rules! commands {
     (($rmm:ident, $run:ident)
      $($number:literal $name:ident [$($argument:ident),*] $when:ident $shape:ident => $call:expr;)*) => {
@@ -90,34 +101,45 @@ macro_rules! commands {
         /// what it is for, the rest.
         ///
         /// Source: RMM specification (Arm DEN0137) 2.0, "Command registers".
+        #[inline(always)]
+        #[expect(non_snake_case, reason = "a row's function has the name of its command")]
         pub(crate) fn serve<M: Machine>(
-            $rmm: &Rmm<'_, M>,
+            rmm: &Rmm<'_, M>,
             registers: &mut Registers,
-            $run: &impl Run<M>,
+            run: &impl Run<M>,
         ) {
-            let _counted = $rmm.host.command();
-            let [x0, arguments @ .., _] = *registers;
-            // Each row gives what it leads to, and one place makes a reply of it: there are many
-            // rows.
-            let (name, shape, outcome) = match crate::identifier(x0) {
-                $($number => {
-                    let [$($argument,)* ..] = arguments;
-                    let call = || -> Result<Reply, Cause> { Ok(Reply::from($call)) };
-                    let outcome = When::$when.check($rmm).and_then(|()| call());
-                    (concat!("RMI_", stringify!($name)), Shape::$shape, outcome)
-                })*
-                number if is_of_absent_feature(number) => {
-                    let outcome = When::Active.check($rmm).and(Err(Cause::Unsupported));
-                    ("RMI", Shape::Plain, outcome)
+            $(
+                #[inline(never)]
+                fn $name<M: Machine>(
+                    rmm: &Rmm<'_, M>,
+                    registers: &mut Registers,
+                    run: &impl Run<M>,
+                ) {
+                    #[inline(always)]
+                    #[allow(unused_variables, reason = "not every command uses each of its arguments")]
+                    fn call<M: Machine>(
+                        $rmm: &Rmm<'_, M>,
+                        $run: &impl Run<M>,
+                        [$($argument,)* ..]: Arguments,
+                    ) -> Result<Reply, Cause> {
+                        When::$when.check($rmm)?;
+                        Ok(Reply::from($call))
+                    }
+                    let [_, arguments @ .., _] = *registers;
+                    match call(rmm, run, arguments) {
+                        Ok(reply) => done(Shape::$shape, &reply, registers),
+                        Err(cause) => {
+                            let name = concat!("RMI_", stringify!($name));
+                            refused(rmm, name, Shape::$shape, cause, registers)
+                        }
+                    }
                 }
-                _ => {
-                    $rmm.machine.log(Event::UnknownCommand { fid: x0 });
-                    return set_low(registers, [NOT_SUPPORTED, 0, 0, 0]);
-                }
-            };
-            match outcome {
-                Ok(reply) => done(shape, &reply, registers),
-                Err(cause) => refused($rmm, name, shape, cause, registers),
+            )*
+            let _counted = rmm.host.command();
+            let [x0, ..] = *registers;
+            match crate::identifier(x0) {
+                $($number => $name(rmm, registers, run),)*
+                number => unknown(rmm, number, registers),
             }
         }
 
@@ -285,6 +307,19 @@ const fn is_of_absent_feature(number: u64) -> bool {
         0x17d..=0x17f | 0x18b | 0x1fd..=0x200 => true,
         _ => false,
     }
+}
+
+/// The reply to a call that is no command of this monitor.
+#[cold]
+#[inline(never)]
+fn unknown<M: Machine>(rmm: &Rmm<'_, M>, number: u64, registers: &mut Registers) {
+    if is_of_absent_feature(number) {
+        let cause = When::Active.check(rmm).err().unwrap_or(Cause::Unsupported);
+        return refused(rmm, "RMI", Shape::Plain, cause, registers);
+    }
+    let [fid, ..] = *registers;
+    rmm.machine.log(Event::UnknownCommand { fid });
+    set_low(registers, [NOT_SUPPORTED, 0, 0, 0]);
 }
 
 /// Sets X0 to X3; the rest keep the Host's values.
