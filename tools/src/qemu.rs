@@ -82,9 +82,15 @@ pub(crate) struct Machine {
 
 /// The newest-looking QEMU on the PATH, if it has RME.
 pub(crate) fn find() -> Option<Qemu> {
-    let path = find_program(PROGRAM)?;
-    let version = probe(&path).ok()?;
-    Some(Qemu { stamp: stamp(&path)?, path, version })
+    at(&find_program(PROGRAM)?).ok()
+}
+
+/// The QEMU at `path`, if it has RME.
+pub(crate) fn at(path: &Path) -> anyhow::Result<Qemu> {
+    let path = std::path::absolute(path).at("find", path)?;
+    let version = probe(&path)?;
+    let stamp = stamp(&path).with_context(|| format!("{} is gone", path.display()))?;
+    Ok(Qemu { path, stamp, version })
 }
 
 /// Whether the binary is still the one that was tried.

@@ -65,6 +65,9 @@ pub(crate) struct Ready {
 /// The `setup` subcommand.
 pub(crate) fn command(options: &SetupOptions) -> anyhow::Result<()> {
     let cache = Cache::locate()?;
+    if let Some(path) = &options.qemu {
+        choose_qemu(&cache, path)?;
+    }
     let ready = ensure(&cache, options, None, Parts::ALL)?;
     rust_components()?;
     let record = cache.record();
@@ -82,6 +85,13 @@ pub(crate) fn command(options: &SetupOptions) -> anyhow::Result<()> {
     println!("Next: `cargo xtask run` boots Linux as a Realm, `cargo xtask test` runs every test.");
     drop(ready);
     Ok(())
+}
+
+/// Takes the QEMU at `path` from now on, as long as it does not change.
+fn choose_qemu(cache: &Cache, path: &Path) -> anyhow::Result<()> {
+    let qemu = qemu::at(path)?;
+    let locked = cache.lock()?;
+    locked.store(&Record { qemu: Some(qemu), ..cache.record() })
 }
 
 /// Makes sure that these parts are there, using `qemu` instead of the machine's own if it is given.
@@ -136,7 +146,8 @@ fn complete_parts(
 ) -> anyhow::Result<Record> {
     let locked = cache.lock()?;
     let mut record = cache.record(); // another process may have finished it meanwhile
-    let found = qemu::find();
+    // One that the user has chosen, or that has been found before, stays.
+    let found = record.qemu.clone().filter(qemu::is_unchanged).or_else(qemu::find);
     if options.offline {
         return offline(cache, &locked, record, found, other_qemu, parts);
     }

@@ -11,6 +11,8 @@ mod manual;
 mod run;
 mod suites;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use debugger::GdbOptions;
@@ -102,6 +104,9 @@ pub(crate) struct SetupOptions {
     /// Look for a newer guest kernel even if one is in the cache
     #[arg(long, conflicts_with = "offline")]
     pub update: bool,
+    /// Take this QEMU from now on, if it has RME, instead of the one on the PATH
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
 }
 
 /// Boards.

@@ -71,7 +71,7 @@ pub(crate) fn prepare_parts(
     qemu: Option<&PathBuf>,
     parts: Parts,
 ) -> anyhow::Result<Ready> {
-    let setup = SetupOptions { offline: options.offline, update: false };
+    let setup = SetupOptions { offline: options.offline, ..SetupOptions::default() };
     setup::ensure(&Cache::locate()?, &setup, qemu.map(PathBuf::as_path), parts)
 }
 
