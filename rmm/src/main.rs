@@ -73,6 +73,7 @@ mod image {
             }
         }
 
+        #[inline]
         fn log(event: Event<'_>) {
             rmm::log::log(event);
         }

@@ -77,6 +77,7 @@ impl<F: Firmware> Cpu<F> {
 }
 
 impl<F: Firmware> Log for Cpu<F> {
+    #[inline]
     fn log(&self, event: Event<'_>) {
         F::log(event);
     }

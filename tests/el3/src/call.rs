@@ -36,6 +36,8 @@ pub const SMCCC_INVALID: u64 = (-3_i64).cast_unsigned();
 
 /// `PSCI_VERSION`.
 pub const PSCI_VERSION: u64 = 0x8400_0000;
+/// `PSCI_CPU_SUSPEND`.
+pub const PSCI_CPU_SUSPEND: u64 = 0xc400_0001;
 /// `PSCI_CPU_OFF`.
 pub const PSCI_CPU_OFF: u64 = 0x8400_0002;
 /// `PSCI_CPU_ON`.
@@ -87,6 +89,14 @@ pub const fn is_rmi(function: u64, edition: Edition) -> bool {
         _ => false,
     };
     function & 0xfffe_0000 == 0xc400_0000 && is_forwarded
+}
+
+/// Whether `PSCI_CPU_SUSPEND` with this power state keeps the state of the CPU: then it goes on
+/// after its call.
+///
+/// Source: PSCI (Arm DEN0022), `CPU_SUSPEND`, original format of the power state.
+pub const fn is_standby(power_state: u64) -> bool {
+    power_state & 1 << 16 == 0
 }
 
 #[cfg(test)]

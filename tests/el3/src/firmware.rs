@@ -252,6 +252,12 @@ fn from_normal(index: usize, frame: &mut Frame, clock: &mut Clock) {
     }
     let reply = match x0 {
         call::PSCI_VERSION => 0x1_0001,
+        call::PSCI_CPU_SUSPEND if call::is_standby(x1) => {
+            leaf::wait_for_interrupt();
+            0
+        }
+        // No CPU loses its state here.
+        call::PSCI_CPU_SUSPEND => call::INVALID_PARAMETERS,
         call::PSCI_CPU_ON => cpu_on(x1, x2, x3),
         call::PSCI_AFFINITY_INFO => match target(x1) {
             Some(cpu) => u64::from(!cpu.is_on.load(Ordering::Acquire)),

@@ -420,6 +420,12 @@ pub(crate) fn wait_for_event() {
     unsafe { asm!("wfe", options(nostack)) };
 }
 
+/// Sleeps until an interrupt, which is left pending for the Normal world; it may wake up early.
+pub(crate) fn wait_for_interrupt() {
+    // SAFETY: waiting changes nothing.
+    unsafe { asm!("dsb sy", "wfi", options(nostack)) };
+}
+
 /// Wakes the CPUs that sleep.
 pub(crate) fn send_event() {
     // SAFETY: an event changes nothing.
