@@ -32,6 +32,7 @@ enum Request {
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_PSCI_COMPLETE`, B3.27. A refused status
 /// changes nothing (the reference monitor has completed the call by then).
+#[inline(never)] // Two dialects call it, and one copy is enough.
 pub fn complete<M: Memory>(
     rmm: &Rmm<'_, M>,
     calling: Named<'_>,

@@ -126,7 +126,7 @@ fn unlink<M: Memory + Stage2Tlb>(
 /// Source: RMM specification (Arm DEN0137) 1.0, `RMI_RTT_DESTROY`. The text says UNASSIGNED,
 /// DESTROYED for both halves; that is a confirmed mistake for the unprotected one, whose entry
 /// becomes UNASSIGNED_NS.
-#[inline(always)] // perf: two dialects call it, and neither should pay for that (`rtt_destroy_l3`).
+#[inline(never)] // Two dialects call it, and one copy is enough.
 pub fn destroy<M: Memory + Stage2Tlb>(
     rmm: &Rmm<'_, M>,
     rd: Named<'_>,

@@ -69,21 +69,17 @@ impl When {
     /// # Errors
     ///
     /// `MonitorState`; `Busy` while another CPU deactivates the monitor, which may come to nothing.
-    #[inline(always)] // perf: one comparison (`rmm_state_get`).
+    #[inline(always)] // perf: little more than a comparison (`rmm_state_get`).
     fn check<M>(self, rmm: &Rmm<'_, M>) -> Result<(), Cause> {
+        // Read once: a CPU that deactivates the monitor may give it up between two looks.
+        let stage = Stage::of(rmm);
         match self {
             Self::Always => Ok(()),
-            Self::Active if Stage::V2_0Active.is_now(rmm) => Ok(()),
-            Self::Init if Stage::V2_0Inactive.is_now(rmm) => Ok(()),
-            Self::Active | Self::Init => Err(Self::refusal(rmm)),
+            Self::Active if stage == Stage::V2_0Active => Ok(()),
+            Self::Init if stage == Stage::V2_0Inactive => Ok(()),
+            Self::Active | Self::Init if stage == Stage::V2_0Leaving => Err(Cause::Busy),
+            Self::Active | Self::Init => Err(Cause::MonitorState),
         }
-    }
-
-    /// Why a command that has its time is not allowed now.
-    #[cold]
-    #[inline(never)]
-    fn refusal<M>(rmm: &Rmm<'_, M>) -> Cause {
-        if Stage::V2_0Leaving.is_now(rmm) { Cause::Busy } else { Cause::MonitorState }
     }
 }
 
