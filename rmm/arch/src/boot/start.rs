@@ -136,8 +136,8 @@ fn check_errors() -> Result<(), BootCode> {
 fn set_controls() {
     let facts = facts::read();
     let counters = (facts.pmcr >> 11) & 0x1f;
-    // SAFETY: everything of debug and performance monitors traps, and HPMN is the number of counters
-    // that the CPU has.
+    // SAFETY: everything of debug and performance monitors traps, and HPMN is how many counters the
+    // CPU has.
     unsafe { MDCR_EL2.set(registers::MDCR | counters) };
     // SAFETY: opens the counter and the timer that are switched with the Realm.
     unsafe { CNTHCTL_EL2.set(registers::CNTHCTL) };
@@ -149,8 +149,8 @@ fn set_controls() {
         // SAFETY: the virtual interface is off until a Realm is loaded.
         unsafe { ICH_HCR_EL2.set(0) };
     }
-    // SAFETY: it traps registers of AArch32 by number, of which EL0 reaches none that it does not have
-    // in AArch64 too: those are switched, or trap by controls of their own.
+    // SAFETY: it traps registers of AArch32 by number, of which EL0 reaches none that it does not
+    // have in AArch64 too: those are switched, or trap by controls of their own.
     unsafe { HSTR_EL2.set(0) };
     // Before a Realm runs here this CPU invalidates for others: with 8-bit VMIDs it would miss
     // theirs.

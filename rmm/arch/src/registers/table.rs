@@ -41,7 +41,7 @@ guarded_named! {
     // Traps.
     CPTR_EL2, MDCR_EL2, CNTHCTL_EL2,
     HFGRTR_EL2, HFGWTR_EL2, HFGITR_EL2, HDFGRTR_EL2, HDFGWTR_EL2, HAFGRTR_EL2,
-    // The interrupt interface: whether the monitor reaches it, and whether EL1's is the virtual one.
+    // The interrupt interface: whether the monitor reaches it, and whether EL1's signals.
     ICC_SRE_EL2, ICH_HCR_EL2,
 }
 

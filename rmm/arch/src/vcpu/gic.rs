@@ -72,7 +72,7 @@ pub(super) fn load(from: &GicRegisters, features: &Features) {
     active_priorities_1!(features.active_priorities, from.ap1r, load_one);
     list_registers!(features.list_registers, from.lrs, load_one);
     ICH_VMCR_EL2.set(from.vmcr);
-    // SAFETY: all registers of the interface are the Realm's now, and `hcr` has only the bits that a
+    // SAFETY: all registers of the interface are the Realm's now, and `hcr` has only bits that a
     // Host may choose, besides the monitor's own.
     unsafe { ICH_HCR_EL2.set(from.hcr) };
 }
@@ -162,8 +162,8 @@ pub(super) fn unload_shared(area: &CpuArea, gic: &mut GicRegisters) {
         // ICH_MISR_EL2 follows ICH_HCR_EL2: it is read while that is the Realm's.
         gic.misr = ICH_MISR_EL2.get();
         gic.hcr = ICH_HCR_EL2.get();
-        // SAFETY: the Host's own, with the Realm's count of EOIs, which the Host is to see; no Realm
-        // runs before `load_shared` writes it again.
+        // SAFETY: the Host's own, with the Realm's count of EOIs, which the Host is to see; no
+        // Realm runs before `load_shared` writes it again.
         unsafe { ICH_HCR_EL2.set(returned_hcr(gic.host_hcr, gic.hcr)) };
     }
     give_back_system_registers(area.host_sre.get());

@@ -110,8 +110,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
                 VSESR_EL2.set(registers.vserror & VSESR_MASK);
             }
         }
-        // SAFETY: made by `realm`: stage 2 is on, what a Realm must not reach traps, and E2H, on which
-        // the monitor stands, is set. A virtual SError changes none of that.
+        // SAFETY: made by `realm`: stage 2 is on, what a Realm must not reach traps, and E2H, on
+        // which the monitor stands, is set. A virtual SError changes none of that.
         unsafe { HCR_EL2.set(hcr) };
         self.separate_from_last_run(registers);
         pmu::load(area, registers);

@@ -129,8 +129,8 @@ fn switch_in(area: &CpuArea, registers: &mut VcpuRegisters, pmcr: u64) {
     let Some(counters) = registers.extensions.counters() else { return };
     exchange(&mut registers.pmu, area.features.get().counters);
     let own = MDCR_EL2::HPMN.val(u64::from(counters));
-    // SAFETY: the counters are the Realm's own since the exchange, and it reaches as many of them as
-    // it was given. All other traps stay.
+    // SAFETY: the counters are the Realm's own since the exchange, and it reaches as many of them
+    // as it was given. All other traps stay.
     unsafe { MDCR_EL2.modify(MDCR_EL2::TPM::CLEAR + MDCR_EL2::TPMCR::CLEAR + own) };
     barrier::isb(SY);
     PMCR_EL0.set(registers.pmu.pmcr_el0);

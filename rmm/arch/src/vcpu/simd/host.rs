@@ -89,8 +89,8 @@ unsafe extern "C" {
 /// A Realm that has SVE runs only at its own length, or what is beyond that would be somebody
 /// else's.
 pub(super) unsafe fn set_length(zcr: u64) {
-    // SAFETY: promised by the caller. Whoever moves vectors between registers and memory proves room
-    // for their length.
+    // SAFETY: promised by the caller. Whoever moves vectors between registers and memory proves
+    // room for their length.
     unsafe { ZCR_EL2.set(zcr) };
     barrier::isb(SY);
 }
