@@ -1,7 +1,12 @@
 //! Exceptions that the monitor makes a Realm take at EL1, as the architecture would.
 //!
-//! Pure: from the registers that matter to the registers that change. The caller reads and writes
-//! them, in the REC or live on the CPU.
+//! EL1's registers are in the REC, or on the CPU while it is loaded there; what becomes of them is
+//! the same.
+
+use machine::Vcpu;
+use machine::vcpu::{LiveRegister, VcpuRegisters};
+
+use super::Rec;
 
 /// Exception classes of ESR_ELx, those that occur here.
 ///
@@ -61,34 +66,30 @@ pub const fn page_of(hpfar: u64) -> u64 {
     (hpfar & 0xffff_ffff_fff0) << 8
 }
 
-/// What an exception changes.
+/// An exception that the monitor can make a Realm take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// ESR_EL1.
-    pub esr: u64,
-    /// FAR_EL1, if the exception sets it.
-    pub far: Option<u64>,
-    /// ELR_EL1.
-    pub elr: u64,
-    /// SPSR_EL1.
-    pub spsr: u64,
-    /// The next instruction.
-    pub pc: u64,
-    /// PSTATE.
-    pub pstate: u64,
+pub enum Exception {
+    /// The instruction at the PC is UNDEFINED.
+    Undefined,
+    /// A synchronous external abort for the access of a data or instruction abort.
+    ExternalAbort {
+        /// ESR_EL2 of that abort.
+        esr: u64,
+        /// FAR_EL2 of that abort.
+        far: u64,
+    },
 }
 
-/// The registers on which taking an exception depends.
-#[derive(Clone, Copy, Debug)]
-pub struct Before {
-    /// The instruction to report.
-    pub pc: u64,
-    /// PSTATE.
-    pub pstate: u64,
-    /// VBAR_EL1.
-    pub vbar: u64,
-    /// SCTLR_EL1.
-    pub sctlr: u64,
+/// The registers that a REC has when it has taken an exception at EL1; the others stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AtVector {
+    pc: u64,
+    pstate: u64,
+    esr: u64,
+    /// FAR_EL1, if the exception sets it.
+    far: Option<u64>,
+    elr: u64,
+    spsr: u64,
 }
 
 const PSTATE_MODE: u64 = 0x1f;
@@ -114,49 +115,78 @@ pub const fn is_aarch32(pstate: u64) -> bool {
     pstate & PSTATE_AARCH32 != 0
 }
 
-impl Before {
-    /// A synchronous exception to EL1 with this syndrome.
+impl Exception {
+    /// Takes the exception to EL1, from what PC and PSTATE are and EL1's VBAR and SCTLR.
     ///
     /// Source: Arm ARM (DDI0487), `AArch64.TakeException`.
-    fn take(self, esr: u64, far: Option<u64>) -> Taken {
-        let offset = match self.pstate & PSTATE_MODE {
-            _ if is_aarch32(self.pstate) => 0x600,
+    fn enter(self, pc: u64, pstate: u64, vbar: u64, sctlr: u64) -> AtVector {
+        let (esr, far) = self.syndrome(pstate);
+        let offset = match pstate & PSTATE_MODE {
+            _ if is_aarch32(pstate) => 0x600,
             MODE_EL0T => 0x400,
             MODE_EL1T => 0x000,
             _ => 0x200,
         };
-        let kept = self.pstate & (PSTATE_NZCV | PSTATE_DIT | PSTATE_PAN);
-        let pan = if self.sctlr & SCTLR_SPAN == 0 { PSTATE_PAN } else { 0 };
-        let ssbs = if self.sctlr & SCTLR_DSSBS != 0 { PSTATE_SSBS } else { 0 };
-        Taken {
+        let kept = pstate & (PSTATE_NZCV | PSTATE_DIT | PSTATE_PAN);
+        let pan = if sctlr & SCTLR_SPAN == 0 { PSTATE_PAN } else { 0 };
+        let ssbs = if sctlr & SCTLR_DSSBS != 0 { PSTATE_SSBS } else { 0 };
+        AtVector {
+            pc: vbar.wrapping_add(offset),
+            pstate: kept | pan | ssbs | PSTATE_DAIF | MODE_EL1H,
             esr,
             far,
-            elr: self.pc,
-            spsr: self.pstate,
-            pc: self.vbar.wrapping_add(offset),
-            pstate: kept | pan | ssbs | PSTATE_DAIF | MODE_EL1H,
+            elr: pc,
+            spsr: pstate,
         }
     }
 
-    /// A synchronous external abort for the access that `esr` (of EL2) describes.
+    /// ESR_EL1, and FAR_EL1 if it is set.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, A5.2.7: ESR_EL1.EA is 1.
-    pub fn external_abort(self, esr: u64, far: u64) -> Taken {
-        let from_el0 = is_el0(self.pstate);
-        let instruction = class_of(esr) == class::INSTRUCTION_ABORT_LOWER;
-        let class = match (instruction, from_el0) {
-            (true, true) => class::INSTRUCTION_ABORT_LOWER,
-            (true, false) => class::INSTRUCTION_ABORT_SAME,
-            (false, true) => class::DATA_ABORT_LOWER,
-            (false, false) => class::DATA_ABORT_SAME,
-        };
-        const KEPT: u64 = 0x3ff_ffff & !(ESR_FSC | ESR_FNV | ESR_S1PTW);
-        self.take(class << 26 | esr & KEPT | ESR_EA | FSC_EXTERNAL, Some(far))
+    fn syndrome(self, pstate: u64) -> (u64, Option<u64>) {
+        match self {
+            Self::Undefined => (class::UNKNOWN << 26 | ESR_IL, None),
+            Self::ExternalAbort { esr, far } => {
+                let instruction = class_of(esr) == class::INSTRUCTION_ABORT_LOWER;
+                let class = match (instruction, is_el0(pstate)) {
+                    (true, true) => class::INSTRUCTION_ABORT_LOWER,
+                    (true, false) => class::INSTRUCTION_ABORT_SAME,
+                    (false, true) => class::DATA_ABORT_LOWER,
+                    (false, false) => class::DATA_ABORT_SAME,
+                };
+                const KEPT: u64 = 0x3ff_ffff & !(ESR_FSC | ESR_FNV | ESR_S1PTW);
+                (class << 26 | esr & KEPT | ESR_EA | FSC_EXTERNAL, Some(far))
+            }
+        }
+    }
+}
+
+impl Rec {
+    /// Makes the REC, which is not on a CPU, take an exception when it next runs.
+    pub fn inject(&mut self, exception: Exception) {
+        let VcpuRegisters { pc, pstate, el1, .. } = &mut self.registers;
+        let after = exception.enter(*pc, *pstate, el1.vbar_el1, el1.sctlr_el1);
+        (*pc, *pstate) = (after.pc, after.pstate);
+        el1.esr_el1 = after.esr;
+        el1.elr_el1 = after.elr;
+        el1.spsr_el1 = after.spsr;
+        if let Some(far) = after.far {
+            el1.far_el1 = far;
+        }
     }
 
-    /// An UNDEFINED instruction.
-    pub fn undefined(self) -> Taken {
-        self.take(class::UNKNOWN << 26 | ESR_IL, None)
+    /// Makes the REC, which is loaded on `cpu`, take an exception when it goes on.
+    pub fn inject_loaded(&mut self, cpu: &impl Vcpu, exception: Exception) {
+        let VcpuRegisters { pc, pstate, .. } = &mut self.registers;
+        let vbar = cpu.live(LiveRegister::Vbar);
+        let after = exception.enter(*pc, *pstate, vbar, cpu.live(LiveRegister::Sctlr));
+        (*pc, *pstate) = (after.pc, after.pstate);
+        cpu.set_live(LiveRegister::Esr, after.esr);
+        cpu.set_live(LiveRegister::Elr, after.elr);
+        cpu.set_live(LiveRegister::Spsr, after.spsr);
+        if let Some(far) = after.far {
+            cpu.set_live(LiveRegister::Far, far);
+        }
     }
 }
 
@@ -164,19 +194,26 @@ impl Before {
 mod tests {
     use super::*;
 
-    const BEFORE: Before = Before { pc: 0x1000, pstate: 0x6000_0005, vbar: 0x8000, sctlr: 0 };
+    const PC: u64 = 0x1000;
+    const PSTATE: u64 = 0x6000_0005;
+    const VBAR: u64 = 0x8000;
+
+    fn taken(exception: Exception, pstate: u64, sctlr: u64) -> AtVector {
+        exception.enter(PC, pstate, VBAR, sctlr)
+    }
 
     #[test]
     fn an_abort_at_el1_goes_to_the_spx_vector_with_everything_masked() {
         let esr = class::DATA_ABORT_LOWER << 26 | ESR_IL | ESR_ISV | ESR_FNV | ESR_S1PTW | 0x46;
-        let taken = BEFORE.external_abort(esr, 0xdead);
-        assert_eq!(class_of(taken.esr), class::DATA_ABORT_SAME);
-        assert_eq!(taken.esr & ESR_FSC, 0x10);
-        assert_eq!(taken.esr & (ESR_FNV | ESR_S1PTW), 0);
-        assert_eq!(taken.esr & (ESR_EA | ESR_ISV | ESR_WNR), ESR_EA | ESR_ISV | ESR_WNR);
-        assert_eq!((taken.pc, taken.elr, taken.far), (0x8200, 0x1000, Some(0xdead)));
-        assert_eq!(taken.pstate, 0x6000_0000 | PSTATE_PAN | 0x3c5);
-        assert_eq!(taken.spsr, BEFORE.pstate);
+        let abort = Exception::ExternalAbort { esr, far: 0xdead };
+        let after = taken(abort, PSTATE, 0);
+        assert_eq!(class_of(after.esr), class::DATA_ABORT_SAME);
+        assert_eq!(after.esr & ESR_FSC, 0x10);
+        assert_eq!(after.esr & (ESR_FNV | ESR_S1PTW), 0);
+        assert_eq!(after.esr & (ESR_EA | ESR_ISV | ESR_WNR), ESR_EA | ESR_ISV | ESR_WNR);
+        assert_eq!((after.pc, after.elr, after.far), (0x8200, PC, Some(0xdead)));
+        assert_eq!(after.pstate, 0x6000_0000 | PSTATE_PAN | 0x3c5);
+        assert_eq!(after.spsr, PSTATE);
     }
 
     #[test]
@@ -187,24 +224,23 @@ mod tests {
             (0b0000, 0x400, class::INSTRUCTION_ABORT_LOWER),
             (0b1_0000, 0x600, class::INSTRUCTION_ABORT_LOWER),
         ] {
-            let before = Before { pstate: mode, ..BEFORE };
-            let taken = before.external_abort(class::INSTRUCTION_ABORT_LOWER << 26, 0);
-            assert_eq!(taken.pc, 0x8000 + offset);
-            assert_eq!(class_of(taken.esr), class);
+            let abort = |of| Exception::ExternalAbort { esr: of << 26, far: 0 };
+            let after = taken(abort(class::INSTRUCTION_ABORT_LOWER), mode, 0);
+            assert_eq!(after.pc, VBAR + offset);
+            assert_eq!(class_of(after.esr), class);
             // A data abort keeps its own pair of classes.
-            let taken = before.external_abort(class::DATA_ABORT_LOWER << 26, 0);
+            let after = taken(abort(class::DATA_ABORT_LOWER), mode, 0);
             let same = class == class::INSTRUCTION_ABORT_SAME;
             let data = if same { class::DATA_ABORT_SAME } else { class::DATA_ABORT_LOWER };
-            assert_eq!(class_of(taken.esr), data);
+            assert_eq!(class_of(after.esr), data);
         }
     }
 
     #[test]
     fn undefined_keeps_pan_when_span_is_set_and_takes_ssbs_from_sctlr() {
-        let before = Before { sctlr: SCTLR_SPAN | SCTLR_DSSBS, ..BEFORE };
-        let taken = before.undefined();
-        assert_eq!(taken.esr, 0x200_0000);
-        assert_eq!(taken.far, None);
-        assert_eq!(taken.pstate & (PSTATE_PAN | PSTATE_SSBS), PSTATE_SSBS);
+        let after = taken(Exception::Undefined, PSTATE, SCTLR_SPAN | SCTLR_DSSBS);
+        assert_eq!(after.esr, 0x200_0000);
+        assert_eq!(after.far, None);
+        assert_eq!(after.pstate & (PSTATE_PAN | PSTATE_SSBS), PSTATE_SSBS);
     }
 }

@@ -323,29 +323,6 @@ impl Rec {
         }
     }
 
-    /// Makes the REC, which is not on a CPU, take an exception when it next runs.
-    pub fn take(&mut self, taken: exception::Taken) {
-        let el1 = &mut self.registers.el1;
-        el1.esr_el1 = taken.esr;
-        el1.elr_el1 = taken.elr;
-        el1.spsr_el1 = taken.spsr;
-        if let Some(far) = taken.far {
-            el1.far_el1 = far;
-        }
-        self.registers.pc = taken.pc;
-        self.registers.pstate = taken.pstate;
-    }
-
-    /// What an exception taken now would depend on, for a REC that is not on a CPU.
-    pub fn before_exception(&self) -> exception::Before {
-        exception::Before {
-            pc: self.registers.pc,
-            pstate: self.registers.pstate,
-            vbar: self.registers.el1.vbar_el1,
-            sctlr: self.registers.el1.sctlr_el1,
-        }
-    }
-
     /// What PSCI CPU_ON leaves of a CPU: the state after reset, with the virtual interrupts it had.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.7, B3.27 `PsciCompleteRequest`: all

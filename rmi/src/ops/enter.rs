@@ -5,7 +5,9 @@ use machine::vcpu::HostVgic;
 use machine::{Memory, Slot};
 use realm::exit::{Answer, Exit};
 use realm::rd::{Rd, RealmState};
-use realm::rec::exception::{ESR_ISV, ESR_WNR, access_bits, class, class_of, page_of, register_of};
+use realm::rec::exception::{
+    ESR_ISV, ESR_WNR, Exception, access_bits, class, class_of, page_of, register_of,
+};
 use realm::rec::{LastExit, Pending, controls};
 use realm::{Features, Rec, Rmm};
 
@@ -196,8 +198,8 @@ fn complete_sysreg_read(rec: &mut Rec, entry: &Entry<'_>) {
 fn complete_abort(rec: &mut Rec, entry: &Entry<'_>) {
     if entry.flags.has(EntryFlags::INJECTS_ABORT) {
         if was_unprotected_abort(rec) {
-            let last = rec.last_exit;
-            rec.take(rec.before_exception().external_abort(last.esr, last.far));
+            let LastExit { esr, far, .. } = rec.last_exit;
+            rec.inject(Exception::ExternalAbort { esr, far });
         }
     } else if entry.flags.has(EntryFlags::EMULATES) {
         let [value, ..] = *entry.gprs;

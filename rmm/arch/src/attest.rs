@@ -14,7 +14,7 @@ use crate::cpu::Cpu;
 use crate::el3::result;
 use crate::hunks::{self, NO_MEMORY};
 use crate::layout::{PAGE, PAGE_BYTES};
-use crate::registers::{mrs, msr};
+use crate::registers::{DIT, Readable, Writeable};
 use crate::smc;
 
 /// Address of the shared page, 0 until cold boot has set it. Locked for the whole of a service.
@@ -39,7 +39,7 @@ const SECRET_STACK_BYTES: usize = 8 << 10;
 /// Source: bug catalogue M3.
 const RANDOM_TRIES_MAX: u32 = 100;
 /// The bit of register DIT.
-const DIT: u64 = 1 << 24;
+const DIT_ON: u64 = 1 << 24;
 
 /// A random number of the CPU, which has FEAT_RNG; `None` if its generator fails for long.
 fn random() -> Option<u64> {
@@ -190,14 +190,14 @@ impl<F: Firmware> AttestRoot for Cpu<F> {
 
     fn constant_time<R>(&self, secret: impl FnOnce() -> R) -> R {
         let has_dit = self.area().features.get().dit;
-        let before = if has_dit { mrs!("s3_3_c4_c2_5") } else { 0 }; // DIT
+        let before = if has_dit { DIT.get() } else { 0 };
         if has_dit {
-            msr!("s3_3_c4_c2_5", before | DIT);
+            DIT.set(before | DIT_ON);
         }
         let result = apart(secret);
         wipe_stack();
         if has_dit {
-            msr!("s3_3_c4_c2_5", before);
+            DIT.set(before);
         }
         result
     }

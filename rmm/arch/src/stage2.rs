@@ -173,7 +173,7 @@ mod operations {
     use crate::boot::Firmware;
     use crate::cpu::Cpu;
     use crate::errata;
-    use crate::registers::{mrs, msr};
+    use crate::registers::{Guarded, Readable, VTCR_EL2, VTTBR_EL2};
 
     /// One TLBI with an operand.
     macro_rules! tlbi {
@@ -198,10 +198,13 @@ mod operations {
         fn invalidate(&self, vmid: u16, stale: Stale) {
             // The new descriptors first.
             barrier::dsb(ISHST);
-            let loaded = mrs!("vttbr_el2");
+            let loaded = VTTBR_EL2.get();
             let other = loaded >> 48 != u64::from(vmid);
             if other {
-                msr!("vttbr_el2", u64::from(vmid) << 48);
+                // SAFETY: no Realm runs before the register is written again: at the end of this
+                // function or, if none is loaded, by the next `load`. The monitor's own regime has
+                // no stage 2.
+                unsafe { VTTBR_EL2.set(VTTBR_EL2::VMID.val(u64::from(vmid)).value) };
                 barrier::isb(SY);
             }
             match stale {
@@ -213,7 +216,8 @@ mod operations {
             barrier::dsb(ISH);
             errata::wait_for_late_stores();
             if other {
-                msr!("vttbr_el2", loaded);
+                // SAFETY: what it was, which suits the loaded Realm if there is one.
+                unsafe { VTTBR_EL2.set(loaded) };
             }
             barrier::isb(SY);
         }
@@ -221,7 +225,7 @@ mod operations {
 
     impl<F: Firmware> Cpu<F> {
         fn invalidate_range(&self, ipa: u64, size_bytes: u64, leaf_size_bytes: u64) {
-            let ranges = || Ranges::new(self.area().features.get().tlbi_range, mrs!("vtcr_el2"));
+            let ranges = || Ranges::new(self.area().features.get().tlbi_range, VTCR_EL2.get());
             let page = ipa / GRANULE_SIZE;
             match Method::of(ipa, size_bytes, leaf_size_bytes, ranges) {
                 Method::Entry => tlbi!("ipas2e1is", page),

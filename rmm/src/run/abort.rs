@@ -4,12 +4,12 @@ use machine::vcpu::VcpuExit;
 use machine::{Event, Machine};
 use realm::exit::{Exit, PageOffset};
 use realm::rec::exception::{
-    ESR_FSC, ESR_ISV, ESR_S1PTW, ESR_WNR, access_bits, is_aarch32, page_of, register_of,
+    ESR_FSC, ESR_ISV, ESR_S1PTW, ESR_WNR, Exception, access_bits, is_aarch32, page_of, register_of,
 };
 use realm::rtt::{Entry, Level, Ripas};
 use realm::{Rec, Rmm};
 
-use super::{before, remember, take};
+use super::remember;
 
 /// Fields of a data abort that the Host cannot emulate: EC, SET, FnV, EA, DFSC.
 const NOT_EMULATABLE: u64 = 0xfc00_1e3f;
@@ -58,14 +58,14 @@ pub fn data<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Opt
     let ipa = fault_ipa(rmm, exit)?;
     let space = rec.tree().space;
     if !space.contains(ipa) {
-        inject(rmm, rec, exit, ipa);
+        inject_abort(rmm, rec, exit, ipa);
         return None;
     }
     let hpfar = ipa >> 8;
     if space.is_protected(ipa) {
         return match look_up(rmm, rec, ipa) {
             Protected::Realm => {
-                inject(rmm, rec, exit, ipa);
+                inject_abort(rmm, rec, exit, ipa);
                 None
             }
             Protected::Retry => None,
@@ -123,7 +123,7 @@ pub fn instruction<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit)
         if rec.tree().space.is_protected(ipa) { look_up(rmm, rec, ipa) } else { Protected::Realm };
     match verdict {
         Protected::Realm => {
-            inject(rmm, rec, exit, ipa);
+            inject_abort(rmm, rec, exit, ipa);
             None
         }
         Protected::Retry => None,
@@ -163,16 +163,15 @@ const fn is_of_stage_2(esr: u64) -> bool {
 #[inline(never)]
 fn unsupported<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> Option<Exit> {
     let ipa = rmm.machine.translate_stage1(exit.far)?;
-    inject(rmm, rec, exit, ipa);
+    inject_abort(rmm, rec, exit, ipa);
     None
 }
 
 /// Makes the loaded Realm take a synchronous external abort for its access.
 #[inline(never)]
-fn inject<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit, ipa: u64) {
+fn inject_abort<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit, ipa: u64) {
     rmm.machine.log(Event::InjectedAbort { ipa, pc: rec.registers.pc });
-    let taken = before(rmm, rec).external_abort(exit.esr, exit.far);
-    take(rmm, rec, &taken);
+    rec.inject_loaded(rmm.machine, Exception::ExternalAbort { esr: exit.esr, far: exit.far });
 }
 
 /// Whether an abort is a synchronous external one, on the access or on a table walk.
@@ -197,8 +196,8 @@ fn external<M: Machine>(
     const RESTARTABLE: u64 = 0b11;
     match (exit.esr >> 11) & 0b11 {
         RECOVERABLE => {
-            let taken = before(rmm, rec).external_abort(exit.esr, exit.far);
-            take(rmm, rec, &taken);
+            let abort = Exception::ExternalAbort { esr: exit.esr, far: exit.far };
+            rec.inject_loaded(rmm.machine, abort);
         }
         RESTARTABLE => {}
         _ => panic!("uncontained external abort, ESR {:#x}", exit.esr),

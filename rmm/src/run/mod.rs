@@ -12,11 +12,11 @@ pub mod id_registers;
 pub mod sysreg;
 pub mod timers;
 
-use machine::vcpu::{Cause, LiveRegister, VcpuExit};
+use machine::vcpu::{Cause, VcpuExit};
 use machine::{Event, Machine, Vcpu};
 use realm::exit::{Answer, Exit, PageOffset};
 use realm::rec::LastExit;
-use realm::rec::exception::{Before, Taken, class, class_of, register_of};
+use realm::rec::exception::{Exception, class, class_of, register_of};
 use realm::{Rec, Rmm};
 
 use timers::Timers;
@@ -72,12 +72,12 @@ fn synchronous<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> 
         class::HVC64 => {
             // ELR_EL2 is already behind the HVC, and an UNDEFINED one is reported at itself.
             rec.registers.pc = rec.registers.pc.wrapping_sub(4);
-            undefined(rmm, rec);
+            rec.inject_loaded(rmm.machine, Exception::Undefined);
             None
         }
         _ => {
             rmm.machine.log(Event::UnknownException { esr: exit.esr, pc: rec.registers.pc });
-            undefined(rmm, rec);
+            rec.inject_loaded(rmm.machine, Exception::Undefined);
             None
         }
     }
@@ -112,33 +112,4 @@ fn wait(rec: &mut Rec, exit: &VcpuExit) -> Exit {
 /// Keeps the syndrome of an exit for the flags of the next entry.
 fn remember(rec: &mut Rec, esr: u64, far: u64, hpfar: u64) {
     rec.last_exit = LastExit { esr, far, hpfar };
-}
-
-/// What an exception taken by the loaded Realm now depends on.
-fn before<M: Vcpu>(rmm: &Rmm<'_, M>, rec: &Rec) -> Before {
-    Before {
-        pc: rec.registers.pc,
-        pstate: rec.registers.pstate,
-        vbar: rmm.machine.live(LiveRegister::Vbar),
-        sctlr: rmm.machine.live(LiveRegister::Sctlr),
-    }
-}
-
-/// Makes the loaded Realm take an exception.
-fn take<M: Vcpu>(rmm: &Rmm<'_, M>, rec: &mut Rec, taken: &Taken) {
-    let machine = rmm.machine;
-    machine.set_live(LiveRegister::Esr, taken.esr);
-    machine.set_live(LiveRegister::Elr, taken.elr);
-    machine.set_live(LiveRegister::Spsr, taken.spsr);
-    if let Some(far) = taken.far {
-        machine.set_live(LiveRegister::Far, far);
-    }
-    rec.registers.pc = taken.pc;
-    rec.registers.pstate = taken.pstate;
-}
-
-/// Makes the loaded Realm take an UNDEFINED exception at its PC.
-fn undefined<M: Vcpu>(rmm: &Rmm<'_, M>, rec: &mut Rec) {
-    let taken = before(rmm, rec).undefined();
-    take(rmm, rec, &taken);
 }

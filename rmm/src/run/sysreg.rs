@@ -4,10 +4,10 @@
 use machine::vcpu::{LiveRegister, VcpuExit};
 use machine::{Event, Machine};
 use realm::exit::{Exit, PageOffset};
-use realm::rec::exception::register_of;
+use realm::rec::exception::{Exception, register_of};
 use realm::{Rec, Rmm};
 
-use super::{id_registers, remember, undefined};
+use super::{id_registers, remember};
 
 /// OSLSR_EL1.OSLM: the OS Lock is implemented.
 const OSLSR_IMPLEMENTED: u64 = 1 << 3;
@@ -122,7 +122,7 @@ pub fn access<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec, exit: &VcpuExit) -> O
         }
         _ if is_undefined(exit.esr) => {
             report(rmm, rec, exit);
-            undefined(rmm, rec);
+            rec.inject_loaded(rmm.machine, Exception::Undefined);
             return None;
         }
         // OSLAR_EL1, OSLSR_EL1.

@@ -10,7 +10,7 @@ use aarch64_cpu::asm::barrier::{self, SY};
 
 use crate::area;
 use crate::facts;
-use crate::registers::{mrs, msr};
+use crate::registers::*;
 use crate::smc;
 use crate::traps::{
     self, Answers, Control, Facilities, Facility, INTERFACE_WITH_UNDEFINED, Learnt, Openings,
@@ -62,48 +62,80 @@ fn ask() -> Option<Answers> {
 
 /// Writes what is open.
 fn write(open: Facilities) {
+    write_fine_grained_traps(open);
+    write_other_traps(open);
+    write_own_controls(open);
+    barrier::isb(SY);
+}
+
+fn write_fine_grained_traps(open: Facilities) {
     if open.has(Facility::Fgt) {
-        msr!("s3_4_c1_c1_4", traps::HFGRTR);
-        msr!("s3_4_c1_c1_5", traps::HFGWTR);
-        msr!("s3_4_c1_c1_6", traps::HFGITR);
-        msr!("s3_4_c3_c1_4", traps::HDFGRTR);
-        msr!("s3_4_c3_c1_5", traps::HDFGWTR);
+        // SAFETY: traps from EL1 and EL0, and what does not trap is shown to Realms or switched.
+        unsafe { HFGRTR_EL2.set(traps::HFGRTR) };
+        // SAFETY: the same.
+        unsafe { HFGWTR_EL2.set(traps::HFGWTR) };
+        // SAFETY: the same.
+        unsafe { HFGITR_EL2.set(traps::HFGITR) };
+        // SAFETY: the same.
+        unsafe { HDFGRTR_EL2.set(traps::HDFGRTR) };
+        // SAFETY: the same.
+        unsafe { HDFGWTR_EL2.set(traps::HDFGWTR) };
         // There with FEAT_AMUv1 alone.
-        if (mrs!("id_aa64pfr0_el1") >> 44) & 0xf != 0 {
-            msr!("s3_4_c3_c1_6", traps::HAFGRTR);
+        if ID_AA64PFR0_EL1.read(ID_AA64PFR0_EL1::AMU) != 0 {
+            // SAFETY: traps all that it can.
+            unsafe { HAFGRTR_EL2.set(traps::HAFGRTR) };
         }
     }
     if open.has(Facility::Fgt2) {
-        msr!("s3_4_c3_c1_2", traps::FGT2); // HFGRTR2_EL2
-        msr!("s3_4_c3_c1_3", traps::FGT2); // HFGWTR2_EL2
-        msr!("s3_4_c3_c1_7", traps::FGT2); // HFGITR2_EL2
-        msr!("s3_4_c3_c1_0", traps::FGT2); // HDFGRTR2_EL2
-        msr!("s3_4_c3_c1_1", traps::FGT2); // HDFGWTR2_EL2
+        // SAFETY: zero traps all that these registers can, but for an instruction that does nothing
+        // to others.
+        unsafe { HFGRTR2_EL2.set(traps::FGT2) };
+        // SAFETY: the same.
+        unsafe { HFGWTR2_EL2.set(traps::FGT2) };
+        // SAFETY: the same.
+        unsafe { HFGITR2_EL2.set(traps::FGT2) };
+        // SAFETY: the same.
+        unsafe { HDFGRTR2_EL2.set(traps::FGT2) };
+        // SAFETY: the same.
+        unsafe { HDFGWTR2_EL2.set(traps::FGT2) };
     }
+}
+
+fn write_other_traps(open: Facilities) {
     if open.has(Facility::Hcx) {
-        msr!("s3_4_c1_c2_2", traps::hcrx(mrs!("id_aa64pfr1_el1")));
+        // SAFETY: enables nothing at EL1 and EL0 beyond what every CPU has.
+        unsafe { HCRX_EL2.set(traps::hcrx(ID_AA64PFR1_EL1.get())) };
     }
     if open.has(Facility::Mpam) {
-        let (mpam2, mpamhcr) = traps::mpam(mrs!("s3_0_c10_c4_4")); // MPAMIDR_EL1
-        msr!("s3_4_c10_c5_0", mpam2);
+        let (mpam2, mpamhcr) = traps::mpam(MPAMIDR_EL1.get());
+        // SAFETY: traps the partitions of EL1 and EL0; the monitor's own is 0.
+        unsafe { MPAM2_EL2.set(mpam2) };
         if let Some(mpamhcr) = mpamhcr {
-            msr!("s3_4_c10_c4_0", mpamhcr);
+            // SAFETY: MPAMIDR_EL1 has said that the register is there, and this traps the same.
+            unsafe { MPAMHCR_EL2.set(mpamhcr) };
         }
     }
-    // The monitor's own: no trace of it, no control that its tables and code do not expect.
+}
+
+/// The monitor's own: no trace of it, no control that its tables and code do not expect.
+fn write_own_controls(open: Facilities) {
     if open.has(Facility::Trf) {
-        msr!("s3_4_c1_c2_1", 0); // TRFCR_EL2
+        // SAFETY: zero forbids trace of EL2.
+        unsafe { TRFCR_EL2.set(0) };
     }
     if open.has(Facility::Tcr2) {
-        msr!("s3_4_c2_c0_3", 0); // TCR2_EL2
+        // SAFETY: zero is what the tables of stage 1 are made for: no permission indirection, and
+        // descriptors of 64 bits.
+        unsafe { TCR2_EL2.set(0) };
     }
     if open.has(Facility::Sctlr2) {
-        msr!("s3_4_c1_c0_3", 0); // SCTLR2_EL2
+        // SAFETY: zero is what the code is made for: the controls of the first version alone.
+        unsafe { SCTLR2_EL2.set(0) };
     }
     if open.has(Facility::Gcs) {
-        msr!("s3_4_c2_c5_0", 0); // GCSCR_EL2
+        // SAFETY: zero is what the code is made for: it keeps no control stack.
+        unsafe { GCSCR_EL2.set(0) };
     }
-    barrier::isb(SY);
 }
 
 // One read each, which the vectors resume behind with X0 = 0 if it is UNDEFINED. In the order of

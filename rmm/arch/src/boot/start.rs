@@ -18,7 +18,10 @@ use crate::facts;
 use crate::features::{self, Features};
 use crate::mem;
 use crate::memory;
-use crate::registers::{self, mrs, msr};
+use crate::registers::{
+    self, CNTHCTL_EL2, CNTVOFF_EL2, DISR_EL1, Guarded, HSTR_EL2, ICC_SRE_EL2, ICH_HCR_EL2,
+    ID_AA64ISAR2_EL1, MDCR_EL2, MIDR_EL1, MPIDR_EL1, Readable, VPIDR_EL2, VTCR_EL2, Writeable,
+};
 use crate::smc;
 
 /// Version of the RMM-EL3 interface, which only the cold boot is told.
@@ -32,8 +35,8 @@ static COLD_DONE: AtomicBool = AtomicBool::new(false);
 pub fn start<F: Firmware>(named: u64, cold: bool) -> ! {
     // SAFETY: the assembly has just mapped this CPU's block, and calls once per boot.
     let cpu = unsafe { Cpu::<F>::new() };
-    mem::note_mops(features::has_mops(mrs!("id_aa64isar2_el1")), cold);
-    errata::note(mrs!("midr_el1"));
+    mem::note_mops(features::has_mops(ID_AA64ISAR2_EL1.get()), cold);
+    errata::note(MIDR_EL1.get());
     let outcome = if cold { cold_start(&cpu) } else { warm_start(&cpu) };
     if let Err(code) = outcome {
         defmt::error!("boot of CPU {=u64} refused: code {=i64}", cpu.index(), code as i64);
@@ -41,7 +44,7 @@ pub fn start<F: Firmware>(named: u64, cold: bool) -> ! {
     }
     COLD_DONE.store(true, Ordering::Relaxed);
     if named != cpu.index() {
-        let mpidr = mrs!("mpidr_el1");
+        let mpidr = MPIDR_EL1.get();
         defmt::warn!(
             "EL3 calls two CPUs {=u64}: MPIDR {=u64:#x} is CPU {=u64}",
             named,
@@ -116,12 +119,12 @@ fn check_errors() -> Result<(), BootCode> {
     if !area::here().features.get().ras {
         return Ok(());
     }
-    // DISR_EL1: what an error synchronisation barrier has found since it was zeroed.
-    msr!("s3_0_c12_c1_1", 0);
+    // What an error synchronisation barrier has found since it was zeroed.
+    DISR_EL1.set(0);
     // ESB
     // SAFETY: moves a pending SError, which is masked, to DISR_EL1; FEAT_RAS is there.
     unsafe { asm!("hint #16", options(nostack)) };
-    let disr = mrs!("s3_0_c12_c1_1");
+    let disr = DISR_EL1.get();
     if super::survives(disr) {
         return Ok(());
     }
@@ -133,20 +136,27 @@ fn check_errors() -> Result<(), BootCode> {
 fn set_controls() {
     let facts = facts::read();
     let counters = (facts.pmcr >> 11) & 0x1f;
-    msr!("mdcr_el2", registers::MDCR | counters);
-    msr!("cnthctl_el2", registers::CNTHCTL);
-    msr!("cntvoff_el2", 0);
+    // SAFETY: everything of debug and performance monitors traps, and HPMN is how many counters the
+    // CPU has.
+    unsafe { MDCR_EL2.set(registers::MDCR | counters) };
+    // SAFETY: opens the counter and the timer that are switched with the Realm.
+    unsafe { CNTHCTL_EL2.set(registers::CNTHCTL) };
+    CNTVOFF_EL2.set(0);
     // With interface 2.0 the Host's values are in both registers, from EL3's first entry on.
     if !area::here().features.get().shares_vgic {
-        msr!("s3_4_c12_c9_5", registers::ICC_SRE);
-        // ICH_HCR_EL2: no virtual interrupts until a Realm is loaded.
-        msr!("s3_4_c12_c11_0", 0);
+        // SAFETY: lower levels reach the virtual interface, which is switched with the Realm.
+        unsafe { ICC_SRE_EL2.set(registers::ICC_SRE) };
+        // SAFETY: the virtual interface is off until a Realm is loaded.
+        unsafe { ICH_HCR_EL2.set(0) };
     }
-    msr!("hstr_el2", 0);
+    // SAFETY: it traps registers of AArch32 by number, of which EL0 reaches none that it does not
+    // have in AArch64 too: those are switched, or trap by controls of their own.
+    unsafe { HSTR_EL2.set(0) };
     // Before a Realm runs here this CPU invalidates for others: with 8-bit VMIDs it would miss
     // theirs.
-    msr!("vtcr_el2", registers::vtcr_without_realm(facts.id_aa64mmfr1));
-    msr!("vpidr_el2", mrs!("midr_el1"));
+    // SAFETY: no Realm runs before `load` writes the register again; the monitor has no stage 2.
+    unsafe { VTCR_EL2.set(registers::vtcr_without_realm(facts.id_aa64mmfr1)) };
+    VPIDR_EL2.set(MIDR_EL1.get());
     area::here().cnthctl.set(registers::CNTHCTL);
     aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
 }

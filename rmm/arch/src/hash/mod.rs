@@ -32,7 +32,8 @@ impl<F: Firmware> Cpu<F> {
                 simd::save_realm(area);
             } else {
                 let features = area.features.get();
-                simd::open(&features);
+                // SAFETY: `run` gives the vectors back first, and that closes the unit.
+                unsafe { simd::open(&features) };
                 simd::save_host(&features, Extent::Vectors);
             }
         }

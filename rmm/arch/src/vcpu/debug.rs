@@ -10,7 +10,9 @@ use aarch64_cpu::asm::barrier::{self, SY};
 use machine::extensions::DebugRegisters;
 
 use crate::features::Features;
-use crate::registers::{mrs, msr};
+use crate::registers::{
+    DBGCLAIMCLR_EL1, DBGCLAIMSET_EL1, OSECCR_EL1, OSLAR_EL1, OSLSR_EL1, Readable, Writeable,
+};
 
 /// MDSCR_EL1.MDE and SS: breakpoints, watchpoints or single steps may happen.
 const MDSCR_ARMED: u64 = 1 << 15 | 1;
@@ -69,12 +71,12 @@ fn exchange(registers: &mut DebugRegisters, features: &Features) {
     exchange_breakpoints(registers, features);
     exchange_watchpoints(registers, features);
     // An external debugger's register, which is reached only under the lock.
-    let eccr = mrs!("oseccr_el1");
-    msr!("oseccr_el1", registers.oseccr);
+    let eccr = OSECCR_EL1.get();
+    OSECCR_EL1.set(registers.oseccr);
     registers.oseccr = eccr;
-    let claim = mrs!("dbgclaimclr_el1") & CLAIM_ALL;
-    msr!("dbgclaimclr_el1", CLAIM_ALL);
-    msr!("dbgclaimset_el1", registers.claim);
+    let claim = DBGCLAIMCLR_EL1.get() & CLAIM_ALL;
+    DBGCLAIMCLR_EL1.set(CLAIM_ALL);
+    DBGCLAIMSET_EL1.set(registers.claim);
     registers.claim = claim;
 }
 
@@ -99,10 +101,10 @@ pub(super) fn take_back(registers: &mut DebugRegisters, features: &Features) {
 
 /// OSLSR_EL1.OSLK.
 pub(super) fn os_lock() -> u64 {
-    (mrs!("oslsr_el1") >> 1) & 1
+    (OSLSR_EL1.get() >> 1) & 1
 }
 
 /// Locks or unlocks the OS Lock.
 pub(super) fn set_os_lock(lock: u64) {
-    msr!("oslar_el1", lock);
+    OSLAR_EL1.set(lock);
 }

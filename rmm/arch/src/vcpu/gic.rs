@@ -5,42 +5,42 @@ use machine::vcpu::{GicRegisters, HostVgic, returned_hcr};
 
 use crate::area::CpuArea;
 use crate::features::Features;
-use crate::registers::{ICC_SRE, mrs, msr};
+use crate::registers::*;
 
 /// Runs `$body` for each register whose number is below `$count`, in one chain: the first missing
 /// one ends it.
 macro_rules! chain {
-    ($count:expr, $values:expr, $access:ident, [$($index:literal: $name:literal),*]) => {
+    ($count:expr, $values:expr, $access:ident, [$($index:literal: $register:ident),*]) => {
         'chain: {
             $(
                 if $count <= $index {
                     break 'chain;
                 }
-                $access!($values, $index, $name);
+                $access!($values, $index, $register);
             )*
         }
     };
 }
 
 macro_rules! load_one {
-    ($values:expr, $index:literal, $name:literal) => {
-        msr!($name, $values[$index]);
+    ($values:expr, $index:literal, $register:ident) => {
+        $register.set($values[$index]);
     };
 }
 
 macro_rules! save_one {
-    ($values:expr, $index:literal, $name:literal) => {
-        $values[$index] = mrs!($name);
+    ($values:expr, $index:literal, $register:ident) => {
+        $values[$index] = $register.get();
     };
 }
 
 macro_rules! list_registers {
     ($count:expr, $values:expr, $access:ident) => {
         chain!($count, $values, $access, [
-            0: "s3_4_c12_c12_0", 1: "s3_4_c12_c12_1", 2: "s3_4_c12_c12_2", 3: "s3_4_c12_c12_3",
-            4: "s3_4_c12_c12_4", 5: "s3_4_c12_c12_5", 6: "s3_4_c12_c12_6", 7: "s3_4_c12_c12_7",
-            8: "s3_4_c12_c13_0", 9: "s3_4_c12_c13_1", 10: "s3_4_c12_c13_2", 11: "s3_4_c12_c13_3",
-            12: "s3_4_c12_c13_4", 13: "s3_4_c12_c13_5", 14: "s3_4_c12_c13_6", 15: "s3_4_c12_c13_7"
+            0: ICH_LR0_EL2, 1: ICH_LR1_EL2, 2: ICH_LR2_EL2, 3: ICH_LR3_EL2,
+            4: ICH_LR4_EL2, 5: ICH_LR5_EL2, 6: ICH_LR6_EL2, 7: ICH_LR7_EL2,
+            8: ICH_LR8_EL2, 9: ICH_LR9_EL2, 10: ICH_LR10_EL2, 11: ICH_LR11_EL2,
+            12: ICH_LR12_EL2, 13: ICH_LR13_EL2, 14: ICH_LR14_EL2, 15: ICH_LR15_EL2
         ])
     };
 }
@@ -48,7 +48,7 @@ macro_rules! list_registers {
 macro_rules! active_priorities_0 {
     ($count:expr, $values:expr, $access:ident) => {
         chain!($count, $values, $access, [
-            0: "s3_4_c12_c8_0", 1: "s3_4_c12_c8_1", 2: "s3_4_c12_c8_2", 3: "s3_4_c12_c8_3"
+            0: ICH_AP0R0_EL2, 1: ICH_AP0R1_EL2, 2: ICH_AP0R2_EL2, 3: ICH_AP0R3_EL2
         ])
     };
 }
@@ -56,7 +56,7 @@ macro_rules! active_priorities_0 {
 macro_rules! active_priorities_1 {
     ($count:expr, $values:expr, $access:ident) => {
         chain!($count, $values, $access, [
-            0: "s3_4_c12_c9_0", 1: "s3_4_c12_c9_1", 2: "s3_4_c12_c9_2", 3: "s3_4_c12_c9_3"
+            0: ICH_AP1R0_EL2, 1: ICH_AP1R1_EL2, 2: ICH_AP1R2_EL2, 3: ICH_AP1R3_EL2
         ])
     };
 }
@@ -71,27 +71,30 @@ pub(super) fn load(from: &GicRegisters, features: &Features) {
     active_priorities_0!(features.active_priorities, from.ap0r, load_one);
     active_priorities_1!(features.active_priorities, from.ap1r, load_one);
     list_registers!(features.list_registers, from.lrs, load_one);
-    msr!("s3_4_c12_c11_7", from.vmcr); // ICH_VMCR_EL2
-    msr!("s3_4_c12_c11_0", from.hcr); // ICH_HCR_EL2
+    ICH_VMCR_EL2.set(from.vmcr);
+    // SAFETY: all registers of the interface are the Realm's now, and `hcr` has only bits that a
+    // Host may choose, besides the monitor's own.
+    unsafe { ICH_HCR_EL2.set(from.hcr) };
 }
 
 /// Stores the virtual CPU interface of a Realm and switches it off.
 #[inline(always)]
 pub(super) fn unload(to: &mut GicRegisters, features: &Features) {
-    to.misr = mrs!("s3_4_c12_c11_2"); // ICH_MISR_EL2
-    to.hcr = mrs!("s3_4_c12_c11_0");
-    to.vmcr = mrs!("s3_4_c12_c11_7");
+    to.misr = ICH_MISR_EL2.get();
+    to.hcr = ICH_HCR_EL2.get();
+    to.vmcr = ICH_VMCR_EL2.get();
     active_priorities_0!(features.active_priorities, to.ap0r, save_one);
     active_priorities_1!(features.active_priorities, to.ap1r, save_one);
     list_registers!(features.list_registers, to.lrs, save_one);
-    msr!("s3_4_c12_c11_0", 0);
+    // SAFETY: nothing is signalled to EL1 by an interface that is off.
+    unsafe { ICH_HCR_EL2.set(0) };
 }
 
 /// Reads the Host's control and list registers. They are UNDEFINED while ICC_SRE_EL2.SRE is 0,
 /// which with interface 2.0 is the Host's to choose.
 pub(super) fn read_host(features: &Features) -> HostVgic {
     let host_sre = features.shares_vgic.then(use_system_registers);
-    let mut host = HostVgic { hcr: mrs!("s3_4_c12_c11_0"), ..HostVgic::default() };
+    let mut host = HostVgic { hcr: ICH_HCR_EL2.get(), ..HostVgic::default() };
     list_registers!(features.list_registers, host.lrs, save_one);
     if let Some(sre) = host_sre {
         give_back_system_registers(sre);
@@ -102,9 +105,11 @@ pub(super) fn read_host(features: &Features) -> HostVgic {
 /// Exchanges ICC_SRE_EL2 for the monitor's; the Host's. Nearly always they are equal.
 #[inline(always)]
 pub(crate) fn use_system_registers() -> u64 {
-    let host = mrs!("s3_4_c12_c9_5");
+    let host = ICC_SRE_EL2.get();
     if host != ICC_SRE {
-        msr!("s3_4_c12_c9_5", ICC_SRE);
+        // SAFETY: only the monitor runs until the Host's value is back or EL3 has switched it; it
+        // needs the system registers, and lower levels have them as well.
+        unsafe { ICC_SRE_EL2.set(ICC_SRE) };
         // The registers of the interface can be reached from here on.
         barrier::isb(SY);
     }
@@ -116,7 +121,8 @@ pub(crate) fn use_system_registers() -> u64 {
 pub(crate) fn give_back_system_registers(host: u64) {
     if host != ICC_SRE {
         barrier::isb(SY);
-        msr!("s3_4_c12_c9_5", host);
+        // SAFETY: the Host's own, and the monitor reaches no register of the interface after it.
+        unsafe { ICC_SRE_EL2.set(host) };
     }
 }
 
@@ -131,12 +137,14 @@ pub(crate) fn give_back_system_registers(host: u64) {
 pub(super) fn load_shared(area: &CpuArea, gic: &mut GicRegisters) {
     let features = &area.features.get();
     area.host_sre.set(use_system_registers());
-    gic.host_hcr = mrs!("s3_4_c12_c11_0");
+    gic.host_hcr = ICH_HCR_EL2.get();
     if gic.in_hardware == 0 {
-        area.host_vmcr.set(mrs!("s3_4_c12_c11_7"));
+        area.host_vmcr.set(ICH_VMCR_EL2.get());
         load(gic, features);
     } else {
-        msr!("s3_4_c12_c11_0", gic.hcr);
+        // SAFETY: the other registers of the interface are what the Host gives the Realm, and `hcr`
+        // has only the bits that a Host may choose, besides the monitor's own.
+        unsafe { ICH_HCR_EL2.set(gic.hcr) };
     }
 }
 
@@ -147,13 +155,16 @@ pub(super) fn unload_shared(area: &CpuArea, gic: &mut GicRegisters) {
     let features = &area.features.get();
     if gic.in_hardware == 0 {
         unload(gic, features);
-        msr!("s3_4_c12_c11_7", area.host_vmcr.get());
-        msr!("s3_4_c12_c11_0", gic.host_hcr);
+        ICH_VMCR_EL2.set(area.host_vmcr.get());
+        // SAFETY: the Host's own; no Realm runs before `load_shared` writes it again.
+        unsafe { ICH_HCR_EL2.set(gic.host_hcr) };
     } else {
         // ICH_MISR_EL2 follows ICH_HCR_EL2: it is read while that is the Realm's.
-        gic.misr = mrs!("s3_4_c12_c11_2");
-        gic.hcr = mrs!("s3_4_c12_c11_0");
-        msr!("s3_4_c12_c11_0", returned_hcr(gic.host_hcr, gic.hcr));
+        gic.misr = ICH_MISR_EL2.get();
+        gic.hcr = ICH_HCR_EL2.get();
+        // SAFETY: the Host's own, with the Realm's count of EOIs, which the Host is to see; no
+        // Realm runs before `load_shared` writes it again.
+        unsafe { ICH_HCR_EL2.set(returned_hcr(gic.host_hcr, gic.hcr)) };
     }
     give_back_system_registers(area.host_sre.get());
 }

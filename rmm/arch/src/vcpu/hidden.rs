@@ -7,61 +7,66 @@
 use core::arch::asm;
 
 use crate::area::CpuArea;
-use crate::registers::{mrs, msr};
+use crate::registers::*;
 use crate::traps::{HIDDEN, Hidden, WIPE_BRANCHES};
 
 /// The table: each register of [`Hidden`] and the name by which EL2 with E2H set reaches it.
 ///
-/// BRBCR_EL2 comes last: the Host's records do not begin again before all else is the Host's.
+/// BRBCR_EL1 is BRBCR_EL12 there, since its own name means BRBCR_EL2. That comes last: the Host's
+/// records do not begin again before all else is the Host's.
 macro_rules! for_each_register {
     ($apply:ident, $($argument:expr),*) => {
         $apply! {
             ($($argument),*)
-            BrbcrEl1: "s2_5_c9_c0_0", // BRBCR_EL12: the name of EL1's is BRBCR_EL2 here
-            BrbfcrEl1: "s2_1_c9_c0_1",
-            BrbtsEl1: "s2_1_c9_c0_2",
-            BrbinfinjEl1: "s2_1_c9_c1_0",
-            BrbsrcinjEl1: "s2_1_c9_c1_1",
-            BrbtgtinjEl1: "s2_1_c9_c1_2",
-            TrfcrEl1: "s3_5_c1_c2_1", // TRFCR_EL12
-            Tpidr2El0: "s3_3_c13_c0_5",
-            SmpriEl1: "s3_0_c1_c2_4",
-            AccdataEl1: "s3_0_c13_c0_5",
-            PirEl1: "s3_5_c10_c2_3", // PIR_EL12
-            Pire0El1: "s3_5_c10_c2_2", // PIRE0_EL12
-            PorEl1: "s3_5_c10_c2_4", // POR_EL12
-            PorEl0: "s3_3_c10_c2_4",
-            S2porEl1: "s3_0_c10_c2_5",
-            Mair2El1: "s3_5_c10_c2_1", // MAIR2_EL12
-            Amair2El1: "s3_5_c10_c3_1", // AMAIR2_EL12
-            RcwmaskEl1: "s3_0_c13_c0_6",
-            RcwsmaskEl1: "s3_0_c13_c0_3",
-            GcscrEl1: "s3_5_c2_c5_0", // GCSCR_EL12
-            GcsprEl1: "s3_5_c2_c5_1", // GCSPR_EL12
-            Gcscre0El1: "s3_0_c2_c5_2",
-            GcsprEl0: "s3_3_c2_c5_1",
-            PfarEl1: "s3_5_c6_c0_5", // PFAR_EL12
-            BrbcrEl2: "s2_4_c9_c0_0",
+            BrbcrEl1: BRBCR_EL12,
+            BrbfcrEl1: BRBFCR_EL1,
+            BrbtsEl1: BRBTS_EL1,
+            BrbinfinjEl1: BRBINFINJ_EL1,
+            BrbsrcinjEl1: BRBSRCINJ_EL1,
+            BrbtgtinjEl1: BRBTGTINJ_EL1,
+            TrfcrEl1: TRFCR_EL12,
+            Tpidr2El0: TPIDR2_EL0,
+            SmpriEl1: SMPRI_EL1,
+            AccdataEl1: ACCDATA_EL1,
+            PirEl1: PIR_EL12,
+            Pire0El1: PIRE0_EL12,
+            PorEl1: POR_EL12,
+            PorEl0: POR_EL0,
+            S2porEl1: S2POR_EL1,
+            Mair2El1: MAIR2_EL12,
+            Amair2El1: AMAIR2_EL12,
+            RcwmaskEl1: RCWMASK_EL1,
+            RcwsmaskEl1: RCWSMASK_EL1,
+            GcscrEl1: GCSCR_EL12,
+            GcsprEl1: GCSPR_EL12,
+            Gcscre0El1: GCSCRE0_EL1,
+            GcsprEl0: GCSPR_EL0,
+            PfarEl1: PFAR_EL12,
+            BrbcrEl2: BRBCR_EL2,
         }
     };
 }
 
 macro_rules! hide_all {
-    (($cells:expr, $set:expr) $($register:ident: $name:literal,)*) => {
-        const _: () = assert!([$(Hidden::$register),*].len() == HIDDEN);
+    (($cells:expr, $set:expr) $($hidden:ident: $register:ident,)*) => {
+        const _: () = assert!([$(Hidden::$hidden),*].len() == HIDDEN);
         let mut cells = $cells.iter();
-        $(if let Some(cell) = cells.next() && $set & Hidden::$register.bit() != 0 {
-            cell.set(mrs!($name));
-            msr!($name, 0);
+        $(if let Some(cell) = cells.next() && $set & Hidden::$hidden.bit() != 0 {
+            cell.set($register.get());
+            // SAFETY: the register is open by its bit in the set. Zero switches off what it does,
+            // and a Realm is what is loaded next.
+            unsafe { $register.set(0) };
         })*
     };
 }
 
 macro_rules! bring_all_back {
-    (($cells:expr, $set:expr) $($register:ident: $name:literal,)*) => {
+    (($cells:expr, $set:expr) $($hidden:ident: $register:ident,)*) => {
         let mut cells = $cells.iter();
-        $(if let Some(cell) = cells.next() && $set & Hidden::$register.bit() != 0 {
-            msr!($name, cell.get());
+        $(if let Some(cell) = cells.next() && $set & Hidden::$hidden.bit() != 0 {
+            // SAFETY: the register is open by its bit in the set. The Host runs next, and the value
+            // is its own: `hide` has kept it.
+            unsafe { $register.set(cell.get()) };
         })*
     };
 }

@@ -3,30 +3,29 @@
 //! The monitor is built without pointer authentication, so the keys of the loaded Realm stay in
 //! place between its runs.
 
-use crate::registers::{mrs, msr};
+use crate::registers::*;
 
 /// The key registers: low half, then high half of APIA, APIB, APDA, APDB, APGA.
 macro_rules! for_each_key {
     ($apply:ident, $($argument:expr),*) => {
         $apply! {
             ($($argument),*)
-            "s3_0_c2_c1_0" "s3_0_c2_c1_1" "s3_0_c2_c1_2" "s3_0_c2_c1_3"
-            "s3_0_c2_c2_0" "s3_0_c2_c2_1" "s3_0_c2_c2_2" "s3_0_c2_c2_3"
-            "s3_0_c2_c3_0" "s3_0_c2_c3_1"
+            APIAKEYLO_EL1 APIAKEYHI_EL1 APIBKEYLO_EL1 APIBKEYHI_EL1 APDAKEYLO_EL1
+            APDAKEYHI_EL1 APDBKEYLO_EL1 APDBKEYHI_EL1 APGAKEYLO_EL1 APGAKEYHI_EL1
         }
     };
 }
 
 macro_rules! read_all {
-    (() $($name:literal)*) => { [$(mrs!($name)),*] };
+    (() $($register:ident)*) => { [$($register.get()),*] };
 }
 
 macro_rules! write_all {
-    (($values:expr) $($name:literal)*) => {{
+    (($values:expr) $($register:ident)*) => {{
         let mut values = $values.iter();
         $(
             if let Some(&value) = values.next() {
-                msr!($name, value);
+                $register.set(value);
             }
         )*
     }};

@@ -27,7 +27,7 @@ use machine::vcpu::{Cause, HostVgic, LiveRegister, VcpuExit, VcpuRegisters};
 use crate::area::{LAST_RUN_ENTRIES, LastRun};
 use crate::boot::Firmware;
 use crate::cpu::Cpu;
-use crate::registers::{CNTHCTL, CNTHCTL_CNTPMASK, CNTHCTL_CNTVMASK, HCR_VSE, MDCR_TDA, mrs, msr};
+use crate::registers::*;
 
 /// INTID of the EL1 virtual timer. Source: Arm Base System Architecture, PPI assignments.
 const VIRTUAL_TIMER: u64 = 27;
@@ -93,22 +93,26 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         } else {
             gic::load(&registers.gic, &features);
         }
-        msr!("vtcr_el2", registers.vtcr_el2);
-        msr!("vttbr_el2", registers.vttbr_el2);
-        msr!("vmpidr_el2", registers.vmpidr_el2);
+        // SAFETY: made by `realm` for the tables of this REC's Realm, and the same in all its RECs.
+        unsafe { VTCR_EL2.set(registers.vtcr_el2) };
+        // SAFETY: the tables and the VMID of this REC's Realm, which live as long as its RECs.
+        unsafe { VTTBR_EL2.set(registers.vttbr_el2) };
+        VMPIDR_EL2.set(registers.vmpidr_el2);
         let mut hcr = registers.hcr_el2;
         if features.ras {
-            area.host_vdisr.set(mrs!("s3_4_c12_c1_1")); // VDISR_EL2
-            msr!("s3_4_c12_c1_1", registers.vdisr_el2);
+            area.host_vdisr.set(VDISR_EL2.get());
+            VDISR_EL2.set(registers.vdisr_el2);
         }
         area.vsesr.set(registers.vserror & VSESR_MASK);
         if registers.vserror & VSERROR_PENDING != 0 {
-            hcr |= HCR_VSE;
+            hcr |= HCR_EL2::VSE::SET.value;
             if features.ras {
-                msr!("s3_4_c5_c2_3", registers.vserror & VSESR_MASK); // VSESR_EL2
+                VSESR_EL2.set(registers.vserror & VSESR_MASK);
             }
         }
-        msr!("hcr_el2", hcr);
+        // SAFETY: made by `realm`: stage 2 is on, what a Realm must not reach traps, and E2H, on
+        // which the monitor stands, is set. A virtual SError changes none of that.
+        unsafe { HCR_EL2.set(hcr) };
         self.separate_from_last_run(registers);
         pmu::load(area, registers);
         let hidden = area.hidden.get();
@@ -141,7 +145,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
             2 => Cause::Fiq,
             _ => Cause::SError,
         };
-        VcpuExit { cause, esr: mrs!("esr_el2"), far: mrs!("far_el2"), hpfar: mrs!("hpfar_el2") }
+        VcpuExit { cause, esr: ESR_EL2.get(), far: FAR_EL2.get(), hpfar: HPFAR_EL2.get() }
     }
 
     fn unload(&self, registers: &mut VcpuRegisters) {
@@ -153,7 +157,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         }
         let debug_lent = area.debug_lent.replace(false);
         if debug_lent {
-            msr!("mdcr_el2", mrs!("mdcr_el2") | MDCR_TDA);
+            // SAFETY: one trap more.
+            unsafe { MDCR_EL2.modify(MDCR_EL2::TDA::SET) };
             debug::take_back(&mut registers.debug, &features);
         }
         pmu::unload(area, registers);
@@ -169,20 +174,22 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         } else {
             gic::unload(&mut registers.gic, &features);
         }
-        registers.vserror = if mrs!("hcr_el2") & HCR_VSE != 0 {
+        registers.vserror = if HCR_EL2.is_set(HCR_EL2::VSE) {
             // Not taken yet: it pends again when the Realm is loaded next.
-            msr!("hcr_el2", registers.hcr_el2 & !HCR_VSE);
+            // SAFETY: what `load` has written, and no SError that would go to another Realm.
+            unsafe { HCR_EL2.set(registers.hcr_el2 & !HCR_EL2::VSE::SET.value) };
             VSERROR_PENDING | area.vsesr.get()
         } else {
             0
         };
         if features.ras {
-            registers.vdisr_el2 = mrs!("s3_4_c12_c1_1");
-            msr!("s3_4_c12_c1_1", area.host_vdisr.get());
+            registers.vdisr_el2 = VDISR_EL2.get();
+            VDISR_EL2.set(area.host_vdisr.get());
         }
         if area.cnthctl.get() != CNTHCTL {
             area.cnthctl.set(CNTHCTL);
-            msr!("cnthctl_el2", CNTHCTL);
+            // SAFETY: as at boot: opens the counter and the timer that are switched with the Realm.
+            unsafe { CNTHCTL_EL2.set(CNTHCTL) };
         }
         if features.keep_host_keys {
             let mut host = [0; 10];
@@ -221,7 +228,8 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         let after = CNTHCTL | physical | virtual_;
         if before != after {
             area.cnthctl.set(after);
-            msr!("cnthctl_el2", after);
+            // SAFETY: as at boot; which timers reach the GIC opens nothing.
+            unsafe { CNTHCTL_EL2.set(after) };
             barrier::isb(SY);
             settle(after & !before);
         }
@@ -243,30 +251,31 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         if !area.debug_lent.replace(true) {
             let host_lock = debug::lend(&mut registers.debug, &area.features.get());
             area.host_os_lock.set(host_lock);
-            msr!("mdcr_el2", mrs!("mdcr_el2") & !MDCR_TDA);
+            // SAFETY: the registers that do not trap any more are the Realm's since `lend`.
+            unsafe { MDCR_EL2.modify(MDCR_EL2::TDA::CLEAR) };
         }
     }
 
     fn live(&self, register: LiveRegister) -> u64 {
         match register {
-            LiveRegister::Sctlr => mrs!("s3_5_c1_c0_0"),
-            LiveRegister::Vbar => mrs!("s3_5_c12_c0_0"),
-            LiveRegister::Esr => mrs!("s3_5_c5_c2_0"),
-            LiveRegister::Far => mrs!("s3_5_c6_c0_0"),
-            LiveRegister::Elr => mrs!("s3_5_c4_c0_1"),
-            LiveRegister::Spsr => mrs!("s3_5_c4_c0_0"),
+            LiveRegister::Sctlr => SCTLR_EL12.get(),
+            LiveRegister::Vbar => VBAR_EL12.get(),
+            LiveRegister::Esr => ESR_EL12.get(),
+            LiveRegister::Far => FAR_EL12.get(),
+            LiveRegister::Elr => ELR_EL12.get(),
+            LiveRegister::Spsr => SPSR_EL12.get(),
             LiveRegister::OsLock => debug::os_lock(),
         }
     }
 
     fn set_live(&self, register: LiveRegister, value: u64) {
         match register {
-            LiveRegister::Sctlr => msr!("s3_5_c1_c0_0", value),
-            LiveRegister::Vbar => msr!("s3_5_c12_c0_0", value),
-            LiveRegister::Esr => msr!("s3_5_c5_c2_0", value),
-            LiveRegister::Far => msr!("s3_5_c6_c0_0", value),
-            LiveRegister::Elr => msr!("s3_5_c4_c0_1", value),
-            LiveRegister::Spsr => msr!("s3_5_c4_c0_0", value),
+            LiveRegister::Sctlr => SCTLR_EL12.set(value),
+            LiveRegister::Vbar => VBAR_EL12.set(value),
+            LiveRegister::Esr => ESR_EL12.set(value),
+            LiveRegister::Far => FAR_EL12.set(value),
+            LiveRegister::Elr => ELR_EL12.set(value),
+            LiveRegister::Spsr => SPSR_EL12.set(value),
             LiveRegister::OsLock => debug::set_os_lock(value & 1),
         }
     }
@@ -279,14 +288,15 @@ impl<F: Firmware> Vcpu for Cpu<F> {
         let area = self.area();
         area.vsesr.set(syndrome & VSESR_MASK);
         if area.features.get().ras {
-            msr!("s3_4_c5_c2_3", syndrome & VSESR_MASK);
+            VSESR_EL2.set(syndrome & VSESR_MASK);
         }
-        msr!("hcr_el2", mrs!("hcr_el2") | HCR_VSE);
+        // SAFETY: a virtual SError for the loaded Realm, and nothing else.
+        unsafe { HCR_EL2.modify(HCR_EL2::VSE::SET) };
     }
 
     #[inline(always)]
     fn interrupt_pending(&self) -> bool {
-        mrs!("isr_el1") != 0
+        ISR_EL1.get() != 0
     }
 }
 
@@ -294,7 +304,7 @@ impl<F: Firmware> Vcpu for Cpu<F> {
 /// the GIC learns of it a little later, and the Realm would exit at once.
 fn settle(masked: u64) {
     for _ in 0..SETTLE_MAX {
-        let pending = mrs!("s3_0_c12_c12_2"); // ICC_HPPIR1_EL1
+        let pending = ICC_HPPIR1_EL1.get();
         let signalled = (pending == VIRTUAL_TIMER && masked & CNTHCTL_CNTVMASK != 0)
             || (pending == PHYSICAL_TIMER && masked & CNTHCTL_CNTPMASK != 0);
         if !signalled {

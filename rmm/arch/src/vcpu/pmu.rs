@@ -20,7 +20,7 @@ use machine::extensions::PmuRegisters;
 use machine::vcpu::VcpuRegisters;
 
 use crate::area::CpuArea;
-use crate::registers::{MDCR, MDCR_HPMN, MDCR_TPM, mrs, msr};
+use crate::registers::*;
 
 /// What of PMCR_EL0 the Realm may set: E, D, X, DP, LC, LP, FZO; P and C act when written.
 const PMCR_KEPT: u64 = 0x2f9;
@@ -68,31 +68,31 @@ fn exchange_counters(registers: &mut PmuRegisters, counters: u8) {
 
 /// Exchanges a register.
 macro_rules! exchange_register {
-    ($field:expr, $name:literal) => {{
-        let old = mrs!($name);
-        msr!($name, $field);
+    ($field:expr, $register:ident) => {{
+        let old = $register.get();
+        $register.set($field);
         $field = old;
     }};
 }
 
 /// Exchanges a set that one register reads and adds to, and another takes from.
 macro_rules! exchange_set {
-    ($field:expr, $set:literal, $clear:literal) => {{
-        let old = mrs!($set) & ALL;
-        msr!($clear, ALL);
-        msr!($set, $field);
+    ($field:expr, $set:ident, $clear:ident) => {{
+        let old = $set.get() & ALL;
+        $clear.set(ALL);
+        $set.set($field);
         $field = old;
     }};
 }
 
 fn exchange(registers: &mut PmuRegisters, counters: u8) {
-    exchange_register!(registers.pmccntr_el0, "pmccntr_el0");
-    exchange_register!(registers.pmccfiltr_el0, "pmccfiltr_el0");
-    exchange_register!(registers.pmselr_el0, "pmselr_el0");
-    exchange_register!(registers.pmuserenr_el0, "pmuserenr_el0");
-    exchange_set!(registers.pmcnten, "pmcntenset_el0", "pmcntenclr_el0");
-    exchange_set!(registers.pminten, "pmintenset_el1", "pmintenclr_el1");
-    exchange_set!(registers.pmovs, "pmovsset_el0", "pmovsclr_el0");
+    exchange_register!(registers.pmccntr_el0, PMCCNTR_EL0);
+    exchange_register!(registers.pmccfiltr_el0, PMCCFILTR_EL0);
+    exchange_register!(registers.pmselr_el0, PMSELR_EL0);
+    exchange_register!(registers.pmuserenr_el0, PMUSERENR_EL0);
+    exchange_set!(registers.pmcnten, PMCNTENSET_EL0, PMCNTENCLR_EL0);
+    exchange_set!(registers.pminten, PMINTENSET_EL1, PMINTENCLR_EL1);
+    exchange_set!(registers.pmovs, PMOVSSET_EL0, PMOVSCLR_EL0);
     exchange_counters(registers, counters);
 }
 
@@ -105,7 +105,7 @@ pub(super) fn load(area: &CpuArea, registers: &mut VcpuRegisters) {
     if !area.features.get().pmu {
         return;
     }
-    let pmcr = mrs!("pmcr_el0");
+    let pmcr = PMCR_EL0.get();
     if pmcr & PMCR_E != 0 || registers.extensions.counters().is_some() {
         switch_in(area, registers, pmcr & PMCR_KEPT_HOST);
     }
@@ -123,14 +123,17 @@ pub(super) fn unload(area: &CpuArea, registers: &mut VcpuRegisters) {
 #[inline(never)]
 fn switch_in(area: &CpuArea, registers: &mut VcpuRegisters, pmcr: u64) {
     area.host_pmcr.set(pmcr | IS_SWITCHED);
-    msr!("pmcr_el0", pmcr & !PMCR_E);
+    PMCR_EL0.set(pmcr & !PMCR_E);
     // The counters are still before they are exchanged, and before the Realm runs.
     barrier::isb(SY);
     let Some(counters) = registers.extensions.counters() else { return };
     exchange(&mut registers.pmu, area.features.get().counters);
-    msr!("mdcr_el2", mrs!("mdcr_el2") & !(MDCR_TPM | MDCR_HPMN) | u64::from(counters));
+    let own = MDCR_EL2::HPMN.val(u64::from(counters));
+    // SAFETY: the counters are the Realm's own since the exchange, and it reaches as many of them
+    // as it was given. All other traps stay.
+    unsafe { MDCR_EL2.modify(MDCR_EL2::TPM::CLEAR + MDCR_EL2::TPMCR::CLEAR + own) };
     barrier::isb(SY);
-    msr!("pmcr_el0", registers.pmu.pmcr_el0);
+    PMCR_EL0.set(registers.pmu.pmcr_el0);
 }
 
 #[cold]
@@ -139,13 +142,14 @@ fn switch_out(area: &CpuArea, registers: &mut VcpuRegisters) {
     let host = area.host_pmcr.replace(0) & !IS_SWITCHED;
     if registers.extensions.counters().is_some() {
         let all = area.features.get().counters;
-        registers.pmu.pmcr_el0 = mrs!("pmcr_el0") & PMCR_KEPT;
+        registers.pmu.pmcr_el0 = PMCR_EL0.get() & PMCR_KEPT;
         // Nothing counts during the exchange, and no overflow of the Realm's signals any more.
-        msr!("pmcr_el0", host & !PMCR_E);
-        msr!("mdcr_el2", MDCR | u64::from(all));
+        PMCR_EL0.set(host & !PMCR_E);
+        // SAFETY: all traps are set again, as at boot; HPMN is the number that the CPU has.
+        unsafe { MDCR_EL2.set(MDCR | u64::from(all)) };
         barrier::isb(SY);
         exchange(&mut registers.pmu, all);
     }
     // Last, so that the Host's counters run only once they are its own again.
-    msr!("pmcr_el0", host);
+    PMCR_EL0.set(host);
 }

@@ -2,7 +2,7 @@
 
 use core::arch::global_asm;
 
-use crate::registers::{mrs, msr};
+use crate::registers::{PAR_EL1, Readable, Writeable};
 
 /// `PAR_EL1.F`: there is no translation.
 const PAR_FAILED: u64 = 1;
@@ -42,9 +42,9 @@ unsafe extern "C" {
 
 /// The page that the loaded Realm reads at `va`; `None` if it has none there.
 pub(super) fn translate(va: u64) -> Option<u64> {
-    let par = mrs!("par_el1");
+    let par = PAR_EL1.get();
     // SAFETY: the contract of `Vcpu`: a Realm is loaded. Its PAR_EL1 is restored below.
     let answer = unsafe { cairn_stage1(va) };
-    msr!("par_el1", par);
+    PAR_EL1.set(par);
     if answer & PAR_FAILED == 0 { Some(answer & PAR_PA) } else { None }
 }

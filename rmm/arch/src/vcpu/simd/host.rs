@@ -28,7 +28,9 @@ use super::moves::{
 use crate::area::{self, Saved};
 use crate::features::Features;
 use crate::layout;
-use crate::registers::{CPTR_SMEN, mrs, msr};
+use crate::registers::{
+    CPTR_EL2, CPTR_SMEN, FPSR, Guarded, Readable, SMCR_EL2, Writeable, ZCR_EL2,
+};
 
 /// `ZCR_EL2.LEN`: the largest vector length that the CPU and EL3 allow.
 const ZCR_LEN_MAX: u64 = 0xf;
@@ -80,21 +82,24 @@ unsafe extern "C" {
     fn cairn_is_streaming() -> u64;
 }
 
-/// `ZCR_EL2`.
-fn length() -> u64 {
-    mrs!("s3_4_c1_c2_0")
-}
-
 /// Writes `ZCR_EL2`.
-pub(super) fn set_length(zcr: u64) {
-    msr!("s3_4_c1_c2_0", zcr);
+///
+/// # Safety
+///
+/// A Realm that has SVE runs only at its own length, or what is beyond that would be somebody
+/// else's.
+pub(super) unsafe fn set_length(zcr: u64) {
+    // SAFETY: promised by the caller. Whoever moves vectors between registers and memory proves
+    // room for their length.
+    unsafe { ZCR_EL2.set(zcr) };
     barrier::isb(SY);
 }
 
 /// Makes the vector length the largest; `ZCR_EL2` as it was.
 pub(super) fn widen() -> u64 {
-    let before = length();
-    set_length(before | ZCR_LEN_MAX);
+    let before = ZCR_EL2.get();
+    // SAFETY: `lend_sve` sets a Realm's own length before it runs; for others SVE is closed.
+    unsafe { set_length(before | ZCR_LEN_MAX) };
     before
 }
 
@@ -156,18 +161,22 @@ pub(crate) fn save_host(features: &Features, extent: Extent) {
 
 /// Opens SME to EL2, and makes its vectors the longest; `SMCR_EL2` as it was.
 fn open_streaming() -> u64 {
-    msr!("cptr_el2", mrs!("cptr_el2") | CPTR_SMEN);
+    // SAFETY: only this module runs until `close_streaming`.
+    unsafe { CPTR_EL2.set(CPTR_EL2.get() | CPTR_SMEN) };
     barrier::isb(SY);
-    let smcr = mrs!("s3_4_c1_c2_6"); // SMCR_EL2
-    msr!("s3_4_c1_c2_6", smcr | SMCR_LEN_MAX);
+    let smcr = SMCR_EL2.get();
+    // SAFETY: the same; what is stored and loaded meanwhile has room for the largest length.
+    unsafe { SMCR_EL2.set(smcr | SMCR_LEN_MAX) };
     barrier::isb(SY);
     smcr
 }
 
 /// Brings `SMCR_EL2` back and closes SME.
 fn close_streaming(smcr: u64) {
-    msr!("s3_4_c1_c2_6", smcr);
-    msr!("cptr_el2", mrs!("cptr_el2") & !CPTR_SMEN);
+    // SAFETY: the Host's own; SME is closed to Realms.
+    unsafe { SMCR_EL2.set(smcr) };
+    // SAFETY: one trap more.
+    unsafe { CPTR_EL2.set(CPTR_EL2.get() & !CPTR_SMEN) };
     barrier::isb(SY);
 }
 
@@ -175,7 +184,7 @@ fn close_streaming(smcr: u64) {
 fn save_streaming() {
     let smcr = open_streaming();
     let area = area::here();
-    area.host_streaming_controls.set([smcr, mrs!("s3_3_c4_c4_1")]); // FPSR
+    area.host_streaming_controls.set([smcr, FPSR.get()]);
     // SAFETY: the SIMD area holds 32 vectors of the largest length, and is this CPU's.
     unsafe { all_vectors!("str", layout::SIMD, HIGH_VECTORS) };
     // SAFETY: the same, for 16 predicates.
@@ -203,7 +212,7 @@ fn restore_streaming() {
     unsafe { all_predicates!("ldr", STREAMING_PREDICATES) };
     // SAFETY: the same.
     unsafe { all_vectors!("ldr", layout::SIMD, HIGH_VECTORS) };
-    msr!("s3_3_c4_c4_1", fpsr);
+    FPSR.set(fpsr);
     close_streaming(smcr);
 }
 
@@ -239,7 +248,8 @@ pub(crate) fn restore_host(features: &Features) {
         Saved::Streaming => {}
     }
     let [zcr_el2, _] = lengths();
-    set_length(zcr_el2.get());
+    // SAFETY: the Host's own; a Realm's registers are not in the unit any more.
+    unsafe { set_length(zcr_el2.get()) };
     if matches!(saved, Saved::Streaming) {
         // Last: `ZCR_EL2` traps in streaming mode.
         restore_streaming();

@@ -35,7 +35,9 @@ use crate::features::Features;
 use crate::layout;
 use crate::memory;
 use crate::mmu::descriptor::Access;
-use crate::registers::{CPTR_CLOSED, CPTR_FPEN, CPTR_ZEN, mrs, msr};
+use crate::registers::{
+    CPTR_CLOSED, CPTR_EL2, CPTR_FPEN, CPTR_ZEN, FPCR, FPSR, Guarded, Readable, Writeable, ZCR_EL12,
+};
 use crate::slot::Mapping;
 use host::{lengths, set_length, status, widen};
 use moves::{all_halves, all_vectors, load_predicates, save_predicates};
@@ -45,11 +47,16 @@ pub(crate) use host::{Extent, restore_host, save_host};
 /// Z registers that fit into a granule with the others if the vector is at most so long.
 const SHARED_VECTOR_BYTES: usize = 128;
 
-/// Opens the unit to EL2.
+/// Opens the unit to EL2, and with that to EL1 and EL0.
+///
+/// # Safety
+///
+/// No Realm runs before the unit is closed, or open just as far as it holds that Realm's registers.
 #[inline(always)]
-pub(crate) fn open(features: &Features) {
+pub(crate) unsafe fn open(features: &Features) {
     let sve = if features.sve { CPTR_ZEN } else { 0 };
-    msr!("cptr_el2", CPTR_CLOSED | CPTR_FPEN | sve);
+    // SAFETY: promised by the caller; SME stays closed.
+    unsafe { CPTR_EL2.set(CPTR_CLOSED | CPTR_FPEN | sve) };
     barrier::isb(SY);
 }
 
@@ -57,8 +64,9 @@ pub(crate) fn open(features: &Features) {
 /// `ZCR_EL2` for each world, the monitor's stays the longest, so that opening the unit shortens
 /// nothing.
 pub(crate) fn longest_vector() -> u64 {
-    let before = mrs!("cptr_el2");
-    msr!("cptr_el2", before | CPTR_FPEN | CPTR_ZEN);
+    let before = CPTR_EL2.get();
+    // SAFETY: no Realm runs before the register is as it was.
+    unsafe { CPTR_EL2.set(before | CPTR_FPEN | CPTR_ZEN) };
     barrier::isb(SY);
     widen();
     let bytes: u64;
@@ -72,7 +80,8 @@ pub(crate) fn longest_vector() -> u64 {
             options(nomem, nostack),
         );
     }
-    msr!("cptr_el2", before);
+    // SAFETY: as it was.
+    unsafe { CPTR_EL2.set(before) };
     barrier::isb(SY);
     bytes
 }
@@ -89,14 +98,10 @@ pub(crate) fn restore_realm(area: &CpuArea) {
     unsafe { all_halves!("ldp", area.hash_save.as_ptr()) };
 }
 
-/// Opens the unit, without SVE, to the Realm that has it.
-pub(crate) fn open_to_realm() {
-    msr!("cptr_el2", CPTR_CLOSED | CPTR_FPEN);
-}
-
 /// Closes the unit to everybody.
 pub(crate) fn close() {
-    msr!("cptr_el2", CPTR_CLOSED);
+    // SAFETY: all of the unit traps.
+    unsafe { CPTR_EL2.set(CPTR_CLOSED) };
 }
 
 /// The granules of a REC's vectors, mapped.
@@ -138,9 +143,10 @@ impl Vectors {
 #[cold]
 #[inline(never)]
 pub(super) fn lend(area: &CpuArea, features: &Features, realm: &VcpuRegisters) {
-    open(features);
+    // SAFETY: when this function ends, what is open are the registers of the Realm.
+    unsafe { open(features) };
     // Before the vectors: leaving streaming mode changes FPSR.
-    status().set([mrs!("s3_3_c4_c4_0"), mrs!("s3_3_c4_c4_1")]);
+    status().set([FPCR.get(), FPSR.get()]);
     save_host(features, Extent::All);
     if let Some(vl) = realm.extensions.sve_vl() {
         lend_sve(features, realm, vl);
@@ -148,22 +154,25 @@ pub(super) fn lend(area: &CpuArea, features: &Features, realm: &VcpuRegisters) {
     } else {
         // SAFETY: reads the 512 bytes of `v`.
         unsafe { all_halves!("ldp", realm.simd.v.as_ptr()) };
-        open_to_realm();
+        // SAFETY: V0 to V31 are the Realm's since the line above, FPCR and FPSR below; the rest of
+        // the vectors and the predicates, which are the Host's, are closed.
+        unsafe { CPTR_EL2.set(CPTR_CLOSED | CPTR_FPEN) };
     }
-    msr!("s3_3_c4_c4_0", realm.simd.fpcr);
-    msr!("s3_3_c4_c4_1", realm.simd.fpsr);
+    FPCR.set(realm.simd.fpcr);
+    FPSR.set(realm.simd.fpsr);
 }
 
 /// The same for what SVE adds. The Host's vectors are saved; the unit stays open.
 fn lend_sve(features: &Features, realm: &VcpuRegisters, vl: u8) {
     let [_, zcr_el1] = lengths();
-    zcr_el1.set(mrs!("s3_5_c1_c2_0")); // ZCR_EL12
+    zcr_el1.set(ZCR_EL12.get());
     let sve = &realm.sve;
     let vectors = Vectors::map(sve.granules());
     if sve.used == 0 {
         vectors.zero(features);
     }
-    set_length(u64::from(vl));
+    // SAFETY: the Realm's own length; all that it reaches at that is loaded below.
+    unsafe { set_length(u64::from(vl)) };
     let (low, high) = vectors.addresses();
     // SAFETY: 16 vectors of this length fit at each address, by the number of granules that the
     // length takes.
@@ -175,16 +184,17 @@ fn lend_sve(features: &Features, realm: &VcpuRegisters, vl: u8) {
             sve.ffr.as_ptr().expose_provenance(),
         )
     };
-    msr!("s3_5_c1_c2_0", sve.zcr_el1);
+    ZCR_EL12.set(sve.zcr_el1);
 }
 
 /// Stores the Realm's registers, brings the Host's back and closes the unit.
 #[cold]
 #[inline(never)]
 pub(super) fn take_back(area: &CpuArea, features: &Features, realm: &mut VcpuRegisters) {
-    open(features);
-    realm.simd.fpcr = mrs!("s3_3_c4_c4_0");
-    realm.simd.fpsr = mrs!("s3_3_c4_c4_1");
+    // SAFETY: it is closed below.
+    unsafe { open(features) };
+    realm.simd.fpcr = FPCR.get();
+    realm.simd.fpsr = FPSR.get();
     if area.sve_lent.replace(false) {
         take_sve_back(realm);
     } else {
@@ -193,8 +203,8 @@ pub(super) fn take_back(area: &CpuArea, features: &Features, realm: &mut VcpuReg
     }
     restore_host(features);
     let [fpcr, fpsr] = status().get();
-    msr!("s3_3_c4_c4_0", fpcr);
-    msr!("s3_3_c4_c4_1", fpsr);
+    FPCR.set(fpcr);
+    FPSR.set(fpsr);
     close();
     area.simd_lent.set(false);
 }
@@ -215,10 +225,10 @@ fn take_sve_back(realm: &mut VcpuRegisters) {
             sve.ffr.as_mut_ptr().expose_provenance(),
         )
     };
-    sve.zcr_el1 = mrs!("s3_5_c1_c2_0");
+    sve.zcr_el1 = ZCR_EL12.get();
     sve.used = 1;
     let [_, zcr_el1] = lengths();
-    msr!("s3_5_c1_c2_0", zcr_el1.get());
+    ZCR_EL12.set(zcr_el1.get());
     // As when the Host's registers were saved.
     widen();
 }
