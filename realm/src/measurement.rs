@@ -12,31 +12,18 @@ pub const VALUE_BYTES: usize = 64;
 /// Number of extensible measurements.
 pub const REM_COUNT: usize = 4;
 
-/// Hash algorithm of a Realm.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RmiHashAlgorithm`.
+/// Hash algorithm of a Realm. Each interface has numbers of its own for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Algorithm {
     /// SHA-256.
-    Sha256 = 0,
+    Sha256,
     /// SHA-512.
-    Sha512 = 1,
+    Sha512,
     /// SHA-384.
-    Sha384 = 2,
+    Sha384,
 }
 
 impl Algorithm {
-    /// Reads the ABI's number.
-    pub const fn from_u64(raw: u64) -> Option<Self> {
-        match raw {
-            0 => Some(Self::Sha256),
-            1 => Some(Self::Sha512),
-            2 => Some(Self::Sha384),
-            _ => None,
-        }
-    }
-
     /// Bytes of a hash.
     pub const fn hash_bytes(self) -> usize {
         match self {
@@ -68,6 +55,37 @@ impl Algorithm {
                 }
             }
             Self::Sha512 => *value = hasher.sha512(message),
+        }
+    }
+}
+
+/// An [`Algorithm`] as granules hold it. The number is the monitor's own and means nothing outside.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub struct AlgorithmWord(u64);
+
+impl From<Algorithm> for AlgorithmWord {
+    fn from(algorithm: Algorithm) -> Self {
+        Self(algorithm as u64)
+    }
+}
+
+impl AlgorithmWord {
+    /// The algorithm.
+    ///
+    /// # Panics
+    ///
+    /// If no algorithm has been written here: the granules belong to the monitor, so that is a
+    /// broken invariant.
+    pub fn get(self) -> Algorithm {
+        const SHA_256: u64 = Algorithm::Sha256 as u64;
+        const SHA_512: u64 = Algorithm::Sha512 as u64;
+        const SHA_384: u64 = Algorithm::Sha384 as u64;
+        match self.0 {
+            SHA_256 => Algorithm::Sha256,
+            SHA_512 => Algorithm::Sha512,
+            SHA_384 => Algorithm::Sha384,
+            other => unreachable!("hash algorithm {other}"),
         }
     }
 }
@@ -193,7 +211,12 @@ impl Measurements {
     /// Extends the RIM by a runnable REC with these measured parameters.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.12.4.
-    pub fn extend_rec(&mut self, hasher: &impl Hasher, algorithm: Algorithm, params: &[u8; 4096]) {
+    pub fn extend_rec(
+        &mut self,
+        hasher: &impl Hasher,
+        algorithm: Algorithm,
+        params: &[u8; 4096],
+    ) {
         self.extend_rec_content(hasher, algorithm, &algorithm.hash(hasher, params));
     }
 
@@ -324,11 +347,20 @@ mod tests {
     }
 
     #[test]
+    fn each_algorithm_survives_being_stored() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
+            assert_eq!(AlgorithmWord::from(algorithm).get(), algorithm);
+        }
+    }
+
+    #[test]
     fn the_vectors_of_the_initial_measurement_hold() {
-        for (algorithm, expected) in [(Algorithm::Sha256, SHA_256), (Algorithm::Sha512, SHA_512)] {
+        for (algorithm, number, expected) in
+            [(Algorithm::Sha256, 0, SHA_256), (Algorithm::Sha512, 1, SHA_512)]
+        {
             let mut values = Measurements { rim: [0xff; 64], rem: [[0; 64]; 4] };
-            // s2sz 40, num_bps 1, num_wps 1, hash_algo.
-            let params = page(&[(0x8, 40), (0x18, 1), (0x20, 1), (0x30, algorithm as u64)]);
+            // s2sz 40, num_bps 1, num_wps 1, hash_algo as RmiHashAlgorithm has it.
+            let params = page(&[(0x8, 40), (0x18, 1), (0x20, 1), (0x30, number)]);
             values.init(&Sha2, algorithm, &params);
             assert_eq!(hex(algorithm, &values.rim), expected[0], "i");
             values.extend_ripas(algorithm).extend(&Sha2, 0x8000_0000, 0x8000_1000);

@@ -2,12 +2,24 @@
 
 use granule::GRANULE_SIZE;
 use machine::Memory;
+use realm::measurement::Algorithm;
 use realm::{Rec, Rmm};
 
 use crate::Outcome;
 use crate::abi::{ERROR_INPUT, SUCCESS};
 use crate::guest;
 use crate::measurement::with_rd;
+
+/// The number of a hash algorithm.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0 and 2.0, `RsiHashAlgorithm`.
+const fn hash_algo(algorithm: Algorithm) -> u64 {
+    match algorithm {
+        Algorithm::Sha256 => 0,
+        Algorithm::Sha512 => 1,
+        Algorithm::Sha384 => 2,
+    }
+}
 
 /// `RSI_REALM_CONFIG`: writes `RsiRealmConfig` to the Realm's page at X1. Bytes outside its fields
 /// become zero.
@@ -33,7 +45,7 @@ pub fn read<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
         for index in 0..page.0.len() {
             let value = match index {
                 IPA_WIDTH => u64::from(space.width_bits()),
-                HASH_ALGO => algorithm as u64,
+                HASH_ALGO => hash_algo(algorithm),
                 GIC_VTR => gic_vtr,
                 _ => index.checked_sub(RPV).and_then(|at| rpv.get(at)).copied().unwrap_or(0),
             };
