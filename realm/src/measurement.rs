@@ -4,6 +4,7 @@
 //! All hashing goes over one complete message: a descriptor of 256 bytes or a page of parameters.
 
 use machine::Hasher;
+use machine::addr::PAGE_BYTES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes of a measurement value; shorter hashes are followed by zeros.
@@ -181,7 +182,7 @@ impl Measurements {
     /// Starts the RIM from a page of Realm parameters in which only the measured fields are set.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.9.4.
-    pub fn init(&mut self, hasher: &impl Hasher, algorithm: Algorithm, params: &[u8; 4096]) {
+    pub fn init(&mut self, hasher: &impl Hasher, algorithm: Algorithm, params: &[u8; PAGE_BYTES]) {
         self.rim = algorithm.hash(hasher, params);
     }
 
@@ -215,7 +216,7 @@ impl Measurements {
         &mut self,
         hasher: &impl Hasher,
         algorithm: Algorithm,
-        params: &[u8; 4096],
+        params: &[u8; PAGE_BYTES],
     ) {
         self.extend_rec_content(hasher, algorithm, &algorithm.hash(hasher, params));
     }
@@ -338,8 +339,8 @@ mod tests {
     }
 
     /// A page with these words, by byte offset.
-    fn page(words: &[(usize, u64)]) -> [u8; 4096] {
-        let mut page = [0; 4096];
+    fn page(words: &[(usize, u64)]) -> [u8; PAGE_BYTES] {
+        let mut page = [0; PAGE_BYTES];
         for &(offset, word) in words {
             page[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
         }

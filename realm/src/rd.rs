@@ -1,7 +1,7 @@
 //! The Realm Descriptor: what is true of a whole Realm.
 
 use granule::GranuleAddr;
-use machine::addr::GRANULE_WORDS;
+use machine::addr::PAGE_WORDS;
 use machine::extensions::Extensions;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -112,7 +112,7 @@ impl InstanceWords {
     }
 }
 
-const RESERVED_WORDS: usize = GRANULE_WORDS
+const RESERVED_WORDS: usize = PAGE_WORDS
     - (4 * 8
         + size_of::<TreeWords>()
         + size_of::<Extensions>()

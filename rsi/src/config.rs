@@ -1,7 +1,6 @@
 //! RSI_REALM_CONFIG: what the Realm may know of itself.
 
-use granule::GRANULE_SIZE;
-use machine::Memory;
+use machine::{Memory, PAGE_SIZE};
 use realm::measurement::Algorithm;
 use realm::{Rec, Rmm};
 
@@ -32,7 +31,7 @@ pub fn read<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     const RPV: usize = 0x200 / 8;
     let ipa = rec.gpr(1);
     let space = rec.tree().space;
-    if !ipa.is_multiple_of(GRANULE_SIZE) || !space.is_protected(ipa) {
+    if !ipa.is_multiple_of(PAGE_SIZE) || !space.is_protected(ipa) {
         return Outcome::code(ERROR_INPUT);
     }
     let (algorithm, rpv, has_instance): (_, [u64; 8], _) = with_rd(rmm, rec, |rd| {
