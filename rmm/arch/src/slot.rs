@@ -13,13 +13,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use aarch64_cpu::asm::barrier::{self, NSH, NSHST, SY};
 use machine::GranuleAddr;
+use machine::addr::PAGE_WORDS;
 
 use crate::area;
 use crate::layout;
 use crate::mmu::descriptor::{self, Access};
 
 /// Entries of the level 3 table.
-const ENTRIES: usize = 512;
+const ENTRIES: usize = PAGE_WORDS;
 
 /// One slot with a granule in it; unmapped on drop.
 #[derive(Debug)]
