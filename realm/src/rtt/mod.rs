@@ -22,9 +22,9 @@ pub mod tree;
 pub mod words;
 
 pub use entry::{Entry, Format, HostAttributes, Ripas};
-pub use level::Level;
+pub use level::{Level, LevelOf};
 pub use tree::{Position, Tree};
 pub use words::TreeWords;
 
-/// Entries of a table, except that a table at level -1 uses only the first 16.
-pub const ENTRIES: usize = 512;
+#[cfg(test)]
+mod each_granule;
