@@ -15,9 +15,10 @@
 /// * A slot maps a granule by one descriptor of the monitor's own stage 1, and the traits of
 ///   [`Memory`](crate::Memory) have a granule as one [`Page`](crate::Page). A table of 64 KiB is 16
 ///   pages: as many descriptors and invalidations for each table of a walk.
-/// * The word of a granule counts live entries in 10 bits, beside 5 of state and the lock. The 8192
-///   entries of a table of 64 KiB need 14, which 16 bits do not have: the granule table would be
-///   twice as large, for granules of 4 KiB too.
+/// * The word of a granule counts live entries in 10 bits, beside 5 of state and the lock. The 2048
+///   entries of a table of 16 KiB need 12 bits, and the 8192 of one of 64 KiB need 14, for which 16
+///   bits have no room beside the lock and 3 of state: the granule table would be twice as large,
+///   for granules of 4 KiB too.
 /// * With 64 KiB granules, bits 51:48 of an output address stand at bits 15:12 of a descriptor
 ///   (FEAT_LPA), a third format of descriptors. Addresses of 48 bits are written as with 4 KiB.
 /// * VTCR_EL2 (TG0, SL0) and the operands of range invalidations (TG) are those of 4 KiB.

@@ -79,7 +79,7 @@ impl AlgorithmWord {
     /// If no algorithm has been written here: the granules belong to the monitor, so that is a
     /// broken invariant.
     #[inline(always)] // perf: part of each command that measures (`data_create_measured`).
-    pub fn get(self) -> Algorithm {
+    pub fn get(&self) -> Algorithm {
         const SHA_256: u64 = Algorithm::Sha256 as u64;
         const SHA_512: u64 = Algorithm::Sha512 as u64;
         const SHA_384: u64 = Algorithm::Sha384 as u64;
@@ -87,7 +87,7 @@ impl AlgorithmWord {
             SHA_256 => Algorithm::Sha256,
             SHA_512 => Algorithm::Sha512,
             SHA_384 => Algorithm::Sha384,
-            other => unreachable!("hash algorithm {other}"),
+            _ => unreachable!("hash algorithm {}", self.0),
         }
     }
 }

@@ -13,6 +13,10 @@
 //! Table granules are locked hand over hand from the root. An RTT's reference count is the number
 //! of its live entries: TABLE, ASSIGNED and ASSIGNED_NS. Without one, nobody has to look through
 //! the table for the next.
+//!
+//! Levels, the steps of a walk and the passes of [`scan`] are written for each size of granules
+//! ([`machine::GranuleShift`]). What works on a table that it has locked and mapped, a [`Position`]
+//! and the RIPAS changes there, is of those that are offered.
 
 pub mod entry;
 pub mod level;

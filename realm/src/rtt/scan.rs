@@ -78,7 +78,7 @@ fn load(word: &AtomicU64) -> u64 {
 ///
 /// # Panics
 ///
-/// If the table has not one granule.
+/// If there are less than three entries: a table is a granule.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.6 "RTT folding".
 #[inline]
