@@ -230,14 +230,15 @@ fn a_walk_ends_in_the_deepest_table_of_each_granule() {
     a_walk_ends_in_the_deepest_table::<16>(&mut random);
 }
 
-/// A level with tables below or above it, its number, and some entry for it.
+/// Any level, and its number.
 fn some_level<const SHIFT: u32>(random: &mut Random) -> (LevelOf<SHIFT>, i64) {
     let top = Geometry::of(SHIFT).top;
     let number = top + random.below((4 - top).unsigned_abs()).cast_signed();
     (LevelOf::new(number).unwrap(), number)
 }
 
-/// An entry that a table of the level may hold, with an address that suits one of `alignment`.
+/// An entry that a table of the level may hold. Its address is a multiple of `alignment`, or of 1
+/// TiB if that is less.
 fn some_entry<const SHIFT: u32>(
     random: &mut Random,
     level: LevelOf<SHIFT>,
