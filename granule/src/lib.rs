@@ -23,8 +23,8 @@ pub mod table;
 pub use guard::{GranuleGuard, Running};
 pub use history::History;
 pub use machine::log::RealmNumber;
-pub use machine::{GRANULE_SIZE, GranuleAddr};
-pub use range::{Budget, GranuleRange, Progress, RangeError};
+pub use machine::{GRANULE_SIZE, GranuleAddr, PAGE_SIZE};
+pub use range::{Budget, GranuleRange, GranuleRangeOf, Progress, RangeError};
 pub use state::{
     Data, Delegated, GranuleState, Partial, RdState, RecAuxState, RecState, RttState, State,
     TransitionTo, Undelegated,

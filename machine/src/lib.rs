@@ -1,8 +1,9 @@
 //! What the monitor stands on: the machine underneath, as traits and records.
 //!
-//! Owns: physical addresses ([`GranuleAddr`]), the banks of DRAM ([`dram`]), pages and the ways to
-//! them ([`memory`]), the records of registers that a Realm's CPU is made of ([`vcpu`],
-//! [`extensions`]), and the traits of EL3, translation caches, hashes and the log.
+//! Owns: sizes of granules and of pages ([`GranuleShift`], [`PAGE_SIZE`]), physical addresses
+//! ([`GranuleAddr`]), the banks of DRAM ([`dram`]), pages and the ways to them ([`memory`]), the
+//! records of registers that a Realm's CPU is made of ([`vcpu`], [`extensions`]), and the traits of
+//! EL3, translation caches, hashes and the log.
 //!
 //! Crate `rmm-arch` implements the traits on real hardware, the fake machine in `tests/` on the
 //! build host. A value of the implementing type stands for *the CPU that runs the code*: slots, EL1
@@ -25,7 +26,7 @@ pub mod root;
 pub mod stage2;
 pub mod vcpu;
 
-pub use addr::{GRANULE_SIZE, GranuleAddr};
+pub use addr::{GRANULE_SIZE, GranuleAddr, GranuleAddrOf, GranuleShift, PAGE_SIZE};
 pub use attest::AttestRoot;
 pub use cpu::CpuFacts;
 pub use hash::Hasher;

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::addr::{GRANULE_WORDS, GranuleAddr};
+use crate::addr::{GRANULE_SIZE, GRANULE_WORDS, GranuleAddr, PAGE_SIZE, PAGE_WORDS};
 
 /// The place in a CPU's address space that a mapping uses. One role per slot: mapping a slot that
 /// is in use is a bug of the monitor, never a reason to wait.
@@ -37,15 +37,18 @@ impl Slot {
     pub const COUNT: usize = 8;
 }
 
+// A granule is mapped as one page: see GranuleShift for what larger ones would need.
+const _: () = assert!(PAGE_SIZE == GRANULE_SIZE);
+
 /// A granule's contents, for its only user.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Debug)]
 #[repr(C, align(4096))]
-pub struct Page(pub [u64; GRANULE_WORDS]);
+pub struct Page(pub [u64; PAGE_WORDS]);
 
 impl Page {
     /// A page of zeros.
     pub const fn zeroed() -> Self {
-        Self([0; GRANULE_WORDS])
+        Self([0; PAGE_WORDS])
     }
 
     /// The page as the object `T`, which must be one granule long.

@@ -1,6 +1,6 @@
 //! Intermediate physical addresses: a Realm's address space and its two halves.
 
-use granule::GRANULE_SIZE;
+use machine::PAGE_SIZE;
 
 /// The IPA space of one Realm: `2^width_bits` bytes, lower half protected, upper half unprotected.
 ///
@@ -49,18 +49,14 @@ impl IpaSpace {
         !self.is_protected(ipa) && self.contains(ipa)
     }
 
-    /// Whether `[base, top)` is not empty, granule aligned and protected throughout.
+    /// Whether `[base, top)` is not empty, aligned to pages and protected throughout: a range that
+    /// a Realm names.
     pub const fn is_protected_range(self, base: u64, top: u64) -> bool {
-        is_granule_aligned(base)
-            && is_granule_aligned(top)
+        base.is_multiple_of(PAGE_SIZE)
+            && top.is_multiple_of(PAGE_SIZE)
             && base < top
             && top <= self.unprotected_base()
     }
-}
-
-/// Whether `address` is 4 KiB aligned.
-pub const fn is_granule_aligned(address: u64) -> bool {
-    address.is_multiple_of(GRANULE_SIZE)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! All hashing goes over one complete message: a descriptor of 256 bytes or a page of parameters.
 
 use machine::Hasher;
+use machine::addr::PAGE_BYTES;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes of a measurement value; shorter hashes are followed by zeros.
@@ -12,31 +13,18 @@ pub const VALUE_BYTES: usize = 64;
 /// Number of extensible measurements.
 pub const REM_COUNT: usize = 4;
 
-/// Hash algorithm of a Realm.
-///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RmiHashAlgorithm`.
+/// Hash algorithm of a Realm. Each interface has numbers of its own for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Algorithm {
     /// SHA-256.
-    Sha256 = 0,
+    Sha256,
     /// SHA-512.
-    Sha512 = 1,
+    Sha512,
     /// SHA-384.
-    Sha384 = 2,
+    Sha384,
 }
 
 impl Algorithm {
-    /// Reads the ABI's number.
-    pub const fn from_u64(raw: u64) -> Option<Self> {
-        match raw {
-            0 => Some(Self::Sha256),
-            1 => Some(Self::Sha512),
-            2 => Some(Self::Sha384),
-            _ => None,
-        }
-    }
-
     /// Bytes of a hash.
     pub const fn hash_bytes(self) -> usize {
         match self {
@@ -68,6 +56,38 @@ impl Algorithm {
                 }
             }
             Self::Sha512 => *value = hasher.sha512(message),
+        }
+    }
+}
+
+/// An [`Algorithm`] as granules hold it. The number is the monitor's own and means nothing outside.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub struct AlgorithmWord(u64);
+
+impl From<Algorithm> for AlgorithmWord {
+    fn from(algorithm: Algorithm) -> Self {
+        Self(algorithm as u64)
+    }
+}
+
+impl AlgorithmWord {
+    /// The algorithm.
+    ///
+    /// # Panics
+    ///
+    /// If no algorithm has been written here: the granules belong to the monitor, so that is a
+    /// broken invariant.
+    #[inline(always)] // perf: part of each command that measures (`data_create_measured`).
+    pub fn get(&self) -> Algorithm {
+        const SHA_256: u64 = Algorithm::Sha256 as u64;
+        const SHA_512: u64 = Algorithm::Sha512 as u64;
+        const SHA_384: u64 = Algorithm::Sha384 as u64;
+        match self.0 {
+            SHA_256 => Algorithm::Sha256,
+            SHA_512 => Algorithm::Sha512,
+            SHA_384 => Algorithm::Sha384,
+            _ => unreachable!("hash algorithm {}", self.0),
         }
     }
 }
@@ -163,7 +183,7 @@ impl Measurements {
     /// Starts the RIM from a page of Realm parameters in which only the measured fields are set.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.9.4.
-    pub fn init(&mut self, hasher: &impl Hasher, algorithm: Algorithm, params: &[u8; 4096]) {
+    pub fn init(&mut self, hasher: &impl Hasher, algorithm: Algorithm, params: &[u8; PAGE_BYTES]) {
         self.rim = algorithm.hash(hasher, params);
     }
 
@@ -193,7 +213,12 @@ impl Measurements {
     /// Extends the RIM by a runnable REC with these measured parameters.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.12.4.
-    pub fn extend_rec(&mut self, hasher: &impl Hasher, algorithm: Algorithm, params: &[u8; 4096]) {
+    pub fn extend_rec(
+        &mut self,
+        hasher: &impl Hasher,
+        algorithm: Algorithm,
+        params: &[u8; PAGE_BYTES],
+    ) {
         self.extend_rec_content(hasher, algorithm, &algorithm.hash(hasher, params));
     }
 
@@ -315,8 +340,8 @@ mod tests {
     }
 
     /// A page with these words, by byte offset.
-    fn page(words: &[(usize, u64)]) -> [u8; 4096] {
-        let mut page = [0; 4096];
+    fn page(words: &[(usize, u64)]) -> [u8; PAGE_BYTES] {
+        let mut page = [0; PAGE_BYTES];
         for &(offset, word) in words {
             page[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
         }
@@ -324,11 +349,20 @@ mod tests {
     }
 
     #[test]
+    fn each_algorithm_survives_being_stored() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
+            assert_eq!(AlgorithmWord::from(algorithm).get(), algorithm);
+        }
+    }
+
+    #[test]
     fn the_vectors_of_the_initial_measurement_hold() {
-        for (algorithm, expected) in [(Algorithm::Sha256, SHA_256), (Algorithm::Sha512, SHA_512)] {
+        for (algorithm, number, expected) in
+            [(Algorithm::Sha256, 0, SHA_256), (Algorithm::Sha512, 1, SHA_512)]
+        {
             let mut values = Measurements { rim: [0xff; 64], rem: [[0; 64]; 4] };
-            // s2sz 40, num_bps 1, num_wps 1, hash_algo.
-            let params = page(&[(0x8, 40), (0x18, 1), (0x20, 1), (0x30, algorithm as u64)]);
+            // s2sz 40, num_bps 1, num_wps 1, hash_algo as RmiHashAlgorithm has it.
+            let params = page(&[(0x8, 40), (0x18, 1), (0x20, 1), (0x30, number)]);
             values.init(&Sha2, algorithm, &params);
             assert_eq!(hex(algorithm, &values.rim), expected[0], "i");
             values.extend_ripas(algorithm).extend(&Sha2, 0x8000_0000, 0x8000_1000);

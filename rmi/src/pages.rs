@@ -1,6 +1,7 @@
 //! The pages of parameters that the Host passes, by the specification's own offsets. A field that
 //! only one version of the interface has says so.
 
+use machine::addr::{PAGE_BYTES, PAGE_WORDS};
 use machine::{GranuleAddr, HostMemory};
 
 use crate::ops::{Cause, HostPage};
@@ -10,13 +11,13 @@ use crate::words::AbiWords;
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RmiRealmParams`.
 #[derive(Debug)]
-pub(crate) struct RealmParams(pub(crate) AbiWords<512>);
+pub(crate) struct RealmParams(pub(crate) AbiWords<PAGE_WORDS>);
 
 /// `RmiRecParams`.
 ///
 /// Source: RMM specification (Arm DEN0137) 1.0, `RmiRecParams`.
 #[derive(Debug)]
-pub(crate) struct RecParams(pub(crate) AbiWords<512>);
+pub(crate) struct RecParams(pub(crate) AbiWords<PAGE_WORDS>);
 
 /// The names of the checks on a pointer to a page of the Host's, the same in each version: aligned,
 /// delegable, the Host's.
@@ -38,7 +39,7 @@ pub(crate) const fn host_labels(page: HostPage) -> (&'static str, &'static str, 
 pub(crate) fn read(
     machine: &impl HostMemory,
     page: GranuleAddr,
-    params: &mut AbiWords<512>,
+    params: &mut AbiWords<PAGE_WORDS>,
 ) -> Result<(), Cause> {
     machine.read_host(page, 0, &mut params.0).map_err(|_| Cause::HostFault(HostPage::Params))
 }
@@ -163,8 +164,8 @@ impl RecParams {
     /// The page that enters the RIM: only the measured fields, at their places.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.12.4; 2.0 has the same.
-    pub(crate) fn measured(&self) -> [u8; 4096] {
-        let mut page = AbiWords::<512>::zeroed();
+    pub(crate) fn measured(&self) -> [u8; PAGE_BYTES] {
+        let mut page = AbiWords::<PAGE_WORDS>::zeroed();
         page.set_u64_at::<0x0>(self.flags());
         page.set_u64_at::<0x200>(self.pc());
         page.set_words_at::<0x300, 8>(&self.gprs());
@@ -187,8 +188,8 @@ mod tests {
 
     #[test]
     fn only_measured_fields_of_a_rec_are_in_the_measured_page() {
-        let rec = RecParams(AbiWords([u64::MAX; 512]));
-        let set: Vec<usize> = (0..4096).filter(|&at| rec.measured()[at] != 0).collect();
+        let rec = RecParams(AbiWords([u64::MAX; PAGE_WORDS]));
+        let set: Vec<usize> = (0..PAGE_BYTES).filter(|&at| rec.measured()[at] != 0).collect();
         assert_eq!(set.len(), 8 + 8 + 64);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use machine::{Memory, Words};
+use machine::{Memory, PAGE_SIZE, Words};
 use realm::exit::Exit;
 use realm::rec::Pending;
 use realm::{Rec, Rmm};
@@ -16,7 +16,7 @@ const ALIGNMENT: u64 = 0x100;
 
 /// The immediate value and the registers of the structure at `ipa`, in its page.
 fn structure(page: &Words, ipa: u64) -> Option<&[AtomicU64; 32]> {
-    let first = usize::try_from((ipa & 0xfff) / 8).ok()?;
+    let first = usize::try_from(ipa % PAGE_SIZE / 8).ok()?;
     page.0.get(first..)?.first_chunk()
 }
 

@@ -3,7 +3,7 @@
 use machine::Memory;
 use realm::exit::Exit;
 use realm::rec::{Pending, RipasRequest};
-use realm::rtt::scan::{entries_at, ripas_of};
+use realm::rtt::scan::ripas_of;
 use realm::rtt::{Level, Ripas};
 use realm::{Rec, Rmm};
 
@@ -59,7 +59,7 @@ pub fn get<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let (top, ripas) = tree.walk(rmm.machine, &rmm.granules, base, Level::PAGE, |at| {
         let Some(ripas) = ripas_of(at.entry) else { unreachable!("protected page of no RIPAS") };
         let mut top = at.level.align_down(base) + at.level.entry_size();
-        for index in at.index + 1..entries_at(at.level) {
+        for index in at.index + 1..at.level.entries() {
             if top >= end || ripas_of(at.entry_at(index)) != Some(ripas) {
                 break;
             }

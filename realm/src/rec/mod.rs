@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering;
 
 use granule::GranuleAddr;
 use machine::Words;
-use machine::addr::GRANULE_WORDS;
+use machine::addr::PAGE_WORDS;
 use machine::extensions::{Extensions, VECTOR_GRANULES_MAX};
 use machine::vcpu::VcpuRegisters;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
@@ -163,7 +163,7 @@ pub struct Rec {
     reserved: [u64; RESERVED_WORDS],
 }
 
-const RESERVED_WORDS: usize = GRANULE_WORDS
+const RESERVED_WORDS: usize = PAGE_WORDS
     - (size_of::<VcpuRegisters>()
         + size_of::<LastExit>()
         + size_of::<RipasRequest>()

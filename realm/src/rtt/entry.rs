@@ -4,10 +4,11 @@ use granule::GranuleAddr;
 use tock_registers::LocalRegisterCopy;
 use tock_registers::register_bitfields;
 
-use super::level::Level;
+use super::level::LevelOf;
 
 register_bitfields![u64,
-    // Arm ARM (DDI0487), VMSAv8-64 stage 2 descriptors, 4 KiB granule.
+    // Arm ARM (DDI0487), VMSAv8-64 stage 2 descriptors. Those of 16 and 64 KiB granules differ in
+    // that the lowest bits of an address are 0, and see GranuleShift about 64 KiB and FEAT_LPA.
     DESCRIPTOR [
         VALID OFFSET(0) NUMBITS(1) [],
         // Table at levels -1 to 2, page at level 3; a block has 0.
@@ -179,7 +180,7 @@ pub enum Entry {
 impl Entry {
     /// Descriptor bits as the stage 2 walker reads them.
     #[inline]
-    pub fn encode(self, level: Level, format: Format) -> u64 {
+    pub fn encode<const SHIFT: u32>(self, level: LevelOf<SHIFT>, format: Format) -> u64 {
         let leaf = (DESCRIPTOR::VALID.val(1)
             + DESCRIPTOR::TABLE_OR_PAGE.val(u64::from(level.is_page()))
             + DESCRIPTOR::AF.val(1))
@@ -215,7 +216,7 @@ impl Entry {
     ///
     /// If it cannot have: the tables belong to the monitor, so that is a broken invariant.
     #[inline]
-    pub fn decode(raw: u64, level: Level, format: Format) -> Self {
+    pub fn decode<const SHIFT: u32>(raw: u64, level: LevelOf<SHIFT>, format: Format) -> Self {
         let descriptor = LocalRegisterCopy::<u64, DESCRIPTOR::Register>::new(raw);
         let parked = LocalRegisterCopy::<u64, PARKED::Register>::new(raw);
         let address = format.address(raw);
@@ -285,12 +286,12 @@ impl Entry {
     }
 }
 
-/// Questions about raw descriptors that a pass over 512 entries asks; the answers follow
+/// Questions about raw descriptors that a pass over all entries of a table asks; the answers follow
 /// [`Entry::encode`].
 pub mod raw {
     use tock_registers::fields::FieldValue;
 
-    use super::{DESCRIPTOR, Level, PARKED, Ripas};
+    use super::{DESCRIPTOR, LevelOf, PARKED, Ripas};
 
     const fn descriptor(field: FieldValue<u64, DESCRIPTOR::Register>) -> u64 {
         field.value
@@ -343,13 +344,13 @@ pub mod raw {
 
     /// What to add to an entry's descriptor to get that of the next block or page.
     #[inline]
-    pub const fn step(level: Level) -> u64 {
+    pub const fn step<const SHIFT: u32>(level: LevelOf<SHIFT>) -> u64 {
         level.entry_size()
     }
 
     /// What the next entry differs by that is alike: the memory follows, if there is some.
     #[inline]
-    pub const fn step_of(raw: u64, level: Level) -> u64 {
+    pub const fn step_of<const SHIFT: u32>(raw: u64, level: LevelOf<SHIFT>) -> u64 {
         if is_live(raw) { step(level) } else { 0 }
     }
 
@@ -365,6 +366,7 @@ pub mod raw {
 #[expect(clippy::wildcard_enum_match_arm, reason = "tests ask about one variant")]
 mod tests {
     use super::*;
+    use crate::rtt::Level;
 
     fn levels() -> impl Iterator<Item = Level> {
         (-1..=3).map(|level| Level::new(level).unwrap())

@@ -13,6 +13,10 @@
 //! Table granules are locked hand over hand from the root. An RTT's reference count is the number
 //! of its live entries: TABLE, ASSIGNED and ASSIGNED_NS. Without one, nobody has to look through
 //! the table for the next.
+//!
+//! Levels, the steps of a walk and the passes of [`scan`] are written for each size of granules
+//! ([`machine::GranuleShift`]). What works on a table that it has locked and mapped, a [`Position`]
+//! and the RIPAS changes there, is of those that are offered.
 
 pub mod entry;
 pub mod level;
@@ -22,9 +26,9 @@ pub mod tree;
 pub mod words;
 
 pub use entry::{Entry, Format, HostAttributes, Ripas};
-pub use level::Level;
+pub use level::{Level, LevelOf};
 pub use tree::{Position, Tree};
 pub use words::TreeWords;
 
-/// Entries of a table, except that a table at level -1 uses only the first 16.
-pub const ENTRIES: usize = 512;
+#[cfg(test)]
+mod each_granule;

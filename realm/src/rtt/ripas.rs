@@ -3,7 +3,7 @@
 //! It keeps every block that the range covers whole, and never makes a table.
 
 use super::entry::{Entry, Ripas, raw};
-use super::scan::{entries_at, ripas_of};
+use super::scan::ripas_of;
 use super::tree::Position;
 
 /// How far a change got, and what it leaves to do.
@@ -43,7 +43,7 @@ pub fn init(
 ) -> u64 {
     let size = at.level.entry_size();
     let mut addr = base;
-    for index in at.index..entries_at(at.level) {
+    for index in at.index..at.level.entries() {
         if top - addr < size || !init_at(at, index, rules) {
             break;
         }
@@ -136,7 +136,7 @@ pub fn set(
     let size = level.entry_size();
     let fitting = usize::try_from(top.saturating_sub(addr) / size).unwrap_or(usize::MAX);
     let mut stale = false;
-    for index in (first..entries_at(level)).take(fitting) {
+    for index in (first..level.entries()).take(fitting) {
         let Some(was_valid) = change_at(at, index, wish) else { break };
         stale |= was_valid;
         addr += size;

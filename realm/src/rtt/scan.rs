@@ -2,34 +2,66 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use machine::Words;
-
-use super::ENTRIES;
 use super::entry::{Entry, Format, Ripas, raw};
-use super::level::Level;
+use super::level::LevelOf;
 
-/// A table at level -1 has 16 entries, all others 512.
-pub const fn entries_at(level: Level) -> usize {
-    if level.as_i64() < 0 { 16 } else { ENTRIES }
-}
-
-/// Number of entries from `index` on until the first live one; up to the end of the table if none
-/// is. `first_marked` is [`machine::Memory::first_marked`].
-pub fn until_live(
-    table: &Words,
-    level: Level,
+/// Number of entries of a table from `index` on until the first live one; up to the end of the
+/// table if none is. `first_marked` is [`machine::Memory::first_marked`] of the table.
+pub fn until_live<const SHIFT: u32>(
+    level: LevelOf<SHIFT>,
     index: usize,
-    first_marked: impl FnOnce(&Words, usize, u8) -> Option<usize>,
+    first_marked: impl FnOnce(usize, u8) -> Option<usize>,
 ) -> usize {
-    // What a table at level -1 has behind its 16 entries is no entry.
-    let end = entries_at(level);
-    let live = first_marked(table, index, raw::LIVE_BYTE).map_or(end, |live| live.min(end));
+    // What a table of the uppermost level has behind its entries is no entry.
+    let end = level.entries();
+    let live = first_marked(index, raw::LIVE_BYTE).map_or(end, |live| live.min(end));
     live.saturating_sub(index)
 }
 
 /// Whether any entry keeps the table from being destroyed.
-pub fn is_holding(table: &Words, level: Level) -> bool {
-    table.0.iter().take(entries_at(level)).any(|word| raw::is_holding(load(word)))
+#[inline]
+pub fn is_holding<const SHIFT: u32>(table: &[AtomicU64], level: LevelOf<SHIFT>) -> bool {
+    table.iter().take(level.entries()).any(|word| raw::is_holding(load(word)))
+}
+
+/// How many entries from `first` on, of at most `most`, say the same as it: where it maps memory,
+/// each maps what follows on the memory of the one before.
+#[inline]
+pub fn alike<const SHIFT: u32>(
+    table: &[AtomicU64],
+    level: LevelOf<SHIFT>,
+    first: usize,
+    most: u16,
+) -> u16 {
+    let mut expected = table.get(first).map_or(0, load);
+    let step = raw::step_of(expected, level);
+    let entries = table.get(first..).unwrap_or(&[]);
+    let goes_on = |word: &&AtomicU64| {
+        let is_alike = load(word) == expected;
+        // The address of the last memory there is goes on in bits that no entry has set.
+        expected = expected.wrapping_add(step);
+        is_alike
+    };
+    let count = entries.iter().take(usize::from(most)).take_while(goes_on).count();
+    u16::try_from(count).unwrap_or(most)
+}
+
+/// Writes `count` entries from `first` on that are [`alike`], beginning with `entry`. A table
+/// walker sees the old or the new one of each.
+#[inline]
+pub fn set_alike<const SHIFT: u32>(
+    table: &[AtomicU64],
+    level: LevelOf<SHIFT>,
+    format: Format,
+    (first, count): (usize, u16),
+    entry: Entry,
+) {
+    let mut raw = entry.encode(level, format);
+    let step = raw::step_of(raw, level);
+    for word in table.iter().skip(first).take(usize::from(count)) {
+        word.store(raw, Ordering::Relaxed);
+        raw = raw.wrapping_add(step);
+    }
 }
 
 #[inline]
@@ -38,20 +70,25 @@ fn load(word: &AtomicU64) -> u64 {
 }
 
 /// What a homogeneous table at `level` folds to. `first_off_step` is
-/// [`machine::Memory::first_off_step`].
+/// [`machine::Memory::first_off_step`] of the table.
 ///
 /// # Errors
 ///
 /// The index of an entry that keeps the table from being folded.
 ///
+/// # Panics
+///
+/// If there are less than three entries: a table is a granule.
+///
 /// Source: RMM specification (Arm DEN0137) 1.0, A5.5.6 "RTT folding".
-pub fn homogeneous(
-    table: &Words,
-    level: Level,
+#[inline]
+pub fn homogeneous<const SHIFT: u32>(
+    table: &[AtomicU64],
+    level: LevelOf<SHIFT>,
     format: Format,
-    first_off_step: impl FnOnce(&Words, u64, u64) -> Option<usize>,
+    first_off_step: impl FnOnce(u64, u64) -> Option<usize>,
 ) -> Result<Entry, usize> {
-    let [first, second, .., last] = &table.0;
+    let [first, second, .., last] = table else { unreachable!("a table is a granule") };
     let first = load(first);
     let entry = Entry::decode(first, level, format);
     let parent = level.parent().ok_or(0_usize)?;
@@ -68,13 +105,12 @@ pub fn homogeneous(
     };
     // Hosts fill and empty tables from one end, and ask for a fold whether or not they are through
     // (perf: `rtt_fold_refused`).
-    const LAST: usize = ENTRIES - 1;
-    for (word, index) in [(second, 1), (last, LAST)] {
+    for (word, index) in [(second, 1), (last, LevelOf::<SHIFT>::ENTRIES - 1)] {
         if load(word) != first.wrapping_add(step.wrapping_mul(index as u64)) {
             return Err(index);
         }
     }
-    match first_off_step(table, first, step) {
+    match first_off_step(first, step) {
         None => Ok(entry),
         Some(index) => Err(index),
     }
@@ -89,7 +125,7 @@ pub struct Filling {
 
 impl Filling {
     /// The contents of a table at `level` below an entry that was `parent`.
-    pub fn new(parent: Entry, level: Level, format: Format) -> Self {
+    pub fn new<const SHIFT: u32>(parent: Entry, level: LevelOf<SHIFT>, format: Format) -> Self {
         let step = if parent.is_live() { raw::step(level) } else { 0 };
         Self { first: parent.encode(level, format), step }
     }
@@ -133,9 +169,12 @@ pub const fn ripas_of(entry: Entry) -> Option<Ripas> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtt::Level;
     use granule::GranuleAddr;
-    use machine::memory::{self, first_off_step};
+    use machine::Words;
+    use machine::memory::{first_marked, first_off_step};
 
+    const ENTRIES: usize = Level::ENTRIES;
     const FORMATS: [Format; 2] = [Format::Address48, Format::Address52];
 
     fn words(page: [u64; ENTRIES]) -> Words {
@@ -149,7 +188,7 @@ mod tests {
     }
 
     fn folds_to(page: &Words, level: Level, format: Format) -> Result<Entry, usize> {
-        homogeneous(page, level, format, first_off_step)
+        homogeneous(&page.0, level, format, |first, step| first_off_step(page, first, step))
     }
 
     #[test]
@@ -206,10 +245,11 @@ mod tests {
 
     #[test]
     fn the_first_live_entry_ends_the_skip() {
-        let first_marked = |table: &Words, from, mark| {
-            memory::first_marked(&table.0[from..], mark).map(|found| from + found)
+        let until_live = |table: &Words, level, index| {
+            let first_marked =
+                |from, mark| first_marked(&table.0[from..], mark).map(|found| from + found);
+            until_live(level, index, first_marked)
         };
-        let until_live = |table: &_, level, index| until_live(table, level, index, first_marked);
         let top = Level::new(-1).unwrap();
         let table = words([0; ENTRIES]);
         assert_eq!(until_live(&table, Level::PAGE, 5), 507);

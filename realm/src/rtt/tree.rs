@@ -1,13 +1,13 @@
 //! One Realm's tree of tables: its geometry, and the walk from the root.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use granule::{GranuleAddr, GranuleGuard, GranuleTable, RealmNumber, RttState};
 use machine::{Memory, Slot, Words};
 
 use super::entry::{Entry, Format, raw};
-use super::level::Level;
-use super::{ENTRIES, scan};
+use super::level::{Level, LevelOf};
+use super::scan;
 use crate::ipa::IpaSpace;
 
 /// Most start-level tables, concatenated.
@@ -34,25 +34,24 @@ pub struct Tree {
 
 /// Number of start-level tables for an IPA width, if the start level can serve it.
 ///
+/// A space of more than 48 bits needs addresses of as many; so does the uppermost level of 4 and 16
+/// KiB granules.
+///
 /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.9 `RMI_REALM_CREATE`, `rtt_num_level`; Arm ARM
-/// (DDI0487), "Concatenated translation tables": at most 16, none at level -1, and at level 0 only
-/// with 52-bit addresses.
-pub fn roots_for(space: IpaSpace, start: Level, format: Format) -> Option<u64> {
+/// (DDI0487), "Concatenated translation tables": at most 16; `AArch64.S2InconsistentSL`.
+pub fn roots_for<const SHIFT: u32>(
+    space: IpaSpace,
+    start: LevelOf<SHIFT>,
+    format: Format,
+) -> Option<u64> {
     let width = u32::from(space.width_bits());
-    let single = start.shift() + 9;
-    if width <= start.shift() || (start.as_i64() < 0 && format == Format::Address48) {
+    let is_large = width > 48 || start.starts_with_lpa2_only();
+    if width <= start.shift() || (is_large && format == Format::Address48) {
         return None;
     }
-    if start.as_i64() < 0 {
-        // 49 to 52 bits: a narrower space must start lower.
-        return Some(1);
-    }
-    if width <= single {
-        return Some(1);
-    }
-    let roots = 1_u64.checked_shl(width - single)?;
-    let concatenation = start.as_i64() > 0 || format == Format::Address52;
-    (roots <= ROOTS_MAX as u64 && concatenation).then_some(roots)
+    let single = start.shift() + LevelOf::<SHIFT>::GRANULE.level_bits();
+    let roots = 1_u64.checked_shl(width.saturating_sub(single))?;
+    (roots <= ROOTS_MAX as u64).then_some(roots)
 }
 
 /// Where a walk ended: a table, locked and mapped, and the entry in it.
@@ -112,28 +111,13 @@ impl Position<'_, '_> {
     /// How many entries from `first` on, of at most `most`, say the same as it: where it maps
     /// memory, each maps what follows on the memory of the one before.
     pub fn alike(&self, first: usize, most: u16) -> u16 {
-        let mut expected = self.raw_at(first);
-        let step = raw::step_of(expected, self.level);
-        let words = self.words.0.get(first..).unwrap_or(&[]);
-        let goes_on = |word: &&AtomicU64| {
-            let is_alike = word.load(Ordering::Relaxed) == expected;
-            // The address of the last memory there is goes on in bits that no entry has set.
-            expected = expected.wrapping_add(step);
-            is_alike
-        };
-        let count = words.iter().take(usize::from(most)).take_while(goes_on).count();
-        u16::try_from(count).unwrap_or(most)
+        scan::alike(&self.words.0, self.level, first, most)
     }
 
     /// Writes `count` entries from `first` on that are alike ([`Position::alike`]), beginning with
     /// `entry`. A table walker sees the old or the new one of each.
     pub fn set_alike(&self, first: usize, count: u16, entry: Entry) {
-        let mut raw = entry.encode(self.level, self.format);
-        let step = raw::step_of(raw, self.level);
-        for word in self.words.0.iter().skip(first).take(usize::from(count)) {
-            word.store(raw, Ordering::Relaxed);
-            raw = raw.wrapping_add(step);
-        }
+        scan::set_alike(&self.words.0, self.level, self.format, (first, count), entry);
     }
 
     /// Adds to the table's count of live entries.
@@ -154,10 +138,10 @@ impl Position<'_, '_> {
     /// with.
     pub fn walk_top(&self, machine: &impl Memory, ipa: u64) -> u64 {
         let skipped = if self.table.count() == 0 {
-            scan::entries_at(self.level).saturating_sub(self.index)
+            self.level.entries().saturating_sub(self.index)
         } else {
-            let first_marked = |words: &_, from, mark| machine.first_marked(words, from, mark);
-            scan::until_live(self.words, self.level, self.index, first_marked)
+            let first_marked = |from, mark| machine.first_marked(self.words, from, mark);
+            scan::until_live(self.level, self.index, first_marked)
         };
         match skipped {
             0 => ipa,
@@ -183,7 +167,7 @@ impl Tree {
     ) -> R {
         let (table, level) = self.descend(machine, granules, ipa, target);
         let words = machine.words(Slot::Table, table.shared());
-        let index = index_of(ipa, level);
+        let index = level.index_of(ipa);
         let raw = words.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed));
         let format = self.format;
         let entry = Entry::decode(raw, level, format);
@@ -201,24 +185,15 @@ impl Tree {
         target: Level,
     ) -> (GranuleGuard<'t, RttState>, Level) {
         debug_assert!(self.space.contains(ipa), "walk outside the IPA space");
-        let mut level = self.start;
-        // The entries of concatenated start tables are numbered across all of them.
-        let number = (ipa >> level.shift()) / ENTRIES as u64;
-        let mut table = self.lock_root(granules, number);
-        while level < target {
-            let Some(child) = level.child() else { break };
+        let root = self.lock_root(granules, self.start.table_of(ipa));
+        descend(self.start, target, ipa, root, |table, index| {
             let raw = {
                 let words = machine.words(Slot::Table, table.shared());
-                words.0.get(index_of(ipa, level)).map_or(0, |word| word.load(Ordering::Relaxed))
+                words.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
             };
-            if !raw::is_table(raw) {
-                break;
-            }
             // The parent stays locked until the child is: nobody can unlink it in between.
-            table = lock_table(granules, self.format.address(raw));
-            level = child;
-        }
-        (table, level)
+            raw::is_table(raw).then(|| lock_table(granules, self.format.address(raw)))
+        })
     }
 
     fn lock_root<'t>(
@@ -233,10 +208,25 @@ impl Tree {
     }
 }
 
-/// Place of an address's entry in the table of `level` that holds it.
-#[inline]
-fn index_of(ipa: u64, level: Level) -> usize {
-    usize::try_from(ipa >> level.shift()).unwrap_or(usize::MAX) % ENTRIES
+/// The table in which a walk from `root` ends, and its level. `below` is the table to which the
+/// entry at an index of a table leads; `None` if it leads to none. It gets there before the table
+/// is dropped.
+#[inline(always)] // perf: part of `Tree::descend` (`rtt_read_entry`).
+pub(super) fn descend<const SHIFT: u32, T>(
+    start: LevelOf<SHIFT>,
+    target: LevelOf<SHIFT>,
+    ipa: u64,
+    root: T,
+    below: impl Fn(&T, usize) -> Option<T>,
+) -> (T, LevelOf<SHIFT>) {
+    let (mut table, mut level) = (root, start);
+    while level < target {
+        let Some(child) = level.child() else { break };
+        let Some(next) = below(&table, level.index_of(ipa)) else { break };
+        table = next;
+        level = child;
+    }
+    (table, level)
 }
 
 /// Locks a table that an entry or a Realm Descriptor points to.

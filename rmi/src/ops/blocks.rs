@@ -2,7 +2,7 @@
 //! told.
 
 use granule::{GRANULE_SIZE, GranuleAddr};
-use realm::rtt::{Format, Level};
+use realm::rtt::{Format, Level, LevelOf};
 
 use super::Cause;
 
@@ -18,7 +18,12 @@ pub struct Block {
 impl Block {
     /// How many entries of `level` it fills, at most `most`, that can all hold the address of what
     /// they map; the first can.
-    pub(super) fn entries(&self, format: Format, level: Level, most: u16) -> u16 {
+    pub(super) fn entries<const SHIFT: u32>(
+        &self,
+        format: Format,
+        level: LevelOf<SHIFT>,
+        most: u16,
+    ) -> u16 {
         let count = (self.bytes / level.entry_size()).min(u64::from(most));
         let last = self.pa.as_u64() + count.saturating_sub(1) * level.entry_size();
         let goes_on = format.can_hold(last) && format.goes_on(self.pa.as_u64(), last);
@@ -134,15 +139,39 @@ mod tests {
         assert_eq!(entries(0x1000, 0x1000, 512), 1);
         assert_eq!(entries(0x1000, 0x8000, 512), 8);
         assert_eq!(entries(0x1000, 0x8000, 3), 3);
-        assert_eq!(
-            block(0x20_0000, 0x1f_f000).entries(Format::Address48, Level::SECOND_LEAF, 9),
-            0
-        );
+        assert_eq!(block(0x20_0000, 0x1f_f000).entries(Format::Address48, Level::LAST_BLOCK, 9), 0);
         assert_eq!(entries((1 << 48) - 0x2000, 0x2000, 512), 2);
         assert_eq!(entries((1 << 48) - 0x2000, 0x3000, 512), 1, "the last would not fit");
         let border = block((1 << 50) - 0x2000, 0x3000);
         assert_eq!(border.entries(Format::Address52, Level::PAGE, 2), 2);
         assert_eq!(border.entries(Format::Address52, Level::PAGE, 3), 1, "bit 50 stands elsewhere");
+    }
+
+    /// The same question of each entry by itself: do its first byte and all before it go on?
+    fn entries_are_counted_one_by_one<const SHIFT: u32>() {
+        for level in [LevelOf::<SHIFT>::PAGE, LevelOf::LAST_BLOCK, LevelOf::FIRST_LEAF] {
+            let size = level.entry_size();
+            for (format, border) in [(Format::Address48, 1 << 48), (Format::Address52, 1 << 50)] {
+                for before in 1..6 {
+                    let pa = border - before * size;
+                    for bytes in [size / 2, size, 3 * size, 4 * size + size / 2] {
+                        for most in 1..6 {
+                            let wanted = (bytes / size).min(u64::from(most));
+                            let expected = if wanted <= before { wanted } else { 1 };
+                            let found = block(pa, bytes).entries(format, level, most);
+                            assert_eq!(u64::from(found), expected, "{level:?} {pa:#x} {bytes:#x}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_fills_entries_of_each_granule() {
+        entries_are_counted_one_by_one::<12>();
+        entries_are_counted_one_by_one::<14>();
+        entries_are_counted_one_by_one::<16>();
     }
 
     #[test]

@@ -24,7 +24,7 @@ const GRANULES_AT_ONCE: u16 = 128;
 /// A larger one takes longer than an interrupt may wait: its granules are claimed, or wiped, one by
 /// one, and there is no answer that tells of a half of it. The Host makes a table, and folds it if
 /// it likes (`docs/memory-and-locking.md`, "Blocks of 1 GiB").
-const LARGEST_BLOCK: Level = Level::SECOND_LEAF;
+const LARGEST_BLOCK: Level = Level::LAST_BLOCK;
 
 /// Gives a Realm memory in `[base, top)`. Returns how far it got: at most to the end of one table.
 ///

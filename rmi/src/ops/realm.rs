@@ -2,6 +2,7 @@
 
 use granule::delegation;
 use granule::{Delegated, GranuleAddr, GranuleGuard, RdState, RealmNumber, RttState};
+use machine::addr::PAGE_BYTES;
 use machine::stage2::Stale;
 use machine::{AttestRoot, Event, Hasher, Log, Memory, Slot, Stage2Tlb};
 use realm::features::{ExtensionsWish, IPA_WIDTH_MIN};
@@ -36,7 +37,7 @@ pub struct Wanted<'p> {
     /// How many there are.
     pub roots: u64,
     /// The page that starts the RIM, which is zero without one.
-    pub measured: Option<&'p [u8; 4096]>,
+    pub measured: Option<&'p [u8; PAGE_BYTES]>,
     /// Whose memory encryption context it uses, for Realms whose tokens say that, and what tells
     /// them from all others.
     pub encryption: Option<Encryption>,

@@ -66,7 +66,7 @@ pub fn create<M: Memory + Stage2Tlb>(
 
 /// The reference count of a table whose entries are all live.
 fn full(level: Level) -> u16 {
-    u16::try_from(scan::entries_at(level)).unwrap_or(u16::MAX)
+    u16::try_from(level.entries()).unwrap_or(u16::MAX)
 }
 
 /// Invalidates what a valid leaf entry mapped.
@@ -165,7 +165,7 @@ pub fn destroy<M: Memory + Stage2Tlb>(
 
 /// Whether a table with live entries has others than Host memory.
 pub(crate) fn is_holding<M: Memory>(machine: &M, table: &TableGuard<'_>, level: Level) -> bool {
-    scan::is_holding(&machine.words(Slot::ChildTable, table.shared()), level)
+    scan::is_holding(&machine.words(Slot::ChildTable, table.shared()).0, level)
 }
 
 /// Replaces a homogeneous table by one entry. Returns the table's granule, DELEGATED again.
@@ -197,9 +197,8 @@ pub fn fold<M: Memory + Stage2Tlb + Log>(
         let table = tree::lock_table(&rmm.granules, granule);
         let folded = {
             let words = machine.words(Slot::ChildTable, table.shared());
-            let first_off_step =
-                |words: &_, first, step| machine.first_off_step(words, first, step);
-            scan::homogeneous(&words, level, tree.format, first_off_step).map_err(|index| {
+            let first_off_step = |first, step| machine.first_off_step(&words, first, step);
+            scan::homogeneous(&words.0, level, tree.format, first_off_step).map_err(|index| {
                 let ipa = ipa + index as u64 * level.entry_size();
                 machine.log(Event::NotHomogeneous { ipa });
                 Cause::NotHomogeneous(level)
@@ -244,7 +243,7 @@ pub(crate) fn init_start_table<M: Memory>(
     table: &mut TableGuard<'_>,
 ) {
     let mut page = rmm.machine.page(Slot::Table, table.exclusive());
-    let entries = scan::entries_at(tree.start) as u64;
+    let entries = tree.start.entries() as u64;
     // Past the end of the space no address leads here; UNASSIGNED_NS is never reached there.
     let protected_all = tree.space.unprotected_base() >> tree.start.shift();
     let protected = protected_all.saturating_sub(number * entries).min(page.0.len() as u64);

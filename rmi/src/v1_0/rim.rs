@@ -1,6 +1,8 @@
 //! What of a Realm's parameters starts its RIM: a page in which only the measured fields are set,
 //! at their places.
 
+use machine::addr::{PAGE_BYTES, PAGE_WORDS};
+
 use crate::pages::RealmParams;
 use crate::words::AbiWords;
 
@@ -8,8 +10,8 @@ impl RealmParams {
     /// The page that enters the RIM: only the measured fields, at their places.
     ///
     /// Source: RMM specification (Arm DEN0137) 1.0, B4.3.9.4.
-    pub(super) fn measured(&self) -> [u8; 4096] {
-        let mut page = AbiWords::<512>::zeroed();
+    pub(super) fn measured(&self) -> [u8; PAGE_BYTES] {
+        let mut page = AbiWords::<PAGE_WORDS>::zeroed();
         page.set_u64_at::<0x0>(self.flags());
         page.set_u64_at::<0x8>(self.0.u64_at::<0x8>() & 0xff);
         page.set_u64_at::<0x10>(self.0.u64_at::<0x10>() & 0xff);
@@ -27,7 +29,7 @@ mod tests {
 
     #[test]
     fn only_measured_fields_are_in_the_measured_page() {
-        let realm = RealmParams(AbiWords([u64::MAX; 512]));
+        let realm = RealmParams(AbiWords([u64::MAX; PAGE_WORDS]));
         let measured = realm.measured();
         assert_eq!(measured[..9], [0xff; 9]);
         assert_eq!(measured[9..16], [0; 7]);

@@ -1,6 +1,7 @@
 //! The monitor's own state: configured, activated, deactivated.
 
 use machine::HostMemory;
+use machine::addr::PAGE_BYTES;
 use realm::Rmm;
 
 use super::args;
@@ -36,7 +37,7 @@ pub(super) fn get(rmm: &Rmm<'_, impl HostMemory>, page: u64) -> Result<(), Cause
     const PIECE: usize = 64;
     let page = args::host_page(rmm, HostPage::Config, page)?;
     // Both fields have the code 0, and so has what stands around them.
-    for offset in (0..4096).step_by(PIECE * size_of::<u64>()) {
+    for offset in (0..PAGE_BYTES).step_by(PIECE * size_of::<u64>()) {
         rmm.machine
             .write_host(page, offset, &[0; PIECE])
             .map_err(|_| Cause::HostFault(HostPage::Config))?;

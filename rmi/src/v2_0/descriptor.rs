@@ -1,7 +1,7 @@
 //! Descriptors of physical memory, and lists of them in the Host's memory.
 
-use granule::{GRANULE_SIZE, GranuleAddr};
-use machine::HostMemory;
+use granule::GranuleAddr;
+use machine::{HostMemory, PAGE_SIZE};
 use realm::rtt::Level;
 
 use super::args;
@@ -73,9 +73,9 @@ impl List {
         if !address.is_multiple_of(size_of::<u64>() as u64) {
             return Err(Cause::HostUnaligned(HostPage::List));
         }
-        let within = address % GRANULE_SIZE;
+        let within = address % PAGE_SIZE;
         let page = args::host_page(rmm, HostPage::List, address - within)?;
-        let room = (GRANULE_SIZE - within) / size_of::<u64>() as u64;
+        let room = (PAGE_SIZE - within) / size_of::<u64>() as u64;
         let small = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         Ok(Self { page, offset: small(within), count: small(count.min(room)) })
     }

@@ -1,6 +1,7 @@
 //! Stateful operations as the Host sees them: handles, and memory that it gives and takes back.
 
 use granule::GranuleAddr;
+use machine::addr::PAGE_WORDS;
 use machine::{Hasher, HostMemory, Memory};
 use realm::Rmm;
 use realm::rtt::Level;
@@ -12,7 +13,7 @@ use crate::ops::Cause;
 use crate::ops::sro::{self, Awaits, Begun, Donated, Gift, Reclaimed, Resumed};
 
 /// Most descriptors of a list: a page of them.
-const LIST_MAX: usize = 512;
+const LIST_MAX: usize = PAGE_WORDS;
 
 /// Most granules that a list for taking memory back is filled with at a time.
 const RECLAIM_MAX: usize = 64;

@@ -25,9 +25,9 @@ use core::ops::Range;
 use machine::Slot;
 
 /// Size of a page of the monitor's own address space.
-pub const PAGE: u64 = 4096;
+pub const PAGE: u64 = machine::PAGE_SIZE;
 /// The same, for lengths.
-pub const PAGE_BYTES: usize = 4096;
+pub const PAGE_BYTES: usize = machine::addr::PAGE_BYTES;
 /// Width of the low half, in bits.
 pub const LOW_BITS: u64 = 48;
 /// Width of the high half, in bits: 16 level 2 entries, the last of which is used.

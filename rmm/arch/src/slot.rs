@@ -12,14 +12,15 @@ use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use aarch64_cpu::asm::barrier::{self, NSH, NSHST, SY};
-use machine::{GRANULE_SIZE, GranuleAddr};
+use machine::GranuleAddr;
+use machine::addr::PAGE_WORDS;
 
 use crate::area;
 use crate::layout;
 use crate::mmu::descriptor::{self, Access};
 
 /// Entries of the level 3 table.
-const ENTRIES: usize = 512;
+const ENTRIES: usize = PAGE_WORDS;
 
 /// One slot with a granule in it; unmapped on drop.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl Window {
             assert!(entry.load(Ordering::Relaxed) == 0, "window in use");
             entry.store(descriptor, Ordering::Relaxed);
             // The address stands in its own place in a descriptor.
-            descriptor += GRANULE_SIZE;
+            descriptor += layout::PAGE;
         }
         barrier::dsb(NSHST);
         barrier::isb(SY);
@@ -124,7 +125,7 @@ impl Drop for Window {
             }
         } else {
             for page in 0..self.pages as u64 {
-                let operand = (address + page * GRANULE_SIZE) << 8 >> 20;
+                let operand = (address + page * layout::PAGE) << 8 >> 20;
                 // SAFETY: the same.
                 unsafe {
                     asm!("tlbi vae2, {}", in(reg) operand, options(nostack));

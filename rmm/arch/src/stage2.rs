@@ -14,7 +14,7 @@
 //! Source: Arm ARM (DDI0487), "TLB maintenance instructions"; RMM specification (Arm DEN0137) 1.0,
 //! A5.5.
 
-use machine::GRANULE_SIZE;
+use machine::PAGE_SIZE;
 
 /// Most operations by IPA in one call.
 ///
@@ -96,7 +96,7 @@ impl Method {
         if size_bytes <= leaf_size_bytes {
             return Self::Entry;
         }
-        let (page, pages) = (ipa / GRANULE_SIZE, size_bytes.div_ceil(GRANULE_SIZE));
+        let (page, pages) = (ipa / PAGE_SIZE, size_bytes.div_ceil(PAGE_SIZE));
         if let Some(shift) = ranges().shift(ipa, size_bytes)
             && pages <= RANGE_PAGES_MAX
         {
@@ -165,9 +165,8 @@ mod operations {
     use core::arch::asm;
 
     use aarch64_cpu::asm::barrier::{self, ISH, ISHST, SY};
-    use machine::GRANULE_SIZE;
-    use machine::Stage2Tlb;
     use machine::stage2::Stale;
+    use machine::{GRANULE_SIZE, PAGE_SIZE, Stage2Tlb};
 
     use super::{Method, Ranges};
     use crate::boot::Firmware;
@@ -226,7 +225,7 @@ mod operations {
     impl<F: Firmware> Cpu<F> {
         fn invalidate_range(&self, ipa: u64, size_bytes: u64, leaf_size_bytes: u64) {
             let ranges = || Ranges::new(self.area().features.get().tlbi_range, VTCR_EL2.get());
-            let page = ipa / GRANULE_SIZE;
+            let page = ipa / PAGE_SIZE;
             match Method::of(ipa, size_bytes, leaf_size_bytes, ranges) {
                 Method::Entry => tlbi!("ipas2e1is", page),
                 Method::Ranges { lead, mut operands } => {
@@ -247,7 +246,7 @@ mod operations {
                 Method::Entries => {
                     let mut at = ipa;
                     while at < ipa + size_bytes {
-                        tlbi!("ipas2e1is", at / GRANULE_SIZE);
+                        tlbi!("ipas2e1is", at / PAGE_SIZE);
                         at += leaf_size_bytes;
                     }
                 }

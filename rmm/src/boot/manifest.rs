@@ -8,7 +8,7 @@
 //! Source: RMM-EL3 communication interface, "Boot manifest"; TF-A 2.12.1, 2.13 and main of 2026-08,
 //! `rmm_core_manifest.h`.
 
-use granule::GRANULE_SIZE;
+use granule::{GRANULE_SIZE, PAGE_SIZE};
 use machine::Page;
 use machine::dram::{BANKS_MAX, Bank, Banks};
 use rmm_arch::boot::BootCode;
@@ -66,7 +66,7 @@ impl<'p> List<'p> {
             let start = pointer.checked_sub(page_pa).ok_or(BootCode::ManifestData)?;
             let bytes = count.checked_mul(words_each * 8).ok_or(BootCode::ManifestData)?;
             let end = start.checked_add(bytes).ok_or(BootCode::ManifestData)?;
-            if !start.is_multiple_of(8) || end > GRANULE_SIZE {
+            if !start.is_multiple_of(8) || end > PAGE_SIZE {
                 return Err(BootCode::ManifestData);
             }
             start
@@ -148,7 +148,7 @@ fn console(page: &Page, page_pa: u64, pa_bits: u32) -> Result<(Option<u64>, bool
     }
     for index in 0..list.count {
         let (base, pages, name) = (list.word(index, 0), list.word(index, 1), list.word(index, 2));
-        if base == 0 || !base.is_multiple_of(GRANULE_SIZE) || base >> pa_bits != 0 || pages == 0 {
+        if base == 0 || !base.is_multiple_of(PAGE_SIZE) || base >> pa_bits != 0 || pages == 0 {
             return Err(BootCode::ManifestData);
         }
         if name == NAME_PL011 && pages == 1 {

@@ -33,7 +33,7 @@ pub fn plan(args: &BootArgs, image: &ImageSpan, page: &Page) -> Result<Layout, B
         return Err(BootCode::CpuId);
     }
     let shared = args.shared_buffer;
-    if shared == 0 || !shared.is_multiple_of(granule::GRANULE_SIZE) || shared >> args.pa_bits != 0 {
+    if shared == 0 || !shared.is_multiple_of(granule::PAGE_SIZE) || shared >> args.pa_bits != 0 {
         return Err(BootCode::SharedBuffer);
     }
     if (image.base..image.end).contains(&shared) {
@@ -41,7 +41,7 @@ pub fn plan(args: &BootArgs, image: &ImageSpan, page: &Page) -> Result<Layout, B
     }
     let manifest = Manifest::parse(page, shared, args.pa_bits)?;
     let own =
-        [(image.base, image.limit(shared)), (shared, shared.saturating_add(granule::GRANULE_SIZE))];
+        [(image.base, image.limit(shared)), (shared, shared.saturating_add(granule::PAGE_SIZE))];
     let mut banks = manifest.dram;
     let mut reserved = Banks::new();
     for (base, top) in own {

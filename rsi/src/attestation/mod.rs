@@ -14,7 +14,7 @@ use attest::RealmKey;
 use attest::sign::Signer;
 use attest::token::{self, CONTAINER_MAX, Claims, REALM_TOKEN_MAX};
 use machine::attest::PLATFORM_TOKEN_MAX;
-use machine::{El3Error, Event, Machine, Page};
+use machine::{El3Error, Event, Machine, PAGE_SIZE, Page};
 use realm::exit::Exit;
 use realm::measurement::Algorithm;
 use realm::rec::TokenState;
@@ -81,8 +81,8 @@ const fn hash_name(algorithm: Algorithm) -> &'static str {
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_ATTESTATION_TOKEN_CONTINUE`, A7.2.2, B5.3.2.
 pub fn proceed<M: Machine>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
     let (ipa, offset, size) = (rec.gpr(1), rec.gpr(2), rec.gpr(3));
-    let fits = offset < 4096 && size <= 4096 - offset;
-    if !ipa.is_multiple_of(4096) || !fits || !rec.tree().space.is_protected(ipa) {
+    let fits = offset < PAGE_SIZE && size <= PAGE_SIZE - offset;
+    if !ipa.is_multiple_of(PAGE_SIZE) || !fits || !rec.tree().space.is_protected(ipa) {
         return Outcome::code(ERROR_INPUT);
     }
     if rec.token() == TokenState::NotStarted {

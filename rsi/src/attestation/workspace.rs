@@ -5,7 +5,7 @@ use attest::sign::SavedSigner;
 use attest::token::REALM_TOKEN_MAX;
 use granule::{GranuleGuard, RecAuxState};
 use machine::{Memory, Page, Slot};
-use realm::measurement::{Algorithm, Measurements};
+use realm::measurement::{Algorithm, AlgorithmWord, Measurements};
 use realm::rd::{InstanceWords, Rd};
 use realm::rec::RecAux;
 use realm::{Rec, Rmm};
@@ -29,7 +29,7 @@ pub(super) struct Request {
 pub(super) struct Subject {
     /// Realm Personalization Value.
     pub personalization_value: [u8; 64],
-    algorithm: u64,
+    algorithm: AlgorithmWord,
     /// RIM and REMs at that moment.
     pub measurements: Measurements,
 }
@@ -40,17 +40,14 @@ impl Subject {
     pub(super) fn new(rd: &Rd) -> Self {
         Self {
             personalization_value: rd.rpv,
-            algorithm: rd.algorithm() as u64,
+            algorithm: rd.algorithm().into(),
             measurements: rd.measurements,
         }
     }
 
     /// The Realm's hash algorithm.
     pub(super) fn algorithm(&self) -> Algorithm {
-        match Algorithm::from_u64(self.algorithm) {
-            Some(algorithm) => algorithm,
-            None => unreachable!("hash algorithm {} of a token", self.algorithm),
-        }
+        self.algorithm.get()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use granule::delegation;
 use granule::{GranuleAddr, RdState, RecState};
+use machine::addr::PAGE_BYTES;
 use machine::extensions::Extensions;
 use machine::{Hasher, Memory, Slot};
 use realm::rd::{Rd, RealmState};
@@ -28,7 +29,7 @@ pub struct Wanted<'p> {
     /// X0 to X7.
     pub gprs: [u64; 8],
     /// The page that extends the RIM if the REC is runnable.
-    pub measured: &'p [u8; 4096],
+    pub measured: &'p [u8; PAGE_BYTES],
 }
 
 /// The number of auxiliary granules that a REC of the Realm needs.

@@ -1,5 +1,7 @@
 //! Builds the low half of the address space in memory that is not mapped yet.
 
+use machine::addr::PAGE_WORDS;
+
 use super::descriptor::{self, Access};
 use crate::layout::PAGE;
 
@@ -8,7 +10,7 @@ use crate::layout::PAGE;
 pub const POOL_PAGES: usize = 32;
 
 /// One translation table.
-pub type Table = [u64; 512];
+pub type Table = [u64; PAGE_WORDS];
 
 /// The memory for tables is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn mapped_pages_translate_to_themselves_and_their_neighbours_do_not() {
-        let mut pool = vec![[0; 512]; POOL_PAGES];
+        let mut pool = vec![[0; PAGE_WORDS]; POOL_PAGES];
         let mut builder = Builder::new(&mut pool, POOL);
         builder.map(0x4010_0000, 0x4010_3000, Access::Code).unwrap();
         builder.map(0x4010_4000, 0x4190_0000, Access::ReadWrite).unwrap();
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_pool_suffices_for_three_distant_regions_and_ends_without_damage() {
-        let mut pool = vec![[0; 512]; POOL_PAGES];
+        let mut pool = vec![[0; PAGE_WORDS]; POOL_PAGES];
         let mut builder = Builder::new(&mut pool, POOL);
         builder.map(0x7f_ff00_0000, 0x80_0080_0000, Access::ReadWrite).unwrap();
         builder.map(0xffff_ffff_f000, 0x1_0000_0000_0000, Access::Device).unwrap();
