@@ -1,6 +1,8 @@
 //! Why a REC stopped running, and what it goes on with, in terms of no ABI: `rmi` turns them into
 //! the page that the Host reads and from the page that it writes.
 
+use crate::rtt::Ripas;
+
 /// The only part of an address that the Host may see: its place in the page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageOffset(u16);
@@ -53,7 +55,7 @@ pub enum Exit {
         /// First address past the range.
         top: u64,
         /// The RIPAS it wishes.
-        ripas: u64,
+        ripas: Ripas,
     },
     /// A host call.
     HostCall {

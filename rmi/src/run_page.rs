@@ -5,6 +5,7 @@ use machine::{GranuleAddr, HostMemory};
 use realm::Rec;
 use realm::exit::Exit;
 
+use crate::entry;
 use crate::ops::enter::EntryFlags;
 use crate::ops::{Cause, HostPage};
 use crate::words::AbiWords;
@@ -98,7 +99,7 @@ fn encode(page: &mut ExitPage, rec: &Rec, exit: &Exit) {
             PSCI
         }
         Exit::RipasChange { base, top, ripas } => {
-            page.set_words_at::<0x500, 3>(&[base, top, ripas]);
+            page.set_words_at::<0x500, 3>(&[base, top, entry::ripas_number(ripas)]);
             RIPAS_CHANGE
         }
         Exit::HostCall { imm } => {

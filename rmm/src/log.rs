@@ -8,14 +8,12 @@ use machine::log::{Event, Leak};
 /// Writes one event.
 #[inline] // perf: a refusal costs nothing where it is not logged (`rtt_fold_refused`).
 pub fn log(event: Event<'_>) {
-    match event {
-        Event::Refused { command, condition, code } => {
-            defmt::debug!("{=str} refused: {=str} ({=u64:#x})", command, condition, code);
-        }
-        Event::NotHomogeneous { ipa } => {
-            defmt::debug!("table not folded: first differing entry at IPA {=u64:#x}", ipa);
-        }
-        other => rare(other),
+    if let Event::Refused { command, condition, code } = event {
+        defmt::debug!("{=str} refused: {=str} ({=u64:#x})", command, condition, code);
+    } else if let Event::NotHomogeneous { ipa } = event {
+        defmt::debug!("table not folded: first differing entry at IPA {=u64:#x}", ipa);
+    } else {
+        rare(event);
     }
 }
 

@@ -3,12 +3,20 @@
 use machine::Memory;
 use realm::exit::Exit;
 use realm::rec::{Pending, RipasRequest};
+use realm::rtt::ripas::Wish;
 use realm::rtt::scan::ripas_of;
 use realm::rtt::{Level, Ripas};
 use realm::{Rec, Rmm};
 
 use crate::Outcome;
 use crate::abi::{ERROR_INPUT, SUCCESS};
+
+/// Numbers of RIPAS.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, `RsiRipas`.
+const EMPTY: u64 = 0;
+const RAM: u64 = 1;
+const DESTROYED: u64 = 2;
 
 /// Bit 0 of the flags: entries whose contents are lost may change too.
 const CHANGE_DESTROYED: u64 = 1;
@@ -18,12 +26,16 @@ const CHANGE_DESTROYED: u64 = 1;
 /// Source: RMM specification (Arm DEN0137) 1.0, `RSI_IPA_STATE_SET`, A5.4.
 pub fn set(rec: &mut Rec) -> Outcome {
     let (base, top, ripas, flags) = (rec.gpr(1), rec.gpr(2), rec.gpr(3), rec.gpr(4));
-    let wished = matches!(Ripas::from_u64(ripas), Some(Ripas::Empty | Ripas::Ram));
-    if !rec.tree().space.is_protected_range(base, top) || !wished {
+    let ripas = match ripas {
+        EMPTY => Ripas::Empty,
+        RAM => Ripas::Ram,
+        _ => return Outcome::code(ERROR_INPUT),
+    };
+    if !rec.tree().space.is_protected_range(base, top) {
         return Outcome::code(ERROR_INPUT);
     }
-    let change_destroyed = flags & CHANGE_DESTROYED;
-    rec.ripas = RipasRequest { addr: base, top, ripas, change_destroyed };
+    let wish = Wish { ripas, change_destroyed: flags & CHANGE_DESTROYED != 0 };
+    rec.ripas = RipasRequest::new(base, top, wish);
     rec.set_pending(Pending::RipasChange);
     Outcome::Exit(Exit::RipasChange { base, top, ripas })
 }
@@ -36,8 +48,8 @@ pub fn set(rec: &mut Rec) -> Outcome {
 pub fn complete(rec: &mut Rec, reject: bool) {
     const ACCEPT: u64 = 0;
     const REJECT: u64 = 1;
-    let RipasRequest { addr, top, ripas, .. } = rec.ripas;
-    let rejected = reject && ripas == Ripas::Ram as u64 && addr != top;
+    let RipasRequest { addr, top, .. } = rec.ripas;
+    let rejected = reject && rec.ripas.wish().ripas == Ripas::Ram && addr != top;
     let response = if rejected { REJECT } else { ACCEPT };
     for (number, value) in [SUCCESS, addr, response, 0].into_iter().enumerate() {
         rec.set_gpr(number, value);
@@ -67,5 +79,10 @@ pub fn get<M: Memory>(rmm: &Rmm<'_, M>, rec: &mut Rec) -> Outcome {
         }
         (top.min(end), ripas)
     });
-    Outcome::Return([SUCCESS, top, ripas as u64, 0])
+    let number = match ripas {
+        Ripas::Empty => EMPTY,
+        Ripas::Ram => RAM,
+        Ripas::Destroyed => DESTROYED,
+    };
+    Outcome::Return([SUCCESS, top, number, 0])
 }

@@ -82,17 +82,27 @@ pub struct RipasRequest {
     pub addr: u64,
     /// First address past the range.
     pub top: u64,
-    /// The RIPAS wished.
-    pub ripas: u64,
-    /// Whether DESTROYED entries may change.
-    pub change_destroyed: u64,
+    /// 1 for RAM, 0 for EMPTY: no Realm may wish anything else.
+    wishes_ram: u64,
+    /// 1 if DESTROYED entries may change, else 0.
+    changes_destroyed: u64,
 }
 
 impl RipasRequest {
+    /// A wish about `[base, top)`.
+    pub fn new(base: u64, top: u64, wish: Wish) -> Self {
+        Self {
+            addr: base,
+            top,
+            wishes_ram: u64::from(wish.ripas == Ripas::Ram),
+            changes_destroyed: u64::from(wish.change_destroyed),
+        }
+    }
+
     /// What the Realm wished, for the RTT engine.
     pub fn wish(&self) -> Wish {
-        let ripas = if self.ripas == Ripas::Ram as u64 { Ripas::Ram } else { Ripas::Empty };
-        Wish { ripas, change_destroyed: self.change_destroyed != 0 }
+        let ripas = if self.wishes_ram != 0 { Ripas::Ram } else { Ripas::Empty };
+        Wish { ripas, change_destroyed: self.changes_destroyed != 0 }
     }
 }
 

@@ -37,7 +37,9 @@ const ADDRESS_TOP_SHIFT: u32 = 50;
 
 /// Realm IPA state: what the Realm may expect at an address.
 ///
-/// Source: RMM specification (Arm DEN0137) 1.0, `RmiRipas`; the numbers are the ABI's.
+/// Interfaces have numbers for them of their own; those here are what an entry keeps.
+///
+/// Source: RMM specification (Arm DEN0137) 1.0, A5.2.2 "Realm IPA state".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Ripas {
@@ -50,8 +52,8 @@ pub enum Ripas {
 }
 
 impl Ripas {
-    /// Reads the ABI's number.
-    pub const fn from_u64(raw: u64) -> Option<Self> {
+    /// Reads what an entry keeps.
+    const fn from_parked(raw: u64) -> Option<Self> {
         match raw {
             0 => Some(Self::Empty),
             1 => Some(Self::Ram),
@@ -224,7 +226,7 @@ impl Entry {
             if parked.is_set(PARKED::UNPROTECTED) {
                 return Self::UnassignedNs;
             }
-            let Some(ripas) = Ripas::from_u64(parked.read(PARKED::RIPAS)) else {
+            let Some(ripas) = Ripas::from_parked(parked.read(PARKED::RIPAS)) else {
                 unreachable!("RTT entry {raw:#x}")
             };
             if parked.is_set(PARKED::ASSIGNED) {
@@ -333,7 +335,7 @@ pub mod raw {
         if raw & (LIVE | UNPROTECTED) != 0 {
             return None;
         }
-        Ripas::from_u64((raw & RIPAS) >> PARKED::RIPAS.shift)
+        Ripas::from_parked((raw & RIPAS) >> PARKED::RIPAS.shift)
     }
 
     /// The descriptor of an UNASSIGNED entry.
