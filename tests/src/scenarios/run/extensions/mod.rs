@@ -1,14 +1,15 @@
 //! SVE, performance monitors, breakpoints and watchpoints: a Realm has what it was given, and
 //! nobody else sees it.
 
-use alloc::vec::Vec;
+mod debug;
+mod pmu;
 
 use super::super::registry::Registry;
 use crate::abi::{Command, INPUT, RealmParams, rsi};
 use crate::need::Need;
 use crate::outcome::{Outcome, fail, holds, missing, same};
 use crate::port::Mishap;
-use crate::program::{Access, Action, El1, Observed, RawException, SystemRegister};
+use crate::program::{Action, El1, Observed, RawException, SystemRegister};
 use crate::rec::{Rec, VECTORS, smc};
 use crate::world::World;
 
@@ -46,9 +47,9 @@ const WATCHING: u64 = 0xff << 5 | 0b11 << 3 | 0b11 << 1 | 1;
 pub(super) fn add(registry: &mut Registry) {
     add_host_vectors(registry);
     add_sve(registry);
-    add_pmu(registry);
-    add_pmu_limits(registry);
-    add_debug(registry);
+    pmu::add(registry);
+    pmu::add_limits(registry);
+    debug::add(registry);
     let scenario = registry.add("rec_run/simd/host_in_streaming_mode", |w| {
         w.arm(Mishap::Streaming)?;
         // Creation measures, and the Realm uses its vectors.
@@ -326,193 +327,5 @@ fn add_sve(registry: &mut Registry) {
         let rec = w.rec(&realm, 0)?;
         w.call(Command::RecDestroy, [rec.pa])?.ok()?;
         Ok(())
-    });
-}
-
-fn add_pmu(registry: &mut Registry) {
-    registry.add("rec_run/pmu/has_the_counters_it_was_given", |w| {
-        let max = limits(w)?.pmu()?;
-        for counters in [max.min(1), max] {
-            let rec = with_pmu(w, counters)?;
-            let [dfr0, pmcr] = values(w, &rec, &[Action::Read(DFR0), Action::Read(PMCR)])?;
-            holds("ID_AA64DFR0_EL1 says so", !matches!(dfr0 >> 8 & 15, 0 | 15))?;
-            same("PMCR_EL0.N", pmcr >> 11 & 31, counters)?;
-            same("PMCR_EL0.E", pmcr & 1, 0)?;
-        }
-        Ok(())
-    });
-    registry.add("rec_run/pmu/counts_and_is_kept", |w| {
-        let max = limits(w)?.event_counters()?;
-        let rec = with_pmu(w, max)?;
-        let other = with_pmu(w, max)?;
-        let start = [
-            Action::Write(PMEVCNTR0, 0x1234),
-            Action::Write(PMEVTYPER0, 0x11),
-            Action::Write(PMCNTENSET, CYCLES),
-            Action::Write(PMCR, COUNTING),
-            Action::Read(PMCCNTR),
-            Action::Read(PMCCNTR),
-        ];
-        let [first, second] = values(w, &rec, &start)?;
-        holds("cycles", second > first)?;
-        let look = [
-            Action::Read(PMEVCNTR0),
-            Action::Read(PMEVTYPER0),
-            Action::Read(PMCNTENSET),
-            Action::Read(PMCCNTR),
-        ];
-        let [counter, kind, ..] = values::<4>(w, &other, &look)?;
-        holds("nothing of the other Realm's", counter != 0x1234 && kind != 0x11)?;
-        let [counter, kind, enabled, cycles] = values(w, &rec, &look)?;
-        same("kept over an exit", (counter, kind, enabled), (0x1234, 0x11, CYCLES))?;
-        holds("cycles go on", cycles > second)
-    });
-    registry.add("rec_run/pmu/starts_at_zero", |w| {
-        let max = limits(w)?.event_counters()?;
-        let rec = with_pmu(w, max)?;
-        let look = [PMEVCNTR0, PMEVTYPER0, PMCNTENSET, PMCCNTR].map(Action::Read);
-        same("counters", values(w, &rec, &look)?, [0; 4])
-    });
-    registry.add("rec_exit/pmu_overflow", |w| {
-        let max = limits(w)?.event_counters()?;
-        let rec = with_pmu(w, max)?;
-        let overflow = [
-            Action::Write(PMCNTENSET, 1),
-            Action::Write(PMINTENSET, 1),
-            Action::Write(PMCR, COUNTING),
-            Action::Write(PMOVSSET, 1),
-        ];
-        let exit = w.run(&rec, &overflow)?;
-        same("active", exit.pmu_ovf_status, 1)?;
-        w.observed(&rec);
-        let exit = w.run(&rec, &[Action::Read(PMOVSCLR), Action::Write(PMOVSCLR, 1)])?;
-        same("not active", exit.pmu_ovf_status, 0)?;
-        same("seen", w.observed(&rec), [Observed::Value(1), Observed::Done].into())?;
-        // Without counting, nothing is signalled.
-        let exit = w.run(&rec, &[Action::Write(PMCR, 1 << 6), Action::Write(PMOVSSET, 1)])?;
-        same("disabled", exit.pmu_ovf_status, 0)
-    });
-}
-
-/// What a Realm with performance monitors must not see, and what it must not see again.
-fn add_pmu_limits(registry: &mut Registry) {
-    registry.add("rec_run/pmu/counters_above_its_own", |w| {
-        let max = limits(w)?.event_counters()?;
-        let own = max.min(1);
-        // What a CPU does with these is its own affair; what they hold is not.
-        let above = || {
-            (own..max)
-                .flat_map(|n| [(8, n), (12, n)])
-                .map(|(crm, n)| (3, 3, 14, crm + n / 8, n % 8))
-        };
-        let (first, second) = (with_pmu(w, own)?, with_pmu(w, own)?);
-        let write: Vec<_> = above().map(|register| Action::Write(register, 0x15)).collect();
-        w.run(&first, &write)?;
-        w.observed(&first);
-        let read: Vec<_> = above().map(Action::Read).collect();
-        let seen = w.observe(&second, &read)?;
-        let values =
-            seen.iter().filter(|seen| matches!(seen, Observed::Value(value) if *value != 0));
-        same("nothing of Host or other Realm", values.count(), 0)?;
-        // Nor does an overflow there concern the Host.
-        let bit = 1 << own;
-        let overflow = [PMCNTENSET, PMINTENSET, PMOVSSET].map(|set| Action::Write(set, bit));
-        let counting = [Action::Write(PMCR, COUNTING)];
-        let exit = w.run(&first, &[&counting[..], &overflow[..]].concat())?;
-        same("not signalled", exit.pmu_ovf_status, 0)
-    });
-    registry.add("rec_run/pmu/reset_bits_act_once", |w| {
-        const P_AND_C: u64 = 0b110;
-        let max = limits(w)?.event_counters()?;
-        let rec = with_pmu(w, max)?;
-        let reset = [
-            Action::Write(PMEVCNTR0, 0x1234),
-            Action::Write(PMCCNTR, 0x5678),
-            Action::Write(PMCR, 1 << 6 | P_AND_C),
-            Action::Read(PMCR),
-            Action::Read(PMEVCNTR0),
-            Action::Read(PMCCNTR),
-            Action::Write(PMEVCNTR0, 7),
-            Action::Write(PMCCNTR, 8),
-        ];
-        let [pmcr, counter, cycles] = values(w, &rec, &reset)?;
-        same("P and C read as zero", pmcr & P_AND_C, 0)?;
-        same("reset", (counter, cycles), (0, 0))?;
-        let look = [Action::Read(PMCR), Action::Read(PMEVCNTR0), Action::Read(PMCCNTR)];
-        let [pmcr, counter, cycles] = values(w, &rec, &look)?;
-        same("P and C are not kept over an exit", pmcr & P_AND_C, 0)?;
-        same("nor do they act again", (counter, cycles), (7, 8))
-    });
-}
-
-/// In the memory that a Realm has from the start.
-const WATCHED: u64 = 0x800;
-
-fn add_debug(registry: &mut Registry) {
-    registry.add("rec_run/debug/has_what_it_was_given", |w| {
-        let limits = limits(w)?;
-        for (bps, wps) in [(1, 1), (limits.breakpoints, limits.watchpoints)] {
-            let rec = running_with(w, |p| (p.num_bps, p.num_wps) = (bps, wps))?;
-            let [dfr0] = values(w, &rec, &[Action::Read(DFR0)])?;
-            same("BRPs, WRPs", (dfr0 >> 12 & 15, dfr0 >> 20 & 15), (bps, wps))?;
-        }
-        Ok(())
-    });
-    registry.add("rec_run/debug/watchpoint", |w| {
-        let rec = w.running()?;
-        let arm = [
-            Action::Write(DBGWVR0, WATCHED),
-            Action::Write(DBGWCR0, WATCHING),
-            Action::Write(OSLAR, 0),
-            Action::Write(MDSCR, DEBUGGING),
-        ];
-        w.observe(&rec, &arm)?;
-        // After an exit, so that it has been put away and brought back.
-        let touch = [Action::SetEl1(El1::Vbar, VECTORS), Action::Load(WATCHED, Access::WORD)];
-        let observed = w.observe(&rec, &touch)?;
-        let [Observed::Exception { esr, far, vector, at_instruction: true, .. }] =
-            observed.as_slice()
-        else {
-            return fail(alloc::format!("no exception but {observed:x?}"));
-        };
-        same("a watchpoint", (esr >> 26, *vector, far & !7), (0x35, 0x200, WATCHED))
-    });
-    let scenario = registry.add("rec_run/debug/os_lock_silences", |w| {
-        let rec = w.running()?;
-        let arm = [
-            Action::Write(DBGWVR0, WATCHED),
-            Action::Write(DBGWCR0, WATCHING),
-            Action::Write(MDSCR, DEBUGGING),
-        ];
-        w.observe(&rec, &arm)?;
-        values::<1>(w, &rec, &[Action::Load(WATCHED, Access::WORD)])?;
-        Ok(())
-    });
-    scenario.needs(Need::OsLock);
-    registry.add("rec_run/debug/is_kept_and_shown_to_nobody", |w| {
-        let rec = w.running()?;
-        let other = w.running()?;
-        let write = [
-            Action::Write(DBGBVR1, 0x1230),
-            Action::Write(DBGWVR0, 0x4560),
-            Action::Write(CLAIMSET, 5),
-            Action::Write(OSLAR, 0),
-        ];
-        w.observe(&rec, &write)?;
-        let look = [
-            Action::Read(DBGBVR1),
-            Action::Read(DBGWVR0),
-            Action::Read(CLAIMCLR),
-            Action::Read(OSLSR),
-        ];
-        let [break0, watch0, claimed, lock] = values(w, &other, &look)?;
-        same("its own claim and lock, as after a reset", (claimed, lock), (0, 0xa))?;
-        holds("nothing of the other Realm's", break0 != 0x1230 && watch0 != 0x4560)?;
-        same("kept over an exit", values(w, &rec, &look)?, [0x1230, 0x4560, 5, 8])
-    });
-    registry.add("rec_run/debug/starts_at_zero", |w| {
-        let rec = w.running()?;
-        let look = [Action::Read(DBGBVR1), Action::Read(DBGWVR0)];
-        same("registers", values(w, &rec, &look)?, [0, 0])
     });
 }
