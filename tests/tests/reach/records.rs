@@ -1,5 +1,5 @@
 //! The registers that the monitor exchanges with the Host's, or hides, in its own source: the code
-//! that touches them exists only for the CPU, so the names in its instructions are read here.
+//! that touches them exists only for the CPU, so the names in it are read here.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +17,8 @@ const DEBUG: &str = include_str!("../../../rmm/arch/src/vcpu/debug.rs");
 const PMU: &str = include_str!("../../../rmm/arch/src/vcpu/pmu.rs");
 const HIDE: &str = include_str!("../../../rmm/arch/src/vcpu/hidden.rs");
 const REST: &str = include_str!("../../../rmm/arch/src/vcpu/mod.rs");
+/// Registers that have no name in `aarch64-cpu`, each with that of the assembler.
+const TABLE: &str = include_str!("../../../rmm/arch/src/registers/table.rs");
 
 /// Op0, Op1, CRn, CRm, Op2.
 type Fields = (u8, u8, u8, u8, u8);
@@ -91,22 +93,40 @@ fn generic(name: &str) -> Option<Encoding> {
     Some(encoding((op0, op1, crn, crm, op2)))
 }
 
-/// The registers that a file of the monitor names in string literals, as EL1 or EL0 has them.
+/// The registers that the assembler means by a name, as EL1 or EL0 has them.
+fn meant(name: &str) -> impl Iterator<Item = u16> {
+    let known = NAMES.iter().filter(move |(known, _)| *known == name);
+    generic(name)
+        .into_iter()
+        .chain(known.map(|(_, fields)| encoding(*fields)))
+        .map(Encoding::number)
+}
+
+/// The assembler's name of a register, by that in the monitor's code.
+fn in_assembler(name: &str) -> String {
+    let mut rows = TABLE.lines().filter_map(|line| line.trim().split_once(" = "));
+    let row = rows.find(|(register, _)| *register == name);
+    row.map_or(name.to_lowercase(), |(_, quoted)| quoted.trim_matches(['"', ',']).into())
+}
+
+/// The registers that a file of the monitor names, as EL1 or EL0 has them: by the names of the
+/// table and of `aarch64-cpu`, and in string literals, which are assembly.
 fn named(source: &str) -> BTreeSet<u16> {
-    let mut found = BTreeSet::new();
     // Code alone: comments name registers too.
     let code: String = source
         .lines()
         .map(|line| line.split("//").next().unwrap_or_default())
         .collect::<Vec<_>>()
         .join("\n");
+    let words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let is_register = |word: &&str| word.contains('_') && word.to_uppercase() == **word;
+    let mut found: BTreeSet<u16> = words
+        .filter(|word| is_register(word) || ["FPCR", "FPSR", "DIT"].contains(word))
+        .flat_map(|word| meant(&in_assembler(word)).collect::<Vec<_>>())
+        .collect();
     for literal in code.split('"').skip(1).step_by(2) {
         let Some(name) = literal.split([' ', ',']).rfind(|word| !word.is_empty()) else { continue };
-        if let Some(register) = generic(name) {
-            found.insert(register.number());
-        }
-        let known = NAMES.iter().filter(|(known, _)| *known == name);
-        found.extend(known.map(|(_, fields)| encoding(*fields).number()));
+        found.extend(meant(name));
         for (family, last) in FAMILIES.into_iter().filter(|(family, _)| *family == name) {
             let numbers: Vec<_> = (0..=last).map(|number| number.to_string()).collect();
             assert!(code.contains(&numbers.join(" ")), "not all of {family}");
@@ -155,8 +175,8 @@ fn each_switched_register_is_exchanged() {
         }
     }
     // Where they are kept otherwise: VMPIDR_EL2, VDISR_EL2, ICH_VMCR_EL2.
-    assert!(REST.contains("\"vmpidr_el2\"") && REST.contains("\"s3_4_c12_c1_1\""));
-    assert!(GIC.contains("\"s3_4_c12_c11_7\""));
+    assert!(REST.contains("VMPIDR_EL2.set(") && REST.contains("VDISR_EL2.set("));
+    assert!(GIC.contains("ICH_VMCR_EL2.set("));
 }
 
 /// What the monitor exchanges is what the table says, or is not reached by that name.
