@@ -155,10 +155,20 @@ mod tests {
     fn granules_are_of_three_sizes() {
         let shifts: Vec<u32> = (0..64).filter(|&bits| GranuleShift::new(bits).is_some()).collect();
         assert_eq!(shifts, [12, 14, 16]);
+        for bits in shifts {
+            let shift = GranuleShift::of(bits);
+            assert_eq!((shift.bits(), shift.level_bits()), (bits, bits - 3));
+        }
         let all = [GranuleShift::KIB_4, GranuleShift::KIB_16, GranuleShift::KIB_64];
         assert_eq!(all.map(GranuleShift::size), [4 << 10, 16 << 10, 64 << 10]);
         assert_eq!(all.map(GranuleShift::words), [512, 2048, 8192]);
         assert_eq!((GRANULE_SIZE, GRANULE_WORDS), (PAGE_SIZE, PAGE_WORDS), "4 KiB are offered");
+    }
+
+    #[test]
+    #[should_panic(expected = "granules are of 4, 16 or 64 KiB")]
+    fn no_granule_is_of_another_size() {
+        let _ = GranuleShift::of(13);
     }
 
     fn addresses_are_those_of_granules<const SHIFT: u32>() {
