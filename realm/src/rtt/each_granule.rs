@@ -35,11 +35,6 @@ impl Random {
     }
 }
 
-/// Miri is a thousand times slower: there a few cases must do.
-fn cases(count: u64) -> std::ops::Range<u64> {
-    0..if cfg!(miri) { 1 } else { count }
-}
-
 /// What a granule of 2 to the power of `shift` bytes makes of tables.
 #[derive(Clone, Copy)]
 struct Geometry {
@@ -195,7 +190,7 @@ impl<const SHIFT: u32> Forest<SHIFT> {
 }
 
 fn a_walk_ends_in_the_deepest_table<const SHIFT: u32>(random: &mut Random) {
-    for _ in cases(100) {
+    for _ in 0..100 {
         let forest = Forest::<SHIFT>::grow(random);
         let places: Vec<_> = forest.by_place.keys().copied().collect();
         for _ in 0..50 {
@@ -288,7 +283,7 @@ fn used(geometry: Geometry, level: i64) -> usize {
 }
 
 fn a_scan_asks_each_entry<const SHIFT: u32>(random: &mut Random) {
-    for _ in cases(50) {
+    for _ in 0..50 {
         let (level, number) = some_level::<SHIFT>(random);
         let (entries, words) = some_table(random, level);
         let used = used(Geometry::of(SHIFT), number);
@@ -334,7 +329,7 @@ fn first_off_step(words: &[AtomicU64], first: u64, step: u64) -> Option<usize> {
 
 fn folding_is_judged_entry_by_entry<const SHIFT: u32>(random: &mut Random) {
     let geometry = Geometry::of(SHIFT);
-    for _ in cases(300) {
+    for _ in 0..300 {
         let (level, number) = some_level::<SHIFT>(random);
         if number == geometry.top {
             continue;
@@ -385,7 +380,7 @@ fn folding_is_judged_entry_by_entry_for_each_granule() {
 }
 
 fn entries_that_are_alike_follow_each_other<const SHIFT: u32>(random: &mut Random) {
-    for _ in cases(50) {
+    for _ in 0..50 {
         let (level, number) = some_level::<SHIFT>(random);
         let (mut entries, words) = some_table(random, level);
         for _ in 0..20 {

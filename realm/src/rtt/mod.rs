@@ -30,5 +30,7 @@ pub use level::{Level, LevelOf};
 pub use tree::{Position, Tree};
 pub use words::TreeWords;
 
+// Not under Miri: tables of 64 KiB take it many minutes, and the code is that of 4 KiB.
 #[cfg(test)]
+#[cfg(not(miri))]
 mod each_granule;
