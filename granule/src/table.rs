@@ -77,9 +77,9 @@ impl<'t> Tracked<'t> {
 /// State and lock of each granule of DRAM.
 #[derive(Debug)]
 pub struct GranuleTable<'t> {
-    /// The bank where most granules are: the lowest, unless another is twice as large. Of two that
-    /// are about as large the lower one is there on every model of a board, and small Hosts know
-    /// no other.
+    /// The bank where most granules are: the lowest, unless another has more than twice its
+    /// granules. Of two that are about as large the lower one is there on every model of a board,
+    /// and small Hosts know no other.
     main: Run<'t>,
     /// The largest of the others: boards have memory below 4 GiB, and more above.
     second: Run<'t>,

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`ops`] | what a Host can make happen: no number, no label, no layout of any version |
 //! | `v1_0`, `v2_0` | the two versions of the interface: numbers, registers, pages, return codes |
-//! | `args`, `features`, `pages`, `run_page` | what both have in common |
+//! | `args`, `features`, `pages`, `row`, `run_page` | what both have in common |
 //! | `version`, `dialect` | which version a Host speaks |
 //! | `words` | copies of Host memory |
 //!
@@ -22,6 +22,7 @@ mod entry;
 mod features;
 pub mod ops;
 mod pages;
+mod row;
 mod run_page;
 mod v1_0;
 mod v2_0;

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::granules::PAGE_SIZE;
 use crate::host::Host;
 use crate::rmi::Status;
+use crate::rmi::abi::VERSION_1_0;
 use core::ops::Range;
 
 /// Orders to EL3: see `cairn_el3::call`.
@@ -21,9 +22,6 @@ const STRANGER: u64 = 0xc200_0004;
 /// Codes with which EL3 refuses.
 const BAD_PAS: i64 = -3;
 const AGAIN: i64 = -6;
-
-/// RMI 1.0, as `RMI_VERSION` has it.
-const V1_0: u64 = 1 << 16;
 
 /// Refusals in one life at most: a life has fewer granule changes.
 const MOST: u64 = 500;
@@ -85,7 +83,7 @@ pub fn run(host: &Host, program: &[u8], memory: &[Range<u64>]) -> Result<(), Fai
     host.log(format_args!("{failed} refusals were undone, {lost} granules leaked"));
     // Every other one comes back after all; before that, EL3 refuses once more. "Again" is no
     // refusal for a Host of 2.0, which tries until it is done.
-    let code = if host.dialect().version() == V1_0 { AGAIN } else { BAD_PAS };
+    let code = if host.dialect().version() == VERSION_1_0 { AGAIN } else { BAD_PAS };
     for leak in host.leaks().into_iter().step_by(2) {
         order(host, REFUSE_GRANULE, leak.pa, code)?;
         if host.retry(leak).is_ok() {

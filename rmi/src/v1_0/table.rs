@@ -8,13 +8,8 @@ use crate::ops::enter::enter;
 use crate::ops::{
     Cause, HostPage, Operand, data, granule, in_place, map, psci, realm, rec, ripas, table,
 };
+use crate::row::{Outputs, padded, row, set_low};
 use crate::{NOT_SUPPORTED, Registers, Run};
-
-/// Outputs of a command: X1 to X4. Those that a command does not have are zero, but for X4.
-type Outputs = [u64; 4];
-
-/// Arguments of a command: X1 to X5.
-type Arguments = [u64; 5];
 
 /// How the outputs of a command stand in the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,9 +26,7 @@ enum Shape {
 
 /// Makes [`serve`] of rows `number NAME [arguments] shape => call`. A call ends with its outputs,
 /// from X1 on.
-///
-/// Each row is a function of its own, to which [`serve`] jumps (perf: all rows): it saves the
-/// registers that it needs, and what it calls is inlined, so that no result goes through memory.
+/// [`serve`] jumps to the function of the [`row`].
 macro_rules! commands {
     (($rmm:ident, $run:ident)
      $($number:literal $name:ident [$($argument:ident),*] $shape:ident => $call:expr;)*) => {
@@ -47,32 +40,7 @@ macro_rules! commands {
             registers: &mut Registers,
             run: &impl Run<M>,
         ) {
-            $(
-                #[inline(never)]
-                fn $name<M: Machine>(
-                    rmm: &Rmm<'_, M>,
-                    registers: &mut Registers,
-                    run: &impl Run<M>,
-                ) {
-                    #[inline(always)]
-                    #[allow(unused_variables, reason = "not every command uses each of its arguments")]
-                    fn call<M: Machine>(
-                        $rmm: &Rmm<'_, M>,
-                        $run: &impl Run<M>,
-                        [$($argument,)* ..]: Arguments,
-                    ) -> Result<Outputs, Cause> {
-                        Ok(padded($call))
-                    }
-                    let [_, arguments @ .., _, _] = *registers;
-                    match call(rmm, run, arguments) {
-                        Ok(outputs) => done(Shape::$shape, &outputs, registers),
-                        Err(cause) => {
-                            let name = concat!("RMI_", stringify!($name));
-                            refused(rmm, name, Shape::$shape, cause, registers)
-                        }
-                    }
-                }
-            )*
+            $(row! { $name($rmm, $run)[$($argument),*] $shape => Outputs, padded($call) })*
             let [x0, ..] = *registers;
             match crate::identifier(x0) {
                 $($number => $name(rmm, registers, run),)*
@@ -186,15 +154,6 @@ commands! { (rmm, run)
     };
 }
 
-/// The outputs of a command that has fewer than four.
-const fn padded<const COUNT: usize>(outputs: [u64; COUNT]) -> Outputs {
-    const { assert!(COUNT <= 4) };
-    let mut padded = [0; 4];
-    let (first, _) = padded.split_at_mut(COUNT);
-    first.copy_from_slice(&outputs);
-    padded
-}
-
 /// The reply to a call that is no command.
 #[cold]
 #[inline(never)]
@@ -202,12 +161,6 @@ fn unknown<M: Machine>(rmm: &Rmm<'_, M>, registers: &mut Registers) {
     let [fid, ..] = *registers;
     rmm.machine.log(Event::UnknownCommand { fid });
     set_low(registers, [NOT_SUPPORTED, 0, 0, 0]);
-}
-
-/// Sets X0 to X3; the rest keep the Host's values.
-#[inline(always)]
-fn set_low([x0, x1, x2, x3, ..]: &mut Registers, values: [u64; 4]) {
-    [*x0, *x1, *x2, *x3] = values;
 }
 
 /// The reply to a command that succeeded. Registers that it has no output for are zero up to X3.

@@ -9,14 +9,8 @@ use crate::dialect::Stage;
 use crate::ops::enter::{Entry, enter};
 use crate::ops::vgic::VgicSource;
 use crate::ops::{Cause, HostPage, Operand, data, in_place, psci, realm, rec, ripas, table};
+use crate::row::{Outputs, padded, row, set_low};
 use crate::{NOT_SUPPORTED, Registers, Run, entry};
-
-/// Outputs of a command: X1 to X4. Those that a command does not have are zero, but for X4, which
-/// is the Host's own.
-pub(super) type Outputs = [u64; 4];
-
-/// Arguments of a command: X1 to X6.
-type Arguments = [u64; 6];
 
 /// What a command that is not refused replies.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +24,7 @@ pub(super) struct Reply {
 impl<const COUNT: usize> From<[u64; COUNT]> for Reply {
     /// RMI_SUCCESS with these outputs.
     fn from(outputs: [u64; COUNT]) -> Self {
-        const { assert!(COUNT <= 4) };
-        let mut padded = [0; 4];
-        let (first, _) = padded.split_at_mut(COUNT);
-        first.copy_from_slice(&outputs);
-        Self { status: status::SUCCESS, outputs: padded }
+        Self { status: status::SUCCESS, outputs: padded(outputs) }
     }
 }
 
@@ -85,9 +75,7 @@ impl When {
 
 /// Makes [`serve`] of rows `number NAME [arguments] when shape => call`. A call ends with its
 /// outputs, from X1 on, or with a [`Reply`].
-///
-/// Each row is a function of its own, to which [`serve`] jumps, as in the table of 1.0 (perf: all
-/// rows).
+/// [`serve`] jumps to the function of the [`row`].
 macro_rules! commands {
     (($rmm:ident, $run:ident)
      $($number:literal $name:ident [$($argument:ident),*] $when:ident $shape:ident => $call:expr;)*) => {
@@ -104,33 +92,10 @@ macro_rules! commands {
             registers: &mut Registers,
             run: &impl Run<M>,
         ) {
-            $(
-                #[inline(never)]
-                fn $name<M: Machine>(
-                    rmm: &Rmm<'_, M>,
-                    registers: &mut Registers,
-                    run: &impl Run<M>,
-                ) {
-                    #[inline(always)]
-                    #[allow(unused_variables, reason = "not every command uses each of its arguments")]
-                    fn call<M: Machine>(
-                        $rmm: &Rmm<'_, M>,
-                        $run: &impl Run<M>,
-                        [$($argument,)* ..]: Arguments,
-                    ) -> Result<Reply, Cause> {
-                        When::$when.check($rmm)?;
-                        Ok(Reply::from($call))
-                    }
-                    let [_, arguments @ .., _] = *registers;
-                    match call(rmm, run, arguments) {
-                        Ok(reply) => done(Shape::$shape, &reply, registers),
-                        Err(cause) => {
-                            let name = concat!("RMI_", stringify!($name));
-                            refused(rmm, name, Shape::$shape, cause, registers)
-                        }
-                    }
-                }
-            )*
+            $(row! { $name($rmm, $run)[$($argument),*] $shape => Reply, {
+                When::$when.check($rmm)?;
+                Reply::from($call)
+            } })*
             let _counted = rmm.host.command();
             let [x0, ..] = *registers;
             match crate::identifier(x0) {
@@ -316,12 +281,6 @@ fn unknown<M: Machine>(rmm: &Rmm<'_, M>, number: u64, registers: &mut Registers)
     let [fid, ..] = *registers;
     rmm.machine.log(Event::UnknownCommand { fid });
     set_low(registers, [NOT_SUPPORTED, 0, 0, 0]);
-}
-
-/// Sets X0 to X3; the rest keep the Host's values.
-#[inline(always)]
-fn set_low([x0, x1, x2, x3, ..]: &mut Registers, values: [u64; 4]) {
-    [*x0, *x1, *x2, *x3] = values;
 }
 
 /// The reply to a command that is not refused. Registers that it has no output for are zero up to
